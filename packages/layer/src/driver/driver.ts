@@ -1,0 +1,138 @@
+import type { Capabilities, ResolvedOptions } from '../contract.ts';
+import type { HistoryRule } from '../history.ts';
+import type { Position } from '../position.ts';
+
+/**
+ * - `room`: the live messages of a room, raw bytes.
+ * - `group`: messages to a group, one JSON object each.
+ * - `process`: the inbox of one process.
+ * - `control`: what processes tell each other (heartbeats).
+ */
+export type TopicKind = 'room' | 'group' | 'process' | 'control';
+
+/** What is published to and subscribed. On Redis `<prefix>:<kind>:<name>`, on NATS `<prefix>.<kind>.<name>`. */
+export interface Topic {
+  readonly kind: TopicKind;
+  readonly name: string;
+}
+
+/** Where a live message of a room with history stands: its own position, and the offset of the one before it in the same epoch (0: it is the first). */
+export interface Stamp extends Position {
+  readonly previous: number;
+}
+
+/** Receives what arrives on one topic, in the broker's order, from subscribe's resolution on (earlier is allowed). Never throws. */
+export interface TopicSink {
+  message(payload: Uint8Array, stamp?: Stamp): void;
+  /**
+   * Messages of this topic may have been lost. After the broker was away: called exactly once for each topic, when the new subscription is
+   * confirmed and before any message that came through it.
+   */
+  gap(): void;
+}
+
+export interface DriverEvents {
+  /**
+   * `connected`: calls work and every topic that was subscribed is subscribed again, proved by the broker's own answer and by a message of the
+   * driver's own through each subscription connection. `away`: calls reject with LAYER_AWAY.
+   */
+  state(state: 'connected' | 'away', reason?: string): void;
+  /** A payload on a topic or a queue could not be read: it was skipped. */
+  undecodable(where: string): void;
+}
+
+/** A message taken from a queue. Exactly one of the two is called, once. */
+export interface Taken {
+  /** The message as the sender's layer encoded it: one JSON object. */
+  readonly payload: Uint8Array;
+  /**
+   * Settles the message with the broker before anybody sees it; false where that could not be made sure, and the message must not be used
+   * (at most once). Absent where taking it was settling it.
+   */
+  accept?(): Promise<boolean>;
+  /** Puts the message back at the head of its queue, since the reader that asked for it has gone. */
+  giveBack(): Promise<void>;
+}
+
+/** A piece of a room's history. */
+export interface HistoryPage {
+  readonly epoch: string;
+  /** Offset of the newest message, 0 where there has been none in this epoch. */
+  readonly head: number;
+  /** Whether `messages` is all that followed the position asked for: it is of this epoch, not beyond `head`, and nothing after it was trimmed or has expired. */
+  readonly complete: boolean;
+  /** What followed the position asked for and is still kept, oldest first; empty where none was asked for or it is of another epoch. */
+  readonly messages: readonly { readonly offset: number; readonly payload: Uint8Array }[];
+}
+
+export interface GroupPublishResult {
+  /** Worker queues that are members just now: the layer pushes to them. */
+  readonly queues: readonly string[];
+}
+
+/**
+ * The thin part of a layer that knows one broker.
+ *
+ * Common to all calls: while the broker cannot be reached they reject with LAYER_AWAY at once and nothing is kept for later. A call whose
+ * answer was lost with the connection rejects with OUTCOME_UNKNOWN and is never resent. Calls made one after the other without waiting reach
+ * the broker in that order. Names were checked by the layer.
+ */
+export interface Driver {
+  readonly capabilities: Capabilities;
+
+  /**
+   * Connects. Resolves once connected, or once the first attempt failed for a reason that may pass (the driver then keeps trying, with
+   * growing and jittered waits, for ever).
+   * @throws LayerError REFUSED where the broker refuses the credentials
+   */
+  open(events: DriverEvents): Promise<void>;
+
+  /** The name by which other programs publish to this topic with nothing but their broker's client. */
+  topicName(topic: Topic): string;
+
+  /**
+   * Resolves when the broker has taken it, with how many processes it reached where the broker can tell: 0 means certainly nobody.
+   * Publishes of one turn of the event loop leave in one write.
+   */
+  publish(topic: Topic, payload: Uint8Array): Promise<number | undefined>;
+  /** Resolves when the broker has confirmed it. At most one subscription a topic: the layer shares it. `history` says that the room has one. */
+  subscribe(topic: Topic, sink: TopicSink, history?: HistoryRule): Promise<void>;
+  /** The sink is not called from this call on. While away it resolves at once. */
+  unsubscribe(topic: Topic): Promise<void>;
+
+  /** Appends to a queue if fewer than `capacity` unexpired messages wait in it, in one atomic step; false where it is full. */
+  push(queue: string, payload: Uint8Array): Promise<boolean>;
+  /**
+   * Waits for messages and takes up to `max`, oldest first, none that has expired by the broker's clock. Goes on waiting over a time without
+   * broker. When `signal` aborts it resolves promptly, with what it had already been given, else with none. One call a queue at a time.
+   */
+  pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]>;
+
+  /** Makes a worker queue a member of a group for `groupExpiryMs` from now. */
+  addMember(group: string, queue: string): Promise<void>;
+  removeMember(group: string, queue: string): Promise<void>;
+  /** Publishes once on the group's topic, and tells which worker queues are members. */
+  publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult>;
+
+  /** Appends to the room's history and publishes it with its stamp, in one atomic step. */
+  append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position>;
+  /** What followed `after`; without it, only where the history stands. */
+  read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage>;
+
+  /** Removes everything that this prefix has in the broker: queues, memberships, histories. Other prefixes are untouched. */
+  flush(): Promise<void>;
+  /** Waits for calls under way, then lets go of every connection. Pending pops resolve with none. */
+  close(): Promise<void>;
+}
+
+export interface DriverContext {
+  readonly options: ResolvedOptions;
+  /** This process's id, unique in the fleet. */
+  readonly process: string;
+}
+
+/** What a driver's package exports. */
+export interface DriverModule {
+  /** @throws LayerError INVALID_URL, saying which part of it is wrong and what is allowed */
+  createDriver(url: string, context: DriverContext): Driver;
+}

@@ -1,0 +1,22 @@
+/**
+ * What an author of a driver needs: the interface, the errors to reject with, and the rules that names and history follow.
+ * A driver knows one broker and nothing else: groups, local channels, the codec, positions and repair are the layer's.
+ * @module
+ */
+export type { Capabilities, LayerLogger, ResolvedOptions } from '../contract.ts';
+export { LayerError, isLayerError, type LayerErrorCode } from '../errors.ts';
+export { historyRule, matchesRooms, type HistoryRule } from '../history.ts';
+export { formatPosition, parsePosition, type Position } from '../position.ts';
+export type {
+  Driver,
+  DriverContext,
+  DriverEvents,
+  DriverModule,
+  GroupPublishResult,
+  HistoryPage,
+  Stamp,
+  Taken,
+  Topic,
+  TopicKind,
+  TopicSink,
+} from './driver.ts';

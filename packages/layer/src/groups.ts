@@ -1,0 +1,157 @@
+import type { ProcessChannels } from './channels.ts';
+import type { LayerLogger, LayerStats } from './contract.ts';
+import type { Driver, TopicSink } from './driver/driver.ts';
+import { Linger } from './linger.ts';
+import { KeyedLock } from './lock.ts';
+
+const LINGER_MS = 1000;
+
+/** One group in this process: its members that live here, and when each membership ends. */
+class Group implements TopicSink {
+  readonly members = new Map<string, number>();
+  readonly #channels: ProcessChannels;
+  readonly #stats: LayerStats;
+
+  constructor(channels: ProcessChannels, stats: LayerStats) {
+    this.#channels = channels;
+    this.#stats = stats;
+  }
+
+  message(payload: Uint8Array): void {
+    const now = performance.now();
+    for (const [channel, endsAt] of this.members) {
+      if (endsAt <= now || !this.#channels.has(channel)) this.members.delete(channel);
+      else if (!this.#channels.push(channel, payload)) this.#stats.droppedFull += 1;
+    }
+  }
+
+  /** Groups promise at most once, and have no place to tell a loss. */
+  gap(): void {}
+}
+
+/**
+ * Memberships. A channel of a process is kept by that process alone, which subscribes the group's topic while it has a member: when the process
+ * dies they are gone with its subscription, and when the broker returns empty they are there again by themselves. Worker queues that are
+ * members are kept by the broker, and renewed there by the process that added them when the broker was away.
+ */
+export class Groups {
+  readonly #driver: Driver;
+  readonly #channels: ProcessChannels;
+  readonly #stats: LayerStats;
+  readonly #logger: LayerLogger;
+  readonly #expiryMs: number;
+  readonly #groups = new Map<string, Group>();
+  readonly #groupsOf = new Map<string, Set<string>>();
+  readonly #queues = new Map<string, Map<string, number>>();
+  readonly #lock = new KeyedLock();
+  readonly #linger = new Linger(LINGER_MS, (group) => void this.#release(group));
+
+  constructor(driver: Driver, channels: ProcessChannels, settings: { groupExpiryMs: number; logger: LayerLogger }, stats: LayerStats) {
+    this.#driver = driver;
+    this.#channels = channels;
+    this.#expiryMs = settings.groupExpiryMs;
+    this.#logger = settings.logger;
+    this.#stats = stats;
+  }
+
+  /** A channel of this process becomes a member; resolves when the group's topic is confirmed. */
+  addLocal(name: string, channel: string): Promise<void> {
+    return this.#lock.run(name, async () => {
+      this.#linger.cancel(name);
+      let group = this.#groups.get(name);
+      if (group === undefined) {
+        group = new Group(this.#channels, this.#stats);
+        await this.#driver.subscribe({ kind: 'group', name }, group);
+        this.#groups.set(name, group);
+      }
+      group.members.set(channel, performance.now() + this.#expiryMs);
+      const groups = this.#groupsOf.get(channel) ?? new Set();
+      this.#groupsOf.set(channel, groups.add(name));
+    });
+  }
+
+  discardLocal(name: string, channel: string): Promise<void> {
+    return this.#lock.run(name, async () => this.#forget(name, channel));
+  }
+
+  async addQueue(name: string, queue: string): Promise<void> {
+    await this.#driver.addMember(name, queue);
+    const queues = this.#queues.get(name) ?? new Map<string, number>();
+    this.#queues.set(name, queues.set(queue, performance.now() + this.#expiryMs));
+  }
+
+  async discardQueue(name: string, queue: string): Promise<void> {
+    this.forgetQueue(name, queue);
+    await this.#driver.removeMember(name, queue);
+  }
+
+  /** Another process discarded it: this one renews it no more. */
+  forgetQueue(name: string, queue: string): void {
+    const queues = this.#queues.get(name);
+    queues?.delete(queue);
+    if (queues?.size === 0) this.#queues.delete(name);
+  }
+
+  /** Publishes once for all members in processes, and pushes to those that are worker queues; resolves with how many of these were full. */
+  async send(name: string, payload: Uint8Array): Promise<number | undefined> {
+    const { queues } = await this.#driver.publishGroup(name, payload);
+    if (queues.length === 0) return undefined;
+    const pushed = await Promise.all(queues.map((queue) => this.#driver.push(queue, payload)));
+    const dropped = pushed.filter((taken) => !taken).length;
+    this.#stats.droppedFull += dropped;
+    return dropped;
+  }
+
+  /** The channel has been closed: it leaves all its groups. */
+  async removeChannel(channel: string): Promise<void> {
+    await Promise.all([...(this.#groupsOf.get(channel) ?? [])].map((name) => this.discardLocal(name, channel)));
+  }
+
+  /** The broker was away and may have come back empty. */
+  async renew(): Promise<void> {
+    const now = performance.now();
+    for (const [name, queues] of this.#queues) {
+      for (const [queue, endsAt] of queues) {
+        if (endsAt > now) await this.#driver.addMember(name, queue);
+        else this.forgetQueue(name, queue);
+      }
+    }
+  }
+
+  /** Forgets every membership of this process. */
+  clear(): void {
+    for (const [name, group] of this.#groups) {
+      group.members.clear();
+      this.#linger.start(name);
+    }
+    this.#groupsOf.clear();
+    this.#queues.clear();
+  }
+
+  close(): void {
+    this.#linger.close();
+    this.#groups.clear();
+    this.#groupsOf.clear();
+    this.#queues.clear();
+  }
+
+  #forget(name: string, channel: string): void {
+    const groups = this.#groupsOf.get(channel);
+    groups?.delete(name);
+    if (groups?.size === 0) this.#groupsOf.delete(channel);
+    const group = this.#groups.get(name);
+    if (group?.members.delete(channel) === true && group.members.size === 0) this.#linger.start(name);
+  }
+
+  async #release(name: string): Promise<void> {
+    try {
+      await this.#lock.run(name, async () => {
+        if (this.#groups.get(name)?.members.size !== 0) return;
+        this.#groups.delete(name);
+        await this.#driver.unsubscribe({ kind: 'group', name });
+      });
+    } catch (error) {
+      this.#logger.warn('group could not be let go', { group: name, error: String(error) });
+    }
+  }
+}

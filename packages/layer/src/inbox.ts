@@ -1,0 +1,162 @@
+import { Buffer } from 'node:buffer';
+import type { ProcessChannels } from './channels.ts';
+import { reviveMessage } from './codec.ts';
+import type { LayerStats, Message } from './contract.ts';
+import type { Driver, TopicSink } from './driver/driver.ts';
+import { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
+
+/** How long another process may take to answer. */
+export const REQUEST_TIMEOUT_MS = 5000;
+
+/** What one process asks another: to change memberships of a channel that lives there. */
+export interface MembershipRequest {
+  readonly op: 'add' | 'discard';
+  readonly group: string;
+  readonly channel: string;
+}
+
+interface Pending {
+  resolve(): void;
+  reject(error: LayerError): void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * The topic on which this process is reached: messages for its channels, requests of other processes and the answers to its own.
+ *
+ * On the wire, one JSON object each: `{"$to":channel,"$message":{…}}` from a layer, `{"channel":channel, …the message}` from any program,
+ * `{"$ask":MembershipRequest,"$from":process,"$id":n}` and `{"$answer":n,"$error"?:[code,message]}` between layers.
+ */
+export class Inbox implements TopicSink {
+  readonly #process: string;
+  readonly #driver: Driver;
+  readonly #channels: ProcessChannels;
+  readonly #stats: LayerStats;
+  readonly #change: (request: MembershipRequest) => Promise<void>;
+  readonly #pending = new Map<number, Pending>();
+  #asked = 0;
+
+  constructor(process: string, driver: Driver, channels: ProcessChannels, stats: LayerStats, change: (request: MembershipRequest) => Promise<void>) {
+    this.#process = process;
+    this.#driver = driver;
+    this.#channels = channels;
+    this.#stats = stats;
+    this.#change = change;
+  }
+
+  /**
+   * Sends an encoded message to a channel of another process.
+   * @throws LayerError CHANNEL_GONE where the broker knows that nobody is there
+   */
+  async send(process: string, channel: string, message: Uint8Array): Promise<void> {
+    const head = Buffer.from(`{"$to":${JSON.stringify(channel)},"$message":`);
+    await this.#publish(process, channel, Buffer.concat([head, message, TAIL]));
+  }
+
+  /**
+   * Asks the channel's owner and waits for its answer.
+   * @throws LayerError CHANNEL_GONE, TIMEOUT, or what the owner's own call rejected with
+   */
+  async ask(process: string, request: MembershipRequest): Promise<void> {
+    const id = (this.#asked += 1);
+    const answered = new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => this.#settle(id, timeout(request.channel)), REQUEST_TIMEOUT_MS);
+      this.#pending.set(id, { resolve, reject, timer });
+    });
+    const body = JSON.stringify({ $ask: request, $from: this.#process, $id: id });
+    this.#publish(process, request.channel, Buffer.from(body)).catch((error: unknown) => this.#settle(id, asLayerError(error)));
+    await answered;
+  }
+
+  message(payload: Uint8Array): void {
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
+    } catch {
+      parsed = undefined;
+    }
+    if (typeof parsed !== 'object' || parsed === null || !this.#dispatch(parsed as Record<string, unknown>)) this.#stats.undecodable += 1;
+  }
+
+  gap(): void {}
+
+  close(reason: LayerError): void {
+    for (const id of this.#pending.keys()) this.#settle(id, reason);
+  }
+
+  #dispatch(body: Record<string, unknown>): boolean {
+    if (typeof body['$answer'] === 'number') {
+      this.#settle(body['$answer'], readError(body['$error']));
+      return true;
+    }
+    if (isRequest(body['$ask']) && typeof body['$from'] === 'string' && typeof body['$id'] === 'number') {
+      void this.#answer(body['$ask'], body['$from'], body['$id']);
+      return true;
+    }
+    if (typeof body['$to'] === 'string') return this.#deliver(body['$to'], body['$message']);
+    const { channel, ...message } = body;
+    return typeof channel === 'string' && this.#deliver(channel, message);
+  }
+
+  #deliver(channel: string, message: unknown): boolean {
+    if (typeof message !== 'object' || message === null || Array.isArray(message)) return false;
+    if (!this.#channels.has(channel)) return true;
+    let own: Message;
+    try {
+      own = reviveMessage(message as Record<string, unknown>);
+    } catch {
+      return false;
+    }
+    if (!this.#channels.push(channel, { own })) this.#stats.droppedFull += 1;
+    return true;
+  }
+
+  async #answer(request: MembershipRequest, from: string, id: number): Promise<void> {
+    let error: [string, string] | undefined;
+    try {
+      await this.#change(request);
+    } catch (cause) {
+      const fault = asLayerError(cause);
+      error = [fault.code, fault.message];
+    }
+    const body = JSON.stringify({ $answer: id, ...(error === undefined ? {} : { $error: error }) });
+    // The asker's own timeout covers an answer that cannot be sent.
+    await this.#driver.publish({ kind: 'process', name: from }, Buffer.from(body)).catch(() => undefined);
+  }
+
+  async #publish(process: string, channel: string, body: Uint8Array): Promise<void> {
+    const reached = await this.#driver.publish({ kind: 'process', name: process }, body);
+    if (reached === 0) throw new LayerError('CHANNEL_GONE', `nobody listens to channel ${channel}: its process is gone`);
+  }
+
+  #settle(id: number, error: LayerError | undefined): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    clearTimeout(pending.timer);
+    if (error === undefined) pending.resolve();
+    else pending.reject(error);
+  }
+}
+
+const TAIL = Buffer.from('}');
+
+function isRequest(value: unknown): value is MembershipRequest {
+  if (typeof value !== 'object' || value === null) return false;
+  const { op, group, channel } = value as Partial<MembershipRequest>;
+  return (op === 'add' || op === 'discard') && typeof group === 'string' && typeof channel === 'string';
+}
+
+function readError(value: unknown): LayerError | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const [code, message] = value as [LayerErrorCode, string];
+  return new LayerError(code, String(message));
+}
+
+function asLayerError(error: unknown): LayerError {
+  return isLayerError(error) ? error : new LayerError('TIMEOUT', `the other process failed: ${String(error)}`, { cause: error });
+}
+
+function timeout(channel: string): LayerError {
+  return new LayerError('TIMEOUT', `the process that owns channel ${channel} did not answer within ${REQUEST_TIMEOUT_MS} ms`);
+}

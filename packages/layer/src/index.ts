@@ -1,0 +1,27 @@
+/**
+ * The channel layer: rooms, channels and groups between processes, on memory, Redis or NATS.
+ * @module
+ */
+export type {
+  Capabilities,
+  GroupSendResult,
+  LayerLogger,
+  LayerOptions,
+  LayerStats,
+  LayerStatus,
+  Message,
+  ReceiveOptions,
+  RoomEvent,
+  RoomGap,
+  RoomListener,
+  RoomMessage,
+  SubscribeOptions,
+  Subscription,
+  Value,
+} from './contract.ts';
+export { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
+export { matchesRooms, type HistoryRule } from './history.ts';
+export { ChannelLayer } from './layer.ts';
+export { NAME_RULE, isName } from './names.ts';
+export { LAYER_URLS, openLayer } from './open.ts';
+export { formatPosition, parsePosition, type Position } from './position.ts';

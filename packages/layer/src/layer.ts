@@ -1,0 +1,310 @@
+import { ProcessChannels } from './channels.ts';
+import { encodeMessage, encodePayload } from './codec.ts';
+import type {
+  Capabilities,
+  GroupSendResult,
+  LayerStats,
+  LayerStatus,
+  Message,
+  ReceiveOptions,
+  ResolvedOptions,
+  RoomListener,
+  SubscribeOptions,
+  Subscription,
+} from './contract.ts';
+import type { Driver } from './driver/driver.ts';
+import { LayerError, isLayerError } from './errors.ts';
+import { Groups } from './groups.ts';
+import { historyRule } from './history.ts';
+import { Inbox, type MembershipRequest } from './inbox.ts';
+import { channelAddress, checkName } from './names.ts';
+import { Peers, type Notice } from './peers.ts';
+import { formatPosition } from './position.ts';
+import { QueueReaders } from './queues.ts';
+import { Rooms } from './rooms.ts';
+import { newStats } from './stats.ts';
+import { requireCapability } from './support.ts';
+
+/**
+ * Carries rooms, channels and groups between processes. The comments on its methods are the specification; the conformance suite has a test for
+ * each promise. Groups and rooms are two name spaces: `groupSend` reaches channels and never a room, `publish` subscribers of a room and never a
+ * channel.
+ *
+ * Common to all calls: names are checked before anything is sent (INVALID_NAME); after `close` they reject with LAYER_CLOSED; while the broker is
+ * away those that need it reject with LAYER_AWAY at once and nothing is held for later; a call whose answer was lost rejects with OUTCOME_UNKNOWN
+ * and is never resent; what the driver cannot do is UNSUPPORTED.
+ */
+export class ChannelLayer implements AsyncDisposable {
+  /** Counts for metrics; read them whenever you like. */
+  readonly stats: LayerStats = newStats();
+  readonly #driver: Driver;
+  readonly #options: ResolvedOptions;
+  readonly #process: string;
+  readonly #channels: ProcessChannels;
+  readonly #queues: QueueReaders;
+  readonly #rooms: Rooms;
+  readonly #groups: Groups;
+  readonly #inbox: Inbox;
+  readonly #peers: Peers;
+  #status: LayerStatus = { state: 'away', since: new Date() };
+  #reachable: Promise<void> | undefined;
+
+  /** Use {@link openLayer}. */
+  constructor(driver: Driver, options: ResolvedOptions, process: string) {
+    this.#driver = driver;
+    this.#options = options;
+    this.#process = process;
+    this.#channels = new ProcessChannels(process, options, this.stats);
+    this.#queues = new QueueReaders(driver, this.stats);
+    this.#rooms = new Rooms(driver, options, this.stats);
+    this.#groups = new Groups(driver, this.#channels, options, this.stats);
+    this.#inbox = new Inbox(process, driver, this.#channels, this.stats, (request) => this.#changeMembership(request));
+    this.#peers = new Peers(process, driver, this.stats, options.logger, (notice) => this.#onNotice(notice));
+  }
+
+  get capabilities(): Capabilities {
+    return this.#driver.capabilities;
+  }
+
+  get status(): LayerStatus {
+    return this.#status;
+  }
+
+  /** The topic on which any program reaches this process's channels: publish `{"channel":"<name>", …}` there with nothing but the broker's client. */
+  get replyTopic(): string {
+    return this.#driver.topicName({ kind: 'process', name: this.#process });
+  }
+
+  /** Connects; called once, by {@link openLayer}. */
+  async open(): Promise<void> {
+    await this.#driver.open({
+      state: (state, reason) => this.#onState(state, reason),
+      undecodable: (where) => {
+        this.stats.undecodable += 1;
+        this.#options.logger.warn('a payload could not be read and was skipped', { where });
+      },
+    });
+    await this.#reachable;
+  }
+
+  /** A name that only this process listens to: `prefix.<process>!<id>`. It stays until {@link closeChannel}. */
+  newChannel(prefix = 'specific'): string {
+    this.#checkOpen();
+    return this.#channels.create(prefix);
+  }
+
+  /** Drops what waits in a channel of this process, ends its receives (CHANNEL_GONE) and takes it out of its groups. */
+  async closeChannel(channel: string): Promise<void> {
+    this.#checkOpen();
+    this.#channels.remove(this.#ownChannel(channel));
+    await this.#groups.removeChannel(channel);
+  }
+
+  /**
+   * Accepted once, in order; never waits for a reader. To a channel of another process it resolves when the broker has taken it, and that
+   * process drops and counts it when the channel is full.
+   * @throws LayerError CHANNEL_FULL, CHANNEL_GONE, INVALID_MESSAGE, MESSAGE_TOO_LARGE
+   */
+  async send(channel: string, message: Message): Promise<void> {
+    const address = channelAddress(channel);
+    const payload = encodeMessage(message, this.#options.maxMessageBytes);
+    this.#checkReachable();
+    if ('queue' in address) {
+      requireCapability(this.capabilities, 'queues');
+      if (!(await this.#driver.push(address.queue, payload))) throw this.#full(channel);
+    } else if (address.process !== this.#process) {
+      await this.#inbox.send(address.process, channel, payload);
+    } else if (!this.#channels.push(channel, payload)) {
+      throw this.#full(channel);
+    }
+  }
+
+  /**
+   * The oldest unexpired message, to one listener only; several take turns. Waits as long as it takes, also over a time without broker.
+   * @throws LayerError FOREIGN_CHANNEL, CHANNEL_GONE; `signal.reason` when aborted
+   */
+  async receive(channel: string, options: ReceiveOptions = {}): Promise<Message> {
+    const address = channelAddress(channel);
+    this.#checkOpen();
+    if ('process' in address) return this.#channels.receive(this.#ownChannel(channel), options.signal);
+    requireCapability(this.capabilities, 'queues');
+    return this.#queues.receive(address.queue, options.signal);
+  }
+
+  /**
+   * Makes a channel a member for `groupExpiryMs` from now; adding again renews. A channel of another process: its owner is asked, and this
+   * resolves when the owner's subscription is confirmed.
+   * @throws LayerError CHANNEL_GONE, TIMEOUT
+   */
+  async groupAdd(group: string, channel: string): Promise<void> {
+    await this.#membership('add', group, channel);
+  }
+
+  /** Ends a membership; no error where there was none. */
+  async groupDiscard(group: string, channel: string): Promise<void> {
+    await this.#membership('discard', group, channel);
+  }
+
+  /**
+   * To every member, with one publish for all that live in processes. A full member is skipped and counted, the others are not held up. What one
+   * process sends to a group arrives at each member in that order; a direct `send` may overtake it.
+   */
+  async groupSend(group: string, message: Message): Promise<GroupSendResult> {
+    checkName('group', group);
+    const payload = encodeMessage(message, this.#options.maxMessageBytes);
+    this.#checkReachable();
+    requireCapability(this.capabilities, 'groups');
+    const dropped = await this.#groups.send(group, payload);
+    return dropped === undefined ? {} : { dropped };
+  }
+
+  /**
+   * Listens to a room. Resolves once in effect, confirmed by the broker's node that this process is connected to. `since` first replays the
+   * history, then goes live with neither gap nor duplicate; where that cannot be, the listener gets a gap and `recovered` is false.
+   */
+  async subscribe(room: string, listener: RoomListener, options: SubscribeOptions = {}): Promise<Subscription> {
+    checkName('room', room);
+    this.#checkReachable();
+    return this.#rooms.subscribe(room, listener, options.since);
+  }
+
+  /**
+   * Bytes as they are, to every subscriber of the room in every process, in order. With history it resolves with the position.
+   * @throws LayerError MESSAGE_TOO_LARGE, INVALID_MESSAGE (neither string nor bytes)
+   */
+  async publish(room: string, payload: string | Uint8Array): Promise<{ position?: string }> {
+    checkName('room', room);
+    const bytes = encodePayload(payload, this.#options.maxMessageBytes);
+    this.#checkReachable();
+    const rule = historyRule(this.#options.history, room);
+    const position = rule === undefined ? undefined : await this.#driver.append(room, bytes, rule);
+    if (position === undefined) await this.#driver.publish({ kind: 'room', name: room }, bytes);
+    this.stats.published += 1;
+    return position === undefined ? {} : { position: formatPosition(position) };
+  }
+
+  /** For tests: no message and no membership of this prefix is left, in the broker and in every process; other prefixes are untouched. */
+  async flush(): Promise<void> {
+    this.#checkReachable();
+    this.#forgetAll();
+    await this.#driver.flush();
+    if (this.capabilities.processes) await this.#peers.tell({ flushed: true });
+  }
+
+  /** Lets go of everything: waits for calls under way, ends waiting receives (LAYER_CLOSED), closes every connection. Calling twice is no error. */
+  async close(): Promise<void> {
+    if (this.#status.state === 'closed') return;
+    const connected = this.#status.state === 'connected';
+    this.#status = { state: 'closed', since: new Date() };
+    const reason = closed();
+    this.#queues.close(reason);
+    this.#channels.close(reason);
+    this.#inbox.close(reason);
+    this.#rooms.close();
+    this.#groups.close();
+    this.#peers.stop();
+    if (connected && this.capabilities.processes) await this.#peers.tell({ bye: true });
+    await this.#driver.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #membership(op: 'add' | 'discard', group: string, channel: string): Promise<void> {
+    checkName('group', group);
+    const address = channelAddress(channel);
+    this.#checkReachable();
+    requireCapability(this.capabilities, 'groups');
+    if ('queue' in address) await this.#queueMembership(op, group, address.queue);
+    else if (address.process === this.#process) await this.#changeMembership({ op, group, channel });
+    else await this.#askOwner(address.process, { op, group, channel });
+  }
+
+  async #queueMembership(op: 'add' | 'discard', group: string, queue: string): Promise<void> {
+    requireCapability(this.capabilities, 'queues');
+    if (op === 'add') return this.#groups.addQueue(group, queue);
+    await this.#groups.discardQueue(group, queue);
+    if (this.capabilities.processes) await this.#peers.tell({ discarded: [group, queue] });
+  }
+
+  async #askOwner(process: string, request: MembershipRequest): Promise<void> {
+    try {
+      await this.#inbox.ask(process, request);
+    } catch (error) {
+      if (request.op === 'add' || !isLayerError(error, 'CHANNEL_GONE')) throw error;
+    }
+  }
+
+  /** A change of a channel that lives here, asked for by this process or by another one. */
+  async #changeMembership({ op, group, channel }: MembershipRequest): Promise<void> {
+    checkName('group', group);
+    if (op === 'discard') return this.#groups.discardLocal(group, channel);
+    if (!this.#channels.has(channel)) throw new LayerError('CHANNEL_GONE', `channel ${channel} is not open in its process`);
+    await this.#groups.addLocal(group, channel);
+  }
+
+  #onNotice(notice: Notice): void {
+    if ('flushed' in notice) this.#forgetAll();
+    else if ('discarded' in notice) this.#groups.forgetQueue(...notice.discarded);
+  }
+
+  #forgetAll(): void {
+    this.#channels.clear();
+    this.#groups.clear();
+  }
+
+  #onState(state: 'connected' | 'away', reason: string | undefined): void {
+    if (this.#status.state === 'closed') return;
+    if (state === 'away') this.#options.logger.warn('the broker is away', { reason });
+    else this.#options.logger.info('the broker is reached');
+    if (state === this.#status.state) return;
+    this.#status = { state, since: new Date() };
+    if (state === 'connected') this.#onConnected();
+  }
+
+  #onConnected(): void {
+    this.stats.connects += 1;
+    this.#reachable = this.stats.connects === 1 || this.#reachable === undefined ? this.#becomeReachable() : this.#renew();
+  }
+
+  /** Subscribes what other processes reach this one by; the driver keeps it from then on. Where the broker left meanwhile, its return begins anew. */
+  async #becomeReachable(): Promise<void> {
+    try {
+      await this.#driver.subscribe({ kind: 'process', name: this.#process }, this.#inbox);
+      if (this.capabilities.processes) await this.#peers.start();
+    } catch (error) {
+      this.#reachable = undefined;
+      this.#options.logger.warn('the broker left while this process made itself reachable', { error: String(error) });
+    }
+  }
+
+  async #renew(): Promise<void> {
+    await this.#groups.renew().catch((error: unknown) => this.#options.logger.warn('memberships of queues could not be renewed', { error: String(error) }));
+  }
+
+  #ownChannel(channel: string): string {
+    const address = channelAddress(channel);
+    if ('process' in address && address.process === this.#process) return channel;
+    throw new LayerError('FOREIGN_CHANNEL', `channel ${channel} belongs to another process: only that one can receive from it or close it`);
+  }
+
+  #full(channel: string): LayerError {
+    return new LayerError('CHANNEL_FULL', `channel ${channel} is full: ${this.#options.capacity} unexpired messages wait in it`);
+  }
+
+  #checkOpen(): void {
+    if (this.#status.state === 'closed') throw closed();
+  }
+
+  #checkReachable(): void {
+    this.#checkOpen();
+    if (this.#status.state === 'away') {
+      throw new LayerError('LAYER_AWAY', `the broker has been away since ${this.#status.since.toISOString()}: nothing was sent`);
+    }
+  }
+}
+
+function closed(): LayerError {
+  return new LayerError('LAYER_CLOSED', 'the layer has been closed');
+}

@@ -1,0 +1,18 @@
+/** Runs steps one after the other for each key: every check that is followed by an await and a write is made under it. */
+export class KeyedLock {
+  readonly #tails = new Map<string, Promise<void>>();
+
+  /** Runs `step` after every earlier step of the same key has ended, whatever their outcome. */
+  async run<T>(key: string, step: () => Promise<T>): Promise<T> {
+    const before = this.#tails.get(key);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tails.set(key, promise);
+    try {
+      if (before !== undefined) await before;
+      return await step();
+    } finally {
+      resolve();
+      if (this.#tails.get(key) === promise) this.#tails.delete(key);
+    }
+  }
+}

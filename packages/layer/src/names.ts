@@ -1,0 +1,53 @@
+import { LayerError } from './errors.ts';
+
+const NAME = /^[A-Za-z0-9_:@-]+(?:\.[A-Za-z0-9_:@-]+)*$/;
+const PROCESS_CHANNEL = /^(?:[A-Za-z0-9_:@-]+\.)+([A-Za-z0-9_:@-]+)!([A-Za-z0-9_:@-]+)$/;
+const MAX_LENGTH = 200;
+
+/** The rule in one sentence, for errors and documents. */
+export const NAME_RULE = 'a name is 1 to 200 ASCII letters, digits and _ : @ -, with single dots between levels (none first, last or doubled)';
+
+/** Whether `name` may name a room, a group or a worker queue: such a name is a NATS subject and part of a Redis key as it stands, and never a wildcard. */
+export function isName(name: unknown): name is string {
+  return typeof name === 'string' && name.length <= MAX_LENGTH && NAME.test(name);
+}
+
+/**
+ * Refuses what is not a name, before anything is sent.
+ * @throws LayerError INVALID_NAME
+ */
+export function checkName(kind: 'room' | 'group' | 'channel' | 'prefix', name: unknown): asserts name is string {
+  if (!isName(name)) throw new LayerError('INVALID_NAME', `${kind} name ${quote(name)} is not allowed: ${NAME_RULE}`);
+}
+
+/** Where a channel lives: in one process, or with the broker as a worker queue. */
+export type ChannelAddress = { readonly process: string } | { readonly queue: string };
+
+/**
+ * Reads a channel's name.
+ * @throws LayerError INVALID_NAME
+ */
+export function channelAddress(channel: unknown): ChannelAddress {
+  if (isName(channel)) return { queue: channel };
+  const match = typeof channel === 'string' && channel.length <= MAX_LENGTH ? PROCESS_CHANNEL.exec(channel) : null;
+  if (match?.[1] === undefined) {
+    throw new LayerError('INVALID_NAME', `channel name ${quote(channel)} is not allowed: ${NAME_RULE}; what newChannel made also holds one "!"`);
+  }
+  return { process: match[1] };
+}
+
+/** `prefix.<process>!<id>`: the name of a channel that only that process listens to. */
+export function processChannel(prefix: string, process: string, id: string): string {
+  checkName('prefix', prefix);
+  const name = `${prefix}.${process}!${id}`;
+  if (name.length > MAX_LENGTH) {
+    throw new LayerError('INVALID_NAME', `prefix ${quote(prefix)} is too long: with its id a channel name has at most 200 characters`);
+  }
+  return name;
+}
+
+/** A name as an error shows it: never more than 60 characters of it, control characters escaped. */
+function quote(name: unknown): string {
+  if (typeof name !== 'string') return `of type ${name === null ? 'null' : typeof name}`;
+  return JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name);
+}

@@ -1,0 +1,50 @@
+import type { LayerLogger, LayerOptions, ResolvedOptions } from './contract.ts';
+import { LayerError } from './errors.ts';
+import { faultOfRule } from './history.ts';
+import { checkName } from './names.ts';
+
+const SILENT: LayerLogger = { info() {}, warn() {}, error() {} };
+
+const DEFAULTS: ResolvedOptions = {
+  prefix: 'busgate',
+  capacity: 100,
+  expiryMs: 60_000,
+  groupExpiryMs: 86_400_000,
+  history: [],
+  maxMessageBytes: 1_048_576,
+  logger: SILENT,
+};
+
+/** Every number of milliseconds fits a 32-bit timer and a Redis time to live. */
+const MAX_MS = 2_147_483_647;
+
+/**
+ * Fills in defaults.
+ * @throws LayerError INVALID_OPTION, INVALID_NAME (prefix)
+ */
+export function resolveOptions(options: LayerOptions): ResolvedOptions {
+  for (const [key, value] of Object.entries(options)) {
+    if (!Object.hasOwn(DEFAULTS, key)) {
+      throw new LayerError('INVALID_OPTION', `option ${key} is unknown; there are ${Object.keys(DEFAULTS).join(', ')}`);
+    }
+    if (value === undefined) throw new LayerError('INVALID_OPTION', `option ${key} is undefined; leave it out for its default`);
+  }
+  const resolved: ResolvedOptions = { ...DEFAULTS, ...options };
+  checkName('prefix', resolved.prefix);
+  checkWhole('capacity', resolved.capacity, 1_000_000, 'messages');
+  checkWhole('expiryMs', resolved.expiryMs, MAX_MS, 'milliseconds');
+  checkWhole('groupExpiryMs', resolved.groupExpiryMs, MAX_MS, 'milliseconds');
+  checkWhole('maxMessageBytes', resolved.maxMessageBytes, 512 * 1_048_576, 'bytes');
+  if (!Array.isArray(resolved.history)) throw new LayerError('INVALID_OPTION', 'history must be a list of {rooms, size, ageMs}');
+  for (const rule of resolved.history) {
+    const fault = faultOfRule(rule);
+    if (fault !== undefined) throw new LayerError('INVALID_OPTION', `history: ${fault}`);
+  }
+  return resolved;
+}
+
+function checkWhole(key: string, value: number, most: number, unit: string): void {
+  if (!Number.isSafeInteger(value) || value < 1 || value > most) {
+    throw new LayerError('INVALID_OPTION', `option ${key} must be a whole number of ${unit} from 1 to ${most}, not ${String(value)}`);
+  }
+}

@@ -1,0 +1,116 @@
+import { Buffer } from 'node:buffer';
+import type { LayerLogger, LayerStats } from './contract.ts';
+import type { Driver, Topic, TopicSink } from './driver/driver.ts';
+
+/** How often a process says that it lives. */
+const HEARTBEAT_MS = 5000;
+/** A process that is silent this long is taken for dead. */
+const LEASE_MS = 30_000;
+
+const CONTROL: Topic = { kind: 'control', name: 'processes' };
+
+interface Peer {
+  beat: number;
+  heardAt: number;
+}
+
+/** What processes tell all others. */
+export type Notice =
+  | { readonly process: string; readonly beat: number }
+  | { readonly process: string; readonly bye: true }
+  | { readonly process: string; readonly flushed: true }
+  | { readonly process: string; readonly discarded: readonly [group: string, queue: string] };
+
+/**
+ * Who else shares this layer. Beats are numbered: one that was missed although its sender lived and this process was connected shows a partition
+ * inside the broker.
+ */
+export class Peers implements TopicSink {
+  readonly #process: string;
+  readonly #driver: Driver;
+  readonly #stats: LayerStats;
+  readonly #logger: LayerLogger;
+  readonly #notice: (notice: Notice) => void;
+  readonly #peers = new Map<string, Peer>();
+  #timer: NodeJS.Timeout | undefined;
+  #beat = 0;
+
+  constructor(process: string, driver: Driver, stats: LayerStats, logger: LayerLogger, notice: (notice: Notice) => void) {
+    this.#process = process;
+    this.#driver = driver;
+    this.#stats = stats;
+    this.#logger = logger;
+    this.#notice = notice;
+  }
+
+  /** Subscribes and begins to beat. */
+  async start(): Promise<void> {
+    await this.#driver.subscribe(CONTROL, this);
+    this.#timer ??= setInterval(() => this.#tick(), HEARTBEAT_MS).unref();
+    this.#tick();
+  }
+
+  /** Tells all other processes; what cannot be told just now is not told. */
+  async tell(notice: { bye: true } | { flushed: true } | { discarded: readonly [string, string] } | { beat: number }): Promise<void> {
+    await this.#driver.publish(CONTROL, Buffer.from(JSON.stringify({ process: this.#process, ...notice }))).catch(() => undefined);
+  }
+
+  message(payload: Uint8Array): void {
+    const notice = readNotice(payload);
+    if (notice === undefined) {
+      this.#stats.undecodable += 1;
+      return;
+    }
+    if (notice.process === this.#process) return;
+    if ('beat' in notice) this.#heard(notice.process, notice.beat);
+    else if ('bye' in notice) this.#peers.delete(notice.process);
+    else this.#notice(notice);
+    this.#count();
+  }
+
+  /** What was missed while the broker was away is no partition: counting starts anew. */
+  gap(): void {
+    this.#peers.clear();
+    this.#count();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #heard(process: string, beat: number): void {
+    const known = this.#peers.get(process);
+    const missed = known === undefined ? 0 : beat - known.beat - 1;
+    if (missed > 0) {
+      this.#stats.missedHeartbeats += missed;
+      this.#logger.warn('heartbeats of another process were missed although both were connected: the broker was partitioned', { process, missed });
+    }
+    this.#peers.set(process, { beat, heardAt: performance.now() });
+  }
+
+  #tick(): void {
+    this.#beat += 1;
+    void this.tell({ beat: this.#beat });
+    const now = performance.now();
+    for (const [process, peer] of this.#peers) if (now - peer.heardAt > LEASE_MS) this.#peers.delete(process);
+    this.#count();
+  }
+
+  #count(): void {
+    const now = performance.now();
+    let silent = 0;
+    for (const peer of this.#peers.values()) if (now - peer.heardAt > 2 * HEARTBEAT_MS) silent += 1;
+    this.#stats.peers = this.#peers.size;
+    this.#stats.silentPeers = silent;
+  }
+}
+
+function readNotice(payload: Uint8Array): Notice | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
+    return typeof value === 'object' && value !== null && typeof (value as Notice).process === 'string' ? (value as Notice) : undefined;
+  } catch {
+    return undefined;
+  }
+}
