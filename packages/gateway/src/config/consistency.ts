@@ -1,0 +1,25 @@
+import { maskUrl } from './layer-url.ts';
+import type { Config } from './values.ts';
+
+/** Settings that do not fit each other, one sentence each. A value that could not be read is undefined here, and fits everything. */
+export function inconsistencies(config: Config): string[] {
+  const { limits, drain, ops } = config;
+  return [
+    workersFault(config),
+    limits.message > limits.layerMessage && 'limits.message must not be larger than limits.layerMessage: such messages could not leave the gateway',
+    limits.outbox > limits.outboxTotal && 'limits.outbox must not be larger than limits.outbox_total, which is for all sessions together',
+    drain.notice >= drain.deadline && 'drain.notice must be shorter than drain.deadline, which is counted from the signal too',
+    ops.port === config.port && ops.port > 0 && overlap(ops.host, config.host) && `ops.port must not be port (${config.port}): the ops port is never public`,
+  ].filter((fault) => fault !== false);
+}
+
+function workersFault({ workers, layer }: Config): string | false {
+  if (workers === undefined || layer === undefined || workers === 1) return false;
+  return layer === 'memory:'
+    ? `workers is ${workers}, but memory: is a bus within one process; layers that several can share: redis://, rediss://, redis-sentinel://, redis-cluster://, nats://, tls://`
+    : `workers is ${workers}, but one process cannot start others yet: start several with ${maskUrl(layer)}, each with its own --port and --ops-port`;
+}
+
+function overlap(a: string, b: string): boolean {
+  return a === b || a === '*' || b === '*';
+}

@@ -1,0 +1,59 @@
+import { parseDocument } from 'yaml';
+import { isKey, KEYS } from './keys.ts';
+import { hint } from './nearest.ts';
+import type { Key } from './schema.ts';
+import type { Said, Source } from './source.ts';
+
+/** Keys with a dot stand in maps: `drain: {notice: 5s}`; `drain.notice: 5s` says the same. */
+const GROUPS: ReadonlySet<string> = new Set(KEYS.flatMap((key) => (key.includes('.') ? [key.slice(0, key.indexOf('.'))] : [])));
+
+/** What a YAML file says. `name` is the file's, for errors. */
+export function readYaml(content: string, name: string): Source {
+  const said = new Map<Key, Said>();
+  const faults: string[] = [];
+  const root = parseYaml(content, name, faults);
+  if (faults.length > 0) return { said, faults, unreadable: true };
+  for (const [path, raw] of flatten(root, name, faults)) {
+    const where = `${name}: ${path}`;
+    if (!isKey(path)) faults.push(`${where} is not a setting${hint(path, KEYS)}`);
+    else if (said.has(path)) faults.push(`${where} is said twice`);
+    else said.set(path, { raw, where });
+  }
+  return { said, faults };
+}
+
+/** A structured value in a variable or a flag; undefined, and a fault, where it is no YAML. */
+export function parseYaml(content: string, where: string, faults: string[]): unknown {
+  const document = parseDocument(content, { prettyErrors: true });
+  const problems = [...document.errors, ...document.warnings];
+  for (const problem of problems) {
+    // The message goes on with the line itself, which may hold a secret.
+    faults.push(`${where} is not YAML: ${problem.message.split('\n', 1)[0]?.replace(/:$/, '') ?? ''}`);
+  }
+  if (problems.length > 0) return undefined;
+  try {
+    return document.toJS({ maxAliasCount: 100 }) as unknown;
+  } catch (error) {
+    faults.push(`${where} is not YAML: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+function flatten(root: unknown, name: string, faults: string[]): [string, unknown][] {
+  if (root === undefined || root === null) return [];
+  if (!isMap(root)) {
+    faults.push(`${name} must be a map of settings, such as "layer: redis://redis:6379"`);
+    return [];
+  }
+  return Object.entries(root).flatMap(([key, value]): [string, unknown][] => {
+    if (!GROUPS.has(key)) return [[key, value]];
+    if (isMap(value)) return Object.entries(value).map(([inner, raw]) => [`${key}.${inner}`, raw]);
+    const members = KEYS.filter((known) => known.startsWith(`${key}.`)).map((known) => known.slice(key.length + 1));
+    faults.push(`${name}: ${key} must be a map of ${members.join(', ')}`);
+    return [];
+  });
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,44 @@
+import { isName } from '@busgate/layer';
+import { complete, Members, readItems } from './members.ts';
+import { count, duration, type Report, text, type ValueType } from './types.ts';
+
+/** Which rooms keep a history, as `openLayer` takes it. */
+export interface HistorySetting {
+  readonly rooms: string;
+  readonly size: number;
+  readonly ageMs: number;
+}
+
+const EXAMPLE = '[{rooms: "chat.>", size: 1000, age: 5m}]';
+const ALLOWED = `a list of rules, such as ${EXAMPLE}`;
+
+const SIZE = count(1, 1_000_000);
+const AGE = duration('1ms', '24d');
+const ROOMS = text('a room name in which a level may be * and the last one >, such as chat.>', 'PATTERN', isPattern);
+
+/** Rules by room name; the first that matches wins. */
+export const history: ValueType<readonly HistorySetting[]> = {
+  name: 'list',
+  allowed: ALLOWED,
+  placeholder: 'YAML',
+  read(raw, report) {
+    if (!Array.isArray(raw)) {
+      report({ got: raw, must: ALLOWED });
+      return undefined;
+    }
+    return readItems(raw, readRule, report);
+  },
+  write: (value) => value.map(({ rooms, size, ageMs }) => ({ rooms, size, age: AGE.write(ageMs) })),
+};
+
+function readRule(raw: unknown, report: Report): HistorySetting | undefined {
+  const members = Members.of(raw, `a rule, such as ${EXAMPLE.slice(1, -1)}`, report);
+  if (members === undefined) return undefined;
+  members.refuseOthers('a rule', ['rooms', 'size', 'age']);
+  return complete<HistorySetting>({ rooms: members.take('rooms', ROOMS), size: members.take('size', SIZE), ageMs: members.take('age', AGE) });
+}
+
+function isPattern(value: string): boolean {
+  const levels = value.split('.');
+  return isName(levels.map((level, index) => (level === '*' || (level === '>' && index === levels.length - 1) ? 'x' : level)).join('.'));
+}

@@ -1,0 +1,16 @@
+import { text, type ValueType } from './types.ts';
+
+/** The URL of a layer. It may hold credentials. */
+export const layerUrl: ValueType<string> = text('a layer URL such as memory:, redis://host:6379 or nats://host:4222', 'URL', (value) =>
+  /^[a-z][a-z0-9+.-]*:(?:\/\/[^\s/]+(?:[/?][^\s]*)?)?$/.test(value),
+);
+
+/** The URL without what only its owner may know: everything up to the last @ goes, since a password may hold any character, and so does the query. */
+export function maskUrl(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/*)?.*@/s, '$1***@').replace(/\?.*$/s, '?***');
+}
+
+/** What stands before the first colon. */
+export function schemeOf(url: string): string {
+  return url.slice(0, url.indexOf(':'));
+}

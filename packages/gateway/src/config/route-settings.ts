@@ -1,0 +1,100 @@
+import { complete, Members, readItems } from './members.ts';
+import { PATH, PATH_OF, type PathPattern } from './path.ts';
+import { oneOf, type Report, type ValueType } from './types.ts';
+
+/** Who may do it: every client that reaches the gateway, or no client. */
+export type Access = 'anyone' | 'nobody';
+
+interface CommonRoute {
+  readonly path: PathPattern;
+  readonly join: Access;
+  readonly publish: Access;
+}
+
+/** Each frame is a message of the room that the path's parameter `room` names. */
+export interface RoomRoute extends CommonRoute {
+  readonly kind: 'room';
+  /** The frame a message becomes; `auto`: a text frame where the payload is valid UTF-8, else a binary one. */
+  readonly frames: 'auto' | 'text' | 'binary';
+  /** What a gap does to a session, which the wire cannot tell otherwise. */
+  readonly onGap: 'stay' | 'close';
+}
+
+/** Many rooms on one connection, JSON frames. */
+export interface MultiplexRoute extends CommonRoute {
+  readonly kind: 'multiplex';
+}
+
+export type RouteConfig = RoomRoute | MultiplexRoute;
+
+const KIND = oneOf('room', 'multiplex');
+const ACCESS = oneOf('anyone', 'nobody');
+const FRAMES = oneOf('auto', 'text', 'binary');
+const ON_GAP = oneOf('stay', 'close');
+
+const COMMON_MEMBERS = ['path', 'kind', 'join', 'publish'];
+const ROOM_MEMBERS = [...COMMON_MEMBERS, 'frames', 'on_gap'];
+
+/** Shown where routes are missing. */
+export const ROUTES_EXAMPLE = '[{path: "/room/:room", kind: room, join: anyone, publish: nobody}]';
+
+/** What `--demo` serves, and what an unsaid `join` and `publish` mean there. */
+export const DEMO_ROUTES = [
+  { path: '/room/:room', kind: 'room', join: 'anyone', publish: 'anyone' },
+  { path: '/socket', kind: 'multiplex', join: 'anyone', publish: 'anyone' },
+];
+
+/** The list of routes. In a demo `join` and `publish` may be left out, and are `anyone`; outside it nothing is open that was not said to be. */
+export function routes(demo: boolean): ValueType<readonly RouteConfig[]> {
+  const allowed = `a list of routes, such as ${ROUTES_EXAMPLE}`;
+  return {
+    name: 'list',
+    allowed,
+    placeholder: 'YAML',
+    read(raw, report) {
+      if (!Array.isArray(raw) || raw.length === 0) {
+        report({ got: raw, must: allowed });
+        return undefined;
+      }
+      const read = readItems(raw, (item, tell) => readRoute(item, demo, tell), report);
+      reportTwins(read ?? [], report);
+      return read;
+    },
+    write: (value) => value.map(writeRoute),
+  };
+}
+
+function readRoute(raw: unknown, demo: boolean, report: Report): RouteConfig | undefined {
+  const members = Members.of(raw, `a route, such as ${ROUTES_EXAMPLE.slice(1, -1)}`, report);
+  if (members === undefined) return undefined;
+  const kind = members.take('kind', KIND);
+  const open = demo ? 'anyone' : undefined;
+  const common = {
+    path: members.take('path', kind === undefined ? PATH : PATH_OF[kind]),
+    join: members.take('join', ACCESS, open),
+    publish: members.take('publish', ACCESS, open),
+  };
+  if (kind === 'multiplex') {
+    members.refuseOthers('a multiplex route', COMMON_MEMBERS);
+    return complete<MultiplexRoute>({ kind, ...common });
+  }
+  members.refuseOthers('a room route', ROOM_MEMBERS);
+  const frames = members.take('frames', FRAMES, 'auto');
+  const onGap = members.take('on_gap', ON_GAP, 'stay');
+  return complete<RoomRoute>({ kind, ...common, frames, onGap });
+}
+
+/** Two routes with one path: the second could never be reached. */
+function reportTwins(all: readonly RouteConfig[], report: Report): void {
+  const seen = new Set<string>();
+  for (const [index, { path }] of all.entries()) {
+    const shape = path.segments === undefined ? path.text : path.segments.map((segment) => segment.literal ?? ':').join('/');
+    if (seen.has(shape)) report({ at: `[${index}].path`, got: path.text, must: 'a path that no route before it has' });
+    seen.add(shape);
+  }
+}
+
+function writeRoute(route: RouteConfig): Record<string, unknown> {
+  const common = { path: route.path.text, kind: route.kind, join: route.join, publish: route.publish };
+  return route.kind === 'room' ? { ...common, frames: route.frames, on_gap: route.onGap } : common;
+}

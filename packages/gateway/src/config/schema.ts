@@ -1,0 +1,158 @@
+import { isIP } from 'node:net';
+import { isName } from '@busgate/layer';
+import { history, type HistorySetting } from './history.ts';
+import { layerUrl } from './layer-url.ts';
+import { origins } from './origins.ts';
+import { DEMO_ROUTES, type RouteConfig, routes } from './route-settings.ts';
+import { count, duration, oneOf, size, text, toggle, type ValueType } from './types.ts';
+
+/** The value of each setting by its key. Sizes are in bytes, durations in milliseconds. */
+export interface Settings {
+  layer: string;
+  demo: boolean;
+  host: string;
+  port: number;
+  'ops.host': string;
+  'ops.port': number;
+  workers: number;
+  origins: readonly string[];
+  routes: readonly RouteConfig[];
+  'limits.message': number;
+  'limits.frame': number;
+  'limits.outbox': number;
+  'limits.outbox_total': number;
+  'limits.room_backlog': number;
+  'limits.layerMessage': number;
+  'limits.rooms': number;
+  'limits.sessions': number;
+  'limits.fragments': number;
+  'limits.handshake': number;
+  'limits.message_time': number;
+  'limits.errors': number;
+  'heartbeat.interval': number;
+  'heartbeat.timeout': number;
+  'drain.notice': number;
+  'drain.deadline': number;
+  'ready.layer_grace': number | undefined;
+  history: readonly HistorySetting[];
+  prefix: string;
+  capacity: number;
+  expiry: number;
+  group_expiry: number;
+  'log.level': LogLevel;
+}
+
+export type Key = keyof Settings;
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** One thing that an operator can set. */
+export interface Setting<T> {
+  readonly type: ValueType<T & {}>;
+  /** What holds where nothing is said, as the file would say it; undefined: nothing. */
+  readonly preset: unknown;
+  /** What documents say of the preset where it depends on something. */
+  readonly presetText?: string;
+  /** Nothing may hold: what uses it says what that means. */
+  readonly optional?: true;
+  readonly help: string;
+  /** Holds credentials: shown masked. */
+  readonly secret?: true;
+}
+
+export type Schema = { readonly [K in Key]: Setting<Settings[K]> };
+
+/** What presets depend on. */
+export interface Facts {
+  readonly demo: boolean;
+  readonly host: string;
+  /** How many descriptors this process may open. */
+  readonly descriptors: number;
+}
+
+/** Descriptors kept free of sessions: the bus, the ops port, scrapes, files. */
+const RESERVED_DESCRIPTORS = 128;
+
+const host = text('localhost (both loopback addresses), * (every interface), an address or a host name', 'HOST', isHost);
+const port = count(0, 65_535);
+const prefix = text('a name of letters, digits and _ : @ -, with single dots between levels', 'NAME', isName);
+
+/** Every setting, in the order of documents: key, type, preset, help. Its variable and flag follow from the key. */
+export function schema(facts: Facts): Schema {
+  return {
+    layer: {
+      ...setting(layerUrl, 'memory:', 'The layer that carries rooms between processes. memory: is a bus within this process.'),
+      secret: true,
+    },
+    demo: setting(toggle, false, 'Opens every room to everybody, serves a page to try it, and listens on loopback only.'),
+    host: {
+      ...setting(host, facts.demo ? 'localhost' : '*', 'The address that clients connect to.'),
+      presetText: 'every interface; with `demo`: `localhost`',
+    },
+    port: setting(port, 8080, 'The port that clients connect to; 0 takes a free one.'),
+    'ops.host': { ...setting(host, facts.host, 'The address of the ops port. It must never be public.'), presetText: 'as `host`' },
+    'ops.port': setting(port, 9090, 'The port of /metrics, /healthz and /readyz; 0 takes a free one.'),
+    workers: setting(count(1, 1024), 1, 'Processes that share the port.'),
+    origins: { ...setting(origins, [], 'Origins whose pages may connect.'), presetText: 'the host that was asked' },
+    routes: {
+      ...setting(routes(facts.demo), facts.demo ? DEMO_ROUTES : undefined, 'The paths that clients find, and who may join and publish there.'),
+      presetText: 'none, and it must be said; with `demo`: `/room/:room` and `/socket`, open to everybody',
+    },
+    ...limits(facts),
+    'heartbeat.interval': setting(duration('100ms', '1h'), '25s', 'A session is pinged this often.'),
+    'heartbeat.timeout': setting(duration('100ms', '1h'), '10s', 'A session that has not answered a ping for so long is ended.'),
+    'drain.notice': setting(duration('0s', '1h'), '5s', 'After SIGTERM: not ready, but still accepting, until load balancers have noticed.'),
+    'drain.deadline': setting(duration('100ms', '24h'), '30s', 'After SIGTERM: the process has ended by then.'),
+    'ready.layer_grace': {
+      ...setting(duration('0s', '24h'), undefined, 'Not ready once the layer has been away for so long.'),
+      optional: true,
+      presetText: 'unset: a layer that goes away leaves it ready',
+    },
+    history: { ...setting(history, [], 'Which rooms keep their messages, by pattern; the first that matches wins.'), presetText: 'none' },
+    prefix: setting(prefix, 'busgate', 'First level of every key and subject at the broker.'),
+    capacity: setting(count(1, 1_000_000), 100, 'Unexpired messages that may wait in one channel.'),
+    expiry: setting(duration('1ms', '24d'), '60s', 'A message of a channel lives this long.'),
+    group_expiry: setting(duration('1ms', '24d'), '24h', 'A membership of a group lives this long.'),
+    'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least that is logged.'),
+  };
+}
+
+function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
+  return {
+    'limits.message': setting(size('1B', '512MiB'), '64KiB', 'Payload of one message from a client.'),
+    'limits.frame': setting(size('1B', '1GiB'), '96KiB', 'One frame of a multiplex route, which holds a payload and its envelope.'),
+    'limits.outbox': setting(
+      size('1KiB', '4GiB'),
+      '1MiB',
+      'Bytes that wait for one session before it is too slow a reader. The kernel holds up to tcp_wmem besides.',
+    ),
+    'limits.outbox_total': setting(size('1KiB', '1024GiB'), '256MiB', 'Bytes that wait for all sessions together; past it the slowest is closed.'),
+    'limits.room_backlog': setting(
+      size('1KiB', '4GiB'),
+      '16MiB',
+      'Bytes of one room that wait for their flush; past it the newest are dropped and a gap is told.',
+    ),
+    'limits.layerMessage': setting(size('1B', '512MiB'), '1MiB', 'One message on the layer, envelope included.'),
+    'limits.rooms': setting(count(1, 1_000_000), 1000, 'Rooms of one session.'),
+    'limits.sessions': {
+      ...setting(count(1, 10_000_000), sessionsFor(facts.descriptors), 'Sessions of this process; past it upgrades are refused with 503.'),
+      presetText: `the descriptor limit (\`ulimit -n\`) less ${RESERVED_DESCRIPTORS}`,
+    },
+    'limits.fragments': setting(count(1, 16_384), 1024, 'Frames of one message.'),
+    'limits.handshake': setting(duration('100ms', '10m'), '10s', 'From connecting to the end of the request headers.'),
+    'limits.message_time': setting(duration('100ms', '1h'), '30s', 'From the first byte of a message to its last.'),
+    'limits.errors': setting(count(1, 1_000_000), 20, 'Error frames to one session in a minute; the next one closes it.'),
+  };
+}
+
+function setting<T>(type: ValueType<T & {}>, preset: unknown, help: string): Setting<T> {
+  return { type, preset, help };
+}
+
+function sessionsFor(descriptors: number): number {
+  return Math.max(descriptors - RESERVED_DESCRIPTORS, Math.floor(descriptors / 2), 1);
+}
+
+function isHost(value: string): boolean {
+  return value === '*' || isIP(value) > 0 || (value.length <= 253 && /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*\.?$/.test(value));
+}

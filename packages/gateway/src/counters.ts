@@ -1,0 +1,97 @@
+import { ERRORS, type HttpErrorKey } from './errors.ts';
+
+/** What carries a session or a request; the value of the label `transport`. */
+export type TransportName = 'websocket' | 'http';
+
+/**
+ * Why a delivery that was due never reached the kernel.
+ * - `closed`: the session ended first.
+ * - `slow`: the session was closed for passing `limits.outbox`, or for 10 s without reading.
+ * - `total`: all sessions together passed `limits.outbox_total`, and this was the slowest.
+ * - `backlog`: the room's unsent bytes passed `limits.room_backlog`.
+ */
+export type DropReason = 'closed' | 'slow' | 'total' | 'backlog';
+
+/**
+ * Why a client's publish was not taken by the layer.
+ * - `away`: the layer could not be reached; nothing was sent.
+ * - `unknown`: the connection broke before the broker's answer; it may have taken effect.
+ * - `not_allowed`: the route does not let clients publish.
+ * - `refused`: the layer refused it for another reason, such as its size.
+ */
+export type PublishFailure = 'away' | 'unknown' | 'not_allowed' | 'refused';
+
+/** Plain numbers that the hot path adds to and a scrape reads. They only grow. */
+export interface Counters {
+  /** Sessions opened. */
+  readonly opened: Record<'websocket', number>;
+  /** Requests and upgrades refused, by error code. */
+  readonly refused: Record<HttpErrorKey, number>;
+  /** Sessions ended, by {@link closeLabel}. */
+  readonly closes: Map<string, number>;
+  /** Messages that clients sent to be published. */
+  readonly received: Record<TransportName, number>;
+  /** Their payload bytes. */
+  readonly receivedBytes: Record<TransportName, number>;
+  /** Publishes that the layer took. */
+  published: number;
+  readonly publishFailures: Record<PublishFailure, number>;
+  /** Message x local members of its room, counted at the flush. */
+  due: number;
+  /** Deliveries handed to the kernel. */
+  sent: number;
+  readonly dropped: Record<DropReason, number>;
+  /** Payload and framing bytes written to sessions. */
+  sentBytes: number;
+  /** Error frames sent on `/socket`. */
+  errorFrames: number;
+}
+
+/** What a scrape asks the gateway: the state of this moment. */
+export interface GatewayState {
+  /** Brings `sent` and `queued` up to date with what the kernel has taken; called once before everything else is read. */
+  settle(): void;
+  readonly sessions: Readonly<Record<'websocket', number>>;
+  /** Deliveries due that are neither sent nor dropped. */
+  readonly queued: number;
+  /** Bytes not yet handed to the kernel, all sessions together. */
+  readonly outboxBytes: number;
+  /** Rooms with a member in this process. */
+  readonly rooms: number;
+  readonly draining: boolean;
+}
+
+export function createCounters(): Counters {
+  const refused = Object.fromEntries(Object.entries(ERRORS).flatMap(([key, row]) => (row.status === undefined ? [] : [[key, 0]]))) as Record<
+    HttpErrorKey,
+    number
+  >;
+  return {
+    opened: { websocket: 0 },
+    refused,
+    closes: new Map(),
+    received: { websocket: 0, http: 0 },
+    receivedBytes: { websocket: 0, http: 0 },
+    published: 0,
+    publishFailures: { away: 0, unknown: 0, not_allowed: 0, refused: 0 },
+    due: 0,
+    sent: 0,
+    dropped: { closed: 0, slow: 0, total: 0, backlog: 0 },
+    sentBytes: 0,
+    errorFrames: 0,
+  };
+}
+
+/** Close codes that have a meaning here or in RFC 6455; each is a label value of its own. */
+const KNOWN_CLOSES: ReadonlySet<number> = new Set([1005, 1006, 1010, ...Object.values(ERRORS).flatMap((row) => (row.close === undefined ? [] : [row.close]))]);
+
+/** The label of a close code: codes that only a client may choose share one, so that no client can add a series. */
+export function closeLabel(code: number): string {
+  return KNOWN_CLOSES.has(code) ? String(code) : 'other';
+}
+
+/** Counts a session's end. */
+export function countClose(counters: Counters, code: number): void {
+  const label = closeLabel(code);
+  counters.closes.set(label, (counters.closes.get(label) ?? 0) + 1);
+}

@@ -1,0 +1,117 @@
+import { Buffer } from 'node:buffer';
+
+/** One way the gateway refuses or ends something. The key is API: it is the `error` of an HTTP body and the `code` of an error frame on `/socket`. */
+interface ErrorRow {
+  /** Status before the upgrade, and of every HTTP answer. */
+  readonly status?: number;
+  /** Close code after the upgrade (RFC 6455 section 7.4; 4000 to 4999 are ours and read like HTTP). */
+  readonly close?: number;
+  /** Whether `/socket` answers it in an error frame and stays open. */
+  readonly frame?: true;
+  /** Whether the same request may succeed later as it stands. */
+  readonly retry: boolean;
+  /** Headers that belong to the status. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For people, and not fixed. At most 123 bytes: it is the reason in a close frame too. */
+  readonly message: string;
+}
+
+/** Every code, status and close code that a client can meet. */
+const TABLE = {
+  no_route: { status: 404, retry: false, message: 'no route has this path' },
+  bad_request: { status: 400, retry: false, message: 'the request is malformed' },
+  bad_key: { status: 400, retry: false, message: 'Sec-WebSocket-Key must be 16 bytes in base64' },
+  bad_room: {
+    status: 400,
+    frame: true,
+    retry: false,
+    message: 'a room name is 1 to 200 of A-Z a-z 0-9 _ : @ - with single dots between levels',
+  },
+  no_history: { status: 400, retry: false, message: 'this room keeps no history' },
+  method: { status: 405, retry: false, message: 'this path does not take this method' },
+  version: {
+    status: 426,
+    retry: false,
+    headers: { 'Sec-WebSocket-Version': '13', Upgrade: 'websocket' },
+    message: 'only version 13 of the WebSocket protocol is spoken here',
+  },
+  no_transport: { status: 426, retry: false, headers: { Upgrade: 'websocket' }, message: 'this path is for WebSockets: ask for an upgrade' },
+  target_too_long: { status: 414, retry: false, message: 'the request target is longer than 2048 bytes' },
+  body_too_large: { status: 413, retry: false, message: 'the body is larger than limits.message' },
+  origin: { status: 403, retry: false, message: 'pages of this origin may not connect: see the setting origins' },
+  not_allowed: { status: 403, close: 4403, frame: true, retry: false, message: 'not allowed here' },
+  rate: { status: 429, close: 4429, frame: true, retry: true, message: 'too many in a short time' },
+  full: { status: 503, retry: true, message: 'this gateway holds as many sessions as it may' },
+  draining: { status: 503, retry: true, message: 'this gateway is being stopped' },
+  away: { status: 503, frame: true, retry: true, message: 'the layer cannot be reached just now' },
+
+  bad_json: { frame: true, retry: false, message: 'a frame must be one JSON object' },
+  bad_frame: { frame: true, retry: false, message: 'a member of the frame is missing or of the wrong kind' },
+  unknown_type: { frame: true, retry: false, message: 'the type must be join, leave, publish or ping' },
+  bad_position: { frame: true, retry: false, message: 'since must be a position that the gateway gave' },
+  not_joined: { frame: true, retry: false, message: 'this session is not in that room' },
+  too_large: { close: 1009, frame: true, retry: false, message: 'the message is larger than allowed' },
+
+  normal: { close: 1000, retry: false, message: '' },
+  going_away: { close: 1001, retry: true, message: 'going away' },
+  protocol: { close: 1002, retry: false, message: 'WebSocket protocol error' },
+  wrong_kind: { close: 1003, retry: false, message: 'this route takes text frames only' },
+  encoding: { close: 1007, retry: false, message: 'the text is not valid UTF-8' },
+  too_many_errors: { close: 1008, retry: false, message: 'too many errors in a minute' },
+  too_many_fragments: { close: 1008, retry: false, message: 'the message has too many fragments' },
+  message_time: { close: 1008, retry: false, message: 'a message took too long to arrive' },
+  internal: { status: 500, close: 1011, retry: true, message: 'an error of the gateway' },
+  drained: { close: 1012, retry: true, message: 'this gateway is being stopped: connect again' },
+  gap: { close: 1012, retry: true, message: 'messages may have been lost: connect again' },
+  slow: { close: 1013, retry: true, message: 'too slow a reader' },
+  expired: { status: 401, close: 4401, retry: false, message: 'the token has expired or is missing' },
+} satisfies Record<string, ErrorRow>;
+
+type Table = typeof TABLE;
+export type ErrorKey = keyof Table;
+/** Keys that HTTP can answer. */
+export type HttpErrorKey = { [K in ErrorKey]: Table[K] extends { status: number } ? K : never }[ErrorKey];
+/** Keys that can end a session. */
+export type CloseKey = { [K in ErrorKey]: Table[K] extends { close: number } ? K : never }[ErrorKey];
+/** `error.code` on `/socket`. */
+export type FrameErrorKey = { [K in ErrorKey]: Table[K] extends { frame: true } ? K : never }[ErrorKey];
+
+export const ERRORS: Readonly<Record<ErrorKey, ErrorRow>> = TABLE;
+
+/** Retry-After lies between these, so that refused clients do not all come back at once. In seconds. */
+const RETRY_AFTER_MIN = 1;
+const RETRY_AFTER_SPREAD = 5;
+
+export interface HttpError {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/**
+ * The whole answer to a refused request: JSON `{"error","message"}` of at most 200 bytes that echoes nothing of the request, and a closed connection.
+ * `headers` are added, such as Allow.
+ */
+export function httpError(key: HttpErrorKey, headers?: Readonly<Record<string, string>>): HttpError {
+  const row: ErrorRow = ERRORS[key];
+  const body = Buffer.from(`${JSON.stringify({ error: key, message: row.message })}\n`);
+  const retryAfter = String(RETRY_AFTER_MIN + Math.floor(Math.random() * RETRY_AFTER_SPREAD));
+  return {
+    status: row.status ?? 500,
+    headers: {
+      'Content-Type': 'application/json',
+      'Content-Length': String(body.length),
+      Connection: 'close',
+      ...row.headers,
+      ...(row.status !== 500 && row.retry ? { 'Retry-After': retryAfter } : {}),
+      ...headers,
+    },
+    body,
+  };
+}
+
+/** Code and reason of a close frame. */
+export function closeOf(key: CloseKey): { readonly code: number; readonly reason: string } {
+  const row: ErrorRow = ERRORS[key];
+  return { code: row.close ?? 1011, reason: row.message };
+}
