@@ -41,12 +41,12 @@ export function reviveMessage(parsed: Record<string, unknown>): Message {
   return parsed as Message;
 }
 
-/** A room's payload as bytes; lone surrogates of a string become U+FFFD. */
+/** A room's payload as bytes of the layer's own, which no caller changes afterwards; lone surrogates of a string become U+FFFD. */
 export function encodePayload(payload: unknown, maxBytes: number): Uint8Array {
   const bytes = typeof payload === 'string' ? encoder.encode(payload) : payload;
   if (!(bytes instanceof Uint8Array)) throw invalid(`of a room must be a string or a Uint8Array, not ${nameOf(payload)}`);
   if (bytes.length > maxBytes) throw new LayerError('MESSAGE_TOO_LARGE', `payload has ${bytes.length} bytes, at most ${maxBytes} are allowed`);
-  return bytes;
+  return typeof payload === 'string' ? bytes : new Uint8Array(bytes);
 }
 
 function portable(value: unknown, path: string, depth: number): unknown {

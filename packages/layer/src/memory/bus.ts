@@ -59,7 +59,7 @@ export class Bus {
   publish(topic: Topic, payload: Uint8Array, stamp?: Stamp): number {
     const key = Bus.key(topic);
     const reached = this.#topics.get(key)?.size ?? 0;
-    if (reached > 0) this.#enqueue({ topic: key, payload: payload.slice(), stamp });
+    if (reached > 0) this.#enqueue({ topic: key, payload, stamp });
     return reached;
   }
 
@@ -101,7 +101,7 @@ export class Bus {
     const previous = history.head;
     history.head += 1;
     history.quietAt = performance.now() + rule.ageMs;
-    history.kept.push({ offset: history.head, payload: payload.slice(), expiresAt: history.quietAt });
+    history.kept.push({ offset: history.head, payload, expiresAt: history.quietAt });
     this.#trim(history, rule);
     const position = { epoch: history.epoch, offset: history.head };
     this.publish({ kind: 'room', name: room }, payload, { ...position, previous });
