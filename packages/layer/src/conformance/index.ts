@@ -1,0 +1,20 @@
+/**
+ * The conformance suite: every promise of the layer's contract is a test, and every driver must pass all of them. It asks for no runner in particular:
+ *
+ * ```ts
+ * layerConformance({ describe, test }, { name: 'memory', open: (options) => openLayer('memory:conformance', options) });
+ * ```
+ *
+ * What differs between drivers comes from `layer.capabilities` alone: where one is missing, the tests assert that the calls reject with UNSUPPORTED.
+ * @module
+ */
+import { channels } from './channels.ts';
+import { rooms } from './rooms.ts';
+import { runFamilies, type Runner, type Subject } from './suite.ts';
+
+export type { Runner, Subject } from './suite.ts';
+
+/** Defines the tests that every layer must pass. `subject.open` is called several times a test, each time as another process. */
+export function layerConformance(runner: Runner, subject: Subject): void {
+  runner.describe(`layer conformance: ${subject.name}`, () => runFamilies(runner, subject, [rooms, channels]));
+}

@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto';
+import type { LayerOptions } from '../contract.ts';
+import type { ChannelLayer } from '../layer.ts';
+import type { Subject } from './suite.ts';
+
+/** What one test works on: a prefix of its own, and every layer it opens, each as another process. Whatever happens, all of it is closed in the end. */
+export class Stage {
+  readonly prefix: string = newPrefix();
+  readonly subject: Subject;
+  readonly #opened: { readonly layer: ChannelLayer; readonly prefix: string }[] = [];
+
+  private constructor(subject: Subject) {
+    this.subject = subject;
+  }
+
+  static async run(subject: Subject, body: (stage: Stage) => Promise<void>): Promise<void> {
+    const stage = new Stage(subject);
+    try {
+      await body(stage);
+    } catch (error) {
+      await stage.#clear().catch(() => undefined);
+      throw error;
+    }
+    await stage.#clear();
+  }
+
+  /** One more layer of this test, as another process would open it. */
+  async open(options: LayerOptions = {}): Promise<ChannelLayer> {
+    const prefix = options.prefix ?? this.prefix;
+    const layer = await this.subject.open({ ...options, prefix });
+    this.#opened.push({ layer, prefix });
+    return layer;
+  }
+
+  async openTwo(options: LayerOptions = {}): Promise<[ChannelLayer, ChannelLayer]> {
+    return [await this.open(options), await this.open(options)];
+  }
+
+  /** Leaves nothing in the broker and no connection. */
+  async #clear(): Promise<void> {
+    const prefixes = new Map(this.#opened.map(({ layer, prefix }) => [prefix, layer]));
+    for (const [prefix, last] of prefixes) {
+      const layer = last.status.state === 'connected' ? last : await this.open({ prefix });
+      await layer.flush();
+    }
+    await Promise.all(this.#opened.map(({ layer }) => layer.close()));
+  }
+}
+
+export function newPrefix(): string {
+  return `conformance-${randomBytes(6).toString('hex')}`;
+}
