@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Child, type Exit } from './child.ts';
+import type { Collector } from './events.ts';
+import { freePort } from './ports.ts';
+
+const CLI = join(import.meta.dirname, '../../packages/gateway/src/cli.ts');
+const PATIENCE_MS = 15_000;
+/** Between two questions whether a gateway is ready. */
+const ASK_AGAIN_MS = 20;
+
+interface GatewayOptions {
+  /** Further flags of `busgate serve`. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Whether to wait until the layer has been reached (`/readyz` says 200) or only until the process serves. */
+  readonly until?: 'ready' | 'alive';
+}
+
+/** Any `busgate …` as a process of its own, from the sources as they are. */
+export function runBusgate(args: readonly string[], options: { env?: Readonly<Record<string, string>>; stdin?: 'ignore' | 'pipe' } = {}): Child {
+  return new Child(process.execPath, ['--conditions=@busgate/source', CLI, ...args], options);
+}
+
+/** A `busgate serve` on free ports, resolved when it is ready. */
+export async function startGateway({ args = [], env = {}, until = 'ready' }: GatewayOptions = {}): Promise<GatewayProcess> {
+  const [port, opsPort] = [await freePort(), await freePort()];
+  const child = runBusgate(['serve', '--port', `${port}`, '--ops-port', `${opsPort}`, ...args], { env });
+  const gateway = new GatewayProcess(child, port, opsPort);
+  try {
+    await gateway.answers(until === 'ready' ? '/readyz' : '/healthz');
+    return gateway;
+  } catch (error) {
+    await child.kill();
+    throw error;
+  }
+}
+
+/** A gateway in a process of its own. */
+export class GatewayProcess implements AsyncDisposable {
+  readonly port: number;
+  readonly opsPort: number;
+  readonly #child: Child;
+
+  constructor(child: Child, port: number, opsPort: number) {
+    this.#child = child;
+    this.port = port;
+    this.opsPort = opsPort;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** What it wrote to its streams. */
+  get lines(): Collector<string> {
+    return this.#child.lines;
+  }
+
+  get exited(): Promise<Exit> {
+    return this.#child.exited;
+  }
+
+  http(path: string): string {
+    return `http://127.0.0.1:${this.port}${path}`;
+  }
+
+  ws(path: string): string {
+    return `ws://127.0.0.1:${this.port}${path}`;
+  }
+
+  ops(path: string): string {
+    return `http://127.0.0.1:${this.opsPort}${path}`;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.signal(signal);
+  }
+
+  /** Ends it at once (SIGKILL). */
+  kill(): Promise<Exit> {
+    return this.#child.kill();
+  }
+
+  /** Resolves when `path` of the ops port answers 200. */
+  async answers(path: string): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS;
+    while (!(await this.#asks(path))) {
+      const late = performance.now() > deadline;
+      if (late || !this.#child.alive) throw new Error(`the gateway ${late ? `did not answer ${path} with 200` : 'ended'}:\n${this.lines.all.join('\n')}`);
+      await delay(ASK_AGAIN_MS);
+    }
+  }
+
+  /** The value of a metric, as `name{labels}` is printed; 0 where it is not there. */
+  async metric(sample: string): Promise<number> {
+    const text = await (await fetch(this.ops('/metrics'))).text();
+    const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
+    return line === undefined ? 0 : Number(line.slice(sample.length + 1));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child[Symbol.asyncDispose]();
+  }
+
+  async #asks(path: string): Promise<boolean> {
+    try {
+      const response = await fetch(this.ops(path));
+      await response.body?.cancel();
+      return response.status === 200;
+    } catch {
+      return false;
+    }
+  }
+}
