@@ -1,0 +1,189 @@
+import type { Buffer } from 'node:buffer';
+import { readFileSync } from 'node:fs';
+import { LayerError } from '@busgate/layer/driver';
+import { Command, Redis, type RedisOptions } from 'ioredis';
+import { layerError } from './errors.ts';
+import type { Credentials, Node, Target } from './url.ts';
+
+export type Argument = string | number | Buffer;
+export type MessageHandler = (channel: Buffer, payload: Buffer) => void;
+
+/** From the first packet to a connection that answers. */
+const OPEN_MS = 2500;
+/** Bytes that may wait for a broker that does not take them, on one connection. */
+const MAX_UNSENT = 64 * 1_048_576;
+/** Commands that may wait for their answers on one connection. */
+const MAX_UNANSWERED = 250_000;
+
+/** Everything that is fixed for one node's connections. */
+export interface Access {
+  readonly credentials: Credentials;
+  readonly db: number;
+  readonly tls: RedisOptions['tls'];
+  /** `CLIENT SETNAME` */
+  readonly name: string;
+}
+
+export function accessTo(target: Target, name: string): Access {
+  return { credentials: target.credentials, db: target.db, tls: readTls(target), name };
+}
+
+/** One TCP connection to one Redis server. When it ends it has ended: nothing is kept, resent or reconnected by the client library. */
+export class Connection {
+  readonly node: Node;
+  /** Resolves with the reason when the connection has ended, whoever ended it. */
+  readonly ended: Promise<string>;
+  readonly #redis: Redis;
+  #unanswered = 0;
+  #corked = false;
+  #alive = true;
+  #reason: string | undefined;
+
+  private constructor(redis: Redis, node: Node) {
+    this.#redis = redis;
+    this.node = node;
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.ended = promise;
+    redis.on('error', (error: Error) => (this.#reason ??= error.message));
+    redis.on('end', () => {
+      this.#alive = false;
+      resolve(this.#reason ?? 'Redis closed the connection');
+    });
+  }
+
+  /**
+   * Connects, authenticates and waits until the server answers commands.
+   * @throws LayerError REFUSED (credentials), LAYER_AWAY
+   */
+  static async open(node: Node, access: Access, signal?: AbortSignal): Promise<Connection> {
+    const redis = new Redis({
+      host: node.host,
+      port: node.port,
+      ...access.credentials,
+      db: access.db,
+      ...(access.tls === undefined ? {} : { tls: { servername: node.host, ...access.tls } }),
+      connectionName: access.name,
+      disableClientInfo: true,
+      lazyConnect: true,
+      enableReadyCheck: false,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      autoResubscribe: false,
+      retryStrategy: null,
+      connectTimeout: OPEN_MS,
+    });
+    const connection = new Connection(redis, node);
+    const timer = setTimeout(() => connection.destroy(`no answer within ${OPEN_MS} ms`), OPEN_MS);
+    const onAbort = (): void => connection.destroy('closed');
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      await redis.connect();
+      await connection.run('ping');
+      return connection;
+    } catch (error) {
+      connection.destroy('could not be opened');
+      const cause = connection.#reason === undefined ? error : Object.assign(new Error(connection.#reason), { name: replyName(connection.#reason) });
+      const { code, message } = layerError(error instanceof LayerError && error.code !== 'OUTCOME_UNKNOWN' ? error : cause, false);
+      throw new LayerError(code, `${node.host}:${node.port}: ${message}`, { cause });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Grows while the server sends anything. */
+  get bytesRead(): number {
+    return this.#redis.stream?.bytesRead ?? 0;
+  }
+
+  /** Whether commands wait for their answers. */
+  get busy(): boolean {
+    return this.#unanswered > 0;
+  }
+
+  /**
+   * Sends a command; all of one turn of the event loop leave in one write, in order.
+   * @returns the reply, strings of it as Buffers
+   * @throws LayerError LAYER_AWAY (nothing was sent), OUTCOME_UNKNOWN, REFUSED
+   */
+  async run(name: string, ...args: Argument[]): Promise<unknown> {
+    this.#checkWritable();
+    const command = new Command(name, args);
+    this.#cork();
+    this.#unanswered += 1;
+    try {
+      return await (this.#redis.sendCommand(command) as Promise<unknown>);
+    } catch (error) {
+      throw layerError(error, true);
+    } finally {
+      this.#unanswered -= 1;
+    }
+  }
+
+  /** Calls `handler` for what arrives on subscribed channels, plain and sharded. */
+  onMessage(handler: MessageHandler): void {
+    this.#redis.on('messageBuffer', handler);
+    this.#redis.on('smessageBuffer', handler);
+  }
+
+  /** Calls `handler` when the server ended a sharded subscription by itself, since its slot has moved. */
+  onMoved(handler: () => void): void {
+    this.#redis.on('moved', handler);
+  }
+
+  /** Ends the connection at once; commands without an answer reject with OUTCOME_UNKNOWN. */
+  destroy(reason: string): void {
+    this.#reason ??= reason;
+    this.#alive = false;
+    this.#redis.removeAllListeners('messageBuffer');
+    this.#redis.removeAllListeners('smessageBuffer');
+    this.#redis.removeAllListeners('moved');
+    this.#redis.disconnect();
+    this.#redis.stream?.destroy();
+  }
+
+  #checkWritable(): void {
+    if (!this.#alive || this.#redis.status !== 'ready') throw new LayerError('LAYER_AWAY', `Redis cannot be reached: ${this.#reason ?? 'not connected'}`);
+    const unsent = this.#redis.stream.writableLength;
+    if (unsent < MAX_UNSENT && this.#unanswered < MAX_UNANSWERED) return;
+    throw new LayerError('LAYER_AWAY', `Redis does not keep up: ${this.#unanswered} commands (${unsent} bytes unsent) wait for it; nothing was sent`);
+  }
+
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#redis.stream.cork();
+    setImmediate(() => {
+      this.#corked = false;
+      this.#redis.stream.uncork();
+    });
+  }
+}
+
+/** An error that ended the connection came as a reply of the server where it begins with a code in capitals. */
+function replyName(reason: string): string {
+  return /^[A-Z]{3,} |^ERR /.test(reason) ? 'ReplyError' : 'Error';
+}
+
+function readTls({ tls }: Target): RedisOptions['tls'] {
+  if (tls === undefined) return undefined;
+  const { ca, cert, key, servername } = tls;
+  return {
+    ...(ca === undefined ? {} : { ca: readPem(ca, 'ca') }),
+    ...(cert === undefined ? {} : { cert: readPem(cert, 'cert') }),
+    ...(key === undefined ? {} : { key: readPem(key, 'key') }),
+    ...(servername === undefined ? {} : { servername }),
+  };
+}
+
+function readPem(path: string, name: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new LayerError('INVALID_URL', `Redis URL: parameter ${name} names a file that cannot be read: ${String((cause as Error).message)}`, { cause });
+  }
+}

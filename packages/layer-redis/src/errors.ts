@@ -1,0 +1,33 @@
+import { LayerError } from '@busgate/layer/driver';
+
+/** Replies that mean that these credentials do not allow it. */
+const CREDENTIALS = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|invalid username-password/;
+
+/** What a failed command means to the caller. `sent`: it had been written to a connection. */
+export function layerError(error: unknown, sent: boolean): LayerError {
+  if (error instanceof LayerError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  if (isReply(error)) {
+    if (CREDENTIALS.test(text)) return new LayerError('REFUSED', `Redis refused: ${text}`, { cause: error });
+    return new LayerError('LAYER_AWAY', `Redis answered: ${text}; nothing was done`, { cause: error });
+  }
+  if (sent) return new LayerError('OUTCOME_UNKNOWN', `the connection to Redis broke before its answer: ${text}`, { cause: error });
+  return new LayerError('LAYER_AWAY', `Redis cannot be reached: ${text}`, { cause: error });
+}
+
+/** Whether Redis itself answered with an error. */
+function isReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+/** The first word of an error reply. */
+function replyCode(error: unknown): string | undefined {
+  const reply = error instanceof LayerError ? error.cause : error;
+  return isReply(reply) ? /^[A-Z]+/.exec(reply.message)?.[0] : undefined;
+}
+
+/** Whether the node that answered so can no longer be the one to talk to. */
+export function isLostNode(error: unknown): boolean {
+  const code = replyCode(error);
+  return code === 'READONLY' || code === 'LOADING' || code === 'MASTERDOWN';
+}

@@ -1,0 +1,12 @@
+/**
+ * Busgate's channel layer on Redis. `openLayer` of `@busgate/layer` loads it for `redis:`, `rediss:`, `redis-sentinel:` and `redis-cluster:` URLs.
+ * @module
+ */
+import type { Driver, DriverContext } from '@busgate/layer/driver';
+import { RedisDriver } from './driver.ts';
+import { parseUrl } from './url.ts';
+
+/** @throws LayerError INVALID_URL, saying which part of it is wrong and what is allowed */
+export function createDriver(url: string, context: DriverContext): Driver {
+  return new RedisDriver(parseUrl(url), context);
+}

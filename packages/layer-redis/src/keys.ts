@@ -1,0 +1,57 @@
+import type { Topic } from '@busgate/layer/driver';
+
+/**
+ * The names of everything in Redis. A history has two keys and a channel beside the room's own, all in the slot of that one: what stands in
+ * braces is what Redis Cluster hashes, and without braces it is the whole name.
+ */
+export class Keys {
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
+
+  topic({ kind, name }: Topic): string {
+    return `${this.#prefix}:${kind}:${name}`;
+  }
+
+  live(room: string): string {
+    return `{${this.#prefix}:room:${room}}:live`;
+  }
+
+  history(room: string): string {
+    return `{${this.#prefix}:room:${room}}:history`;
+  }
+
+  queue(name: string): string {
+    return `${this.#prefix}:queue:${name}`;
+  }
+
+  /** The worker queues that are members of a group, with the times when their memberships end. */
+  members(group: string): string {
+    return `{${this.#prefix}:group:${group}}:queues`;
+  }
+
+  /** The channel on which a process speaks to itself. */
+  probe(id: string): string {
+    return `${this.#prefix}:probe:${id}`;
+  }
+
+  /** A key that never exists: deleting it shows whether the server takes writes. */
+  get nothing(): string {
+    return `${this.#prefix}:nothing`;
+  }
+
+  /** What {@link owns} must still be asked about: `SCAN`'s pattern is wider. */
+  get pattern(): string {
+    return `*${this.#prefix}:*`;
+  }
+
+  /** Whether a key of the server is one of this prefix. */
+  owns(key: string): boolean {
+    const prefix = this.#prefix;
+    if (key.startsWith(`${prefix}:queue:`)) return true;
+    if (key.startsWith(`{${prefix}:room:`)) return key.endsWith('}:history') || key.endsWith('}:epoch');
+    return key.startsWith(`{${prefix}:group:`) && key.endsWith('}:queues');
+  }
+}

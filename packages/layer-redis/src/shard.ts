@@ -1,0 +1,257 @@
+import type { Buffer } from 'node:buffer';
+import { setTimeout } from 'node:timers/promises';
+import { LayerError, isLayerError, type LayerLogger } from '@busgate/layer/driver';
+import { Connection, type Access, type Argument } from './connection.ts';
+import { isLostNode, layerError } from './errors.ts';
+import { within } from './proof.ts';
+import { Subscriber, type Held } from './subscriber.ts';
+import type { Node } from './url.ts';
+
+/** Between two proofs that both connections are alive; with the time a proof may take, a dead link is found within 4 s. */
+const BEAT_MS = 1000;
+const FIRST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 2000;
+/** How long `close` waits for answers. */
+const LAST_ANSWERS_MS = 2000;
+
+export interface ShardSettings {
+  readonly access: Access;
+  readonly logger: LayerLogger;
+  /** On Redis Cluster: topics are held sharded and plain. */
+  readonly sharded: boolean;
+  /** A channel of this connection pair alone. */
+  readonly probeChannel: string;
+  /** A key that is deleted to see whether the server takes writes. */
+  readonly writeProbe: string | undefined;
+  /** Where the server is just now. */
+  locate(): Promise<Node>;
+  /** Called with each new connection for commands, before it is used. */
+  greet(connection: Connection): Promise<void>;
+  /** Called when the state has changed. */
+  changed(): void;
+  /** Called when the server ended a subscription because its slot has moved. */
+  moved(): void;
+}
+
+/**
+ * One Redis server that takes writes, and this process's two connections to it: one for commands, one for subscriptions. It keeps trying for ever; it
+ * is connected while both have been proved by a message of our own, published on the one and received on the other.
+ */
+export class Shard {
+  readonly #settings: ShardSettings;
+  readonly #topics = new Map<string, Held>();
+  readonly #closing = new AbortController();
+  #commands: Connection | undefined;
+  #subscriber: Subscriber | undefined;
+  #connected = false;
+  #reason: string | undefined;
+  #probe = 0;
+  #awaited: { readonly id: string; resolve(): void } | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(settings: ShardSettings) {
+    this.#settings = settings;
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** Why it is away. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  get node(): Node | undefined {
+    return this.#commands?.node;
+  }
+
+  /** Resolves after the first attempt, whatever its outcome, save refused credentials. */
+  async open(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#running = this.#keep(resolve, reject);
+    await promise;
+  }
+
+  /** @throws LayerError LAYER_AWAY, OUTCOME_UNKNOWN, REFUSED */
+  async run(name: string, ...args: Argument[]): Promise<unknown> {
+    const commands = this.#commands;
+    if (commands === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
+    try {
+      return await commands.run(name, ...args);
+    } catch (error) {
+      if (isLostNode(error)) this.#lose(commands, (error as Error).message);
+      throw error;
+    }
+  }
+
+  /** Another connection to the same server, for commands that wait. */
+  async connect(): Promise<Connection> {
+    const node = this.#commands?.node;
+    if (node === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
+    return Connection.open(node, this.#settings.access);
+  }
+
+  async subscribe(name: string, held: Held): Promise<void> {
+    const subscriber = this.#subscriber;
+    if (subscriber === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
+    try {
+      await subscriber.subscribe(held);
+    } catch (error) {
+      if (!isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
+      throw new LayerError('LAYER_AWAY', `Redis left before it confirmed the subscription of ${name}`, { cause: error });
+    }
+    if (this.#subscriber !== subscriber) throw new LayerError('LAYER_AWAY', `Redis left while ${name} was being subscribed`);
+    this.#topics.set(name, held);
+  }
+
+  async unsubscribe(name: string): Promise<void> {
+    const held = this.#topics.get(name);
+    if (held === undefined) return;
+    this.#topics.delete(name);
+    // Where the connection breaks the subscription has ended with it.
+    await this.#subscriber?.unsubscribe(held).catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    const deadline = performance.now() + LAST_ANSWERS_MS;
+    while (this.#commands?.busy === true && this.#commands.alive && performance.now() < deadline) await setTimeout(5);
+    this.#closing.abort();
+    await this.#running;
+    this.#commands?.destroy('closed');
+    this.#subscriber?.connection.destroy('closed');
+    this.#commands = undefined;
+    this.#subscriber = undefined;
+    this.#topics.clear();
+  }
+
+  async #keep(opened: () => void, refused: (error: unknown) => void): Promise<void> {
+    const { signal } = this.#closing;
+    let wait = FIRST_WAIT_MS;
+    let first = true;
+    while (!signal.aborted) {
+      try {
+        const over = await this.#establish();
+        wait = FIRST_WAIT_MS;
+        this.#set(true, undefined);
+        opened();
+        await this.#watch(over);
+      } catch (error) {
+        if (first && isLayerError(error, 'REFUSED')) {
+          refused(error);
+          return;
+        }
+        this.#set(false, layerError(error, false).message);
+        opened();
+      }
+      first = false;
+      await setTimeout(wait * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+    }
+  }
+
+  /** Makes what is missing of the two connections, brings the topics back, and proves them. The signal ends with either connection. */
+  async #establish(): Promise<AbortSignal> {
+    const node = await this.#settings.locate();
+    this.#commands = await this.#commandsTo(node);
+    const subscriber = await this.#subscriberTo(node);
+    const over = new AbortController();
+    for (const { ended } of [this.#commands, subscriber.connection]) void ended.then((reason) => over.abort(reason));
+    await this.#prove();
+    return over.signal;
+  }
+
+  async #commandsTo(node: Node): Promise<Connection> {
+    const known = this.#commands;
+    if (known !== undefined && isTo(known, node)) return known;
+    this.#commands = undefined;
+    known?.destroy('replaced');
+    const commands = await this.#open(node);
+    try {
+      await within(commands, 'no answer to the first commands', this.#greet(commands));
+      return commands;
+    } catch (error) {
+      commands.destroy('not usable');
+      throw error;
+    }
+  }
+
+  async #greet(commands: Connection): Promise<void> {
+    if (this.#settings.writeProbe !== undefined) await commands.run('del', this.#settings.writeProbe);
+    await this.#settings.greet(commands);
+  }
+
+  async #subscriberTo(node: Node): Promise<Subscriber> {
+    const known = this.#subscriber;
+    if (known !== undefined && isTo(known.connection, node)) return known;
+    known?.connection.destroy('replaced');
+    const connection = await this.#open(node);
+    const subscriber = new Subscriber(connection, this.#settings.sharded);
+    connection.onMoved(() => this.#settings.moved());
+    this.#subscriber = subscriber;
+    await subscriber.listen(this.#settings.probeChannel, { message: (payload) => this.#onProbe(payload) });
+    await subscriber.resubscribe([...this.#topics.values()]);
+    return subscriber;
+  }
+
+  async #open(node: Node): Promise<Connection> {
+    const connection = await Connection.open(node, this.#settings.access, this.#closing.signal);
+    if (!this.#closing.signal.aborted) return connection;
+    connection.destroy('closed');
+    throw new LayerError('LAYER_CLOSED', 'the layer has been closed');
+  }
+
+  /** Ends the connection that failed, and throws, unless a message of our own came through both. */
+  async #prove(): Promise<void> {
+    const commands = this.#commands;
+    const subscriber = this.#subscriber;
+    if (commands === undefined || subscriber === undefined) throw new LayerError('LAYER_AWAY', 'Redis left');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#probe += 1;
+    this.#awaited = { id: String(this.#probe), resolve };
+    try {
+      const { writeProbe, probeChannel } = this.#settings;
+      const written = writeProbe === undefined ? undefined : commands.run('del', writeProbe);
+      await within(commands, 'no answer', Promise.all([written, commands.run('publish', probeChannel, this.#awaited.id)]));
+    } catch (error) {
+      this.#lose(commands, (error as Error).message);
+      throw error;
+    }
+    await within(subscriber.connection, 'our own message did not arrive through the subscriber connection', promise);
+  }
+
+  #onProbe(payload: Buffer): void {
+    if (this.#awaited?.id === payload.toString('latin1')) this.#awaited.resolve();
+  }
+
+  async #watch(over: AbortSignal): Promise<never> {
+    const either = AbortSignal.any([over, this.#closing.signal]);
+    for (;;) {
+      await setTimeout(BEAT_MS, undefined, { signal: either }).catch(() => undefined);
+      if (either.aborted) throw new LayerError('LAYER_AWAY', String(over.reason ?? 'closed'));
+      await this.#prove();
+    }
+  }
+
+  /** The server does not answer, or is no longer the one that takes writes: nothing that it says is believed any more. */
+  #lose(commands: Connection, reason: string): void {
+    commands.destroy(reason);
+    if (this.#commands !== commands) return;
+    this.#commands = undefined;
+    this.#subscriber?.connection.destroy(reason);
+    this.#subscriber = undefined;
+  }
+
+  #set(connected: boolean, reason: string | undefined): void {
+    if (!connected && this.#subscriber?.connection.alive === false) this.#subscriber = undefined;
+    if (!connected && this.#commands?.alive === false) this.#commands = undefined;
+    if (this.#connected === connected && this.#reason === reason) return;
+    this.#connected = connected;
+    this.#reason = reason;
+    if (!this.#closing.signal.aborted) this.#settings.changed();
+  }
+}
+
+function isTo(connection: Connection, node: Node): boolean {
+  return connection.alive && connection.node.host === node.host && connection.node.port === node.port;
+}

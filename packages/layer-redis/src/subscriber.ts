@@ -1,0 +1,109 @@
+import type { Buffer } from 'node:buffer';
+import type { TopicSink } from '@busgate/layer/driver';
+import type { Connection } from './connection.ts';
+
+/** Channels named by one `SUBSCRIBE`: many rooms return in few round trips, and no command grows without bound. */
+const BATCH = 500;
+
+/** Takes what arrives on one channel. */
+export interface Receiver {
+  message(payload: Buffer): void;
+}
+
+/** A topic, and the channels on which its messages come. */
+export interface Held {
+  readonly sink: TopicSink;
+  readonly channels: ReadonlyMap<string, Receiver>;
+}
+
+/** The subscriptions of one connection. One map lookup leads from a message to its sink; nothing is decoded on the way. */
+export class Subscriber {
+  readonly connection: Connection;
+  readonly #sharded: boolean;
+  readonly #receivers = new Map<string, Receiver>();
+
+  /** `sharded`: topics are held by `SSUBSCRIBE` and `SUBSCRIBE` both, as on Redis Cluster. */
+  constructor(connection: Connection, sharded: boolean) {
+    this.connection = connection;
+    this.#sharded = sharded;
+    connection.onMessage((channel, payload) => this.#receivers.get(channel.toString('latin1'))?.message(payload));
+  }
+
+  /** Listens to a channel that belongs to the connection itself. */
+  async listen(channel: string, receiver: Receiver): Promise<void> {
+    this.#receivers.set(channel, receiver);
+    await this.connection.run('subscribe', channel);
+  }
+
+  /** Resolves when the server has confirmed every channel of the topic. */
+  async subscribe(held: Held): Promise<void> {
+    for (const [channel, receiver] of held.channels) this.#receivers.set(channel, receiver);
+    try {
+      await this.#send([held]);
+    } catch (error) {
+      for (const channel of held.channels.keys()) this.#receivers.delete(channel);
+      throw error;
+    }
+  }
+
+  /** Subscribes anew what another connection held, and tells each topic its gap when it is confirmed, before any message. */
+  async resubscribe(topics: readonly Held[]): Promise<void> {
+    const owed = topics.map((held) => new Owed(held, this.#receivers));
+    const batches: Promise<void>[] = [];
+    for (let from = 0; from < topics.length; from += BATCH) {
+      const sent = this.#send(topics.slice(from, from + BATCH));
+      batches.push(sent.then(() => owed.slice(from, from + BATCH).forEach((debt) => debt.settle())));
+    }
+    await Promise.all(batches);
+  }
+
+  /** The topic's sink is not called from this call on. */
+  async unsubscribe(held: Held): Promise<void> {
+    const channels = [...held.channels.keys()];
+    for (const channel of channels) this.#receivers.delete(channel);
+    const plain = this.connection.run('unsubscribe', ...channels);
+    const sharded = this.#sharded ? this.connection.run('sunsubscribe', ...channels) : undefined;
+    await Promise.all([plain, sharded]);
+  }
+
+  async #send(topics: readonly Held[]): Promise<void> {
+    const plain = this.connection.run('subscribe', ...topics.flatMap((held) => [...held.channels.keys()]));
+    const sharded = this.#sharded ? topics.map((held) => this.connection.run('ssubscribe', ...held.channels.keys())) : [];
+    await Promise.all([plain, ...sharded]);
+  }
+}
+
+/** A gap that a topic must be told: by its confirmation, or by the first message, which may be read from the socket before that. */
+class Owed {
+  readonly #held: Held;
+  readonly #receivers: Map<string, Receiver>;
+  readonly #first = new Map<string, Receiver>();
+  #settled = false;
+
+  constructor(held: Held, receivers: Map<string, Receiver>) {
+    this.#held = held;
+    this.#receivers = receivers;
+    for (const [channel, receiver] of held.channels) {
+      const first: Receiver = {
+        message: (payload) => {
+          this.settle();
+          receiver.message(payload);
+        },
+      };
+      this.#first.set(channel, first);
+      receivers.set(channel, first);
+    }
+  }
+
+  settle(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    let wanted = false;
+    for (const [channel, receiver] of this.#held.channels) {
+      if (this.#receivers.get(channel) !== this.#first.get(channel)) continue;
+      this.#receivers.set(channel, receiver);
+      wanted = true;
+    }
+    if (wanted) this.#held.sink.gap();
+  }
+}

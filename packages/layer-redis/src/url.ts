@@ -1,0 +1,148 @@
+import { LayerError } from '@busgate/layer/driver';
+
+/** One Redis server. */
+export interface Node {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Credentials {
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** Paths of PEM files, and the name to expect in the server's certificate. */
+export interface TlsFiles {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly servername?: string;
+}
+
+/** Whose formats are spoken: Busgate's, or those of one of Python's channels_redis layers. */
+export type Wire = 'busgate' | 'channels-core' | 'channels-pubsub';
+
+/** What a URL says. */
+export interface Target {
+  readonly kind: 'standalone' | 'sentinel' | 'cluster';
+  readonly nodes: readonly Node[];
+  /** Sentinel's name of the primary. */
+  readonly primary?: string;
+  readonly credentials: Credentials;
+  readonly sentinelCredentials: Credentials;
+  readonly db: number;
+  readonly tls?: TlsFiles;
+  readonly wire: Wire;
+}
+
+const FORM = /^(redis|rediss)(-sentinel|-cluster)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^/?#]*))?(?:\?([^#]*))?$/;
+const PARAMETERS = ['db', 'wire', 'ca', 'cert', 'key', 'servername', 'sentinelUsername', 'sentinelPassword'];
+const WIRES: readonly string[] = ['busgate', 'channels-core', 'channels-pubsub'];
+
+/**
+ * Reads `redis://[user:password@]host[:6379][/db]`, `redis-sentinel://[…@]h1[:26379],h2/<primary>`, `redis-cluster://[…@]h1[:6379],h2`;
+ * with `rediss` for TLS. Its errors never repeat the URL, which may hold a password.
+ * @throws LayerError INVALID_URL
+ */
+export function parseUrl(url: string): Target {
+  const match = FORM.exec(url);
+  if (match === null) {
+    throw invalid(
+      'expected redis://[user:password@]host[:port][/db], redis-sentinel://h1[:port],h2/<primary> or redis-cluster://h1[:port],h2 (rediss… for TLS); percent-encode special characters',
+    );
+  }
+  const [, scheme, form, userinfo, hosts = '', path = '', query = ''] = match;
+  const kind = form === '-sentinel' ? 'sentinel' : form === '-cluster' ? 'cluster' : 'standalone';
+  const parameters = readParameters(query);
+  return {
+    kind,
+    nodes: readNodes(kind, hosts),
+    ...readPrimary(kind, path),
+    credentials: readUserinfo(userinfo),
+    sentinelCredentials: credentials(parameters.get('sentinelUsername'), parameters.get('sentinelPassword')),
+    db: readDb(kind, path, parameters.get('db')),
+    ...readTls(scheme === 'rediss', parameters),
+    wire: readWire(kind, parameters.get('wire')),
+  };
+}
+
+function readNodes(kind: Target['kind'], hosts: string): readonly Node[] {
+  const nodes = hosts.split(',').map((host) => readNode(host, kind === 'sentinel' ? 26379 : 6379));
+  if (kind === 'standalone' && nodes.length > 1) throw invalid('redis:// names one host; several need redis-sentinel:// or redis-cluster://');
+  return nodes;
+}
+
+function readPrimary(kind: Target['kind'], path: string): { primary?: string } {
+  if (kind !== 'sentinel') return {};
+  const primary = decode(path, 'primary');
+  if (primary === '') throw invalid('redis-sentinel:// needs the name of the primary after the hosts, as in redis-sentinel://h1,h2/mymaster');
+  return { primary };
+}
+
+function readParameters(query: string): ReadonlyMap<string, string> {
+  const parameters = new Map<string, string>();
+  for (const part of query.split('&').filter((text) => text !== '')) {
+    const [name = '', ...value] = part.split('=');
+    if (!PARAMETERS.includes(name)) throw invalid(`parameter ${JSON.stringify(name)} is unknown; there are ${PARAMETERS.join(', ')}`);
+    parameters.set(name, decode(value.join('='), name));
+  }
+  return parameters;
+}
+
+function readNode(text: string, defaultPort: number): Node {
+  const match = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(text);
+  const port = Number(match?.[2] ?? defaultPort);
+  if (match?.[1] === undefined || port < 1 || port > 65535) throw invalid(`host ${JSON.stringify(text)} is not host[:port], with a port from 1 to 65535`);
+  return { host: match[1].replaceAll(/^\[|\]$/g, ''), port };
+}
+
+function readUserinfo(userinfo: string | undefined): Credentials {
+  if (userinfo === undefined || userinfo === '') return {};
+  const [name = '', ...rest] = userinfo.split(':');
+  if (rest.length === 0) throw invalid('a user needs a password: user:password@, or :password@ for the default user');
+  return credentials(decode(name, 'user'), decode(rest.join(':'), 'password'));
+}
+
+function credentials(username: string | undefined, password: string | undefined): Credentials {
+  return {
+    ...(username === undefined || username === '' ? {} : { username }),
+    ...(password === undefined || password === '' ? {} : { password }),
+  };
+}
+
+function readDb(kind: Target['kind'], path: string, parameter: string | undefined): number {
+  const text = kind === 'standalone' && path !== '' ? path : (parameter ?? '0');
+  if (!/^\d{1,5}$/.test(text)) throw invalid(`database ${JSON.stringify(text)} is not a whole number`);
+  if (kind === 'cluster' && path !== '') throw invalid('Redis Cluster has one database: nothing may follow the hosts');
+  if (kind === 'cluster' && Number(text) !== 0) throw invalid('Redis Cluster has one database, 0');
+  return Number(text);
+}
+
+function readTls(on: boolean, parameters: ReadonlyMap<string, string>): { tls?: TlsFiles } {
+  const files: Record<string, string> = {};
+  for (const name of ['ca', 'cert', 'key', 'servername']) {
+    const value = parameters.get(name);
+    if (value === undefined) continue;
+    if (!on) throw invalid(`parameter ${name} is for TLS: the URL must begin with rediss`);
+    files[name] = value;
+  }
+  return on ? { tls: files } : {};
+}
+
+function readWire(kind: Target['kind'], wire = 'busgate'): Wire {
+  if (!WIRES.includes(wire)) throw invalid(`wire ${JSON.stringify(wire)} is unknown; there are ${WIRES.join(', ')}`);
+  if (wire !== 'busgate' && kind === 'cluster') throw invalid(`wire ${wire} cannot run on Redis Cluster: channels_redis itself cannot`);
+  return wire as Wire;
+}
+
+function decode(text: string, what: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid(`${what} has a bad percent escape`);
+  }
+}
+
+function invalid(what: string): LayerError {
+  return new LayerError('INVALID_URL', `Redis URL: ${what}`);
+}

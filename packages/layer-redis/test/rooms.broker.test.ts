@@ -1,0 +1,108 @@
+import { Buffer } from 'node:buffer';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { openLayer, type ChannelLayer } from '@busgate/layer';
+import { describe, expect, test } from 'vitest';
+import { startRedis, type Broker } from '../../../test/support/brokers.ts';
+import { Collector } from '../../../test/support/events.ts';
+
+const run = promisify(execFile);
+
+/** What a room's listener gets, as text; `GAP` for a gap. */
+async function listen(layer: ChannelLayer, room: string): Promise<Collector<string>> {
+  const events = new Collector<string>();
+  await layer.subscribe(room, (event) => events.push(event.gap === true ? 'GAP' : Buffer.from(event.payload).toString()));
+  return events;
+}
+
+/** Resolves when the layer has that state. */
+async function state(layer: ChannelLayer, wanted: 'connected' | 'away'): Promise<void> {
+  await expect.poll(() => layer.status.state, { timeout: 10_000, interval: 2 }).toBe(wanted);
+}
+
+async function cli(redis: Broker, ...args: string[]): Promise<string> {
+  return (await run('redis-cli', ['-p', `${redis.port}`, ...args])).stdout.trim();
+}
+
+describe('rooms on a Redis of their own', () => {
+  test('a plain PUBLISH of any client reaches the room', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    const events = await listen(layer, '1');
+    expect(await cli(redis, 'PUBLISH', 'busgate:room:1', 'hello')).toBe('1');
+    expect(await events.next()).toBe('hello');
+  });
+
+  test('a restart: calls reject at once while it is away, then one gap a room, before anything else', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    const rooms = await Promise.all(Array.from({ length: 1200 }, (_, index) => listen(layer, `r.${index}`)));
+    await redis.kill();
+    await state(layer, 'away');
+    await expect(layer.publish('r.0', 'lost')).rejects.toMatchObject({ code: 'LAYER_AWAY' });
+    await expect(layer.subscribe('r.0', () => undefined)).rejects.toMatchObject({ code: 'LAYER_AWAY' });
+    await redis.start({ empty: true });
+    await state(layer, 'connected');
+    for (const index of rooms.keys()) await layer.publish(`r.${index}`, 'after');
+    for (const events of rooms) expect(await events.take(2)).toEqual(['GAP', 'after']);
+  });
+
+  test('a broker that stops answering is found, its call has an unknown outcome, and on return there is one gap', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    const events = await listen(layer, 'r');
+    redis.pause();
+    const since = performance.now();
+    await expect(layer.publish('r', 'held up')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    expect(performance.now() - since).toBeLessThan(5000);
+    await state(layer, 'away');
+    redis.resume();
+    await state(layer, 'connected');
+    await layer.publish('r', 'after');
+    await events.find((event) => event === 'after');
+    expect(events.all).toEqual(['GAP', 'after']);
+  });
+
+  test('a subscriber connection that is cut is replaced, and each room is told', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    const events = await listen(layer, 'r');
+    await cli(redis, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+    expect(await events.next()).toBe('GAP');
+    await state(layer, 'connected');
+    await layer.publish('r', 'after');
+    expect(await events.next()).toBe('after');
+  });
+
+  test('the layer opens while there is no broker, and works when there is one', async () => {
+    await using redis = await startRedis();
+    await redis.kill();
+    await using layer = await openLayer(redis.url);
+    expect(layer.status.state).toBe('away');
+    await redis.start();
+    await state(layer, 'connected');
+    const events = await listen(layer, 'r');
+    await layer.publish('r', 'first');
+    expect(await events.next()).toBe('first');
+  });
+
+  test('wrong credentials are refused, and the error does not repeat them', async () => {
+    await using redis = await startRedis({ config: ['requirepass right'] });
+    for (const credentials of ['', ':wrong@', 'nobody:wrong@']) {
+      const opened = openLayer(redis.url.replace('//', `//${credentials}`));
+      await expect(opened).rejects.toMatchObject({ code: 'REFUSED', message: expect.not.stringContaining('wrong@') });
+    }
+    await using layer = await openLayer(redis.url.replace('//', '//:right@'));
+    expect(layer.status.state).toBe('connected');
+  });
+
+  test('close leaves no connection and no subscription', async () => {
+    await using redis = await startRedis();
+    const layer = await openLayer(redis.url);
+    await listen(layer, 'r');
+    await layer.close();
+    expect(await cli(redis, 'PUBSUB', 'CHANNELS')).toBe('');
+    expect((await cli(redis, 'CLIENT', 'LIST')).split('\n')).toHaveLength(1);
+    await expect(layer.publish('r', 'x')).rejects.toMatchObject({ code: 'LAYER_CLOSED' });
+  });
+});
