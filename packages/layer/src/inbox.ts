@@ -6,7 +6,7 @@ import type { Driver, TopicSink } from './driver/driver.ts';
 import { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
 
 /** How long another process may take to answer. */
-export const REQUEST_TIMEOUT_MS = 5000;
+const REQUEST_TIMEOUT_MS = 5000;
 
 /** What one process asks another: to change memberships of a channel that lives there. */
 export interface MembershipRequest {
