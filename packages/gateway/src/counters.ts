@@ -69,7 +69,7 @@ export function createCounters(): Counters {
   return {
     opened: { websocket: 0 },
     refused,
-    closes: new Map(),
+    closes: new Map([...KNOWN_CLOSES].map((code) => [String(code), 0])),
     received: { websocket: 0, http: 0 },
     receivedBytes: { websocket: 0, http: 0 },
     published: 0,

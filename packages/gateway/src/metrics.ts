@@ -1,0 +1,153 @@
+import type { LayerStats, LayerStatus } from '@busgate/layer';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import type { Counters, GatewayState } from './counters.ts';
+
+/** What the metrics are read from. */
+export interface MetricSources {
+  readonly counters: Counters;
+  readonly state: GatewayState;
+  readonly layer: { readonly status: LayerStatus; readonly stats: Readonly<LayerStats> };
+  readonly log: { readonly dropped: number };
+  readonly version: string;
+  /** `limits.sessions`. */
+  readonly sessionsLimit: number;
+}
+
+/** One metric. No room, user or address is ever a label: the values of a label are a closed list. */
+export interface MetricDefinition {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  readonly label?: string;
+  /** A number, or one for each value of the label. */
+  readonly read: (sources: MetricSources) => number | Readonly<Record<string, number>> | ReadonlyMap<string, number>;
+}
+
+const SESSIONS: readonly MetricDefinition[] = [
+  gauge('busgate_info', 'Always 1; the version of this gateway.', ({ version }) => ({ [version]: 1 }), 'version'),
+  gauge('busgate_sessions', 'Sessions open now.', ({ state }) => state.sessions, 'transport'),
+  gauge('busgate_sessions_limit', 'Sessions that this process may hold.', ({ sessionsLimit }) => sessionsLimit),
+  counter('busgate_connections_total', 'Sessions opened.', ({ counters }) => counters.opened, 'transport'),
+  counter('busgate_refused_total', 'Requests and upgrades refused, by error code.', ({ counters }) => counters.refused, 'reason'),
+  counter('busgate_closes_total', 'Sessions ended, by close code; other: a code that only a client may choose.', ({ counters }) => counters.closes, 'code'),
+  counter('busgate_error_frames_total', 'Error frames sent on multiplex routes.', ({ counters }) => counters.errorFrames),
+  gauge('busgate_draining', '1 from the signal to stop on.', ({ state }) => (state.draining ? 1 : 0)),
+];
+
+const MESSAGES: readonly MetricDefinition[] = [
+  counter('busgate_messages_received_total', 'Messages that clients sent to be published.', ({ counters }) => counters.received, 'transport'),
+  counter('busgate_received_bytes_total', 'Payload bytes of these messages.', ({ counters }) => counters.receivedBytes, 'transport'),
+  counter('busgate_publish_total', 'Publishes of clients that the layer took.', ({ counters }) => counters.published),
+  counter('busgate_publish_failures_total', 'Publishes of clients that the layer did not take.', ({ counters }) => counters.publishFailures, 'reason'),
+  gauge('busgate_rooms', 'Rooms with a member in this process.', ({ state }) => state.rooms),
+  counter('busgate_deliveries_due_total', 'Messages x members of their room, counted at the flush: sent + dropped + queued.', ({ counters }) => counters.due),
+  counter('busgate_deliveries_sent_total', 'Deliveries handed to the kernel.', ({ counters }) => counters.sent),
+  counter('busgate_deliveries_dropped_total', 'Deliveries that never reached the kernel.', ({ counters }) => counters.dropped, 'reason'),
+  gauge('busgate_deliveries_queued', 'Deliveries that wait in outboxes.', ({ state }) => state.queued),
+  counter('busgate_sent_bytes_total', 'Bytes written to sessions, frame headers included.', ({ counters }) => counters.sentBytes),
+  gauge('busgate_outbox_bytes', 'Bytes that wait in outboxes.', ({ state }) => state.outboxBytes),
+];
+
+const LAYER: readonly MetricDefinition[] = [
+  gauge('busgate_layer_up', '1 while the layer is reached.', ({ layer }) => (layer.status.state === 'connected' ? 1 : 0)),
+  counter('busgate_layer_connects_total', 'Times the layer was reached.', ({ layer }) => layer.stats.connects),
+  counter('busgate_layer_published_total', 'Messages of rooms that this process published.', ({ layer }) => layer.stats.published),
+  counter('busgate_layer_received_total', 'Messages of rooms that reached this process.', ({ layer }) => layer.stats.received),
+  counter('busgate_layer_gaps_total', 'Places where messages of a room may have been lost, told to its subscribers.', ({ layer }) => layer.stats.gaps),
+  counter('busgate_layer_repairs_total', 'Rooms repaired from their history without a gap.', ({ layer }) => layer.stats.repaired),
+  counter('busgate_layer_undecodable_total', 'Payloads that could not be read and were skipped.', ({ layer }) => layer.stats.undecodable),
+  counter('busgate_layer_unpositioned_total', 'Messages published around the history of their room: live only.', ({ layer }) => layer.stats.unpositioned),
+  counter(
+    'busgate_layer_dropped_total',
+    'Messages of channels dropped because the channel was full, or because they expired unread.',
+    ({ layer }) => ({ full: layer.stats.droppedFull, expired: layer.stats.expired }),
+    'reason',
+  ),
+  counter(
+    'busgate_layer_missed_heartbeats_total',
+    'Heartbeats of other processes that were missed although both lived.',
+    ({ layer }) => layer.stats.missedHeartbeats,
+  ),
+  gauge('busgate_layer_peers', 'Other processes heard within the lease.', ({ layer }) => layer.stats.peers),
+  gauge('busgate_layer_silent_peers', 'Other processes that fell silent without a goodbye, within the lease.', ({ layer }) => layer.stats.silentPeers),
+  counter('busgate_log_lines_dropped_total', 'Lines of the log that were not written: too many of a kind, or nobody read them.', ({ log }) => log.dropped),
+];
+
+/** Every metric of ours, in the order of documents. */
+export const METRICS: readonly MetricDefinition[] = [...SESSIONS, ...MESSAGES, ...LAYER];
+
+/** Gauges whose names say that they were counters: a linter of metrics refuses them. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
+/** The metrics of one gateway, read when they are asked for. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #state: GatewayState;
+  #scrape: Promise<string> | undefined;
+
+  constructor(sources: MetricSources) {
+    this.#state = sources.state;
+    for (const definition of METRICS) register(this.#registry, definition, sources);
+    collectDefaultMetrics({ register: this.#registry });
+    for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** The page in Prometheus's text format. Who asks while it is being made gets the same one. */
+  scrape(): Promise<string> {
+    this.#scrape ??= this.#read().finally(() => {
+      this.#scrape = undefined;
+    });
+    return this.#scrape;
+  }
+
+  async #read(): Promise<string> {
+    // Every number of ours is read in this one turn, so that they balance.
+    this.#state.settle();
+    return await this.#registry.metrics();
+  }
+}
+
+function register(registry: Registry, definition: MetricDefinition, sources: MetricSources): void {
+  const { name, help, label, type } = definition;
+  const labelNames = label === undefined ? [] : [label];
+  if (type === 'gauge') {
+    const metric: Gauge = new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect: () => each(definition, sources, (labels, value) => metric.set(labels, value)),
+    });
+    return;
+  }
+  const metric: Counter = new Counter({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    collect() {
+      metric.reset();
+      each(definition, sources, (labels, value) => metric.inc(labels, value));
+    },
+  });
+}
+
+function each({ label, read }: MetricDefinition, sources: MetricSources, put: (labels: Record<string, string>, value: number) => void): void {
+  const value = read(sources);
+  if (typeof value === 'number') put({}, value);
+  else
+    for (const [name, count] of value instanceof Map ? value : Object.entries(value as Readonly<Record<string, number>>))
+      put({ [label ?? 'label']: name }, count);
+}
+
+function gauge(name: string, help: string, read: MetricDefinition['read'], label?: string): MetricDefinition {
+  return { name, type: 'gauge', help, read, ...(label === undefined ? {} : { label }) };
+}
+
+function counter(name: string, help: string, read: MetricDefinition['read'], label?: string): MetricDefinition {
+  return { name, type: 'counter', help, read, ...(label === undefined ? {} : { label }) };
+}

@@ -1,0 +1,71 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { httpError } from './errors.ts';
+import { type HealthSources, readiness } from './health.ts';
+import { listen, type Listening } from './listen.ts';
+import type { Metrics } from './metrics.ts';
+
+/** A request has this long for its headers, in milliseconds. */
+const HEADERS_TIMEOUT = 10_000;
+const METHODS = 'GET, HEAD';
+
+/** The operator's port: `/metrics`, `/healthz`, `/readyz`. It must never be public. */
+export class OpsServer {
+  readonly #metrics: Metrics;
+  readonly #health: HealthSources;
+  readonly #server: Server;
+  #listening: Listening | undefined;
+
+  constructor(metrics: Metrics, health: HealthSources) {
+    this.#metrics = metrics;
+    this.#health = health;
+    this.#server = createServer(
+      { headersTimeout: HEADERS_TIMEOUT, requestTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 1000 },
+      (request, response) => {
+        void this.#answer(request, response);
+      },
+    );
+  }
+
+  /** Rejects with the system's error where the address cannot be had. */
+  async listen(host: string, port: number): Promise<Listening> {
+    this.#listening = await listen(this.#server, host, port);
+    return this.#listening;
+  }
+
+  close(): void {
+    this.#listening?.close();
+    this.#server.closeAllConnections();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = (request.url ?? '').split('?', 1)[0];
+    if (path !== '/metrics' && path !== '/healthz' && path !== '/readyz') refuse(response, 'no_route');
+    else if (request.method !== 'GET' && request.method !== 'HEAD') refuse(response, 'method', { Allow: METHODS });
+    else if (path === '/metrics') await this.#answerMetrics(response);
+    else if (path === '/healthz') answerJson(response, 200, { status: 'alive' });
+    else this.#answerReadiness(response);
+  }
+
+  async #answerMetrics(response: ServerResponse): Promise<void> {
+    try {
+      const page = await this.#metrics.scrape();
+      response.writeHead(200, { 'Content-Type': this.#metrics.contentType, 'Cache-Control': 'no-store' }).end(page);
+    } catch {
+      refuse(response, 'internal');
+    }
+  }
+
+  #answerReadiness(response: ServerResponse): void {
+    const now = readiness(this.#health);
+    answerJson(response, now.ready ? 200 : 503, now.ready ? { status: 'ready' } : { status: 'not ready', reason: now.reason });
+  }
+}
+
+function answerJson(response: ServerResponse, status: number, value: object): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }).end(`${JSON.stringify(value)}\n`);
+}
+
+function refuse(response: ServerResponse, key: 'no_route' | 'method' | 'internal', extra: Record<string, string> = {}): void {
+  const { status, headers, body } = httpError(key, extra);
+  response.writeHead(status, headers).end(body);
+}
