@@ -2,13 +2,13 @@
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();
 
-  /** Runs `step` after every earlier step of the same key has ended, whatever their outcome. */
+  /** Runs `step` after every earlier step of the same key has ended, whatever their outcome; never before this call has returned. */
   async run<T>(key: string, step: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#tails.set(key, promise);
     try {
-      if (before !== undefined) await before;
+      await before;
       return await step();
     } finally {
       resolve();

@@ -46,8 +46,9 @@ export function processChannel(prefix: string, process: string, id: string): str
   return name;
 }
 
-/** A name as an error shows it: never more than 60 characters of it, control characters escaped. */
+/** A name as an error shows it: never more than 60 characters of it, all that is not printable ASCII escaped. */
 function quote(name: unknown): string {
   if (typeof name !== 'string') return `of type ${name === null ? 'null' : typeof name}`;
-  return JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name);
+  const shown = JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}...` : name);
+  return shown.replaceAll(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
