@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Message } from '../contract.ts';
-import type { ChannelLayer } from '../layer.ts';
-import { rejects, soon, until } from './expect.ts';
+import { next, rejects, soon, until } from './expect.ts';
 import type { Family } from './suite.ts';
 
 export const channels: Family = {
@@ -211,7 +210,3 @@ export const channels: Family = {
     },
   },
 };
-
-async function next(layer: ChannelLayer, channel: string): Promise<Message> {
-  return soon(layer.receive(channel), `a message on ${channel}`);
-}

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RoomEvent, RoomListener } from '../contract.ts';
+import type { Message, RoomEvent, RoomListener } from '../contract.ts';
 import { isLayerError, type LayerErrorCode } from '../errors.ts';
+import type { ChannelLayer } from '../layer.ts';
 
 /** What has not come by then does not come. */
 const PATIENCE_MS = 10_000;
@@ -89,6 +90,25 @@ export class Recorder {
     this.#wake();
     await soon(promise, `${what} (there were ${this.events.length} events)`);
   }
+}
+
+/** Subscribes a new recorder to a room. */
+export async function record(layer: ChannelLayer, room: string): Promise<Recorder> {
+  const recorder = new Recorder();
+  await layer.subscribe(room, recorder.listen);
+  return recorder;
+}
+
+/** The next message of a channel. */
+export async function next(layer: ChannelLayer, channel: string): Promise<Message> {
+  return soon(layer.receive(channel), `a message on ${channel}`);
+}
+
+/** The next messages of a channel, one after the other. */
+export async function take(layer: ChannelLayer, channel: string, count: number): Promise<Message[]> {
+  const messages: Message[] = [];
+  while (messages.length < count) messages.push(await next(layer, channel));
+  return messages;
 }
 
 export function text(payload: Uint8Array): string {

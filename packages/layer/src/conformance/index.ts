@@ -9,12 +9,19 @@
  * @module
  */
 import { channels } from './channels.ts';
+import { groups, groupsOfQueues } from './groups.ts';
+import { history } from './history.ts';
+import { messages } from './messages.ts';
+import { names } from './names.ts';
+import { queues } from './queues.ts';
 import { rooms } from './rooms.ts';
 import { runFamilies, type Runner, type Subject } from './suite.ts';
+
+const FAMILIES = [names, messages, rooms, history, channels, queues, groups, groupsOfQueues];
 
 export type { Runner, Subject } from './suite.ts';
 
 /** Defines the tests that every layer must pass. `subject.open` is called several times a test, each time as another process. */
 export function layerConformance(runner: Runner, subject: Subject): void {
-  runner.describe(`layer conformance: ${subject.name}`, () => runFamilies(runner, subject, [rooms, channels]));
+  runner.describe(`layer conformance: ${subject.name}`, () => runFamilies(runner, subject, FAMILIES));
 }

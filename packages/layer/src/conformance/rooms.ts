@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import type { Subscription } from '../contract.ts';
-import type { ChannelLayer } from '../layer.ts';
-import { Recorder, numbers, rejects } from './expect.ts';
+import { Recorder, numbers, record, rejects } from './expect.ts';
 import type { Family } from './suite.ts';
 
 const PAYLOADS: readonly Uint8Array[] = [
@@ -60,7 +59,7 @@ export const rooms: Family = {
 
     "Each publisher's order holds everywhere; where roomOrder is total all subscribers see one order": async (stage) => {
       const layers = [await stage.open(), await stage.open(), await stage.open()];
-      const recorders = await Promise.all(layers.map(record('order')));
+      const recorders = await Promise.all(layers.map((layer) => record(layer, 'order')));
       const published: Promise<unknown>[] = [];
       for (let index = 0; index < 200; index += 1) {
         for (const [publisher, layer] of layers.entries()) published.push(layer.publish('order', `${publisher} ${index}`));
@@ -81,7 +80,7 @@ export const rooms: Family = {
     'a room of another name gets nothing, also where names share a beginning': async (stage) => {
       const [here, there] = await stage.openTwo();
       const names = ['chat', 'chat1', 'Chat', 'chat.1', 'chat.1.2', 'chat:1', 'chat-1', 'chat_1', 'chat@1', '1'];
-      const recorders = await Promise.all(names.map((name) => record(name)(there)));
+      const recorders = await Promise.all(names.map((name) => record(there, name)));
       for (const name of names) await here.publish(name, name);
       for (const [index, recorder] of recorders.entries()) {
         await recorder.seen(names[index]!);
@@ -94,7 +93,7 @@ export const rooms: Family = {
     'publish to a room that nobody is in is no error, and nothing of it arrives later': async (stage) => {
       const layer = await stage.open();
       assert.deepEqual(await layer.publish('nobody', 'lost'), {});
-      const recorder = await record('nobody')(layer);
+      const recorder = await record(layer, 'nobody');
       await layer.publish('nobody', 'later');
       await recorder.seen('later');
       assert.deepEqual(recorder.texts.at(-1), 'later');
@@ -103,7 +102,7 @@ export const rooms: Family = {
     'subscribe resolved once in effect (confirmed by the broker): what another process publishes from then on arrives': async (stage) => {
       const [here, there] = await stage.openTwo();
       for (let index = 0; index < 50; index += 1) {
-        const recorder = await record(`quick.${index}`)(here);
+        const recorder = await record(here, `quick.${index}`);
         await there.publish(`quick.${index}`, 'first');
         await recorder.seen('first');
         assert.deepEqual(recorder.texts, ['first']);
@@ -112,7 +111,7 @@ export const rooms: Family = {
 
     'subscribe and close in quick cycles lose nothing': async (stage) => {
       const [here, there] = await stage.openTwo();
-      const standing = await record('cycles')(here);
+      const standing = await record(here, 'cycles');
       let last: Subscription | undefined;
       for (let index = 0; index < 100; index += 1) {
         const recorder = new Recorder();
@@ -207,7 +206,7 @@ export const rooms: Family = {
 
     'close of a subscription: the listener is not called again from this call on, and twice is no error': async (stage) => {
       const layer = await stage.open();
-      const stays = await record('leave')(layer);
+      const stays = await record(layer, 'leave');
       const closing: Promise<void>[] = [];
       const leaves = new Recorder(() => {
         if (leaves.events.length === 10) closing.push(subscription.close());
@@ -252,7 +251,7 @@ export const rooms: Family = {
 
     'a payload of exactly the limit passes, one byte more is MESSAGE_TOO_LARGE naming both sizes': async (stage) => {
       const layer = await stage.open({ maxMessageBytes: 1000 });
-      const recorder = await record('limit')(layer);
+      const recorder = await record(layer, 'limit');
       await layer.publish('limit', new Uint8Array(1000));
       await rejects(layer.publish('limit', new Uint8Array(1001)), 'MESSAGE_TOO_LARGE', '1001', '1000');
       await layer.publish('limit', 'é'.repeat(500));
@@ -266,12 +265,3 @@ export const rooms: Family = {
     },
   },
 };
-
-/** Subscribes a new recorder to a room. */
-function record(room: string): (layer: ChannelLayer) => Promise<Recorder> {
-  return async (layer) => {
-    const recorder = new Recorder();
-    await layer.subscribe(room, recorder.listen);
-    return recorder;
-  };
-}
