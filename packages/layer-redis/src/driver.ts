@@ -1,31 +1,41 @@
 import { Buffer } from 'node:buffer';
-import {
-  LayerError,
-  type Capabilities,
-  type Driver,
-  type DriverContext,
-  type DriverEvents,
-  type GroupPublishResult,
-  type HistoryPage,
-  type Position,
-  type Taken,
-  type Topic,
-  type TopicSink,
+import type {
+  Capabilities,
+  Driver,
+  DriverContext,
+  DriverEvents,
+  GroupPublishResult,
+  HistoryPage,
+  HistoryRule,
+  Position,
+  Taken,
+  Topic,
+  TopicSink,
 } from '@busgate/layer/driver';
-import { accessTo } from './connection.ts';
+import { accessTo, type Connection } from './connection.ts';
+import { flushKeys } from './flush.ts';
+import { append, read, StampedReceiver } from './histories.ts';
 import { Keys } from './keys.ts';
+import { Queues } from './queues.ts';
+import { loadScripts, SCRIPTS } from './scripts.ts';
 import { Shard } from './shard.ts';
+import type { Receiver } from './subscriber.ts';
 import type { Target } from './url.ts';
 
 /** The layer on Redis: each call is one command or one script. */
 export class RedisDriver implements Driver {
-  readonly capabilities: Capabilities = { roomOrder: 'total', history: false, queues: false, groups: true, processes: true };
+  readonly capabilities: Capabilities = { roomOrder: 'total', history: true, queues: true, groups: true, processes: true };
+  readonly #context: DriverContext;
   readonly #keys: Keys;
   readonly #shard: Shard;
+  readonly #queues: Queues;
   #events: DriverEvents | undefined;
 
-  constructor(target: Target, { options, process }: DriverContext) {
+  constructor(target: Target, context: DriverContext) {
+    const { options, process } = context;
+    this.#context = context;
     this.#keys = new Keys(options.prefix);
+    this.#queues = new Queues(options.expiryMs, options.logger);
     this.#shard = new Shard({
       access: accessTo(target, `${options.prefix}:${process}`),
       logger: options.logger,
@@ -33,7 +43,7 @@ export class RedisDriver implements Driver {
       probeChannel: this.#keys.probe(process),
       writeProbe: this.#keys.nothing,
       locate: async () => target.nodes[0] as (typeof target.nodes)[0],
-      greet: async () => undefined,
+      greet: (connection) => this.#greet(connection),
       changed: () => this.#events?.state(this.#shard.connected ? 'connected' : 'away', this.#shard.reason),
       moved: () => undefined,
     });
@@ -52,55 +62,67 @@ export class RedisDriver implements Driver {
     return (await this.#shard.run('publish', this.#keys.topic(topic), bytes(payload))) as number;
   }
 
-  async subscribe(topic: Topic, sink: TopicSink): Promise<void> {
+  async subscribe(topic: Topic, sink: TopicSink, history?: HistoryRule): Promise<void> {
     const name = this.#keys.topic(topic);
-    await this.#shard.subscribe(name, { sink, channels: new Map([[name, sink]]) });
+    const channels = new Map<string, Receiver>([[name, sink]]);
+    if (history !== undefined) {
+      const live = this.#keys.live(topic.name);
+      channels.set(live, new StampedReceiver(sink, () => this.#events?.undecodable(live)));
+    }
+    await this.#shard.subscribe(name, { sink, channels });
   }
 
   async unsubscribe(topic: Topic): Promise<void> {
     await this.#shard.unsubscribe(this.#keys.topic(topic));
   }
 
+  async push(queue: string, payload: Uint8Array): Promise<boolean> {
+    const { capacity, expiryMs } = this.#context.options;
+    return (await SCRIPTS.push.run(this.#shard, this.#keys.queue(queue), bytes(payload), capacity, expiryMs)) === 1;
+  }
+
+  pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+    return this.#queues.pop(() => this.#shard, this.#keys.queue(queue), max, signal);
+  }
+
+  async addMember(group: string, queue: string): Promise<void> {
+    await SCRIPTS.addMember.run(this.#shard, this.#keys.members(group), queue, this.#context.options.groupExpiryMs);
+  }
+
+  async removeMember(group: string, queue: string): Promise<void> {
+    await this.#shard.run('zrem', this.#keys.members(group), queue);
+  }
+
   async publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult> {
-    await this.publish({ kind: 'group', name: group }, payload);
-    return { queues: [] };
+    const channel = this.#keys.topic({ kind: 'group', name: group });
+    const queues = await SCRIPTS.group.run(this.#shard, this.#keys.members(group), 'PUBLISH', channel, bytes(payload));
+    return { queues: (queues as Buffer[]).map(String) };
   }
 
-  push(): Promise<boolean> {
-    return unsupported();
+  append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
+    return append(this.#shard, this.#keys.history(room), bytes(payload), rule);
   }
 
-  pop(): Promise<readonly Taken[]> {
-    return unsupported();
+  read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
+    return read(this.#shard, this.#keys.history(room), rule, after);
   }
 
-  addMember(): Promise<void> {
-    return unsupported();
+  async flush(): Promise<void> {
+    await flushKeys(this.#shard, this.#keys);
   }
-
-  removeMember(): Promise<void> {
-    return unsupported();
-  }
-
-  append(): Promise<Position> {
-    return unsupported();
-  }
-
-  read(): Promise<HistoryPage> {
-    return unsupported();
-  }
-
-  async flush(): Promise<void> {}
 
   async close(): Promise<void> {
+    await this.#queues.close();
     await this.#shard.close();
+  }
+
+  async #greet(connection: Connection): Promise<void> {
+    const { history, logger } = this.#context.options;
+    const missing = await loadScripts(connection, history.length > 0);
+    if (missing !== undefined) logger.info('other programs append to histories by EVAL: there is no function busgate_publish here', { reason: missing });
   }
 }
 
 function bytes(payload: Uint8Array): Buffer {
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-}
-
-function unsupported(): Promise<never> {
-  return Promise.reject(new LayerError('UNSUPPORTED', 'the Redis layer has no queues and no history yet; memory: has'));
 }

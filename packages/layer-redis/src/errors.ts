@@ -21,7 +21,7 @@ function isReply(error: unknown): error is Error {
 }
 
 /** The first word of an error reply. */
-function replyCode(error: unknown): string | undefined {
+export function replyCode(error: unknown): string | undefined {
   const reply = error instanceof LayerError ? error.cause : error;
   return isReply(reply) ? /^[A-Z]+/.exec(reply.message)?.[0] : undefined;
 }

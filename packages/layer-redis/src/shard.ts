@@ -11,6 +11,8 @@ import type { Node } from './url.ts';
 const BEAT_MS = 1000;
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2000;
+/** What waits for a change looks again after this long. */
+const RETRY_MS = 1000;
 /** How long `close` waits for answers. */
 const LAST_ANSWERS_MS = 2000;
 
@@ -40,11 +42,13 @@ export interface ShardSettings {
 export class Shard {
   readonly #settings: ShardSettings;
   readonly #topics = new Map<string, Held>();
+  readonly #others = new Set<Connection>();
   readonly #closing = new AbortController();
   #commands: Connection | undefined;
   #subscriber: Subscriber | undefined;
   #connected = false;
   #reason: string | undefined;
+  #changed = new AbortController();
   #probe = 0;
   #awaited: { readonly id: string; resolve(): void } | undefined;
   #running: Promise<void> | undefined;
@@ -89,7 +93,15 @@ export class Shard {
   async connect(): Promise<Connection> {
     const node = this.#commands?.node;
     if (node === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
-    return Connection.open(node, this.#settings.access);
+    const connection = await this.#open(node);
+    this.#others.add(connection);
+    void connection.ended.then(() => this.#others.delete(connection));
+    return connection;
+  }
+
+  /** Resolves when it is connected, or its state has changed, or after a while; at once where it is closed. */
+  async untilChanged(signal: AbortSignal): Promise<void> {
+    await setTimeout(RETRY_MS, undefined, { signal: AbortSignal.any([signal, this.#changed.signal]) }).catch(() => undefined);
   }
 
   async subscribe(name: string, held: Held): Promise<void> {
@@ -120,6 +132,7 @@ export class Shard {
     await this.#running;
     this.#commands?.destroy('closed');
     this.#subscriber?.connection.destroy('closed');
+    for (const other of this.#others) other.destroy('closed');
     this.#commands = undefined;
     this.#subscriber = undefined;
     this.#topics.clear();
@@ -236,6 +249,7 @@ export class Shard {
   /** The server does not answer, or is no longer the one that takes writes: nothing that it says is believed any more. */
   #lose(commands: Connection, reason: string): void {
     commands.destroy(reason);
+    for (const other of this.#others) other.destroy(reason);
     if (this.#commands !== commands) return;
     this.#commands = undefined;
     this.#subscriber?.connection.destroy(reason);
@@ -248,7 +262,10 @@ export class Shard {
     if (this.#connected === connected && this.#reason === reason) return;
     this.#connected = connected;
     this.#reason = reason;
-    if (!this.#closing.signal.aborted) this.#settings.changed();
+    if (this.#closing.signal.aborted) return;
+    this.#changed.abort();
+    this.#changed = new AbortController();
+    this.#settings.changed();
   }
 }
 

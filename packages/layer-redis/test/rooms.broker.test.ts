@@ -1,28 +1,7 @@
-import { Buffer } from 'node:buffer';
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import { openLayer, type ChannelLayer } from '@busgate/layer';
+import { openLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
-import { startRedis, type Broker } from '../../../test/support/brokers.ts';
-import { Collector } from '../../../test/support/events.ts';
-
-const run = promisify(execFile);
-
-/** What a room's listener gets, as text; `GAP` for a gap. */
-async function listen(layer: ChannelLayer, room: string): Promise<Collector<string>> {
-  const events = new Collector<string>();
-  await layer.subscribe(room, (event) => events.push(event.gap === true ? 'GAP' : Buffer.from(event.payload).toString()));
-  return events;
-}
-
-/** Resolves when the layer has that state. */
-async function state(layer: ChannelLayer, wanted: 'connected' | 'away'): Promise<void> {
-  await expect.poll(() => layer.status.state, { timeout: 10_000, interval: 2 }).toBe(wanted);
-}
-
-async function cli(redis: Broker, ...args: string[]): Promise<string> {
-  return (await run('redis-cli', ['-p', `${redis.port}`, ...args])).stdout.trim();
-}
+import { startRedis } from '../../../test/support/brokers.ts';
+import { cli, listen, state } from './support.ts';
 
 describe('rooms on a Redis of their own', () => {
   test('a plain PUBLISH of any client reaches the room', async () => {

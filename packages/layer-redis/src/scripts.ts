@@ -1,0 +1,79 @@
+import type { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Argument } from './connection.ts';
+import { replyCode } from './errors.ts';
+
+/** Whatever runs commands: a connection, or a shard. */
+export interface Runner {
+  run(name: string, ...args: Argument[]): Promise<unknown>;
+}
+
+/** A script of Redis, made of files of `src/scripts`, joined in that order. */
+export class Script {
+  readonly body: string;
+  readonly #sha: string;
+
+  constructor(...files: string[]) {
+    this.body = files.map(readScript).join('\n');
+    this.#sha = createHash('sha1').update(this.body).digest('hex');
+  }
+
+  /** Runs it in one step; where the server has forgotten it, which did nothing, it is sent anew. */
+  async run(runner: Runner, key: string, ...args: Argument[]): Promise<unknown> {
+    try {
+      return await runner.run('evalsha', this.#sha, 1, key, ...args);
+    } catch (error) {
+      if (replyCode(error) !== 'NOSCRIPT') throw error;
+      return runner.run('eval', this.body, 1, key, ...args);
+    }
+  }
+
+  /** Tells a server the script before its first use. */
+  async load(runner: Runner): Promise<void> {
+    await runner.run('script', 'LOAD', this.body);
+  }
+}
+
+/** All scripts of the driver. */
+export const SCRIPTS = {
+  push: new Script('element.lua', 'push.lua'),
+  take: new Script('element.lua', 'take.lua'),
+  giveBack: new Script('give-back.lua'),
+  addMember: new Script('element.lua', 'add-member.lua'),
+  group: new Script('element.lua', 'group.lua'),
+  publish: new Script('history.lua', 'publish.lua'),
+  read: new Script('history.lua', 'read.lua'),
+} as const;
+
+/** The library that gives any Redis client `FCALL busgate_publish 1 {<prefix>:room:<room>}:history <payload>`. */
+const LIBRARY = `#!lua name=busgate
+redis.register_function('busgate_publish', function(KEYS, ARGV)
+${SCRIPTS.publish.body}
+end)
+`;
+
+/**
+ * Loads every script, and the function where the server has functions (Redis 7) and these credentials may load one.
+ * @returns why there is no function, in words
+ */
+export async function loadScripts(runner: Runner, withFunction: boolean): Promise<string | undefined> {
+  await Promise.all(Object.values(SCRIPTS).map((script) => script.load(runner)));
+  if (!withFunction) return undefined;
+  try {
+    const known = (await runner.run('function', 'LIST', 'LIBRARYNAME', 'busgate', 'WITHCODE')) as unknown;
+    if (!includesText(known, LIBRARY)) await runner.run('function', 'LOAD', 'REPLACE', LIBRARY);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function includesText(reply: unknown, text: string): boolean {
+  if (Array.isArray(reply)) return reply.some((part) => includesText(part, text));
+  return typeof reply === 'object' && reply !== null && (reply as Buffer).toString() === text;
+}
+
+function readScript(file: string): string {
+  return readFileSync(new URL(`../src/scripts/${file}`, import.meta.url), 'utf8');
+}

@@ -1,0 +1,111 @@
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openLayer, type ChannelLayer } from '@busgate/layer';
+import { describe, expect, test } from 'vitest';
+import { startRedis } from '../../../test/support/brokers.ts';
+import { SCRIPTS } from '../src/scripts.ts';
+import { cli, connects, listen, state } from './support.ts';
+
+const KEY = '{busgate:room:chat}:history';
+const history = [{ rooms: '>', size: 1000, ageMs: 60_000 }];
+
+/** What a `since` is given, gap and messages. */
+async function replay(layer: ChannelLayer, since: string | undefined): Promise<string[]> {
+  const events: string[] = [];
+  const subscription = await layer.subscribe('chat', (event) => events.push(event.gap === true ? 'GAP' : String(Buffer.from(event.payload))), {
+    since: since ?? 'none',
+  });
+  await subscription.close();
+  return events;
+}
+
+describe('histories on a Redis of their own', () => {
+  test('any client appends with the function or the script; a plain PUBLISH beside it is live only', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { history });
+    const { position } = await layer.publish('chat', 'ours');
+    const events = await listen(layer, 'chat');
+    const second = await cli(redis, 'FCALL', 'busgate_publish', '1', KEY, 'function');
+    const third = await cli(redis, 'EVAL', SCRIPTS.publish.body, '1', KEY, 'script');
+    await cli(redis, 'PUBLISH', 'busgate:room:chat', 'plain');
+    expect(await events.take(3)).toEqual(['function', 'script', 'plain']);
+    const epoch = position?.split(':')[0];
+    expect([position, second, third]).toEqual([`${epoch}:1`, `${epoch}:2`, `${epoch}:3`]);
+    expect(await replay(layer, position)).toEqual(['function', 'script']);
+    expect(layer.stats.unpositioned).toBe(1);
+  });
+
+  test("another program's append keeps to the rule that gateways have", async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { history: [{ rooms: '>', size: 2, ageMs: 60_000 }] });
+    const { position } = await layer.publish('chat', '1');
+    for (const text of ['2', '3', '4']) await cli(redis, 'FCALL', 'busgate_publish', '1', KEY, text);
+    expect(await cli(redis, 'XLEN', KEY)).toBe('2');
+    expect(await replay(layer, position)).toEqual(['GAP']);
+  });
+
+  test('a live message that is no stamped one is skipped and counted', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { history });
+    const events = await listen(layer, 'chat');
+    for (const text of ['no stamp', 'e:1\nx', 'e:x:1\nx', '\nx']) await cli(redis, 'PUBLISH', '{busgate:room:chat}:live', text);
+    await layer.publish('chat', 'good');
+    expect(await events.next()).toBe('good');
+    expect(layer.stats.undecodable).toBe(4);
+  });
+
+  test('another server with the same data is a new epoch: a gap for who listens, and for who comes back', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { history });
+    const events = await listen(layer, 'chat');
+    const { position } = await layer.publish('chat', 'before');
+    await redis.restart();
+    await connects(layer, 2);
+    const after = await layer.publish('chat', 'after');
+    expect(after.position?.split(':')[0]).not.toBe(position?.split(':')[0]);
+    expect(await events.take(3)).toEqual(['before', 'GAP', 'after']);
+    expect(await replay(layer, position)).toEqual(['GAP']);
+    expect(await replay(layer, after.position)).toEqual([]);
+  });
+
+  test('a restart from an old file is noticed, although its offsets are taken again', async () => {
+    await using redis = await startRedis({ args: ['--appendonly', 'no', '--dbfilename', 'dump.rdb'] });
+    await using layer = await openLayer(redis.url, { history });
+    await layer.publish('chat', '1');
+    await cli(redis, 'SAVE');
+    const file = join(redis.folder, 'data', 'dump.rdb');
+    await copyFile(file, `${file}.old`);
+    const lost = await layer.publish('chat', 'lost');
+    await redis.kill();
+    await state(layer, 'away');
+    await copyFile(`${file}.old`, file);
+    await redis.start();
+    await connects(layer, 2);
+    await cli(redis, 'FCALL', 'busgate_publish', '1', KEY, 'in its place');
+    expect(await replay(layer, lost.position)).toEqual(['GAP']);
+  });
+
+  test('only the subscriber was cut off: what was missed is read from the history, without a gap', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { history });
+    const events = await listen(layer, 'chat');
+    await layer.publish('chat', '1');
+    await events.next();
+    await cli(redis, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await cli(redis, 'FCALL', 'busgate_publish', '1', KEY, 'missed');
+    await connects(layer, 2);
+    await layer.publish('chat', '2');
+    expect(await events.take(2)).toEqual(['missed', '2']);
+    expect(layer.stats.gaps).toBe(0);
+  });
+
+  test('histories and their positions have a time to live', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { history });
+    await layer.publish('chat', '1');
+    expect(Number(await cli(redis, 'PTTL', KEY))).toBeGreaterThan(0);
+    expect(Number(await cli(redis, 'PTTL', '{busgate:room:chat}:epoch'))).toBeGreaterThan(60_000);
+    await layer.flush();
+    expect(await cli(redis, 'DBSIZE')).toBe('0');
+  });
+});

@@ -1,0 +1,109 @@
+import { fileURLToPath } from 'node:url';
+import { openLayer, type Message } from '@busgate/layer';
+import { describe, expect, test } from 'vitest';
+import { startRedis } from '../../../test/support/brokers.ts';
+import { Child } from '../../../test/support/child.ts';
+import { cli, connects, state } from './support.ts';
+
+const KEY = 'busgate:queue:jobs';
+
+describe('worker queues on a Redis of their own', () => {
+  test('any program reads with BLPOP and writes with RPUSH', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { expiryMs: 5000 });
+    await layer.send('jobs', { type: 'work', bytes: new Uint8Array([1, 2]) });
+    const element = JSON.parse((await cli(redis, 'BLPOP', KEY, '1')).split('\n')[1] as string) as Record<string, unknown>;
+    const clock = Number((await cli(redis, 'TIME')).split('\n')[0]) * 1000;
+    expect(element).toEqual({ type: 'work', bytes: { $bytes: 'AQI=' }, __expires: expect.any(Number) });
+    expect(Math.abs(Number(element['__expires']) - clock - 5000)).toBeLessThan(2500);
+
+    await cli(redis, 'RPUSH', KEY, '{"from":"elsewhere"}', '{"__expires":99999999999999,"n":1}', '{"__expires":1,"n":2}', '{"n":3}');
+    expect(await layer.receive('jobs')).toEqual({ from: 'elsewhere' });
+    expect(Number(await cli(redis, 'PTTL', KEY))).toBeGreaterThan(0);
+    expect(await layer.receive('jobs')).toEqual({ n: 1 });
+    expect(await layer.receive('jobs')).toEqual({ n: 3 });
+  });
+
+  test('a queue that nobody reads leaves nothing behind', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { expiryMs: 200, groupExpiryMs: 200 });
+    await layer.groupAdd('g', 'jobs');
+    await layer.groupSend('g', { n: 1 });
+    expect((await cli(redis, 'KEYS', '*')).split('\n').toSorted()).toEqual([KEY, '{busgate:group:g}:queues']);
+    await expect.poll(() => cli(redis, 'DBSIZE'), { timeout: 2000 }).toBe('0');
+  });
+
+  test('what is no JSON object is skipped and counted', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    await cli(redis, 'RPUSH', KEY, 'no json', '[1]', '{"n":1}');
+    expect(await layer.receive('jobs')).toEqual({ n: 1 });
+    expect(layer.stats.undecodable).toBe(2);
+  });
+
+  test('a receive waits over a restart of Redis, and what is sent afterwards is in order', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    const first = layer.receive('jobs');
+    await expect.poll(() => cli(redis, 'CLIENT', 'LIST'), { timeout: 2000 }).toContain('cmd=blpop');
+    await redis.kill();
+    await state(layer, 'away');
+    await redis.start();
+    await connects(layer, 2);
+    await layer.send('jobs', { n: 1 });
+    await layer.send('jobs', { n: 2 });
+    expect([await first, await layer.receive('jobs')]).toEqual([{ n: 1 }, { n: 2 }]);
+  });
+
+  test('an aborted receive ends its BLPOP, so that the next message is for somebody else', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    const stop = new AbortController();
+    const received = layer.receive('jobs', { signal: stop.signal });
+    await expect.poll(() => cli(redis, 'CLIENT', 'LIST'), { timeout: 2000 }).toContain('cmd=blpop');
+    stop.abort(new Error('enough'));
+    await expect(received).rejects.toThrow('enough');
+    await expect.poll(() => cli(redis, 'INFO', 'clients'), { timeout: 2000 }).toContain('blocked_clients:0');
+    await layer.send('jobs', { n: 1 });
+    expect(await cli(redis, 'LLEN', KEY)).toBe('1');
+  });
+
+  test('a flushed script cache is not noticed', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    for (const n of [1, 2]) {
+      await cli(redis, 'SCRIPT', 'FLUSH');
+      await layer.send('jobs', { n });
+      await cli(redis, 'SCRIPT', 'FLUSH');
+      expect(await layer.receive('jobs')).toEqual({ n });
+    }
+  });
+
+  test('three readers, one killed now and then: no message twice, none out of order, lost only with a killed reader', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { capacity: 100_000 });
+    const reader = fileURLToPath(new URL('reader.ts', import.meta.url));
+    const readers: Child[] = [];
+    const start = (): number => readers.push(new Child(process.execPath, ['--conditions=@busgate/source', reader, redis.url]));
+    for (let count = 0; count < 3; count += 1) start();
+    const total = 6000;
+    for (let n = 0; n < total; n += 100) {
+      await Promise.all(Array.from({ length: 100 }, (_, index) => layer.send('jobs', { n: n + index })));
+      if (n % 2000 !== 1000) continue;
+      const victim = readers.at(-3) as Child;
+      await victim.lines.until((lines) => lines.length > 0, 'a first message of the reader to be killed');
+      await victim.kill();
+      start();
+    }
+    const living = readers.filter((child) => child.alive);
+    await expect.poll(() => cli(redis, 'LLEN', KEY), { timeout: 15_000 }).toBe('0');
+    for (const _ of living) await layer.send('jobs', { n: -1 } satisfies Message);
+    for (const child of living) await child.exited;
+    const seen = readers.map((child) => child.output.all.filter((line) => /^\d+$/.test(line)).map(Number));
+    const all = seen.flat();
+    expect(new Set(all).size).toBe(all.length);
+    for (const each of seen) expect(each).toEqual(each.toSorted((a, b) => a - b));
+    expect(total - all.length).toBeLessThanOrEqual(readers.length - living.length);
+    for (const child of readers) await child[Symbol.asyncDispose]();
+  });
+});

@@ -1,0 +1,30 @@
+import { Buffer } from 'node:buffer';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { ChannelLayer } from '@busgate/layer';
+import { expect } from 'vitest';
+import type { Broker } from '../../../test/support/brokers.ts';
+import { Collector } from '../../../test/support/events.ts';
+
+const run = promisify(execFile);
+
+/** What a room's listener gets, as text; `GAP` for a gap. */
+export async function listen(layer: ChannelLayer, room: string): Promise<Collector<string>> {
+  const events = new Collector<string>();
+  await layer.subscribe(room, (event) => events.push(event.gap === true ? 'GAP' : Buffer.from(event.payload).toString()));
+  return events;
+}
+
+/** Resolves when the layer has that state. */
+export async function state(layer: ChannelLayer, wanted: 'connected' | 'away'): Promise<void> {
+  await expect.poll(() => layer.status.state, { timeout: 15_000, interval: 2 }).toBe(wanted);
+}
+
+/** Resolves when the layer's connection has been lost and made anew that often. */
+export async function connects(layer: ChannelLayer, times: number): Promise<void> {
+  await expect.poll(() => layer.status.state === 'connected' && layer.stats.connects >= times, { timeout: 15_000, interval: 2 }).toBe(true);
+}
+
+export async function cli(redis: Pick<Broker, 'port'>, ...args: string[]): Promise<string> {
+  return (await run('redis-cli', ['-p', `${redis.port}`, ...args])).stdout.trim();
+}
