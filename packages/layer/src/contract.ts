@@ -56,7 +56,7 @@ export interface ReceiveOptions {
 }
 
 export interface GroupSendResult {
-  /** Members that were full, where this process can know: its worker-queue members, and on memory every member. */
+  /** Worker queues among the members that were full; absent where there is none. Members in processes are counted there, as `droppedFull`. */
   readonly dropped?: number;
 }
 
@@ -79,7 +79,7 @@ export interface Capabilities {
   readonly processes: boolean;
 }
 
-/** Counts since the layer was opened; they only grow, save `peers` and `partitioned`. */
+/** Counts since the layer was opened; they only grow, save `peers` and `silentPeers`. */
 export interface LayerStats {
   /** Times the broker was reached. */
   connects: number;
@@ -115,7 +115,7 @@ export interface LayerLogger {
 }
 
 export interface LayerOptions {
-  /** First level of every key and subject. Layers with different prefixes do not see each other. Default `busgate`. */
+  /** First level of every key and subject: letters, digits, `_` and `-`. Layers with different prefixes do not see each other. Default `busgate`. */
   readonly prefix?: string;
   /** Unexpired messages that may wait in one channel. Default 100. */
   readonly capacity?: number;

@@ -22,6 +22,6 @@ export type {
 export { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
 export { matchesRooms, type HistoryRule } from './history.ts';
 export { ChannelLayer } from './layer.ts';
-export { NAME_RULE, isName } from './names.ts';
+export { NAME_RULE, PREFIX_RULE, isName, isPrefix } from './names.ts';
 export { LAYER_URLS, openLayer } from './open.ts';
 export { formatPosition, parsePosition, type Position } from './position.ts';

@@ -16,8 +16,24 @@ export function isName(name: unknown): name is string {
  * Refuses what is not a name, before anything is sent.
  * @throws LayerError INVALID_NAME
  */
-export function checkName(kind: 'room' | 'group' | 'channel' | 'prefix', name: unknown): asserts name is string {
+export function checkName(kind: 'room' | 'group' | 'channel' | 'channel prefix', name: unknown): asserts name is string {
   if (!isName(name)) throw new LayerError('INVALID_NAME', `${kind} name ${quote(name)} is not allowed: ${NAME_RULE}`);
+}
+
+/** The rule for a layer's prefix in one sentence. */
+export const PREFIX_RULE = 'a prefix is 1 to 100 ASCII letters, digits and _ -';
+
+/** Whether `prefix` may stand before everything a layer has in the broker: one level, so that what one prefix names is never inside another one. */
+export function isPrefix(prefix: unknown): prefix is string {
+  return typeof prefix === 'string' && /^[A-Za-z0-9_-]{1,100}$/.test(prefix);
+}
+
+/**
+ * Refuses what is no prefix.
+ * @throws LayerError INVALID_NAME
+ */
+export function checkPrefix(prefix: unknown): asserts prefix is string {
+  if (!isPrefix(prefix)) throw new LayerError('INVALID_NAME', `prefix ${quote(prefix)} is not allowed: ${PREFIX_RULE}`);
 }
 
 /** Where a channel lives: in one process, or with the broker as a worker queue. */
@@ -38,7 +54,7 @@ export function channelAddress(channel: unknown): ChannelAddress {
 
 /** `prefix.<process>!<id>`: the name of a channel that only that process listens to. */
 export function processChannel(prefix: string, process: string, id: string): string {
-  checkName('prefix', prefix);
+  checkName('channel prefix', prefix);
   const name = `${prefix}.${process}!${id}`;
   if (name.length > MAX_LENGTH) {
     throw new LayerError('INVALID_NAME', `prefix ${quote(prefix)} is too long: with its id a channel name has at most 200 characters`);

@@ -1,7 +1,7 @@
 import type { LayerLogger, LayerOptions, ResolvedOptions } from './contract.ts';
 import { LayerError } from './errors.ts';
 import { faultOfRule } from './history.ts';
-import { checkName } from './names.ts';
+import { checkPrefix } from './names.ts';
 
 const SILENT: LayerLogger = { info() {}, warn() {}, error() {} };
 
@@ -30,7 +30,7 @@ export function resolveOptions(options: LayerOptions): ResolvedOptions {
     if (value === undefined) throw new LayerError('INVALID_OPTION', `option ${key} is undefined; leave it out for its default`);
   }
   const resolved: ResolvedOptions = { ...DEFAULTS, ...options };
-  checkName('prefix', resolved.prefix);
+  checkPrefix(resolved.prefix);
   checkWhole('capacity', resolved.capacity, 1_000_000, 'messages');
   checkWhole('expiryMs', resolved.expiryMs, MAX_MS, 'milliseconds');
   checkWhole('groupExpiryMs', resolved.groupExpiryMs, MAX_MS, 'milliseconds');
