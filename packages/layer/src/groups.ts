@@ -1,32 +1,40 @@
 import type { ProcessChannels } from './channels.ts';
 import type { LayerLogger, LayerStats } from './contract.ts';
 import type { Driver, TopicSink } from './driver/driver.ts';
+import { LayerError } from './errors.ts';
 import { Linger } from './linger.ts';
 import { KeyedLock } from './lock.ts';
 
 const LINGER_MS = 1000;
+const SWEEP_MS = 600_000;
 
 /** One group in this process: its members that live here, and when each membership ends. */
 class Group implements TopicSink {
   readonly members = new Map<string, number>();
   readonly #channels: ProcessChannels;
   readonly #stats: LayerStats;
+  readonly #ended: (channel: string) => void;
 
-  constructor(channels: ProcessChannels, stats: LayerStats) {
+  constructor(channels: ProcessChannels, stats: LayerStats, ended: (channel: string) => void) {
     this.#channels = channels;
     this.#stats = stats;
+    this.#ended = ended;
   }
 
   message(payload: Uint8Array): void {
-    const now = performance.now();
-    for (const [channel, endsAt] of this.members) {
-      if (endsAt <= now || !this.#channels.has(channel)) this.members.delete(channel);
-      else if (!this.#channels.push(channel, payload)) this.#stats.droppedFull += 1;
+    this.dropEnded();
+    for (const channel of this.members.keys()) {
+      if (!this.#channels.push(channel, payload)) this.#stats.droppedFull += 1;
     }
   }
 
   /** Groups promise at most once, and have no place to tell a loss. */
   gap(): void {}
+
+  dropEnded(): void {
+    const now = performance.now();
+    for (const [channel, endsAt] of this.members) if (endsAt <= now || !this.#channels.has(channel)) this.#ended(channel);
+  }
 }
 
 /**
@@ -44,6 +52,7 @@ export class Groups {
   readonly #groupsOf = new Map<string, Set<string>>();
   readonly #queues = new Map<string, Map<string, number>>();
   readonly #lock = new KeyedLock();
+  #sweeper: NodeJS.Timeout | undefined;
   readonly #linger = new Linger(LINGER_MS, (group) => void this.#release(group));
 
   constructor(driver: Driver, channels: ProcessChannels, settings: { groupExpiryMs: number; logger: LayerLogger }, stats: LayerStats) {
@@ -60,13 +69,18 @@ export class Groups {
       this.#linger.cancel(name);
       let group = this.#groups.get(name);
       if (group === undefined) {
-        group = new Group(this.#channels, this.#stats);
+        group = new Group(this.#channels, this.#stats, (ended) => this.#forget(name, ended));
         await this.#driver.subscribe({ kind: 'group', name }, group);
         this.#groups.set(name, group);
+      }
+      if (!this.#channels.has(channel)) {
+        if (group.members.size === 0) this.#linger.start(name);
+        throw new LayerError('CHANNEL_GONE', `channel ${channel} was closed before it was a member of ${name}`);
       }
       group.members.set(channel, performance.now() + this.#expiryMs);
       const groups = this.#groupsOf.get(channel) ?? new Set();
       this.#groupsOf.set(channel, groups.add(name));
+      this.#sweepLater();
     });
   }
 
@@ -78,6 +92,7 @@ export class Groups {
     await this.#driver.addMember(name, queue);
     const queues = this.#queues.get(name) ?? new Map<string, number>();
     this.#queues.set(name, queues.set(queue, performance.now() + this.#expiryMs));
+    this.#sweepLater();
   }
 
   async discardQueue(name: string, queue: string): Promise<void> {
@@ -130,9 +145,25 @@ export class Groups {
 
   close(): void {
     this.#linger.close();
+    clearTimeout(this.#sweeper);
     this.#groups.clear();
     this.#groupsOf.clear();
     this.#queues.clear();
+  }
+
+  /** Memberships end also in groups that nobody sends to. */
+  #sweepLater(): void {
+    this.#sweeper ??= setTimeout(() => this.#sweep(), Math.min(this.#expiryMs, SWEEP_MS)).unref();
+  }
+
+  #sweep(): void {
+    this.#sweeper = undefined;
+    const now = performance.now();
+    for (const group of this.#groups.values()) group.dropEnded();
+    for (const [name, queues] of this.#queues) {
+      for (const [queue, endsAt] of queues) if (endsAt <= now) this.forgetQueue(name, queue);
+    }
+    if (this.#groupsOf.size > 0 || this.#queues.size > 0) this.#sweepLater();
   }
 
   #forget(name: string, channel: string): void {

@@ -28,6 +28,7 @@ export function historyRule(rules: readonly HistoryRule[], room: string): Histor
 
 /** What is wrong with a rule, in words; undefined where nothing is. */
 export function faultOfRule(rule: HistoryRule): string | undefined {
+  if (typeof rule !== 'object' || rule === null) return `a rule must be {rooms, size, ageMs}, not ${String(rule)}`;
   const levels = typeof rule.rooms === 'string' ? rule.rooms.split('.') : [''];
   const plain = levels.map((level, index) => (level === '*' || (level === '>' && index === levels.length - 1) ? 'x' : level)).join('.');
   if (!isName(plain)) return `rooms must be a room name in which a level may be * and the last one >, not ${JSON.stringify(rule.rooms)}`;

@@ -15,7 +15,7 @@ import type {
 import type { Driver } from './driver/driver.ts';
 import { LayerError, isLayerError } from './errors.ts';
 import { Groups } from './groups.ts';
-import { historyRule } from './history.ts';
+import { historyRule, type HistoryRule } from './history.ts';
 import { Inbox, type MembershipRequest } from './inbox.ts';
 import { channelAddress, checkName } from './names.ts';
 import { Peers, type Notice } from './peers.ts';
@@ -48,6 +48,7 @@ export class ChannelLayer implements AsyncDisposable {
   readonly #peers: Peers;
   #status: LayerStatus = { state: 'away', since: new Date() };
   #reachable: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
 
   /** Use {@link openLayer}. */
   constructor(driver: Driver, options: ResolvedOptions, process: string) {
@@ -55,7 +56,7 @@ export class ChannelLayer implements AsyncDisposable {
     this.#options = options;
     this.#process = process;
     this.#channels = new ProcessChannels(process, options, this.stats);
-    this.#queues = new QueueReaders(driver, this.stats);
+    this.#queues = new QueueReaders(driver, options.logger, this.stats);
     this.#rooms = new Rooms(driver, options, this.stats);
     this.#groups = new Groups(driver, this.#channels, options, this.stats);
     this.#inbox = new Inbox(process, driver, this.#channels, this.stats, (request) => this.#changeMembership(request));
@@ -165,6 +166,7 @@ export class ChannelLayer implements AsyncDisposable {
   async subscribe(room: string, listener: RoomListener, options: SubscribeOptions = {}): Promise<Subscription> {
     checkName('room', room);
     this.#checkReachable();
+    this.#historyOf(room);
     return this.#rooms.subscribe(room, listener, options.since);
   }
 
@@ -176,7 +178,7 @@ export class ChannelLayer implements AsyncDisposable {
     checkName('room', room);
     const bytes = encodePayload(payload, this.#options.maxMessageBytes);
     this.#checkReachable();
-    const rule = historyRule(this.#options.history, room);
+    const rule = this.#historyOf(room);
     const position = rule === undefined ? undefined : await this.#driver.append(room, bytes, rule);
     if (position === undefined) await this.#driver.publish({ kind: 'room', name: room }, bytes);
     this.stats.published += 1;
@@ -188,22 +190,25 @@ export class ChannelLayer implements AsyncDisposable {
     this.#checkReachable();
     this.#forgetAll();
     await this.#driver.flush();
-    if (this.capabilities.processes) await this.#peers.tell({ flushed: true });
+    await this.#peers.tell({ flushed: true });
   }
 
   /** Lets go of everything: waits for calls under way, ends waiting receives (LAYER_CLOSED), closes every connection. Calling twice is no error. */
-  async close(): Promise<void> {
-    if (this.#status.state === 'closed') return;
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     const connected = this.#status.state === 'connected';
     this.#status = { state: 'closed', since: new Date() };
     const reason = closed();
     this.#queues.close(reason);
     this.#channels.close(reason);
     this.#inbox.close(reason);
-    this.#rooms.close();
+    this.#rooms.close(reason);
     this.#groups.close();
     this.#peers.stop();
-    if (connected && this.capabilities.processes) await this.#peers.tell({ bye: true });
+    if (connected) await this.#peers.tell({ bye: true });
     await this.#driver.close();
   }
 
@@ -225,7 +230,7 @@ export class ChannelLayer implements AsyncDisposable {
     requireCapability(this.capabilities, 'queues');
     if (op === 'add') return this.#groups.addQueue(group, queue);
     await this.#groups.discardQueue(group, queue);
-    if (this.capabilities.processes) await this.#peers.tell({ discarded: [group, queue] });
+    await this.#peers.tell({ discarded: [group, queue] });
   }
 
   async #askOwner(process: string, request: MembershipRequest): Promise<void> {
@@ -266,13 +271,14 @@ export class ChannelLayer implements AsyncDisposable {
   #onConnected(): void {
     this.stats.connects += 1;
     this.#reachable = this.stats.connects === 1 || this.#reachable === undefined ? this.#becomeReachable() : this.#renew();
+    this.#rooms.reconnected();
   }
 
   /** Subscribes what other processes reach this one by; the driver keeps it from then on. Where the broker left meanwhile, its return begins anew. */
   async #becomeReachable(): Promise<void> {
     try {
       await this.#driver.subscribe({ kind: 'process', name: this.#process }, this.#inbox);
-      if (this.capabilities.processes) await this.#peers.start();
+      await this.#peers.start();
     } catch (error) {
       this.#reachable = undefined;
       this.#options.logger.warn('the broker left while this process made itself reachable', { error: String(error) });
@@ -283,10 +289,17 @@ export class ChannelLayer implements AsyncDisposable {
     await this.#groups.renew().catch((error: unknown) => this.#options.logger.warn('memberships of queues could not be renewed', { error: String(error) }));
   }
 
+  #historyOf(room: string): HistoryRule | undefined {
+    const rule = historyRule(this.#options.history, room);
+    if (rule !== undefined) requireCapability(this.capabilities, 'history');
+    return rule;
+  }
+
   #ownChannel(channel: string): string {
     const address = channelAddress(channel);
     if ('process' in address && address.process === this.#process) return channel;
-    throw new LayerError('FOREIGN_CHANNEL', `channel ${channel} belongs to another process: only that one can receive from it or close it`);
+    const owner = 'process' in address ? 'belongs to another process: only that one can receive from it or close it' : 'is a worker queue: no process owns it';
+    throw new LayerError('FOREIGN_CHANNEL', `channel ${channel} ${owner}`);
   }
 
   #full(channel: string): LayerError {

@@ -4,6 +4,7 @@ export class Linger {
   readonly #release: (key: string) => void;
   readonly #left = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(delayMs: number, release: (key: string) => void) {
     this.#delayMs = delayMs;
@@ -12,6 +13,7 @@ export class Linger {
 
   /** `key` is released after the delay, unless {@link cancel} comes first. */
   start(key: string): void {
+    if (this.#closed) return;
     this.#left.delete(key);
     this.#left.set(key, performance.now() + this.#delayMs);
     this.#arm();
@@ -22,6 +24,7 @@ export class Linger {
   }
 
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#timer);
     this.#left.clear();
   }

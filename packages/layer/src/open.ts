@@ -30,7 +30,12 @@ export async function openLayer(url: string, options: LayerOptions = {}): Promis
   const module = await loadDriver(url);
   const process = randomBytes(8).toString('hex');
   const layer = new ChannelLayer(module.createDriver(url, { options: resolved, process }), resolved, process);
-  await layer.open();
+  try {
+    await layer.open();
+  } catch (error) {
+    await layer.close();
+    throw error;
+  }
   return layer;
 }
 

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { LayerLogger, LayerStats } from './contract.ts';
 import type { Driver, Topic, TopicSink } from './driver/driver.ts';
+import { isName } from './names.ts';
 
 /** How often a process says that it lives. */
 const HEARTBEAT_MS = 5000;
@@ -51,8 +52,8 @@ export class Peers implements TopicSink {
   }
 
   /** Tells all other processes; what cannot be told just now is not told. */
-  async tell(notice: { bye: true } | { flushed: true } | { discarded: readonly [string, string] } | { beat: number }): Promise<void> {
-    await this.#driver.publish(CONTROL, Buffer.from(JSON.stringify({ process: this.#process, ...notice }))).catch(() => undefined);
+  async tell(notice: { bye: true } | { flushed: true } | { discarded: readonly [string, string] }): Promise<void> {
+    await this.#publish(notice).catch(() => undefined);
   }
 
   message(payload: Uint8Array): void {
@@ -90,11 +91,25 @@ export class Peers implements TopicSink {
   }
 
   #tick(): void {
-    this.#beat += 1;
-    void this.tell({ beat: this.#beat });
+    void this.#sayAlive();
     const now = performance.now();
     for (const [process, peer] of this.#peers) if (now - peer.heardAt > LEASE_MS) this.#peers.delete(process);
     this.#count();
+  }
+
+  /** The number is used up only by a beat that the broker took: one that was never sent was not missed. */
+  async #sayAlive(): Promise<void> {
+    const beat = this.#beat + 1;
+    try {
+      await this.#publish({ beat });
+      this.#beat = Math.max(this.#beat, beat);
+    } catch {
+      // Away: the next one carries this number.
+    }
+  }
+
+  async #publish(notice: object): Promise<void> {
+    await this.#driver.publish(CONTROL, Buffer.from(JSON.stringify({ process: this.#process, ...notice })));
   }
 
   #count(): void {
@@ -109,8 +124,19 @@ export class Peers implements TopicSink {
 function readNotice(payload: Uint8Array): Notice | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
-    return typeof value === 'object' && value !== null && typeof (value as Notice).process === 'string' ? (value as Notice) : undefined;
+    return isNotice(value) ? value : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isNotice(value: unknown): value is Notice {
+  if (typeof value !== 'object' || value === null) return false;
+  const { process, beat, bye, flushed, discarded } = value as Record<string, unknown>;
+  if (typeof process !== 'string') return false;
+  return Number.isSafeInteger(beat) || bye === true || flushed === true || isDiscarded(discarded);
+}
+
+function isDiscarded(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && value.every((name) => isName(name));
 }

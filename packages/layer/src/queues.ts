@@ -1,5 +1,5 @@
 import { decodeMessage } from './codec.ts';
-import type { LayerStats, Message } from './contract.ts';
+import type { LayerLogger, LayerStats, Message } from './contract.ts';
 import type { Driver, Taken } from './driver/driver.ts';
 import { WaiterList } from './waiters.ts';
 
@@ -16,12 +16,14 @@ interface Queue {
  */
 export class QueueReaders {
   readonly #driver: Driver;
+  readonly #logger: LayerLogger;
   readonly #stats: LayerStats;
   readonly #queues = new Map<string, Queue>();
-  #closed = false;
+  #closed: Error | undefined;
 
-  constructor(driver: Driver, stats: LayerStats) {
+  constructor(driver: Driver, logger: LayerLogger, stats: LayerStats) {
     this.#driver = driver;
+    this.#logger = logger;
     this.#stats = stats;
   }
 
@@ -37,7 +39,7 @@ export class QueueReaders {
   }
 
   close(reason: Error): void {
-    this.#closed = true;
+    this.#closed = reason;
     for (const queue of this.#queues.values()) {
       queue.waiters.rejectAll(reason);
       queue.stop.abort();
@@ -63,21 +65,26 @@ export class QueueReaders {
     for (const item of taken) {
       if (left.length > 0 || !(await this.#handOne(queue, item))) left.push(item);
     }
-    for (const item of left.toReversed()) await item.giveBack();
+    for (const item of left.toReversed()) {
+      await item.giveBack().catch((error: unknown) => {
+        this.#logger.warn('a message that nobody waited for any more could not be put back into its queue', { queue: queue.name, error: String(error) });
+      });
+    }
   }
 
   /** False where nobody waits any more. A waiter is taken before the message is settled: from then on its abort comes too late. */
   async #handOne(queue: Queue, item: Taken): Promise<boolean> {
-    const waiter = this.#closed ? undefined : queue.waiters.take();
+    const waiter = this.#closed === undefined ? queue.waiters.take() : undefined;
     if (waiter === undefined) return false;
-    const settled = item.accept === undefined || (await item.accept());
+    const settled = item.accept === undefined || (await item.accept().catch(() => false));
     const message = settled ? decodeMessage(item.payload) : undefined;
     if (message !== undefined) {
       waiter.resolve(message);
       return true;
     }
     if (settled) this.#stats.undecodable += 1;
-    queue.waiters.return(waiter);
+    if (this.#closed === undefined) queue.waiters.return(waiter);
+    else waiter.reject(this.#closed);
     return true;
   }
 }

@@ -13,6 +13,8 @@ interface Member {
   readonly listener: RoomListener;
   /** Events kept back while the history is replayed to this member. */
   held: Arrived[] | undefined;
+  /** More came than is kept back. */
+  overflowed: boolean;
   /** This member has had everything up to here, though the room itself may not yet. */
   through: Position | undefined;
 }
@@ -43,6 +45,8 @@ export class Room implements TopicSink {
   /** Live messages that wait for the history; undefined while none is being read. */
   #held: Held[] | undefined;
   #again = false;
+  /** A repair could not be made while the broker was away. */
+  #stale = false;
   #closed = false;
 
   constructor(name: string, rule: HistoryRule | undefined, driver: Driver, stats: LayerStats, logger: LayerLogger) {
@@ -67,7 +71,7 @@ export class Room implements TopicSink {
   }
 
   add(listener: RoomListener, replays: boolean): Member {
-    const member: Member = { listener, held: replays ? [] : undefined, through: undefined };
+    const member: Member = { listener, held: replays ? [] : undefined, overflowed: false, through: undefined };
     this.#members.add(member);
     return member;
   }
@@ -85,12 +89,14 @@ export class Room implements TopicSink {
   /** Gives the member what followed `since`, then what came in the meantime; false, and a gap, where not all of it is kept. */
   async replay(member: Member, since: Position | undefined): Promise<boolean> {
     const complete = since !== undefined && this.#rule !== undefined && (await this.#replayFrom(member, since, this.#rule));
+    if (!this.#members.has(member)) return false;
+    const held = member.held ?? [];
+    member.held = undefined;
     if (!complete) {
       this.#stats.gaps += 1;
       this.#call(member, GAP);
+      if (member.overflowed) return false;
     }
-    const held = member.held ?? [];
-    member.held = undefined;
     for (const { event, at } of held) if (this.#members.has(member)) this.#give(member, event, at);
     return complete;
   }
@@ -99,12 +105,13 @@ export class Room implements TopicSink {
     const page = await this.#driver.read(this.name, rule, since);
     if (!page.complete) return false;
     for (const { offset, payload } of page.messages) {
-      this.#call(member, { payload, position: formatPosition({ epoch: page.epoch, offset }) });
+      if (this.#members.has(member)) this.#call(member, { payload, position: formatPosition({ epoch: page.epoch, offset }) });
     }
     member.through = { epoch: page.epoch, offset: page.head };
-    if (member.held === undefined || member.held.length < MAX_HELD) return true;
+    if (!member.overflowed) return true;
     // More came meanwhile than is kept back: those with a position are read from the history too.
-    member.held = member.held.filter((arrived) => arrived.at === undefined);
+    member.overflowed = false;
+    member.held = member.held?.filter((arrived) => arrived.at === undefined);
     return this.#replayFrom(member, member.through, rule);
   }
 
@@ -120,6 +127,11 @@ export class Room implements TopicSink {
     if (this.#closed) return;
     if (this.#rule === undefined) this.#tellGap();
     else this.#repair();
+  }
+
+  /** The broker is back: what could not be repaired meanwhile is repaired now, also where nothing of this room was missed on its own connection. */
+  reconnected(): void {
+    if (this.#stale && !this.#closed) this.#repair();
   }
 
   close(): void {
@@ -165,6 +177,7 @@ export class Room implements TopicSink {
       this.#again = true;
       return;
     }
+    this.#stale = false;
     this.#held = [];
     void this.#readMissed();
   }
@@ -175,16 +188,22 @@ export class Room implements TopicSink {
       const page = await this.#driver.read(this.name, this.#rule, this.#at);
       if (!this.#closed) this.#adopt(page);
     } catch (error) {
-      // Away: the driver reports another gap on return, and the position still says from where to read. Else nobody can tell what was missed.
-      if (!isLayerError(error, 'LAYER_AWAY') && !isLayerError(error, 'OUTCOME_UNKNOWN') && !this.#closed) {
-        this.#logger.error('history could not be read', { room: this.name, error: String(error) });
-        this.#at = undefined;
-        this.#tellGap();
-      }
-      this.#held = this.#held?.filter((message) => message.stamp === undefined || this.#at === undefined);
-      this.#again = false;
+      this.#unread(error);
     }
     this.#releaseHeld();
+  }
+
+  #unread(error: unknown): void {
+    if (this.#closed) return;
+    // Away: on return it is read, and the position still says from where. Else nobody can tell what was missed.
+    this.#stale = isLayerError(error, 'LAYER_AWAY') || isLayerError(error, 'OUTCOME_UNKNOWN');
+    if (this.#stale) this.#held = this.#held?.filter((message) => message.stamp === undefined);
+    else {
+      this.#logger.error('history could not be read', { room: this.name, error: String(error) });
+      this.#at = undefined;
+      this.#tellGap();
+    }
+    this.#again = false;
   }
 
   #adopt(page: HistoryPage): void {
@@ -224,6 +243,7 @@ export class Room implements TopicSink {
     for (const member of this.#members) {
       if (member.held === undefined) this.#give(member, event, at);
       else if (member.held.length < MAX_HELD) member.held.push({ event, at });
+      else member.overflowed = true;
     }
   }
 

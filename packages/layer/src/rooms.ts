@@ -17,6 +17,7 @@ export class Rooms {
   readonly #logger: LayerLogger;
   readonly #rooms = new Map<string, Room>();
   readonly #lock = new KeyedLock();
+  #closed: Error | undefined;
   readonly #linger = new Linger(LINGER_MS, (name) => void this.#release(name));
 
   constructor(driver: Driver, options: ResolvedOptions, stats: LayerStats) {
@@ -30,6 +31,7 @@ export class Rooms {
     return this.#lock.run(name, async () => {
       this.#linger.cancel(name);
       const room = this.#rooms.get(name) ?? (await this.#take(name));
+      this.#checkOpen();
       try {
         return await this.#join(room, listener, since);
       } finally {
@@ -38,7 +40,13 @@ export class Rooms {
     });
   }
 
-  close(): void {
+  /** The broker is back: rooms whose history could not be read meanwhile read it now. */
+  reconnected(): void {
+    for (const room of this.#rooms.values()) room.reconnected();
+  }
+
+  close(reason: Error): void {
+    this.#closed = reason;
     this.#linger.close();
     for (const room of this.#rooms.values()) room.close();
     this.#rooms.clear();
@@ -48,6 +56,7 @@ export class Rooms {
     const rule = historyRule(this.#options.history, name);
     const room = new Room(name, rule, this.#driver, this.#stats, this.#logger);
     await this.#driver.subscribe({ kind: 'room', name }, room, rule);
+    this.#checkOpen();
     this.#rooms.set(name, room);
     try {
       await room.start();
@@ -62,6 +71,7 @@ export class Rooms {
     const member = room.add(listener, since !== undefined);
     try {
       const recovered = since === undefined ? undefined : await room.replay(member, parsePosition(since));
+      this.#checkOpen();
       const at = room.positionOf(member);
       return {
         ...(at === undefined ? {} : { position: formatPosition(at) }),
@@ -74,6 +84,10 @@ export class Rooms {
       room.remove(member);
       throw error;
     }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined) throw this.#closed;
   }
 
   /** Under the lock: somebody may have come back since the linger began. */

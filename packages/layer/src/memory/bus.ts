@@ -155,14 +155,15 @@ export class Bus {
 
   #enqueue(publication: Publication): void {
     this.#line.push(publication);
-    if (this.#line.length === 1) queueMicrotask(() => this.#deliver());
+    if (this.#line.length === 1) setImmediate(() => this.#deliver());
   }
 
+  /** What listeners publish meanwhile waits for the next turn of the event loop, so that they cannot keep it from timers and sockets. */
   #deliver(): void {
-    for (let index = 0; index < this.#line.length; index += 1) {
-      const { topic, payload, stamp } = this.#line[index] as Publication;
+    const line = this.#line;
+    this.#line = [];
+    for (const { topic, payload, stamp } of line) {
       for (const sink of this.#topics.get(topic) ?? []) sink.message(payload, stamp);
     }
-    this.#line = [];
   }
 }
