@@ -1,5 +1,6 @@
 import { describe, test } from 'vitest';
-import { layerConformance } from '@busgate/layer/conformance';
 import { openLayer } from '@busgate/layer';
+import { layerConformance } from '@busgate/layer/conformance';
+import { publishRaw } from './support/memory.ts';
 
-layerConformance({ describe, test }, { name: 'memory', open: (options) => openLayer('memory:conformance', options) });
+layerConformance({ describe, test }, { name: 'memory', open: (options) => openLayer('memory:conformance', options), publishRaw });

@@ -8,20 +8,27 @@
  * What differs between drivers comes from `layer.capabilities` alone: where one is missing, the tests assert that the calls reject with UNSUPPORTED.
  * @module
  */
+import { apart } from './apart.ts';
+import { cancellation } from './cancellation.ts';
 import { channels } from './channels.ts';
+import { expiry, groupExpiry } from './expiry.ts';
 import { groups, groupsOfQueues } from './groups.ts';
 import { history } from './history.ts';
+import { lifecycle } from './lifecycle.ts';
 import { messages } from './messages.ts';
 import { names } from './names.ts';
+import { outside } from './outside.ts';
 import { queues } from './queues.ts';
 import { rooms } from './rooms.ts';
 import { runFamilies, type Runner, type Subject } from './suite.ts';
 
-const FAMILIES = [names, messages, rooms, history, channels, queues, groups, groupsOfQueues];
+const FAMILIES = [names, messages, rooms, history, channels, queues, groups, groupsOfQueues, cancellation, expiry, groupExpiry, lifecycle, apart];
 
 export type { Runner, Subject } from './suite.ts';
 
 /** Defines the tests that every layer must pass. `subject.open` is called several times a test, each time as another process. */
 export function layerConformance(runner: Runner, subject: Subject): void {
-  runner.describe(`layer conformance: ${subject.name}`, () => runFamilies(runner, subject, FAMILIES));
+  runner.describe(`layer conformance: ${subject.name}`, () =>
+    runFamilies(runner, subject, subject.publishRaw === undefined ? FAMILIES : [...FAMILIES, outside]),
+  );
 }
