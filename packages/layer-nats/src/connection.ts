@@ -1,0 +1,247 @@
+/**
+ * The one file that knows the library `nats`. A connection here lives once: it does not reconnect, holds nothing back and resends nothing; the rest of
+ * the driver does that by its own rules.
+ * @module
+ */
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { LayerError } from '@busgate/layer/driver';
+import {
+  connect as natsConnect,
+  credsAuthenticator,
+  headers as natsHeaders,
+  nkeyAuthenticator,
+  type ConnectionOptions,
+  type Msg,
+  type NatsConnection,
+  type NatsError,
+} from 'nats';
+import { forbidden } from './errors.ts';
+import { knock } from './knock.ts';
+import type { Credentials, Server, Target, TlsFiles } from './url.ts';
+
+/** A server that does not answer a connect by then is passed over. */
+const CONNECT_TIMEOUT_MS = 4000;
+/** A server that has not answered two pings by the third is taken for dead: after 4.5 s at most. */
+const PING_INTERVAL_MS = 1500;
+const MAX_PINGS_OUT = 2;
+
+/** A message as it arrived. */
+export interface Arrival {
+  readonly subject: string;
+  readonly reply: string;
+  readonly payload: Uint8Array;
+  /** 0 where it has none. */
+  readonly status: number;
+  header(name: string): string;
+}
+
+/** What one subscription gets. Nothing here may throw. */
+export interface Receiver {
+  message(arrival: Arrival): void;
+  /** The server does not permit this subscription, or no longer: nothing more will come. */
+  refused(error: LayerError): void;
+}
+
+export interface ServerFacts {
+  readonly name: string;
+  readonly version: string;
+  readonly maxPayload: number;
+  readonly clustered: boolean;
+  readonly jetStream: boolean;
+}
+
+export interface Connection {
+  readonly server: Server;
+  readonly facts: ServerFacts;
+  /** Resolves with the reason when the connection has ended, for whatever reason. */
+  readonly ended: Promise<string>;
+  publish(subject: string, payload: Uint8Array, reply?: string, headers?: Readonly<Record<string, string>>): void;
+  /** Returns what ends the subscription: the receiver is not called from then on. */
+  subscribe(subject: string, receiver: Receiver): () => void;
+  /** Sends what was written so far in one write. Resolves when the server has processed all of it; never where the connection ends before. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ConnectionEvents {
+  /** The server does not permit something that was published on this subject. Told soon after, but before the next turn of the event loop. */
+  publishRefused(subject: string): void;
+  /** The server said that something is wrong, in its own words. */
+  complaint(text: string): void;
+  /** Other servers of the cluster, as the server tells them. */
+  peers(servers: readonly string[]): void;
+}
+
+/**
+ * Connects to one server.
+ * @throws LayerError REFUSED where it does not take the credentials; any other Error where it cannot be reached
+ */
+export async function connect(server: Server, target: Target, name: string, events: ConnectionEvents): Promise<Connection> {
+  const greeting = await knock(server, CONNECT_TIMEOUT_MS);
+  events.peers(greeting.peers);
+  const options: ConnectionOptions = {
+    servers: server.host.includes(':') ? `[${server.host}]:${server.port}` : `${server.host}:${server.port}`,
+    name,
+    reconnect: false,
+    maxReconnectAttempts: -1,
+    timeout: CONNECT_TIMEOUT_MS,
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: MAX_PINGS_OUT,
+    ignoreClusterUpdates: true,
+    noAsyncTraces: true,
+    resolve: false,
+    ...(await authentication(target.credentials)),
+    ...(greeting.tlsRequired || target.tls !== undefined ? { tls: tlsOptions(server, target.tls ?? {}) } : {}),
+  };
+  try {
+    return new NatsOnce(await natsConnect(options), server, events);
+  } catch (error) {
+    throw asRefusal(error as NatsError) ?? error;
+  }
+}
+
+async function authentication({ user, password, token, nkey, creds }: Credentials): Promise<Partial<ConnectionOptions>> {
+  if (user !== undefined) return { user, pass: password ?? '' };
+  if (token !== undefined) return { token };
+  if (nkey !== undefined) return { authenticator: nkeyAuthenticator(Buffer.from((await readSecret(nkey)).toString().trim())) };
+  if (creds !== undefined) return { authenticator: credsAuthenticator(await readSecret(creds)) };
+  return {};
+}
+
+async function readSecret(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new LayerError('REFUSED', `the file ${path} that says who this is cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, {
+      cause,
+    });
+  }
+}
+
+/** The library verifies the certificate against no name at all unless it is told one. */
+function tlsOptions({ host }: Server, { ca, cert, key, servername }: TlsFiles): NonNullable<ConnectionOptions['tls']> {
+  const expected = servername === undefined && isIP(host) !== 0 ? { host } : { servername: servername ?? host };
+  return {
+    ...expected,
+    ...(ca === undefined ? {} : { caFile: ca }),
+    ...(cert === undefined ? {} : { certFile: cert }),
+    ...(key === undefined ? {} : { keyFile: key }),
+  };
+}
+
+const REFUSALS: readonly string[] = [
+  'AUTHORIZATION_VIOLATION',
+  'AUTHENTICATION_EXPIRED',
+  'ACCOUNT_EXPIRED',
+  'BAD_CREDS',
+  'BAD_AUTHENTICATION',
+  'NO_CREDENTIALS',
+];
+
+function asRefusal(error: NatsError): LayerError | undefined {
+  if (error.code === undefined || !REFUSALS.includes(error.code)) return undefined;
+  return new LayerError('REFUSED', `NATS refused the credentials: ${error.message}`, { cause: error });
+}
+
+class NatsOnce implements Connection {
+  readonly server: Server;
+  readonly facts: ServerFacts;
+  readonly ended: Promise<string>;
+  readonly #nats: NatsConnection;
+  #complaint = '';
+
+  constructor(nats: NatsConnection, server: Server, events: ConnectionEvents) {
+    this.#nats = nats;
+    this.server = server;
+    const {
+      server_name = '',
+      version,
+      max_payload,
+      jetstream,
+      cluster,
+    } = (nats.info ?? {}) as Partial<NonNullable<NatsConnection['info']>> & {
+      server_name?: string;
+    };
+    this.facts = {
+      name: server_name,
+      version: version ?? '',
+      maxPayload: max_payload ?? 1_048_576,
+      clustered: cluster !== undefined && cluster !== '',
+      jetStream: jetstream === true,
+    };
+    this.ended = nats.closed().then((error) => (error instanceof Error ? error.message : this.#complaint) || 'the connection was closed');
+    void this.#watch(events);
+  }
+
+  publish(subject: string, payload: Uint8Array, reply?: string, headers?: Readonly<Record<string, string>>): void {
+    if (headers === undefined) {
+      this.#nats.publish(subject, payload, reply === undefined ? undefined : { reply });
+      return;
+    }
+    const block = natsHeaders();
+    for (const [name, value] of Object.entries(headers)) block.set(name, value);
+    this.#nats.publish(subject, payload, reply === undefined ? { headers: block } : { reply, headers: block });
+  }
+
+  subscribe(subject: string, receiver: Receiver): () => void {
+    const subscription = this.#nats.subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) receiver.message(new NatsArrival(message));
+        else receiver.refused(forbidden('subscribe', subject));
+      },
+    });
+    return () => {
+      if (!this.#nats.isClosed()) subscription.unsubscribe();
+    };
+  }
+
+  async ping(): Promise<void> {
+    await this.#nats.flush();
+  }
+
+  async close(): Promise<void> {
+    await this.#nats.close();
+  }
+
+  async #watch(events: ConnectionEvents): Promise<void> {
+    for await (const status of this.#nats.status()) {
+      if (status.type !== 'error') {
+        const peers = (this.#nats.info as { connect_urls?: string[] } | undefined)?.connect_urls;
+        if (status.type === 'ldm' || peers === undefined) continue;
+        events.peers(peers);
+        continue;
+      }
+      const { permissionContext } = status;
+      if (permissionContext?.operation === 'publish') events.publishRefused(permissionContext.subject);
+      this.#complaint = typeof status.data === 'object' ? JSON.stringify(status.data) : `${status.data}`;
+      if (permissionContext === undefined) events.complaint(this.#complaint);
+    }
+  }
+}
+
+class NatsArrival implements Arrival {
+  readonly payload: Uint8Array;
+  readonly #message: Msg;
+
+  constructor(message: Msg) {
+    this.#message = message;
+    this.payload = message.data;
+  }
+
+  get subject(): string {
+    return this.#message.subject;
+  }
+
+  get reply(): string {
+    return this.#message.reply ?? '';
+  }
+
+  get status(): number {
+    return this.#message.headers?.code ?? 0;
+  }
+
+  header(name: string): string {
+    return this.#message.headers?.get(name) ?? '';
+  }
+}

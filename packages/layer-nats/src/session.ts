@@ -1,0 +1,223 @@
+import { randomBytes } from 'node:crypto';
+import { LayerError } from '@busgate/layer/driver';
+import type { Arrival, Connection, Receiver } from './connection.ts';
+import { away, forbidden, unanswered } from './errors.ts';
+
+/** Bytes that may be written and not yet be processed by the server; past it the server is as good as away. */
+const MAX_UNANSWERED_BYTES = 64 * 1_048_576;
+/** What a server has not answered by then it has lost, or the part of it that should answer is not there. */
+export const REQUEST_TIMEOUT_MS = 5000;
+
+interface Publication {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly reply: string | undefined;
+}
+
+/** What was published in one turn of the event loop: it leaves in one write, followed by one ping, whose answer is the answer to all of it. */
+interface Turn {
+  readonly publications: Publication[];
+  bytes: number;
+  /** Subjects of it that the server does not permit. */
+  refused: Set<string> | undefined;
+  readonly processed: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: LayerError) => void;
+}
+
+interface Request {
+  readonly subject: string;
+  readonly resolve: (arrival: Arrival) => void;
+  readonly reject: (error: LayerError) => void;
+}
+
+/**
+ * One connection's life: what is published through it is confirmed, what is asked is answered, and when it ends everything still unanswered
+ * rejects with OUTCOME_UNKNOWN.
+ */
+export class Session {
+  readonly connection: Connection;
+  readonly #inbox = `_INBOX.${randomBytes(12).toString('hex')}`;
+  readonly #answers = new Map<string, (arrival: Arrival) => void>();
+  readonly #requests = new Map<string, Request>();
+  readonly #unanswered = new Set<Turn>();
+  #turn: Turn | undefined;
+  #bytes = 0;
+  #issued = 0;
+  #ended: string | undefined;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+    connection.subscribe(`${this.#inbox}.*`, {
+      message: (arrival) => this.#answers.get(arrival.subject.slice(this.#inbox.length + 1))?.(arrival),
+      refused: (error) => this.end(error.message),
+    });
+    void connection.ended.then((reason) => this.end(reason));
+  }
+
+  /** Why it has ended, if it has. */
+  get ended(): string | undefined {
+    return this.#ended;
+  }
+
+  /**
+   * Resolves when the server has processed it.
+   * @throws LayerError LAYER_AWAY, OUTCOME_UNKNOWN, REFUSED, MESSAGE_TOO_LARGE
+   */
+  async publish(subject: string, payload: Uint8Array, reply?: string): Promise<void> {
+    this.#check(payload.length);
+    const turn = (this.#turn ??= this.#newTurn());
+    turn.publications.push({ subject, payload, reply });
+    turn.bytes += payload.length;
+    this.#bytes += payload.length;
+    await turn.processed;
+    if (turn.refused?.has(subject) === true) throw forbidden('publish', subject);
+  }
+
+  /** Like {@link publish}; resolves with false where the server knows of nobody who listens. */
+  async publishTo(subject: string, payload: Uint8Array): Promise<boolean> {
+    let heard = true;
+    const { reply, close } = this.listen((answer) => {
+      if (answer.status === 503) heard = false;
+    });
+    try {
+      await this.publish(subject, payload, reply);
+      return heard;
+    } finally {
+      close();
+    }
+  }
+
+  /** Resolves when the server has processed everything that was sent in this turn and before. */
+  async confirm(): Promise<void> {
+    if (this.#ended !== undefined) throw away(this.#ended);
+    await (this.#turn ??= this.#newTurn()).processed;
+  }
+
+  /** Sends what waits, then subscribes. */
+  subscribe(subject: string, receiver: Receiver): () => void {
+    this.#flush();
+    if (this.#ended !== undefined) throw away(this.#ended);
+    return this.connection.subscribe(subject, receiver);
+  }
+
+  /**
+   * Asks one question; a status 503 is an answer like any other.
+   * @throws LayerError OUTCOME_UNKNOWN where no answer came in time
+   */
+  async request(subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>, timeoutMs: number = REQUEST_TIMEOUT_MS): Promise<Arrival> {
+    this.#check(payload.length);
+    const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
+    const { reply, close } = this.listen(resolve);
+    const timer = setTimeout(() => reject(unanswered(`${subject} within ${timeoutMs} ms`)), timeoutMs);
+    this.#requests.set(reply, { subject, resolve, reject });
+    try {
+      this.send(subject, payload, reply, headers);
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#requests.delete(reply);
+      close();
+    }
+  }
+
+  /** A subject of our own, for answers. */
+  listen(answer: (arrival: Arrival) => void): { readonly reply: string; readonly close: () => void } {
+    this.#issued += 1;
+    const token = this.#issued.toString(36);
+    this.#answers.set(token, answer);
+    return { reply: `${this.#inbox}.${token}`, close: () => this.#answers.delete(token) };
+  }
+
+  /** Sends at once, after what waits. */
+  send(subject: string, payload: Uint8Array, reply?: string, headers?: Readonly<Record<string, string>>): void {
+    this.#flush();
+    if (this.#ended !== undefined) throw away(this.#ended);
+    this.connection.publish(subject, payload, reply, headers);
+  }
+
+  /** A message of ours through the subscription of our own, and back. */
+  async prove(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<Arrival>();
+    const { reply, close } = this.listen(resolve);
+    try {
+      await this.publish(reply, new Uint8Array(0));
+      await this.#orEnd(promise);
+    } finally {
+      close();
+    }
+  }
+
+  /** The server does not permit publishing on this subject. */
+  refuse(subject: string): void {
+    for (const turn of this.#unanswered) {
+      if (turn.publications.some((publication) => publication.subject === subject)) (turn.refused ??= new Set()).add(subject);
+    }
+    for (const request of this.#requests.values()) if (request.subject === subject) request.reject(forbidden('publish', subject));
+  }
+
+  /** Everything unanswered is told. */
+  end(reason: string): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    const waiting = this.#turn;
+    this.#turn = undefined;
+    waiting?.reject(away(reason));
+    for (const turn of this.#unanswered) turn.reject(unanswered(reason));
+    this.#unanswered.clear();
+    for (const request of this.#requests.values()) request.reject(unanswered(reason));
+    this.#answers.clear();
+    void this.connection.close();
+  }
+
+  /** Waits for what was published and asked, then ends. */
+  async close(): Promise<void> {
+    await this.confirm().catch(() => undefined);
+    this.end('the layer was closed');
+    await this.connection.close();
+  }
+
+  #check(bytes: number): void {
+    if (this.#ended !== undefined) throw away(this.#ended);
+    const { maxPayload } = this.connection.facts;
+    if (bytes > maxPayload) {
+      throw new LayerError('MESSAGE_TOO_LARGE', `the NATS server takes ${maxPayload} bytes at most (max_payload in its configuration), not ${bytes}`);
+    }
+    if (this.#bytes > MAX_UNANSWERED_BYTES) throw away(`${this.#bytes} bytes were sent that the server has not taken yet`);
+  }
+
+  #newTurn(): Turn {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => undefined);
+    setImmediate(() => this.#flush());
+    return { publications: [], bytes: 0, refused: undefined, processed: promise, resolve, reject };
+  }
+
+  #flush(): void {
+    const turn = this.#turn;
+    if (turn === undefined) return;
+    this.#turn = undefined;
+    this.#unanswered.add(turn);
+    try {
+      for (const { subject, payload, reply } of turn.publications) this.connection.publish(subject, payload, reply);
+      this.#awaitPong(turn).catch((error: unknown) => this.end(String(error)));
+    } catch (error) {
+      this.end(String(error));
+    }
+  }
+
+  /** What the server does not permit it says before its pong, and the library tells it within the same turn of the event loop. */
+  async #awaitPong(turn: Turn): Promise<void> {
+    await this.connection.ping();
+    setImmediate(() => {
+      if (!this.#unanswered.delete(turn)) return;
+      this.#bytes -= turn.bytes;
+      turn.resolve();
+    });
+  }
+
+  async #orEnd<T>(promise: Promise<T>): Promise<T> {
+    const ended = this.connection.ended.then((reason) => Promise.reject(away(reason)));
+    return Promise.race([promise, ended]);
+  }
+}

@@ -1,0 +1,174 @@
+import type { HistoryRule, LayerError, LayerLogger, Stamp, Topic, TopicSink } from '@busgate/layer/driver';
+import type { Arrival } from './connection.ts';
+import { away } from './errors.ts';
+import type { Session } from './session.ts';
+import type { Subjects } from './subjects.ts';
+
+/** Messages of one topic that are kept while its subscription on a new connection is being proved; what passes it the gap covers. */
+const MAX_HELD = 1000;
+/** How often a subscription that the server no longer permits is tried again. */
+const RETRY_MS = 5000;
+
+interface Held {
+  readonly payload: Uint8Array;
+  readonly stamp: Stamp | undefined;
+}
+
+interface Entry {
+  readonly topic: Topic;
+  readonly sink: TopicSink;
+  readonly rule: HistoryRule | undefined;
+  /** Ends the subscription on the connection that it was last made on. */
+  end: () => void;
+  /** Messages kept until the gap before them has been told. */
+  held: Held[] | undefined;
+  refused: LayerError | undefined;
+  /** The server has confirmed it once. */
+  confirmed: boolean;
+}
+
+/** What this process subscribes: confirmed at the call, made anew on every connection, with exactly one gap between the two. */
+export class Topics {
+  readonly #subjects: Subjects;
+  readonly #logger: LayerLogger;
+  readonly #undecodable: (where: string) => void;
+  readonly #entries = new Map<string, Entry>();
+  #retry: NodeJS.Timeout | undefined;
+  #session: Session | undefined;
+
+  constructor(subjects: Subjects, logger: LayerLogger, undecodable: (where: string) => void) {
+    this.#subjects = subjects;
+    this.#logger = logger;
+    this.#undecodable = undecodable;
+  }
+
+  /** The rules of the rooms with history that are subscribed. */
+  get rules(): ReadonlySet<HistoryRule> {
+    return new Set([...this.#entries.values()].flatMap(({ rule }) => (rule === undefined ? [] : [rule])));
+  }
+
+  /** @throws LayerError REFUSED, LAYER_AWAY */
+  async subscribe(session: Session, topic: Topic, sink: TopicSink, rule: HistoryRule | undefined): Promise<void> {
+    const entry: Entry = { topic, sink, rule, end: () => undefined, held: undefined, refused: undefined, confirmed: false };
+    const key = this.#subjects.topic(topic);
+    this.#entries.set(key, entry);
+    try {
+      this.#take(session, entry);
+      await session.confirm();
+      if (entry.refused !== undefined) throw entry.refused;
+      entry.confirmed = true;
+    } catch (error) {
+      if (this.#entries.get(key) === entry) this.#drop(key, entry);
+      throw session.ended === undefined ? error : away(session.ended);
+    }
+  }
+
+  unsubscribe(topic: Topic): void {
+    const key = this.#subjects.topic(topic);
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#drop(key, entry);
+  }
+
+  /** Subscribes everything anew on a connection; what arrives waits for {@link release}. Resolves when the server has confirmed it. */
+  async renew(session: Session): Promise<void> {
+    for (const entry of this.#entries.values()) {
+      entry.held ??= [];
+      entry.refused = undefined;
+      this.#take(session, entry);
+    }
+    await session.confirm();
+    for (const entry of this.#entries.values()) if (entry.refused !== undefined) this.#lose(entry);
+  }
+
+  /** The new connection counts: each topic that was renewed is told its gap, then what has come since. */
+  release(session: Session): void {
+    this.#session = session;
+    for (const entry of this.#entries.values()) if (entry.held !== undefined && entry.refused === undefined) this.#tellGap(entry);
+  }
+
+  /** Tells a gap in each room with history that `concerns` names: its stream is not what it was. */
+  tellGaps(concerns: (rule: HistoryRule) => boolean): void {
+    for (const entry of this.#entries.values()) if (entry.rule !== undefined && entry.held === undefined && concerns(entry.rule)) entry.sink.gap();
+  }
+
+  /** Ends every subscription, so that who publishes to this process's topics is told that nobody listens. */
+  close(): void {
+    clearTimeout(this.#retry);
+    for (const [key, entry] of this.#entries) this.#drop(key, entry);
+  }
+
+  #take(session: Session, entry: Entry): void {
+    const { topic, rule } = entry;
+    const receive = rule === undefined ? (arrival: Arrival) => this.#plain(entry, arrival) : (arrival: Arrival) => this.#stamped(entry, arrival);
+    entry.end = session.subscribe(rule === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
+      message: receive,
+      refused: (error) => this.#refused(session, entry, error),
+    });
+  }
+
+  #drop(key: string, entry: Entry): void {
+    this.#entries.delete(key);
+    entry.end();
+  }
+
+  #plain(entry: Entry, { payload }: Arrival): void {
+    if (entry.held === undefined) entry.sink.message(payload);
+    else if (entry.held.length < MAX_HELD) entry.held.push({ payload, stamp: undefined });
+  }
+
+  /** A stream's copy: the epoch is in its subject, the sequences are in its headers. */
+  #stamped(entry: Entry, arrival: Arrival): void {
+    const offset = Number(arrival.header('Nats-Sequence'));
+    const previous = Number(arrival.header('Nats-Last-Sequence'));
+    if (!Number.isSafeInteger(offset) || offset < 1 || !Number.isSafeInteger(previous)) {
+      this.#undecodable(arrival.subject);
+      return;
+    }
+    const stamp: Stamp = { epoch: this.#subjects.epochOf(arrival.subject), offset, previous };
+    if (entry.held === undefined) entry.sink.message(arrival.payload, stamp);
+    else if (entry.held.length < MAX_HELD) entry.held.push({ payload: arrival.payload, stamp });
+  }
+
+  #tellGap(entry: Entry): void {
+    const held = entry.held ?? [];
+    entry.held = undefined;
+    entry.sink.gap();
+    for (const { payload, stamp } of held) entry.sink.message(payload, stamp);
+  }
+
+  #refused(session: Session, entry: Entry, error: LayerError): void {
+    entry.refused = error;
+    if (session === this.#session && entry.confirmed && entry.held === undefined) {
+      entry.sink.gap();
+      this.#lose(entry);
+    }
+  }
+
+  /** The server took away a subscription that stood: it is tried again until it is permitted, and ends with a gap. */
+  #lose(entry: Entry): void {
+    entry.held = [];
+    this.#logger.error('a subscription is not permitted any more', { topic: this.#subjects.topic(entry.topic), reason: entry.refused?.message });
+    this.#retry ??= setTimeout(() => void this.#regain(), RETRY_MS).unref();
+  }
+
+  async #regain(): Promise<void> {
+    this.#retry = undefined;
+    const session = this.#session;
+    const lost = [...this.#entries.values()].filter((entry) => entry.refused !== undefined);
+    if (session === undefined || session.ended !== undefined || lost.length === 0) return;
+    try {
+      for (const entry of lost) {
+        entry.refused = undefined;
+        this.#take(session, entry);
+      }
+      await session.confirm();
+    } catch {
+      return;
+    }
+    for (const entry of lost) {
+      if (this.#entries.get(this.#subjects.topic(entry.topic)) !== entry || entry.held === undefined) continue;
+      if (entry.refused === undefined) this.#tellGap(entry);
+      else this.#retry ??= setTimeout(() => void this.#regain(), RETRY_MS).unref();
+    }
+  }
+}

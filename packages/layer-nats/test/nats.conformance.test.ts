@@ -1,0 +1,30 @@
+import { layerConformance } from '@busgate/layer/conformance';
+import { openLayer } from '@busgate/layer';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { sharedNats, type SharedBroker } from '../../../test/support/shared-brokers.ts';
+
+let nats: SharedBroker;
+let other: NatsConnection;
+
+beforeAll(async () => {
+  nats = await sharedNats();
+  other = await connect({ servers: nats.url });
+});
+
+afterAll(async () => {
+  await other?.close();
+  await nats?.[Symbol.asyncDispose]();
+});
+
+layerConformance(
+  { describe, test },
+  {
+    name: 'nats',
+    open: (options) => openLayer(nats.url, options),
+    publishRaw: async (topicName, payload) => {
+      other.publish(topicName, payload);
+      await other.flush();
+    },
+  },
+);
