@@ -14,8 +14,8 @@ export interface ConfigInput {
   /** The flags, without node, script and command. */
   readonly argv: readonly string[];
   readonly env: Environment;
-  /** Reads the file that `--config` or `BUSGATE_CONFIG` names. */
-  readFile(path: string): string;
+  /** Reads a file that a flag or a variable names. */
+  readonly readFile: (path: string) => string;
   /** How many descriptors this process may open. */
   readonly descriptors: number;
 }
@@ -27,10 +27,11 @@ export interface ConfigInput {
 export function loadConfig(input: ConfigInput): Config {
   const flags = readServeFlags(input.argv);
   const file = readConfigFile(flags.file ?? input.env[FILE_VARIABLE], input);
-  const sources: Source[] = [flags, readEnvironment(input.env), file];
+  const sources: Source[] = [flags, readEnvironment(input.env, input.readFile), file];
   const faults = sources.flatMap((source) => source.faults);
 
-  const demo = resolve('demo', DOCUMENTED.demo, sources, []) ?? false;
+  // Where demo cannot be read nothing starts: what follows from it need not be told too.
+  const demo = resolve('demo', DOCUMENTED.demo, sources, []) ?? true;
   const facts = { demo, host: '*', descriptors: input.descriptors };
   const host = resolve('host', schema(facts).host, sources, []) ?? facts.host;
   const settings = schema({ ...facts, host });

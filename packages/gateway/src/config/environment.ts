@@ -12,8 +12,13 @@ export const FILE_VARIABLE = 'BUSGATE_CONFIG';
 
 const BY_VARIABLE: ReadonlyMap<string, Key> = new Map(KEYS.map((key) => [variableOf(key), key]));
 
+/** Secrets by file: `BUSGATE_LAYER_FILE` names a file that holds what `BUSGATE_LAYER` would say. */
+const BY_FILE_VARIABLE: ReadonlyMap<string, Key> = new Map(
+  KEYS.filter((key) => DOCUMENTED[key].secret === true).map((key) => [`${variableOf(key)}_FILE`, key]),
+);
+
 /** What the `BUSGATE_*` variables say. One that is empty says nothing. */
-export function readEnvironment(environment: Environment): Source {
+export function readEnvironment(environment: Environment, readFile: (path: string) => string): Source {
   const said = new Map<Key, Said>();
   const faults: string[] = [];
   const services = serviceLinks(environment);
@@ -21,10 +26,24 @@ export function readEnvironment(environment: Environment): Source {
     if (!name.startsWith(PREFIX) || name === FILE_VARIABLE || raw === undefined || raw === '') continue;
     if (services.some((service) => isServiceLink(service, name, raw))) continue;
     const key = BY_VARIABLE.get(name);
-    if (key === undefined) faults.push(`the variable ${name} is not a setting${hint(name, [...BY_VARIABLE.keys()])}`);
-    else said.set(key, { raw: readText(key, raw, name, faults), where: name });
+    const fileKey = BY_FILE_VARIABLE.get(name);
+    if (key !== undefined) said.set(key, { raw: readText(key, raw, name, faults), where: name });
+    else if (fileKey === undefined) faults.push(`the variable ${name} is not a setting${hint(name, [...BY_VARIABLE.keys()])}`);
+    else if ((environment[variableOf(fileKey)] ?? '') !== '') faults.push(`${name} and ${variableOf(fileKey)} are both said; say one of them`);
+    else readSecret(fileKey, name, raw, readFile, said, faults);
   }
   return { said, faults };
+}
+
+/** The file's content is never shown. */
+function readSecret(key: Key, name: string, path: string, readFile: (path: string) => string, said: Map<Key, Said>, faults: string[]): void {
+  try {
+    const value = readFile(path).replace(/\r?\n$/, '');
+    if (value === '') faults.push(`${name} names ${path}, which is empty`);
+    else said.set(key, { raw: value, where: `the file of ${name}` });
+  } catch (error) {
+    faults.push(`${name} names a file that cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 /** A list may be written as YAML in one line. */

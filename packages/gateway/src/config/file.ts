@@ -15,7 +15,7 @@ export function readYaml(content: string, name: string): Source {
   if (faults.length > 0) return { said, faults, unreadable: true };
   for (const [path, raw] of flatten(root, name, faults)) {
     const where = `${name}: ${path}`;
-    if (!isKey(path)) faults.push(`${where} is not a setting${hint(path, KEYS)}`);
+    if (!isKey(path)) faults.push(`${where} is not a setting${hint(path, [...KEYS, ...GROUPS])}`);
     else if (said.has(path)) faults.push(`${where} is said twice`);
     else said.set(path, { raw, where });
   }

@@ -6,7 +6,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
     const distance = editDistance(fold(name), fold(candidate));
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  return bestDistance <= Math.max(2, Math.floor(name.length / 2)) ? best : undefined;
+  return bestDistance <= Math.max(2, Math.floor(fold(name).length / 3)) ? best : undefined;
 }
 
 /** "; the nearest is …" or nothing. */

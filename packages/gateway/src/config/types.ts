@@ -45,12 +45,12 @@ const SIZE_UNITS: readonly Unit[] = [
 
 /** A length of time, in milliseconds. Timers take no more than 2^31 - 1 of them. */
 export function duration(from: string, to: string): ValueType<number> {
-  return withUnit('duration', 'a duration', DURATION_UNITS, '5s', from, to);
+  return withUnit('duration', DURATION_UNITS, '5s', from, to);
 }
 
 /** An amount of memory, in bytes. */
 export function size(from: string, to: string): ValueType<number> {
-  return withUnit('size', 'a size', SIZE_UNITS, '64KiB', from, to);
+  return withUnit('size', SIZE_UNITS, '64KiB', from, to);
 }
 
 /** A whole number of things. */
@@ -119,15 +119,15 @@ export function wordList(words: readonly string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
-function withUnit(name: string, noun: string, units: readonly Unit[], example: string, from: string, to: string): ValueType<number> {
+function withUnit(name: string, units: readonly Unit[], example: string, from: string, to: string): ValueType<number> {
   const least = amount(units, from) ?? 0;
   const most = amount(units, to) ?? 0;
   const unitNames = wordList(units.map((unit) => unit.name));
-  const allowed = `${noun} from ${from} to ${to} with its unit (${unitNames}), such as ${example}`;
+  const allowed = `a ${name} from ${from} to ${to} with its unit (${unitNames}), such as ${example}`;
   return {
     name,
     allowed,
-    placeholder: example,
+    placeholder: name.toUpperCase(),
     read(raw, report) {
       const value = typeof raw === 'string' ? amount(units, raw) : undefined;
       if (value !== undefined && value >= least && value <= most) return value;

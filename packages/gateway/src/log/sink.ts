@@ -1,5 +1,3 @@
-import { fstatSync } from 'node:fs';
-import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 
 /** Lines that a reader has not taken are kept up to here. In bytes. */
@@ -43,10 +41,4 @@ export class Sink {
       });
     });
   }
-}
-
-/** The standard error, written without blocking: `process.stderr` waits for whoever reads a pipe, and with it the whole gateway would. */
-export function standardError(): Writable {
-  const kind = fstatSync(2);
-  return kind.isFIFO() || kind.isSocket() ? new Socket({ fd: 2, readable: false, writable: true }) : process.stderr;
 }

@@ -1,0 +1,92 @@
+import { DOCUMENTED, flagOf, KEYS, variableOf } from '../config/keys.ts';
+import type { Setting } from '../config/schema.ts';
+import { DEFAULT_URL } from './target.ts';
+
+const WIDTH = 100;
+const COLUMN = 34;
+
+interface Flag {
+  readonly name: string;
+  readonly help: string;
+}
+
+const GENERAL: readonly Flag[] = [
+  { name: '--help', help: 'Shows this.' },
+  { name: '--version', help: 'Shows the version.' },
+];
+
+const TARGET: readonly Flag[] = [
+  { name: '--url URL', help: `The gateway. (${DEFAULT_URL})` },
+  { name: '--layer URL', help: 'Straight onto the broker instead, such as redis://localhost:6379.' },
+  { name: '--prefix NAME', help: 'With --layer: the prefix that the gateways have. (busgate)' },
+  { name: '--history YAML', help: 'With --layer: the history that the gateways have. (none)' },
+];
+
+const CONFIG_FILE: Flag = { name: '--config FILE', help: 'A YAML file of settings. Variables stand over it, flags over both. (BUSGATE_CONFIG)' };
+
+/** Help of a command, or of all. */
+export function helpOf(command: string | undefined): string {
+  if (command === 'publish') return PUBLISH;
+  if (command === 'subscribe') return SUBSCRIBE;
+  if (command === 'config') return CONFIG;
+  return SERVE;
+}
+
+const SERVE = `busgate: a horizontally scaled message bus gateway
+
+Usage:
+  busgate [serve] [flags]            terminates clients' sockets and maps rooms onto a layer
+  busgate publish ROOM [TEXT|-]      publishes a text, or each line of the input
+  busgate subscribe ROOM             shows each message of a room
+  busgate config [flags]             shows the settings in force, secrets masked
+  busgate COMMAND --help
+
+To try it: busgate --demo
+
+Flags of serve and config. --drain-notice is the key drain.notice of the file and the variable BUSGATE_DRAIN_NOTICE.
+${table([CONFIG_FILE, ...KEYS.map(settingFlag), ...GENERAL])}`;
+
+const PUBLISH = `Usage: busgate publish ROOM [TEXT|-] [flags]
+
+Publishes TEXT to a room. With - or without TEXT each line of the input is a message, byte for byte without its line end, and leaves as soon
+as it is read. Ends with 0 when all were accepted, else with 1 and each reason once.
+
+  tail -f app.log | busgate publish logs -
+
+${table([...TARGET, ...GENERAL])}`;
+
+const SUBSCRIBE = `Usage: busgate subscribe ROOM [flags]
+
+Shows each message of a room, followed by a line feed, until Ctrl-C. Connects again when the gateway goes away.
+
+${table([...TARGET, ...GENERAL])}`;
+
+const CONFIG = `Usage: busgate config [flags]
+
+Shows the settings in force as a YAML file that would say them, with secrets masked. Takes the flags of serve: see busgate --help.
+`;
+
+function settingFlag(key: (typeof KEYS)[number]): Flag {
+  const setting: Setting<unknown> = DOCUMENTED[key];
+  const { placeholder } = setting.type;
+  const preset = setting.presetText?.replaceAll('`', '') ?? (setting.preset === false ? 'off' : String(setting.preset));
+  const variable = setting.secret === true ? ` Secret: ${variableOf(key)}_FILE names a file that holds it.` : '';
+  return { name: `${flagOf(key)}${placeholder === undefined ? '' : ` ${placeholder}`}`, help: `${setting.help}${variable} (${preset})` };
+}
+
+function table(flags: readonly Flag[]): string {
+  return flags.map(({ name, help }) => `${row(name, help)}\n`).join('');
+}
+
+/** The help beside the name, or below it where the name is long; wrapped between words. */
+function row(name: string, help: string): string {
+  const indent = ' '.repeat(COLUMN);
+  const first = name.length > COLUMN - 4 ? `  ${name}\n${indent}` : `  ${name}`.padEnd(COLUMN);
+  const lines: string[] = [''];
+  for (const word of help.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line !== '' && COLUMN + line.length + word.length >= WIDTH) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return first + lines.join(`\n${indent}`);
+}

@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import { isLayerError, type LayerErrorCode } from '@busgate/layer';
+import { loadConfig, type Config } from '../config.ts';
+import { descriptorLimit } from '../config/descriptors.ts';
+import { ConfigError, shown } from '../config/faults.ts';
+import { hint } from '../config/nearest.ts';
+import { printConfig } from '../config/print.ts';
+import { readVersion } from '../version.ts';
+import { escapeUnsafe } from '../escape.ts';
+import { helpOf } from './help.ts';
+import { publish } from './publish.ts';
+import { reasonOf } from './reasons.ts';
+import { serve } from './serve.ts';
+import { subscribe } from './subscribe.ts';
+
+/** What was asked for cannot be done as it was written; nothing was started. */
+const EXIT_USAGE = 2;
+const EXIT_FAILED = 1;
+
+type Command = (argv: readonly string[]) => Promise<number>;
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
+  ['serve', async (argv) => await serve(readConfig(argv))],
+  ['publish', publish],
+  ['subscribe', subscribe],
+  [
+    'config',
+    async (argv) => {
+      process.stdout.write(printConfig(readConfig(argv)));
+      return 0;
+    },
+  ],
+]);
+
+/** Errors of the layer that are about what was written, not about the broker's state. */
+const USAGE_CODES: ReadonlySet<LayerErrorCode> = new Set(['INVALID_NAME', 'INVALID_URL', 'INVALID_OPTION', 'UNKNOWN_SCHEME', 'UNSUPPORTED', 'REFUSED']);
+
+/** Runs the command that the arguments name. Gives the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const [first = '', ...rest] = argv;
+  const named = first !== '' && !first.startsWith('-');
+  const command = COMMANDS.get(named ? first : 'serve');
+  if (command === undefined) return usage([unknownCommand(first)]);
+  const args = named ? rest : argv;
+  if (hasFlag(args, '--help', '-h')) return say(helpOf(named ? first : undefined));
+  if (hasFlag(args, '--version', '-v')) return say(`${readVersion()}\n`);
+  return command(args).catch(failed);
+}
+
+function failed(error: unknown): number {
+  if (error instanceof ConfigError) return usage(error.faults);
+  if (isLayerError(error) && USAGE_CODES.has(error.code)) return usage([reasonOf(error)]);
+  process.stderr.write(`busgate: ${escapeUnsafe(reasonOf(error))}\n`);
+  return EXIT_FAILED;
+}
+
+/** Before `--`: what follows it is no flag. */
+function hasFlag(args: readonly string[], ...names: string[]): boolean {
+  const end = args.indexOf('--');
+  return args.slice(0, end === -1 ? undefined : end).some((arg) => names.includes(arg));
+}
+
+function unknownCommand(name: string): string {
+  const known = [...COMMANDS.keys()];
+  return `there is no command ${shown(name, true)}; there are ${known.join(', ')}${hint(name, known)}`;
+}
+
+function readConfig(argv: readonly string[]): Config {
+  return loadConfig({ argv, env: process.env, readFile: (path) => readFileSync(path, 'utf8'), descriptors: descriptorLimit() });
+}
+
+function usage(faults: readonly string[]): number {
+  for (const fault of faults) process.stderr.write(`busgate: ${fault}\n`);
+  return EXIT_USAGE;
+}
+
+function say(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}

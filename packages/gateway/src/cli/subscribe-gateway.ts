@@ -1,0 +1,114 @@
+import type { IncomingMessage } from 'node:http';
+import { WebSocket } from 'ws';
+import { Backoff } from './backoff.ts';
+import { note, reasonOf } from './reasons.ts';
+import type { Output } from './subscribe.ts';
+import { roomUrl } from './target.ts';
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 2000;
+/** A gateway that is gone without a word is noticed by a ping that it does not answer. */
+const PING_MS = 25_000;
+const PONG_MS = 10_000;
+/** Closed for a reason that would only come again. */
+const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 4401, 4403]);
+
+/** How a connection ended. */
+interface Ended {
+  /** Whether it was open before. */
+  readonly opened: boolean;
+  readonly reason: string;
+  /** `never`: trying again would end the same way. `now`: the gateway is there, and cannot just now. */
+  readonly again: 'never' | 'now' | 'once-opened';
+}
+
+/** Listens through a gateway, and connects again when it goes away. Who was never let in, or where nobody is, gives up. */
+export async function subscribeGateway(base: URL, room: string, output: Output, signal: AbortSignal): Promise<number> {
+  const url = roomUrl(base, room);
+  url.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
+  const backoff = new Backoff();
+  let everOpened = false;
+  while (!signal.aborted) {
+    const ended = await listen(url, output, signal);
+    if (signal.aborted) return 0;
+    everOpened ||= ended.opened;
+    if (ended.again === 'never' || (ended.again === 'once-opened' && !everOpened)) {
+      note('subscribe', `${base.origin}: ${ended.reason}`);
+      return 1;
+    }
+    if (ended.opened) backoff.reset();
+    if (backoff.failures === 0) note('subscribe', `${base.origin}: ${ended.reason}; connecting again, what is published meanwhile is not shown`);
+    await backoff.wait(signal);
+  }
+  return 0;
+}
+
+/** One connection, until it ends. */
+function listen(url: URL, output: Output, signal: AbortSignal): Promise<Ended> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS, perMessageDeflate: false });
+    let opened = false;
+    let failure: string | undefined;
+    let status: number | undefined;
+    const heartbeat = new Heartbeat(socket);
+    const stop = () => {
+      socket.close(1000);
+      setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS).unref();
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    socket.on('open', () => {
+      opened = true;
+      heartbeat.start();
+    });
+    socket.on('message', (payload: Buffer) => {
+      if (signal.aborted || output.write(payload)) return;
+      socket.pause();
+      void output.drained().then(() => socket.resume());
+    });
+    socket.on('unexpected-response', (_request, response) => {
+      status = response.statusCode;
+      failure = refusal(response);
+      socket.terminate();
+    });
+    socket.on('error', (error) => {
+      failure ??= reasonOf(error);
+    });
+    socket.on('close', (code, text) => {
+      heartbeat.stop();
+      signal.removeEventListener('abort', stop);
+      const reason = failure ?? `closed with ${code}${text.length === 0 ? '' : ` (${text.toString()})`}`;
+      resolve({ opened, reason, again: worthTrying(status, code) });
+    });
+  });
+}
+
+function worthTrying(status: number | undefined, code: number): Ended['again'] {
+  if (status === 503 || status === 429) return 'now';
+  return status !== undefined || FINAL_CODES.has(code) ? 'never' : 'once-opened';
+}
+
+function refusal({ statusCode, statusMessage }: IncomingMessage): string {
+  return `refused with ${statusCode ?? 'no status'} ${statusMessage ?? ''}`.trimEnd();
+}
+
+class Heartbeat {
+  readonly #socket: WebSocket;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on('pong', () => this.start());
+  }
+
+  start(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#socket.ping();
+      this.#timer = setTimeout(() => this.#socket.terminate(), PONG_MS);
+    }, PING_MS);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

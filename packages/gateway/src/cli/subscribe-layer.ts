@@ -1,0 +1,34 @@
+import { isLayerError, type LayerOptions, openLayer, type RoomListener, type Subscription } from '@busgate/layer';
+import { Backoff } from './backoff.ts';
+import { note } from './reasons.ts';
+import type { Output } from './subscribe.ts';
+
+/** Listens to the room straight at the broker. */
+export async function subscribeLayer(url: string, options: LayerOptions, room: string, output: Output, signal: AbortSignal): Promise<number> {
+  const layer = await openLayer(url, options);
+  const listener: RoomListener = ({ payload }) => {
+    if (payload === undefined) note('subscribe', 'messages may have been lost: the broker was away');
+    else if (!signal.aborted) output.write(payload);
+  };
+  try {
+    const subscription = await keepAsking(() => layer.subscribe(room, listener), signal);
+    if (subscription !== undefined && !signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    return 0;
+  } finally {
+    await layer.close();
+  }
+}
+
+async function keepAsking(ask: () => Promise<Subscription>, signal: AbortSignal): Promise<Subscription | undefined> {
+  const backoff = new Backoff();
+  while (!signal.aborted) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isLayerError(error, 'LAYER_AWAY') && !isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
+      if (backoff.failures === 0) note('subscribe', 'the broker is away; trying again until it is back');
+      await backoff.wait(signal);
+    }
+  }
+  return undefined;
+}

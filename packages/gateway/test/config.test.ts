@@ -1,0 +1,266 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { ConfigError } from '../src/config/faults.ts';
+import { flagOf, KEYS, variableOf } from '../src/config/keys.ts';
+import { printConfig } from '../src/config/print.ts';
+import { duration, size } from '../src/config/types.ts';
+import { type Config, loadConfig } from '../src/config.ts';
+
+interface Given {
+  argv?: readonly string[];
+  env?: Record<string, string>;
+  files?: Record<string, string>;
+  descriptors?: number;
+}
+
+function load({ argv = ['--demo'], env = {}, files = {}, descriptors = 20_000 }: Given = {}): Config {
+  return loadConfig({ argv, env, descriptors, readFile: (path) => readFrom(files, path) });
+}
+
+function readFrom(files: Record<string, string>, path: string): string {
+  const content = files[path];
+  if (content === undefined) throw new Error(`ENOENT: no such file or directory, open '${path}'`);
+  return content;
+}
+
+function faultsOf(given: Given): readonly string[] {
+  try {
+    load(given);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+const ROUTES = 'routes: [{path: "/room/:room", kind: room, join: anyone, publish: nobody}]';
+
+describe('sources', () => {
+  test('a flag stands over a variable, a variable over the file, the file over the preset', () => {
+    const files = { 'b.yaml': 'port: 1001\ncapacity: 7\nexpiry: 3s\n' };
+    const config = load({ argv: ['--demo', '--config', 'b.yaml', '--port', '1003'], env: { BUSGATE_PORT: '1002', BUSGATE_CAPACITY: '8' }, files });
+    expect([config.port, config.capacity, config.expiry, config.groupExpiry]).toEqual([1003, 8, 3000, 86_400_000]);
+  });
+
+  test('BUSGATE_CONFIG names the file where no flag does', () => {
+    expect(load({ argv: ['--demo'], env: { BUSGATE_CONFIG: 'b.yaml' }, files: { 'b.yaml': 'port: 1001' } }).port).toBe(1001);
+  });
+
+  test('every key has a variable and a flag, and no two share one', () => {
+    expect(variableOf('drain.notice')).toBe('BUSGATE_DRAIN_NOTICE');
+    expect(flagOf('drain.notice')).toBe('--drain-notice');
+    expect(flagOf('limits.layerMessage')).toBe('--limits-layer-message');
+    expect(new Set(KEYS.map(flagOf)).size).toBe(KEYS.length);
+  });
+
+  test('the design’s smallest file', () => {
+    const file = `layer: redis://redis:6379
+origins: ["https://app.example"]
+routes: [{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path: /socket, kind: multiplex, join: anyone, publish: nobody}]`;
+    const config = load({ argv: ['--config', 'b.yaml'], files: { 'b.yaml': file } });
+    expect(config.origins).toEqual(['https://app.example']);
+    expect(config.host).toBe('*');
+    expect(config.routes).toMatchObject([
+      { kind: 'room', path: { segments: [{ literal: 'room' }, { param: 'room' }] }, frames: 'auto', onGap: 'stay' },
+      { kind: 'multiplex', path: { segments: [{ literal: 'socket' }] }, publish: 'nobody' },
+    ]);
+  });
+
+  test('lists may stand in variables and flags', () => {
+    const config = load({
+      argv: ['--demo', '--history', '[{rooms: "chat.>", size: 10, age: 5m}]'],
+      env: { BUSGATE_ORIGINS: 'https://a.example,http://localhost:3000' },
+    });
+    expect(config.origins).toEqual(['https://a.example', 'http://localhost:3000']);
+    expect(config.history).toEqual([{ rooms: 'chat.>', size: 10, ageMs: 300_000 }]);
+  });
+
+  test('an empty variable says nothing', () => {
+    expect(load({ env: { BUSGATE_PORT: '' } }).port).toBe(8080);
+  });
+
+  test('the variables that Kubernetes makes of a service called busgate are not settings', () => {
+    const env = {
+      BUSGATE_SERVICE_HOST: '10.0.0.1',
+      BUSGATE_SERVICE_PORT: '8080',
+      BUSGATE_SERVICE_PORT_HTTP: '8080',
+      BUSGATE_PORT: 'tcp://10.0.0.1:8080',
+      BUSGATE_PORT_8080_TCP: 'tcp://10.0.0.1:8080',
+      BUSGATE_PORT_8080_TCP_ADDR: '10.0.0.1',
+      BUSGATE_OPS_SERVICE_HOST: '10.0.0.2',
+      BUSGATE_OPS_PORT: 'tcp://10.0.0.2:9090',
+    };
+    expect(load({ env }).port).toBe(8080);
+    expect(faultsOf({ env: { BUSGATE_PORT: 'tcp://10.0.0.1:8080' } })).toHaveLength(1);
+  });
+
+  test('a secret may stand in a file of its own', () => {
+    const files = { '/run/layer': 'redis://:pw@redis:6379\n', '/run/empty': '\n' };
+    expect(load({ env: { BUSGATE_LAYER_FILE: '/run/layer' }, files }).layer).toBe('redis://:pw@redis:6379');
+    expect(faultsOf({ env: { BUSGATE_LAYER_FILE: '/run/layer', BUSGATE_LAYER: 'memory:' }, files })).toEqual([expect.stringContaining('both said')]);
+    expect(faultsOf({ env: { BUSGATE_LAYER_FILE: '/run/empty' }, files })).toEqual([expect.stringContaining('/run/empty, which is empty')]);
+    expect(faultsOf({ env: { BUSGATE_LAYER_FILE: '/run/none' }, files })).toEqual([
+      expect.stringContaining('BUSGATE_LAYER_FILE names a file that cannot be read'),
+    ]);
+  });
+});
+
+describe('closed defaults', () => {
+  test('without --demo routes must be said, and join and publish on each', () => {
+    expect(faultsOf({ argv: [] })).toEqual([expect.stringMatching(/^routes must be said: .*--demo/)]);
+    const files = { 'b.yaml': 'routes: [{path: "/room/:room", kind: room}]' };
+    expect(faultsOf({ argv: ['--config', 'b.yaml'], files })).toEqual([
+      'b.yaml: routes[0].join must be said: anyone or nobody',
+      'b.yaml: routes[0].publish must be said: anyone or nobody',
+    ]);
+  });
+
+  test('--demo opens what is unsaid, keeps what is said, and listens on loopback unless told otherwise', () => {
+    const files = { 'b.yaml': 'routes: [{path: "/room/:room", kind: room, publish: nobody}]' };
+    const config = load({ argv: ['--demo', '--config', 'b.yaml'], files });
+    expect(config.routes).toMatchObject([{ join: 'anyone', publish: 'nobody' }]);
+    expect([config.host, config.ops.host]).toEqual(['localhost', 'localhost']);
+    const open = load({ argv: ['--demo', '--host', '0.0.0.0'] });
+    expect([open.host, open.ops.host]).toEqual(['0.0.0.0', '0.0.0.0']);
+    expect(load().routes.map(({ path, join, publish }) => [path.text, join, publish])).toEqual([
+      ['/room/:room', 'anyone', 'anyone'],
+      ['/socket', 'anyone', 'anyone'],
+    ]);
+  });
+
+  test('the sessions fit the descriptors, with room for the bus and the ops port', () => {
+    expect(load({ descriptors: 20_000 }).limits.sessions).toBe(19_872);
+    expect(load({ descriptors: 200 }).limits.sessions).toBe(100);
+  });
+
+  test('the configuration is frozen', () => {
+    const config = load();
+    expect(Object.isFrozen(config) && Object.isFrozen(config.limits)).toBe(true);
+  });
+});
+
+describe('faults', () => {
+  test('all of them at once, each with its place, its value and what is allowed', () => {
+    const faults = faultsOf({
+      argv: ['--config', 'b.yaml', '--limits-mesage', '5', '--port', '70000'],
+      env: { BUSGATE_DRAIN_NOTICE: '5', BUSGATE_LIMITS_OUTBX: '1MiB' },
+      files: { 'b.yaml': `${ROUTES}\nlimit: {message: 64KiB}\nlimits: {message: 64}\nheartbeat: 25s\n` },
+    });
+    expect(faults).toEqual([
+      'the flag "--limits-mesage" is unknown; the nearest is --limits-message',
+      'the variable BUSGATE_LIMITS_OUTBX is not a setting; the nearest is BUSGATE_LIMITS_OUTBOX',
+      'b.yaml: heartbeat must be a map of interval, timeout',
+      'b.yaml: limit is not a setting; the nearest is limits',
+      '--port is "70000", but must be a whole number from 0 to 65535',
+      expect.stringMatching(/^b\.yaml: limits\.message is 64, but must be a size .*\(B, KiB, MiB or GiB\), such as 64KiB; a number without a unit/),
+      expect.stringMatching(/^BUSGATE_DRAIN_NOTICE is "5", but must be a duration .*\(ms, s, m, h or d\), such as 5s; a number without a unit/),
+    ]);
+  });
+
+  test.each([
+    ['--limits-message', '64kib'],
+    ['--limits-message', '-1KiB'],
+    ['--limits-message', '0.3B'],
+    ['--drain-notice', '5 s'],
+    ['--drain-notice', '2h'],
+    ['--demo=maybe', ''],
+    ['--origins', 'https://app.example/'],
+    ['--origins', 'null'],
+    ['--origins', 'https://APP.example'],
+    ['--log-level', 'verbose'],
+    ['--host', 'a b'],
+    ['--prefix', 'a..b'],
+    ['--layer', 'localhost:6379'],
+    ['--history', '[{rooms: ">.a", size: 1, age: 1s}]'],
+    ['--routes', '{}'],
+    ['--routes', '[{path: "/room/:room", kind: rooms}]'],
+    ['--routes', '[{path: "room/:room", kind: room}]'],
+    ['--routes', '[{path: "/room/:id", kind: room}]'],
+    ['--routes', '[{path: "/a/:room/:room", kind: room}]'],
+    ['--routes', '[{path: "/a/../:room", kind: room}]'],
+    ['--routes', '[{path: "/a//:room", kind: room}]'],
+    ['--routes', '[{path: "/:room.json", kind: room}]'],
+    ['--routes', '[{path: "/s/:x", kind: multiplex}]'],
+    ['--routes', '[{path: "^/r/(?<room>.*)", kind: room}]'],
+    ['--routes', '[{path: "^/r/(?<room>a)\\\\1$", kind: room}]'],
+    ['--routes', '[{path: "/s", kind: multiplex}, {path: "/s", kind: multiplex}]'],
+    ['--routes', '[{path: "/s", kind: multiplex, frames: text}]'],
+  ])('%s %s is refused', (...argv) => {
+    expect(faultsOf({ argv: ['--demo', ...argv.filter((arg) => arg !== '')] })).toHaveLength(1);
+  });
+
+  test('a regular expression for a path matches in linear time', () => {
+    const config = load({ argv: ['--demo', '--routes', '[{path: "^/r/(?<room>(a+)+)$", kind: room}]'] });
+    const expression = config.routes[0]?.path.expression;
+    const match = expression?.matcher('/r/aaa');
+    expect(match?.matches() && match.group('room')).toBe('aaa');
+    const before = performance.now();
+    expect(expression?.matcher(`/r/${'a'.repeat(2000)}!`).matches()).toBe(false);
+    expect(performance.now() - before).toBeLessThan(200);
+  });
+
+  test('settings that do not fit each other', () => {
+    expect(faultsOf({ argv: ['--demo', '--workers', '2'] })).toEqual([expect.stringMatching(/memory: .*redis:\/\/.*nats:\/\//)]);
+    expect(faultsOf({ argv: ['--demo', '--workers', '2', '--layer', 'redis://h'] })).toEqual([expect.stringContaining('--port')]);
+    expect(faultsOf({ argv: ['--demo', '--port', '9090'] })).toEqual([expect.stringContaining('never public')]);
+    expect(faultsOf({ argv: ['--demo', '--drain-notice', '30s'] })).toHaveLength(1);
+    expect(faultsOf({ argv: ['--demo', '--limits-message', '2MiB', '--limits-frame', '3MiB'] })).toEqual([expect.stringContaining('limits.layerMessage')]);
+    expect(faultsOf({ argv: ['--demo', '--port', '0', '--ops-port', '0'] })).toEqual([]);
+  });
+
+  test('a file that cannot be read, or is no YAML, says so and shows none of its lines', () => {
+    expect(faultsOf({ argv: ['--config', 'none.yaml'] })).toEqual([expect.stringContaining('none.yaml')]);
+    const faults = faultsOf({ argv: ['--config', 'b.yaml'], files: { 'b.yaml': 'layer: [redis://u:secret@h' } });
+    expect(faults.join()).toContain('b.yaml is not YAML');
+    expect(faults.join()).not.toContain('secret');
+  });
+
+  test('no secret is shown', () => {
+    const faults = faultsOf({ argv: ['--demo', '--layer', 'redis:/user:p@ss/w0rd@host', 'redis://:p@ss/w0rd@h'] });
+    expect(faults).toHaveLength(2);
+    expect(faults.join()).not.toContain('w0rd');
+  });
+
+  test('odd names are neither settings nor a way into prototypes', () => {
+    const files = { 'b.yaml': `${ROUTES}\n__proto__: {admin: true}\nconstructor: 1\ntoString: 2\n` };
+    expect(faultsOf({ argv: ['--config', 'b.yaml', '--__proto__=1', '--constructor'], files })).toHaveLength(5);
+    expect(({} as { admin?: boolean }).admin).toBeUndefined();
+  });
+});
+
+describe('busgate config', () => {
+  test('what it prints says the same again', () => {
+    const config = load({ argv: ['--demo', '--ready-layer-grace', '90s', '--history', '[{rooms: a.*, size: 5, age: 90m}]'] });
+    const printed = printConfig(config);
+    expect(printConfig(load({ argv: ['--config', 'p.yaml'], files: { 'p.yaml': printed } }))).toBe(printed);
+    expect(parse(printed)).toMatchObject({ ready: { layer_grace: '90s' }, limits: { message: '64KiB', layerMessage: '1MiB' } });
+  });
+
+  test('masks secrets', () => {
+    const printed = printConfig(load({ argv: ['--demo', '--layer', 'redis-sentinel://u:s3cret@h1,x:s3cret@h2/main?password=s3cret'] }));
+    expect(printed).toContain('redis-sentinel://***@h2/main?***');
+    expect(printed).not.toContain('s3cret');
+  });
+});
+
+describe('units', () => {
+  const types = [duration('0s', '24d'), size('0B', '1024GiB')] as const;
+
+  test('what is written is read again', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...types), fc.integer({ min: 0, max: 2_000_000_000 }), (type, value) => {
+        expect(type.read(type.write(value), (fault) => expect(fault).toBeUndefined())).toBe(value);
+      }),
+    );
+  });
+
+  test('a number without a unit is never taken', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...types), fc.oneof(fc.double(), fc.integer(), fc.integer().map(String), fc.anything()), (type, raw) => {
+        fc.pre(typeof raw !== 'string' || !/[a-zA-Z]/.test(raw));
+        expect(type.read(raw, () => undefined)).toBeUndefined();
+      }),
+    );
+  });
+});

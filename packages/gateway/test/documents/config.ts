@@ -1,0 +1,59 @@
+import { DOCUMENTED, flagOf, KEYS, variableOf } from '../../src/config/keys.ts';
+import type { Setting } from '../../src/config/schema.ts';
+
+/** docs/config.md, from the schema. */
+export function configDocument(): string {
+  return `# Configuration
+
+<!-- Made from packages/gateway/src/config by \`npm run docs\`. -->
+
+A YAML file (\`--config FILE\` or \`BUSGATE_CONFIG\`), over it the environment, over that flags: all from one schema. Key \`drain.notice\` is
+\`drain: {notice: 5s}\` in the file, \`BUSGATE_DRAIN_NOTICE\` and \`--drain-notice\`. Durations and sizes carry a unit; a bare number is refused.
+What is unknown or wrong stops the start, all of it at once, with the nearest name and what is allowed. \`busgate config\` shows what is in force,
+secrets masked. A secret may stand in a file of its own: \`BUSGATE_LAYER_FILE\` names it.
+
+The smallest file:
+
+\`\`\`yaml
+layer: redis://redis:6379
+origins: ['https://app.example']
+routes:
+  - { path: '/room/:room', kind: room, join: anyone, publish: anyone }
+  - { path: /socket, kind: multiplex, join: anyone, publish: nobody }
+\`\`\`
+
+${KEYS.map(section).join('\n')}
+## A route
+
+| member | |
+| --- | --- |
+| \`path\` | \`/room/:room\`, where \`:room\` is one segment of the path; or a regular expression from \`^\` to \`$\` with a group \`(?<room>…)\`, in RE2 syntax: it matches in linear time, and has neither backreferences nor lookaround |
+| \`kind\` | \`room\`: each frame is a message of the room in the path. \`multiplex\`: many rooms on one connection, JSON frames |
+| \`join\` | \`anyone\` or \`nobody\`. Must be said; with \`demo\`: \`anyone\` |
+| \`publish\` | \`anyone\` or \`nobody\`, by frames and by POST. Must be said; with \`demo\`: \`anyone\` |
+| \`frames\` | of a room route: \`auto\` (a text frame where the payload is valid UTF-8, else a binary one), \`text\` or \`binary\`. Default \`auto\` |
+| \`on_gap\` | of a room route, where messages may have been lost: \`stay\`, or \`close\` with 1012. Default \`stay\` |
+
+## A rule of history
+
+| member | |
+| --- | --- |
+| \`rooms\` | a room name in which a level may be \`*\`, and the last one \`>\` for all that follow |
+| \`size\` | messages kept, 1 to 1000000 |
+| \`age\` | how long each is kept, such as \`5m\` |
+`;
+}
+
+function section(key: (typeof KEYS)[number]): string {
+  const setting: Setting<unknown> = DOCUMENTED[key];
+  const preset = setting.presetText ?? `\`${String(setting.preset)}\``;
+  const secret = setting.secret === true ? ` Secret; \`${variableOf(key)}_FILE\` names a file that holds it.` : '';
+  return `## \`${key}\`
+
+${setting.help}${secret}
+
+- Allowed: ${setting.type.allowed}
+- Default: ${preset}
+- \`${variableOf(key)}\`, \`${flagOf(key)}\`
+`;
+}

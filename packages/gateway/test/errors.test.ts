@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'vitest';
+import { closeLabel, createCounters } from '../src/counters.ts';
+import { closeOf, type CloseKey, ERRORS, httpError, type HttpErrorKey } from '../src/errors.ts';
+
+const keys = Object.entries(ERRORS);
+const http = keys.filter(([, row]) => row.status !== undefined).map(([key]) => key as HttpErrorKey);
+const closes = keys.filter(([, row]) => row.close !== undefined).map(([key]) => key as CloseKey);
+
+test.each(http)('%s over HTTP: a short JSON body that names it, and a closed connection', (key) => {
+  const { status, headers, body } = httpError(key);
+  expect(status).toBe(ERRORS[key].status);
+  expect(body.length).toBeLessThanOrEqual(200);
+  expect(JSON.parse(body.toString())).toEqual({ error: key, message: ERRORS[key].message });
+  expect(headers).toMatchObject({ Connection: 'close', 'Content-Length': String(body.length) });
+});
+
+test.each(closes)('%s in a close frame: a code, and a reason that fits', (key) => {
+  const { code, reason } = closeOf(key);
+  expect(code).toBe(ERRORS[key].close);
+  expect(new TextEncoder().encode(reason).length).toBeLessThanOrEqual(123);
+});
+
+test('what may be tried again says when, spread so that not all come at once', () => {
+  const seconds = new Set(Array.from({ length: 200 }, () => Number(httpError('draining').headers['Retry-After'])));
+  expect(seconds).toEqual(new Set([1, 2, 3, 4, 5]));
+  expect(httpError('no_route').headers).not.toHaveProperty('Retry-After');
+});
+
+test('a wrong version is told the right one, a wrong method those that are allowed', () => {
+  expect(httpError('version').headers).toMatchObject({ 'Sec-WebSocket-Version': '13' });
+  expect(httpError('no_transport').headers).toMatchObject({ Upgrade: 'websocket' });
+  expect(httpError('method', { Allow: 'GET, POST' }).headers).toMatchObject({ Allow: 'GET, POST' });
+});
+
+describe('labels', () => {
+  test('a code that only a client may choose adds no series', () => {
+    const labels = new Set(Array.from({ length: 5001 }, (_, code) => closeLabel(code)));
+    expect([...labels].toSorted()).toEqual([...createCounters().closes.keys(), 'other'].toSorted());
+  });
+
+  test('every status of the table has its counter from the start', () => {
+    expect(Object.keys(createCounters().refused).toSorted()).toEqual(http.toSorted());
+  });
+});

@@ -1,0 +1,153 @@
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import type { LayerStatus } from '@busgate/layer';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Counters, createCounters, type GatewayState } from '../src/counters.ts';
+import { readiness } from '../src/health.ts';
+import { listen } from '../src/listen.ts';
+import { METRICS, Metrics } from '../src/metrics.ts';
+import { OpsServer } from '../src/ops.ts';
+
+const STATS = {
+  connects: 0,
+  published: 0,
+  received: 0,
+  droppedFull: 0,
+  expired: 0,
+  undecodable: 0,
+  gaps: 0,
+  repaired: 0,
+  unpositioned: 0,
+  missedHeartbeats: 0,
+  peers: 0,
+  silentPeers: 0,
+};
+
+function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
+  return {
+    settle: () => void (parts.settled += 1),
+    sessions: { websocket: 2 },
+    queued: 3,
+    outboxBytes: 4,
+    rooms: 5,
+    get draining() {
+      return parts.draining;
+    },
+  };
+}
+
+class Parts {
+  readonly counters: Counters = createCounters();
+  readonly layer = { status: { state: 'connected', since: new Date(0) } as LayerStatus, stats: { ...STATS } };
+  settled = 0;
+  draining = false;
+  readonly state = stateOf(this);
+  readonly metrics = new Metrics({ counters: this.counters, state: this.state, layer: this.layer, log: { dropped: 6 }, version: '1.2.3', sessionsLimit: 7 });
+  readonly ops = new OpsServer(this.metrics, { layer: this.layer, state: this.state, layerGrace: undefined, now: Date.now });
+}
+
+let parts: Parts;
+let base: string;
+beforeEach(async () => {
+  parts = new Parts();
+  base = `http://127.0.0.1:${(await parts.ops.listen('127.0.0.1', 0)).port}`;
+});
+afterEach(() => parts.ops.close());
+
+describe('/metrics', () => {
+  test('says what the counters say, in one turn and with every label from the start', async () => {
+    parts.counters.due = 10;
+    parts.counters.sent = 6;
+    parts.counters.dropped.slow = 1;
+    const page = await (await fetch(`${base}/metrics`)).text();
+    expect(page).toContain('busgate_deliveries_due_total 10\n');
+    expect(page).toContain('busgate_deliveries_sent_total 6\n');
+    expect(page).toContain('busgate_deliveries_dropped_total{reason="slow"} 1\n');
+    expect(page).toContain('busgate_deliveries_dropped_total{reason="backlog"} 0\n');
+    expect(page).toContain('busgate_deliveries_queued 3\n');
+    expect(page).toContain('busgate_closes_total{code="1013"} 0\n');
+    expect(page).toContain('busgate_info{version="1.2.3"} 1\n');
+    expect(parts.settled).toBe(1);
+  });
+
+  test('counters are read anew each time', async () => {
+    parts.counters.due = 10;
+    await parts.metrics.scrape();
+    parts.counters.due = 11;
+    expect(await parts.metrics.scrape()).toContain('busgate_deliveries_due_total 11\n');
+  });
+
+  test('scrapes at the same time share one computation', async () => {
+    const pages = await Promise.all(Array.from({ length: 50 }, () => parts.metrics.scrape()));
+    expect(parts.settled).toBe(1);
+    expect(new Set(pages).size).toBe(1);
+  });
+
+  test('names follow the rules: counters and only counters end in _total', async () => {
+    const page = await parts.metrics.scrape();
+    for (const [, name = '', type] of page.matchAll(/^# TYPE (\S+) (\S+)$/gm)) expect([name, name.endsWith('_total')]).toEqual([name, type === 'counter']);
+    expect(METRICS.every(({ name }) => name.startsWith('busgate_'))).toBe(true);
+  });
+});
+
+describe('/healthz and /readyz', () => {
+  test('alive at once; ready once the layer has been reached; not while draining', async () => {
+    const statuses = async () => Promise.all(['/healthz', '/readyz'].map(async (path) => (await fetch(base + path)).status));
+    expect(await statuses()).toEqual([200, 503]);
+    parts.layer.stats.connects = 1;
+    expect(await statuses()).toEqual([200, 200]);
+    parts.draining = true;
+    expect(await statuses()).toEqual([200, 503]);
+    expect(await (await fetch(`${base}/readyz`)).json()).toEqual({ status: 'not ready', reason: 'draining' });
+  });
+
+  test('a layer that goes away later leaves it ready, unless a grace is set', () => {
+    const sources = { layer: { status: { state: 'away', since: new Date(1000) } as LayerStatus, stats: { connects: 1 } }, state: { draining: false } };
+    expect(readiness({ ...sources, layerGrace: undefined, now: () => 1e12 }).ready).toBe(true);
+    expect(readiness({ ...sources, layerGrace: 500, now: () => 1499 }).ready).toBe(true);
+    expect(readiness({ ...sources, layerGrace: 500, now: () => 1500 })).toEqual({ ready: false, reason: 'layer_away' });
+  });
+});
+
+test.each([
+  ['GET', '/', 404],
+  ['GET', '/metrics/', 404],
+  ['GET', '//metrics', 404],
+  ['POST', '/metrics', 405],
+  ['HEAD', '/healthz', 200],
+  ['GET', '/healthz?verbose', 200],
+])('%s %s is %i', async (method, path, status) => {
+  const response = await fetch(base + path, { method });
+  expect(response.status).toBe(status);
+  expect(response.headers.get('allow')).toBe(status === 405 ? 'GET, HEAD' : null);
+});
+
+describe('listen', () => {
+  test('localhost is both loopback addresses, on one port', async () => {
+    const server = createServer((_request, response) => response.end('here'));
+    const listening = await listen(server, 'localhost', 0);
+    try {
+      const answers = await Promise.all(listening.addresses.map(async (address) => (await fetch(`http://${address}/`)).text()));
+      expect(answers.length).toBeGreaterThanOrEqual(1);
+      expect(new Set(answers)).toEqual(new Set(['here']));
+      expect(listening.addresses[0]).toBe(`127.0.0.1:${listening.port}`);
+    } finally {
+      listening.close();
+      server.closeAllConnections();
+    }
+  });
+
+  test('a taken port is refused, and nothing stays behind', async () => {
+    const first = await listen(createServer(), 'localhost', 0);
+    const second = createServer();
+    await expect(listen(second, 'localhost', first.port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    expect(second.listening).toBe(false);
+    first.close();
+    const third = await listen(second, 'localhost', first.port);
+    third.close();
+    await new Promise<void>((resolve) => {
+      connect(first.port, '127.0.0.1').on('error', () => resolve());
+    });
+    expect(second.listening).toBe(false);
+  });
+});
