@@ -12,13 +12,13 @@ import type {
   Topic,
   TopicSink,
 } from '@busgate/layer/driver';
-import { accessTo, type Connection } from './connection.ts';
+import type { Broker } from './broker.ts';
+import { brokerFor } from './connect.ts';
 import { flushKeys } from './flush.ts';
 import { append, read, StampedReceiver } from './histories.ts';
 import { Keys } from './keys.ts';
 import { Queues } from './queues.ts';
-import { loadScripts, SCRIPTS } from './scripts.ts';
-import { Shard } from './shard.ts';
+import { SCRIPTS } from './scripts.ts';
 import type { Receiver } from './subscriber.ts';
 import type { Target } from './url.ts';
 
@@ -27,31 +27,23 @@ export class RedisDriver implements Driver {
   readonly capabilities: Capabilities = { roomOrder: 'total', history: true, queues: true, groups: true, processes: true };
   readonly #context: DriverContext;
   readonly #keys: Keys;
-  readonly #shard: Shard;
+  readonly #broker: Broker;
   readonly #queues: Queues;
   #events: DriverEvents | undefined;
 
   constructor(target: Target, context: DriverContext) {
-    const { options, process } = context;
+    const { options } = context;
     this.#context = context;
     this.#keys = new Keys(options.prefix);
     this.#queues = new Queues(options.expiryMs, options.logger);
-    this.#shard = new Shard({
-      access: accessTo(target, `${options.prefix}:${process}`),
-      logger: options.logger,
-      sharded: false,
-      probeChannel: this.#keys.probe(process),
-      writeProbe: this.#keys.nothing,
-      locate: async () => target.nodes[0] as (typeof target.nodes)[0],
-      greet: (connection) => this.#greet(connection),
-      changed: () => this.#events?.state(this.#shard.connected ? 'connected' : 'away', this.#shard.reason),
-      moved: () => undefined,
+    this.#broker = brokerFor(target, this.#keys, context, () => {
+      this.#events?.state(this.#broker.connected ? 'connected' : 'away', this.#broker.reason);
     });
   }
 
   async open(events: DriverEvents): Promise<void> {
     this.#events = events;
-    await this.#shard.open();
+    await this.#broker.open();
   }
 
   topicName(topic: Topic): string {
@@ -59,7 +51,8 @@ export class RedisDriver implements Driver {
   }
 
   async publish(topic: Topic, payload: Uint8Array): Promise<number> {
-    return (await this.#shard.run('publish', this.#keys.topic(topic), bytes(payload))) as number;
+    const channel = this.#keys.topic(topic);
+    return (await this.#broker.on(channel).run(this.#broker.publishCommand, channel, bytes(payload))) as number;
   }
 
   async subscribe(topic: Topic, sink: TopicSink, history?: HistoryRule): Promise<void> {
@@ -69,57 +62,62 @@ export class RedisDriver implements Driver {
       const live = this.#keys.live(topic.name);
       channels.set(live, new StampedReceiver(sink, () => this.#events?.undecodable(live)));
     }
-    await this.#shard.subscribe(name, { sink, channels });
+    await this.#broker.subscribe(name, { sink, channels });
   }
 
   async unsubscribe(topic: Topic): Promise<void> {
-    await this.#shard.unsubscribe(this.#keys.topic(topic));
+    await this.#broker.unsubscribe(this.#keys.topic(topic));
   }
 
   async push(queue: string, payload: Uint8Array): Promise<boolean> {
     const { capacity, expiryMs } = this.#context.options;
-    return (await SCRIPTS.push.run(this.#shard, this.#keys.queue(queue), bytes(payload), capacity, expiryMs)) === 1;
+    const key = this.#keys.queue(queue);
+    return (await SCRIPTS.push.run(this.#broker.on(key), key, bytes(payload), capacity, expiryMs)) === 1;
   }
 
   pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
-    return this.#queues.pop(() => this.#shard, this.#keys.queue(queue), max, signal);
+    return this.#queues.pop(this.#broker, this.#keys.queue(queue), max, signal);
   }
 
   async addMember(group: string, queue: string): Promise<void> {
-    await SCRIPTS.addMember.run(this.#shard, this.#keys.members(group), queue, this.#context.options.groupExpiryMs);
+    const key = this.#keys.members(group);
+    await SCRIPTS.addMember.run(this.#broker.on(key), key, queue, this.#context.options.groupExpiryMs);
   }
 
   async removeMember(group: string, queue: string): Promise<void> {
-    await this.#shard.run('zrem', this.#keys.members(group), queue);
+    const key = this.#keys.members(group);
+    await this.#broker.on(key).run('zrem', key, queue);
   }
 
   async publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult> {
+    const key = this.#keys.members(group);
     const channel = this.#keys.topic({ kind: 'group', name: group });
-    const queues = await SCRIPTS.group.run(this.#shard, this.#keys.members(group), 'PUBLISH', channel, bytes(payload));
+    const queues = await SCRIPTS.group.run(this.#broker.on(key), key, this.#broker.publishCommand, channel, bytes(payload));
     return { queues: (queues as Buffer[]).map(String) };
   }
 
   append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
-    return append(this.#shard, this.#keys.history(room), bytes(payload), rule);
+    const keys = this.#historyKeys(room);
+    return append(this.#broker.on(keys[0]), keys, bytes(payload), rule);
   }
 
   read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
-    return read(this.#shard, this.#keys.history(room), rule, after);
+    const keys = this.#historyKeys(room);
+    return read(this.#broker.on(keys[0]), keys, rule, after);
   }
 
   async flush(): Promise<void> {
-    await flushKeys(this.#shard, this.#keys);
+    await Promise.all(this.#broker.shards().map((shard) => flushKeys(shard, this.#keys)));
   }
 
   async close(): Promise<void> {
     await this.#queues.close();
-    await this.#shard.close();
+    await this.#broker.close();
   }
 
-  async #greet(connection: Connection): Promise<void> {
-    const { history, logger } = this.#context.options;
-    const missing = await loadScripts(connection, history.length > 0);
-    if (missing !== undefined) logger.info('other programs append to histories by EVAL: there is no function busgate_publish here', { reason: missing });
+  /** Both are named, so that a slot that is on its way moves them as one. */
+  #historyKeys(room: string): readonly [string, string] {
+    return [this.#keys.history(room), this.#keys.epoch(room)];
   }
 }
 

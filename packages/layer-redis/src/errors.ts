@@ -20,10 +20,15 @@ function isReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
+/** What Redis answered, where the error is an answer of it. */
+export function replyOf(error: unknown): string | undefined {
+  const reply = error instanceof LayerError ? error.cause : error;
+  return isReply(reply) ? reply.message : undefined;
+}
+
 /** The first word of an error reply. */
 export function replyCode(error: unknown): string | undefined {
-  const reply = error instanceof LayerError ? error.cause : error;
-  return isReply(reply) ? /^[A-Z]+/.exec(reply.message)?.[0] : undefined;
+  return /^[A-Z]+/.exec(replyOf(error) ?? '')?.[0];
 }
 
 /** Whether the node that answered so can no longer be the one to talk to. */

@@ -10,8 +10,8 @@ const LINE_FEED = 0x0a;
 const MAX_STAMP = 110;
 
 /** Appends in one step with trimming and publishing. */
-export async function append(runner: Runner, key: string, payload: Buffer, rule: HistoryRule): Promise<Position> {
-  const answer = (await SCRIPTS.publish.run(runner, key, payload, rule.size, rule.ageMs)) as Buffer;
+export async function append(runner: Runner, keys: readonly string[], payload: Buffer, rule: HistoryRule): Promise<Position> {
+  const answer = (await SCRIPTS.publish.run(runner, keys, payload, rule.size, rule.ageMs)) as Buffer;
   const position = parsePosition(answer.toString());
   if (position === undefined) throw new LayerError('OUTCOME_UNKNOWN', 'Redis answered something that is no position');
   return position;
@@ -30,14 +30,14 @@ interface Piece {
 }
 
 /** Reads backwards from the newest message to the one after `after`: offsets count every message, so their number is known. */
-export async function read(runner: Runner, key: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
-  const first = await readPiece(runner, key, rule, '+', after === undefined ? 0 : PAGE);
+export async function read(runner: Runner, keys: readonly string[], rule: HistoryRule, after?: Position): Promise<HistoryPage> {
+  const first = await readPiece(runner, keys, rule, '+', after === undefined ? 0 : PAGE);
   const { epoch, head } = first;
   if (after === undefined || after.epoch !== epoch || after.offset > head) return { epoch, head, complete: false, messages: [] };
   const missed = head - after.offset;
   const newest = [...first.entries];
   for (let piece = first; piece.entries.length > 0 && newest.length < missed;) {
-    piece = await readPiece(runner, key, rule, `(${newest.at(-1)?.id}`, Math.min(PAGE, missed - newest.length));
+    piece = await readPiece(runner, keys, rule, `(${newest.at(-1)?.id}`, Math.min(PAGE, missed - newest.length));
     if (piece.epoch !== epoch) return { epoch: piece.epoch, head: piece.head, complete: false, messages: [] };
     newest.push(...piece.entries);
   }
@@ -45,8 +45,8 @@ export async function read(runner: Runner, key: string, rule: HistoryRule, after
   return { epoch, head, complete: messages.length === missed, messages };
 }
 
-async function readPiece(runner: Runner, key: string, rule: HistoryRule, from: string, count: number): Promise<Piece> {
-  const reply = await SCRIPTS.read.run(runner, key, '', rule.size, rule.ageMs, from, count);
+async function readPiece(runner: Runner, keys: readonly string[], rule: HistoryRule, from: string, count: number): Promise<Piece> {
+  const reply = await SCRIPTS.read.run(runner, keys, '', rule.size, rule.ageMs, from, count);
   const [epoch, head, entries] = reply as [Buffer, Buffer, [Buffer, [Buffer, Buffer]][]];
   return {
     epoch: epoch.toString(),

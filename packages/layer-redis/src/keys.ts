@@ -23,6 +23,11 @@ export class Keys {
     return `{${this.#prefix}:room:${room}}:history`;
   }
 
+  /** Where a history stands, beside its messages. */
+  epoch(room: string): string {
+    return `{${this.#prefix}:room:${room}}:epoch`;
+  }
+
   queue(name: string): string {
     return `${this.#prefix}:queue:${name}`;
   }

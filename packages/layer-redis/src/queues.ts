@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { isLayerError, type LayerLogger, type Taken } from '@busgate/layer/driver';
+import type { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
 import { readElement } from './element.ts';
 import { SCRIPTS } from './scripts.ts';
@@ -10,6 +11,8 @@ import type { Shard } from './shard.ts';
 const BLOCK_SECONDS = 10;
 /** A server that is later than that with its answer has gone, and so has the connection. */
 const LATE_MS = 3000;
+/** While Redis is away, it is tried again this often. */
+const AGAIN_MS = 250;
 /** Connections kept for the next reader. */
 const MAX_IDLE = 4;
 
@@ -27,6 +30,8 @@ interface Wait {
   /** The connection on which it waits, and since when. */
   lane: Lane | undefined;
   since: number;
+  /** Whether it was said that the queue cannot be read. */
+  told: boolean;
 }
 
 /**
@@ -46,12 +51,12 @@ export class Queues {
     this.#logger = logger;
   }
 
-  async pop(shard: () => Shard, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
-    const wait: Wait = { aborted: signal.aborted || this.#closing.signal.aborted, lane: undefined, since: 0 };
+  async pop(broker: Broker, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+    const wait: Wait = { aborted: signal.aborted || this.#closing.signal.aborted, lane: undefined, since: 0, told: false };
     this.#watch ??= setInterval(() => this.#endLate(), LATE_MS).unref();
     const onAbort = (): void => this.#abort(wait);
     signal.addEventListener('abort', onAbort, { once: true });
-    const popped = this.#pop(wait, shard, key, max, signal);
+    const popped = this.#pop(wait, broker, key, max, signal);
     this.#waits.set(wait, popped);
     try {
       return await popped;
@@ -72,16 +77,16 @@ export class Queues {
     for (const lane of this.#idle.splice(0)) lane.connection.destroy('closed');
   }
 
-  async #pop(wait: Wait, shard: () => Shard, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+  async #pop(wait: Wait, broker: Broker, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
     while (!wait.aborted) {
-      const at = shard();
       try {
-        const elements = await this.#take(wait, at, key, max);
-        if (elements.length > 0) return elements.map((element) => this.#taken(shard, key, element));
+        const elements = await this.#take(wait, broker.shardOf(key), key, max);
+        if (elements.length > 0) return elements.map((element) => this.#taken(broker, key, element));
       } catch (error) {
-        this.#logger.warn('a queue could not be read', { key, error: String(error) });
         if (!isLayerError(error, 'LAYER_AWAY') && !isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
-        await at.untilChanged(AbortSignal.any([signal, this.#closing.signal]));
+        if (!wait.told) this.#logger.warn('a queue cannot be read; trying on', { key, error: error.message });
+        wait.told = true;
+        await setTimeout(AGAIN_MS, undefined, { signal: AbortSignal.any([signal, this.#closing.signal]) }).catch(() => undefined);
       }
     }
     return [];
@@ -112,12 +117,12 @@ export class Queues {
     }
   }
 
-  #taken(shard: () => Shard, key: string, element: Buffer): Taken {
+  #taken(broker: Broker, key: string, element: Buffer): Taken {
     return {
       payload: readElement(element).payload,
       giveBack: async () => {
         try {
-          await SCRIPTS.giveBack.run(shard(), key, element, this.#expiryMs);
+          await SCRIPTS.giveBack.run(broker.on(key), key, element, this.#expiryMs);
         } catch (error) {
           this.#logger.error('a message could not be given back to its queue: it is lost', { key, error: String(error) });
         }

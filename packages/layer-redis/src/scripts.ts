@@ -10,7 +10,7 @@ export interface Runner {
 }
 
 /** A script of Redis, made of files of `src/scripts`, joined in that order. */
-export class Script {
+class Script {
   readonly body: string;
   readonly #sha: string;
 
@@ -20,12 +20,13 @@ export class Script {
   }
 
   /** Runs it in one step; where the server has forgotten it, which did nothing, it is sent anew. */
-  async run(runner: Runner, key: string, ...args: Argument[]): Promise<unknown> {
+  async run(runner: Runner, keys: string | readonly string[], ...args: Argument[]): Promise<unknown> {
+    const named = typeof keys === 'string' ? [1, keys] : [keys.length, ...keys];
     try {
-      return await runner.run('evalsha', this.#sha, 1, key, ...args);
+      return await runner.run('evalsha', this.#sha, ...named, ...args);
     } catch (error) {
       if (replyCode(error) !== 'NOSCRIPT') throw error;
-      return runner.run('eval', this.body, 1, key, ...args);
+      return runner.run('eval', this.body, ...named, ...args);
     }
   }
 
@@ -35,8 +36,10 @@ export class Script {
   }
 }
 
+type Name = 'push' | 'take' | 'giveBack' | 'addMember' | 'group' | 'publish' | 'read';
+
 /** All scripts of the driver. */
-export const SCRIPTS = {
+export const SCRIPTS: Readonly<Record<Name, Script>> = {
   push: new Script('element.lua', 'push.lua'),
   take: new Script('element.lua', 'take.lua'),
   giveBack: new Script('give-back.lua'),
@@ -44,7 +47,7 @@ export const SCRIPTS = {
   group: new Script('element.lua', 'group.lua'),
   publish: new Script('history.lua', 'publish.lua'),
   read: new Script('history.lua', 'read.lua'),
-} as const;
+};
 
 /** The library that gives any Redis client `FCALL busgate_publish 1 {<prefix>:room:<room>}:history <payload>`. */
 const LIBRARY = `#!lua name=busgate

@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { setTimeout } from 'node:timers/promises';
 import { LayerError, isLayerError, type LayerLogger } from '@busgate/layer/driver';
 import { Connection, type Access, type Argument } from './connection.ts';
-import { isLostNode, layerError } from './errors.ts';
+import { isLostNode, layerError, replyCode } from './errors.ts';
 import { within } from './proof.ts';
 import { Subscriber, type Held } from './subscriber.ts';
 import type { Node } from './url.ts';
@@ -11,8 +11,10 @@ import type { Node } from './url.ts';
 const BEAT_MS = 1000;
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2000;
-/** What waits for a change looks again after this long. */
-const RETRY_MS = 1000;
+/** Replies of a server that lives and takes no writes. */
+const REFUSED_WRITES: ReadonlySet<string> = new Set(['OOM', 'MISCONF', 'NOREPLICAS', 'NOPERM']);
+/** A fault that lasts is logged this often. */
+const COMPLAIN_MS = 10_000;
 /** How long `close` waits for answers. */
 const LAST_ANSWERS_MS = 2000;
 
@@ -27,6 +29,8 @@ export interface ShardSettings {
   readonly writeProbe: string | undefined;
   /** Where the server is just now. */
   locate(): Promise<Node>;
+  /** Where it is now, where that may change while this one still answers; undefined where nobody says. */
+  relocate(): Promise<Node | undefined>;
   /** Called with each new connection for commands, before it is used. */
   greet(connection: Connection): Promise<void>;
   /** Called when the state has changed. */
@@ -48,8 +52,8 @@ export class Shard {
   #subscriber: Subscriber | undefined;
   #connected = false;
   #reason: string | undefined;
-  #changed = new AbortController();
   #probe = 0;
+  #silentUntil = 0;
   #awaited: { readonly id: string; resolve(): void } | undefined;
   #running: Promise<void> | undefined;
 
@@ -85,6 +89,7 @@ export class Shard {
       return await commands.run(name, ...args);
     } catch (error) {
       if (isLostNode(error)) this.#lose(commands, (error as Error).message);
+      else if (REFUSED_WRITES.has(replyCode(error) ?? '')) this.#complain(error as Error);
       throw error;
     }
   }
@@ -99,11 +104,6 @@ export class Shard {
     return connection;
   }
 
-  /** Resolves when it is connected, or its state has changed, or after a while; at once where it is closed. */
-  async untilChanged(signal: AbortSignal): Promise<void> {
-    await setTimeout(RETRY_MS, undefined, { signal: AbortSignal.any([signal, this.#changed.signal]) }).catch(() => undefined);
-  }
-
   async subscribe(name: string, held: Held): Promise<void> {
     const subscriber = this.#subscriber;
     if (subscriber === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
@@ -115,6 +115,13 @@ export class Shard {
     }
     if (this.#subscriber !== subscriber) throw new LayerError('LAYER_AWAY', `Redis left while ${name} was being subscribed`);
     this.#topics.set(name, held);
+  }
+
+  /** Takes over topics that another shard had, and tells each a gap. */
+  adopt(topics: readonly (readonly [name: string, held: Held])[]): void {
+    for (const [name, held] of topics) this.#topics.set(name, held);
+    const subscriber = this.#subscriber;
+    subscriber?.resubscribe(topics.map(([, held]) => held)).catch((error: unknown) => subscriber.connection.destroy(String(error)));
   }
 
   async unsubscribe(name: string): Promise<void> {
@@ -154,6 +161,7 @@ export class Shard {
           refused(error);
           return;
         }
+        if (replyCode(error) === 'MOVED') this.#settings.moved();
         this.#set(false, layerError(error, false).message);
         opened();
       }
@@ -242,6 +250,13 @@ export class Shard {
     for (;;) {
       await setTimeout(BEAT_MS, undefined, { signal: either }).catch(() => undefined);
       if (either.aborted) throw new LayerError('LAYER_AWAY', String(over.reason ?? 'closed'));
+      const now = await this.#settings.relocate();
+      const at = this.#commands?.node;
+      if (now !== undefined && at !== undefined && (now.host !== at.host || now.port !== at.port)) {
+        const reason = `${now.host}:${now.port} has become the primary`;
+        if (this.#commands !== undefined) this.#lose(this.#commands, reason);
+        throw new LayerError('LAYER_AWAY', reason);
+      }
       await this.#prove();
     }
   }
@@ -256,16 +271,20 @@ export class Shard {
     this.#subscriber = undefined;
   }
 
+  #complain(error: Error): void {
+    const now = performance.now();
+    if (now < this.#silentUntil) return;
+    this.#silentUntil = now + COMPLAIN_MS;
+    this.#settings.logger.error('Redis lives and refuses', { reason: error.message });
+  }
+
   #set(connected: boolean, reason: string | undefined): void {
     if (!connected && this.#subscriber?.connection.alive === false) this.#subscriber = undefined;
     if (!connected && this.#commands?.alive === false) this.#commands = undefined;
     if (this.#connected === connected && this.#reason === reason) return;
     this.#connected = connected;
     this.#reason = reason;
-    if (this.#closing.signal.aborted) return;
-    this.#changed.abort();
-    this.#changed = new AbortController();
-    this.#settings.changed();
+    if (!this.#closing.signal.aborted) this.#settings.changed();
   }
 }
 

@@ -41,7 +41,8 @@ export class Subscriber {
     try {
       await this.#send([held]);
     } catch (error) {
-      for (const channel of held.channels.keys()) this.#receivers.delete(channel);
+      // Part of it may be in effect: on a cluster one of two, since the slot has just moved.
+      await this.unsubscribe(held).catch(() => undefined);
       throw error;
     }
   }

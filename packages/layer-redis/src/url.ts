@@ -12,7 +12,7 @@ export interface Credentials {
 }
 
 /** Paths of PEM files, and the name to expect in the server's certificate. */
-export interface TlsFiles {
+interface TlsFiles {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -20,7 +20,7 @@ export interface TlsFiles {
 }
 
 /** Whose formats are spoken: Busgate's, or those of one of Python's channels_redis layers. */
-export type Wire = 'busgate' | 'channels-core' | 'channels-pubsub';
+type Wire = 'busgate' | 'channels-core' | 'channels-pubsub';
 
 /** What a URL says. */
 export interface Target {

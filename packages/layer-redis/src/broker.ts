@@ -1,0 +1,73 @@
+import type { Runner } from './scripts.ts';
+import type { Shard } from './shard.ts';
+import type { Held } from './subscriber.ts';
+
+/** Redis, however it is run: where each key and each topic lives. */
+export interface Broker {
+  readonly connected: boolean;
+  /** Why it is away. */
+  readonly reason: string | undefined;
+  /** `SPUBLISH` on a cluster that has it. */
+  readonly publishCommand: 'publish' | 'spublish';
+  /** Resolves after the first attempt, whatever its outcome, save refused credentials. */
+  open(): Promise<void>;
+  /** Runs commands where `key` lives. */
+  on(key: string): Runner;
+  /** The server where `key` lives just now. */
+  shardOf(key: string): Shard;
+  /** All servers that take writes. */
+  shards(): readonly Shard[];
+  subscribe(name: string, held: Held): Promise<void>;
+  unsubscribe(name: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** One server, or the primary that Sentinel names. */
+export class SingleBroker implements Broker {
+  readonly publishCommand = 'publish';
+  readonly #shard: Shard;
+
+  readonly #closed: () => void;
+
+  constructor(shard: Shard, closed: () => void) {
+    this.#shard = shard;
+    this.#closed = closed;
+  }
+
+  get connected(): boolean {
+    return this.#shard.connected;
+  }
+
+  get reason(): string | undefined {
+    return this.#shard.reason;
+  }
+
+  open(): Promise<void> {
+    return this.#shard.open();
+  }
+
+  on(): Runner {
+    return this.#shard;
+  }
+
+  shardOf(): Shard {
+    return this.#shard;
+  }
+
+  shards(): readonly Shard[] {
+    return [this.#shard];
+  }
+
+  subscribe(name: string, held: Held): Promise<void> {
+    return this.#shard.subscribe(name, held);
+  }
+
+  unsubscribe(name: string): Promise<void> {
+    return this.#shard.unsubscribe(name);
+  }
+
+  async close(): Promise<void> {
+    await this.#shard.close();
+    this.#closed();
+  }
+}

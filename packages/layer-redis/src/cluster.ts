@@ -1,0 +1,254 @@
+import { setTimeout } from 'node:timers/promises';
+import { LayerError, isLayerError } from '@busgate/layer/driver';
+import type { Broker } from './broker.ts';
+import { Connection, type Access, type Argument } from './connection.ts';
+import { replyOf } from './errors.ts';
+import type { Runner } from './scripts.ts';
+import type { Shard } from './shard.ts';
+import { slotOf } from './slots.ts';
+import type { Held } from './subscriber.ts';
+import { addressOf, Topology } from './topology.ts';
+import type { Node } from './url.ts';
+
+/** How often the cluster is asked who has which slots, beside every sign that it changed. */
+const ASK_MS = 2000;
+/** Redirections that one command may follow, and waits while a slot is on its way. */
+const MAX_HOPS = 16;
+const HOP_WAIT_MS = 50;
+
+export interface ClusterSettings {
+  readonly seeds: readonly Node[];
+  readonly access: Access;
+  shard(node: Node, sharded: boolean, moved: () => void, changed: () => void): Shard;
+  /** The cluster is too old for sharded pub/sub. */
+  unsharded(): void;
+  changed(): void;
+}
+
+/** Redis Cluster: one shard for each primary; rooms and queues live where their slot is, and follow it. */
+export class ClusterBroker implements Broker {
+  readonly #settings: ClusterSettings;
+  readonly #shards = new Map<string, Shard>();
+  readonly #topics = new Map<string, { readonly held: Held; address: string }>();
+  readonly #closing = new AbortController();
+  #topology: Topology | undefined;
+  #reason: string | undefined = 'not reached yet';
+  #refreshing: Promise<void> | undefined;
+  /** The fault that was told last, undefined where it was that there is none. */
+  #told: string | undefined = 'not told yet';
+  #sharded = true;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(settings: ClusterSettings) {
+    this.#settings = settings;
+  }
+
+  get connected(): boolean {
+    return this.#fault() === undefined;
+  }
+
+  get reason(): string | undefined {
+    return this.#fault();
+  }
+
+  get publishCommand(): 'publish' | 'spublish' {
+    return this.#sharded ? 'spublish' : 'publish';
+  }
+
+  async open(): Promise<void> {
+    await this.#refresh();
+    this.#timer = setInterval(() => void this.#refresh().catch(() => undefined), ASK_MS).unref();
+  }
+
+  on(key: string): Runner {
+    return { run: (name, ...args) => this.#run(key, name, args) };
+  }
+
+  shardOf(key: string): Shard {
+    const address = this.#topology?.ownerOf(slotOf(key));
+    const shard = address === undefined ? undefined : this.#shards.get(address);
+    if (shard === undefined) throw new LayerError('LAYER_AWAY', `Redis Cluster is away: ${this.#fault() ?? 'the slot has no primary'}`);
+    return shard;
+  }
+
+  shards(): readonly Shard[] {
+    return [...this.#shards.values()];
+  }
+
+  async subscribe(name: string, held: Held): Promise<void> {
+    for (let hop = 0; ; hop += 1) {
+      const shard = this.shardOf(name);
+      const address = this.#topology?.ownerOf(slotOf(name)) ?? '';
+      try {
+        await shard.subscribe(name, held);
+        this.#topics.set(name, { held, address });
+        if (this.#topology?.ownerOf(slotOf(name)) !== address) this.#rehome();
+        return;
+      } catch (error) {
+        if (hop >= MAX_HOPS || !(await this.#canRetry(error))) throw error;
+      }
+    }
+  }
+
+  async unsubscribe(name: string): Promise<void> {
+    const topic = this.#topics.get(name);
+    this.#topics.delete(name);
+    if (topic !== undefined) await this.#shards.get(topic.address)?.unsubscribe(name);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    clearInterval(this.#timer);
+    await this.#refreshing?.catch(() => undefined);
+    await Promise.all(this.shards().map((shard) => shard.close()));
+    this.#shards.clear();
+  }
+
+  /** A command that was redirected was not executed: it may be sent anew. */
+  async #run(key: string, name: string, args: readonly Argument[]): Promise<unknown> {
+    for (let hop = 0; ; hop += 1) {
+      try {
+        return await this.shardOf(key).run(name, ...args);
+      } catch (error) {
+        const asked = askedNode(error);
+        if (asked !== undefined) return await this.#ask(asked, name, args);
+        if (hop >= MAX_HOPS || !(await this.#canRetry(error))) throw error;
+      }
+    }
+  }
+
+  /** The slot is on its way: this key has arrived already. */
+  async #ask(address: string, name: string, args: readonly Argument[]): Promise<unknown> {
+    const shard = this.#shards.get(address);
+    if (shard === undefined) throw new LayerError('LAYER_AWAY', `the slot is on its way to ${address}, which is not reached yet; nothing was done`);
+    const [, answer] = await Promise.all([shard.run('asking'), shard.run(name, ...args)]);
+    return answer;
+  }
+
+  async #canRetry(error: unknown): Promise<boolean> {
+    const reply = replyOf(error) ?? '';
+    if (reply.startsWith('TRYAGAIN')) {
+      await setTimeout(HOP_WAIT_MS);
+      return true;
+    }
+    if (!reply.startsWith('MOVED')) return false;
+    await this.#refresh().catch(() => undefined);
+    return true;
+  }
+
+  #refresh(): Promise<void> {
+    this.#refreshing ??= this.#look().finally(() => (this.#refreshing = undefined));
+    return this.#refreshing;
+  }
+
+  async #look(): Promise<void> {
+    let topology: Topology;
+    try {
+      topology = await this.#askAny();
+    } catch (error) {
+      if (isLayerError(error, 'REFUSED') && this.#topology === undefined) throw error;
+      this.#reason = (error as Error).message;
+      this.#tell();
+      return;
+    }
+    if (this.#closing.signal.aborted) return;
+    this.#reason = topology.complete ? undefined : 'some slots have no primary';
+    this.#topology = topology;
+    await this.#adopt(topology);
+    this.#rehome();
+    this.#tell();
+  }
+
+  async #askAny(): Promise<Topology> {
+    for (const shard of this.#shards.values()) {
+      if (!shard.connected || shard.node === undefined) continue;
+      const topology = await Topology.ask(shard, shard.node.host).catch(() => undefined);
+      if (topology !== undefined) return topology;
+    }
+    const faults: string[] = [];
+    for (const node of this.#settings.seeds) {
+      let connection: Connection | undefined;
+      try {
+        connection = await Connection.open(node, this.#settings.access, this.#closing.signal);
+        await this.#checkSharded(connection);
+        return await Topology.ask(connection, node.host);
+      } catch (error) {
+        if (isLayerError(error, 'REFUSED')) throw error;
+        faults.push((error as Error).message);
+      } finally {
+        connection?.destroy('asked');
+      }
+    }
+    throw new LayerError('LAYER_AWAY', `no node of the cluster answers: ${faults.join('; ')}`);
+  }
+
+  async #checkSharded(connection: Connection): Promise<void> {
+    const [known] = (await connection.run('command', 'INFO', 'spublish')) as unknown[];
+    if (Array.isArray(known) || !this.#sharded) return;
+    this.#sharded = false;
+    this.#settings.unsharded();
+  }
+
+  /** Opens what is new and closes what is no primary any more. */
+  async #adopt(topology: Topology): Promise<void> {
+    const opened: Promise<void>[] = [];
+    for (const [address, node] of topology.nodes) {
+      if (this.#shards.has(address)) continue;
+      const moved = (): void => void this.#refresh().catch(() => undefined);
+      const shard = this.#settings.shard(node, this.#sharded, moved, () => this.#tell());
+      this.#shards.set(address, shard);
+      opened.push(
+        shard.open().catch((error: unknown) => {
+          this.#shards.delete(address);
+          throw error;
+        }),
+      );
+    }
+    for (const [address, shard] of this.#shards) {
+      if (topology.nodes.has(address)) continue;
+      this.#shards.delete(address);
+      void shard.close();
+    }
+    await Promise.all(opened);
+  }
+
+  /** Each topic goes where its slot is now, and is told a gap: what was published on the way may have been missed. */
+  #rehome(): void {
+    const arrivals = new Map<string, [string, Held][]>();
+    for (const [name, topic] of this.#topics) {
+      const address = this.#topology?.ownerOf(slotOf(name));
+      if (address === undefined || address === topic.address) continue;
+      void this.#shards.get(topic.address)?.unsubscribe(name);
+      topic.address = address;
+      const group = arrivals.get(address) ?? [];
+      arrivals.set(address, group);
+      group.push([name, topic.held]);
+    }
+    for (const [address, topics] of arrivals) this.#shards.get(address)?.adopt(topics);
+  }
+
+  #fault(): string | undefined {
+    if (this.#reason !== undefined || this.#topology === undefined) return this.#reason ?? 'not reached yet';
+    for (const address of this.#topology.nodes.keys()) {
+      const shard = this.#shards.get(address);
+      if (shard?.connected !== true) return `${address}: ${shard?.reason ?? 'not reached yet'}`;
+    }
+    return undefined;
+  }
+
+  /** Told once a change; one shard more or less that is away changes nothing for who asks. */
+  #tell(): void {
+    if (this.#closing.signal.aborted) return;
+    const fault = this.#fault();
+    if (fault !== undefined) this.#refresh().catch(() => undefined);
+    if (fault === this.#told) return;
+    this.#told = fault;
+    this.#settings.changed();
+  }
+}
+
+/** Where an `ASK` redirection leads. */
+function askedNode(error: unknown): string | undefined {
+  const [, host, port] = /^ASK \d+ (.*):(\d+)$/.exec(replyOf(error) ?? '') ?? [];
+  return host === undefined ? undefined : addressOf({ host, port: Number(port) });
+}

@@ -1,0 +1,65 @@
+import type { DriverContext } from '@busgate/layer/driver';
+import { SingleBroker, type Broker } from './broker.ts';
+import { ClusterBroker } from './cluster.ts';
+import { accessTo, type Connection } from './connection.ts';
+import type { Keys } from './keys.ts';
+import { Preflight } from './preflight.ts';
+import { loadScripts } from './scripts.ts';
+import { Sentinels } from './sentinel.ts';
+import { Shard } from './shard.ts';
+import { addressOf } from './topology.ts';
+import type { Node, Target } from './url.ts';
+
+/** The broker that the URL names. `changed` is called when its state may have changed. */
+export function brokerFor(target: Target, keys: Keys, { options, process }: DriverContext, changed: () => void): Broker {
+  const { logger } = options;
+  const access = accessTo(target, `${options.prefix}:${process}`);
+  const preflight = new Preflight(logger);
+  const greet = async (connection: Connection): Promise<void> => {
+    await preflight.check(connection);
+    const missing = await loadScripts(connection, options.history.length > 0);
+    if (missing !== undefined) preflight.tell('other programs must append to histories by EVAL: the function busgate_publish is not here', { reason: missing });
+  };
+  if (target.kind === 'cluster') {
+    return new ClusterBroker({
+      seeds: target.nodes,
+      access,
+      changed,
+      unsharded: () =>
+        preflight.tell('this cluster has no sharded pub/sub: each message goes to every node, and its order is its publisher’s alone; Redis 7 has it', {}),
+      shard: (node, sharded, moved, shardChanged) =>
+        new Shard({
+          access,
+          logger,
+          sharded,
+          moved,
+          greet,
+          probeChannel: keys.probe(`${process}:${addressOf(node)}`),
+          writeProbe: undefined,
+          locate: async () => node,
+          relocate: async () => undefined,
+          changed: shardChanged,
+        }),
+    });
+  }
+  const sentinels = target.kind === 'sentinel' ? sentinelsOf(target, options.logger) : undefined;
+  const [node] = target.nodes as [Node];
+  const shard = new Shard({
+    access,
+    logger,
+    greet,
+    changed,
+    sharded: false,
+    moved: () => undefined,
+    probeChannel: keys.probe(process),
+    writeProbe: keys.nothing,
+    locate: sentinels === undefined ? async () => node : () => sentinels.locate(),
+    relocate: sentinels === undefined ? async () => undefined : () => sentinels.relocate(),
+  });
+  return new SingleBroker(shard, () => sentinels?.close());
+}
+
+function sentinelsOf(target: Target, logger: DriverContext['options']['logger']): Sentinels {
+  const access = { ...accessTo(target, 'busgate'), credentials: target.sentinelCredentials, db: 0 };
+  return new Sentinels(target.nodes, target.primary ?? '', access, logger);
+}

@@ -1,0 +1,44 @@
+import type { Buffer } from 'node:buffer';
+import { LayerError } from '@busgate/layer/driver';
+import type { Runner } from './scripts.ts';
+import type { Node } from './url.ts';
+
+/** Which primary has which slots of a Redis Cluster. */
+export class Topology {
+  readonly nodes: ReadonlyMap<string, Node>;
+  readonly #owners: readonly (string | undefined)[];
+
+  private constructor(nodes: ReadonlyMap<string, Node>, owners: readonly (string | undefined)[]) {
+    this.nodes = nodes;
+    this.#owners = owners;
+  }
+
+  /** Asks one node, which is at `host`: it says its own host as nothing where it does not know it. */
+  static async ask(runner: Runner, host: string): Promise<Topology> {
+    const ranges = (await runner.run('cluster', 'SLOTS')) as [number, number, [Buffer | null, number]][];
+    const nodes = new Map<string, Node>();
+    const owners: (string | undefined)[] = Array.from({ length: 16_384 });
+    for (const [from, to, [announced, port]] of ranges) {
+      const node = { host: announced === null || announced.length === 0 ? host : announced.toString(), port };
+      const name = addressOf(node);
+      nodes.set(name, node);
+      owners.fill(name, from, to + 1);
+    }
+    if (nodes.size === 0) throw new LayerError('LAYER_AWAY', `${host} is in no cluster: it has no slots`);
+    return new Topology(nodes, owners);
+  }
+
+  /** The address of the primary of a slot. */
+  ownerOf(slot: number): string | undefined {
+    return this.#owners[slot];
+  }
+
+  /** Whether every slot has a primary. */
+  get complete(): boolean {
+    return this.#owners.every((owner) => owner !== undefined);
+  }
+}
+
+export function addressOf({ host, port }: Node): string {
+  return `${host}:${port}`;
+}
