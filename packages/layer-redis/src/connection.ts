@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { LayerError } from '@busgate/layer/driver';
 import { Command, Redis, type RedisOptions } from 'ioredis';
 import { layerError } from './errors.ts';
@@ -61,7 +62,7 @@ export class Connection {
       port: node.port,
       ...access.credentials,
       db: access.db,
-      ...(access.tls === undefined ? {} : { tls: { servername: node.host, ...access.tls } }),
+      ...(access.tls === undefined ? {} : { tls: { ...(isIP(node.host) === 0 ? { servername: node.host } : {}), ...access.tls } }),
       connectionName: access.name,
       disableClientInfo: true,
       lazyConnect: true,

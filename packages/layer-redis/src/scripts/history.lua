@@ -16,8 +16,9 @@ local age = tonumber(ARGV[3] or known[6] or 300000)
 if not epoch or known[2] ~= run then
   epoch = string.format('%x', now) .. string.format('%05x', time[2] % 1000000) .. string.sub(run, 1, 6)
   offset, last = 0, 0
-  redis.call('DEL', KEYS[1])
+  -- In this order: a server out of memory refuses the first write of a script or none.
   redis.call('HSET', beside, 'epoch', epoch, 'run', run, 'offset', 0, 'last', 0)
+  redis.call('DEL', KEYS[1])
 end
 
 local function whole(number)

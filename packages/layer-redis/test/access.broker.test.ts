@@ -1,0 +1,153 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openLayer } from '@busgate/layer';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startRedis } from '../../../test/support/brokers.ts';
+import { freePort } from '../../../test/support/ports.ts';
+import { Log } from './log.ts';
+import { cli, connects, listen, state } from './support.ts';
+
+const history = [{ rooms: '>', size: 10, ageMs: 60_000 }];
+/** As docs/layer-redis.md has it. */
+const RULES =
+  '~busgate:* ~{busgate:* &busgate:* &{busgate:* +ping +hello +auth +client|setname +client|id +client|unblock +publish +subscribe +unsubscribe ' +
+  '+spublish +ssubscribe +sunsubscribe +del +unlink +scan +script|load +evalsha +eval +fcall +function|load +function|list +time +info +llen +lindex +lpop ' +
+  '+rpush +lpush +blpop +pttl +pexpire +exists +zadd +zrem +zrange +zremrangebyscore +hmget +hset +xadd +xtrim +xrevrange';
+
+describe('access', () => {
+  test('a user with nothing but the documented rules can do everything, and names its connections', async () => {
+    const log = new Log();
+    await using redis = await startRedis({ config: [`user gateway on >s%cret ${RULES}`, 'user default on nopass ~* &* +@all'] });
+    await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { history, logger: log });
+    const events = await listen(layer, 'r');
+    const { position } = await layer.publish('r', 'x');
+    expect(position).toBeDefined();
+    expect(await events.next()).toBe('x');
+    await layer.groupAdd('g', 'jobs');
+    await layer.groupSend('g', { n: 1 });
+    expect(await layer.receive('jobs')).toEqual({ n: 1 });
+    await layer.groupDiscard('g', 'jobs');
+    expect(await cli(redis, 'CLIENT', 'LIST')).toMatch(/ name=busgate:[0-9a-f]{16} .* user=gateway/);
+    await layer.flush();
+    expect(log.lines.all.filter((line) => line.includes('refuses'))).toEqual([]);
+    expect(await cli(redis, 'ACL', 'LOG')).not.toMatch(/reason\n(?!command)/);
+  });
+
+  test('what the credentials do not allow is REFUSED, and logged', async () => {
+    const log = new Log();
+    await using redis = await startRedis({ config: [`user gateway on >secret ${RULES} -rpush`, 'user default on nopass ~* &* +@all'] });
+    await using layer = await openLayer(redis.url.replace('//', '//gateway:secret@'), { logger: log });
+    await expect(layer.send('jobs', {})).rejects.toMatchObject({ code: 'LAYER_AWAY' });
+    await cli(redis, 'ACL', 'SETUSER', 'gateway', '-publish');
+    await expect(layer.publish('r', 'x')).rejects.toMatchObject({ code: 'REFUSED' });
+    await log.has('Redis lives and refuses');
+  });
+
+  test('a password changed while running: away with the reason, and back with the old one', async () => {
+    const log = new Log();
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { logger: log });
+    await cli(redis, 'CONFIG', 'SET', 'requirepass', 'new');
+    await cli(redis, '-a', 'new', '--no-auth-warning', 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await cli(redis, '-a', 'new', '--no-auth-warning', 'CLIENT', 'KILL', 'TYPE', 'normal');
+    await log.has('NOAUTH');
+    expect(layer.status.state).toBe('away');
+    await cli(redis, '-a', 'new', '--no-auth-warning', 'CONFIG', 'SET', 'requirepass', '');
+    await connects(layer, 2);
+    await layer.publish('r', 'x');
+  });
+});
+
+describe('TLS', () => {
+  let folder: string;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'busgate-tls-'));
+    const subject = ['-subj', '/CN=busgate test', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2', '-nodes'];
+    const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', ...files, ...subject], { stdio: 'ignore' });
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test('a server with a certificate of our own authority; without the authority it is not believed', async () => {
+    const port = await freePort();
+    const cert = join(folder, 'cert.pem');
+    const config = [`tls-port ${port}`, `tls-cert-file ${cert}`, `tls-key-file ${join(folder, 'key.pem')}`, `tls-ca-cert-file ${cert}`, 'tls-auth-clients no'];
+    await using _redis = await startRedis({ config });
+    await using layer = await openLayer(`rediss://127.0.0.1:${port}?ca=${encodeURIComponent(cert)}`);
+    expect(layer.status.state).toBe('connected');
+    const events = await listen(layer, 'r');
+    await layer.publish('r', 'secret');
+    expect(await events.next()).toBe('secret');
+    const log = new Log();
+    await using doubtful = await openLayer(`rediss://127.0.0.1:${port}`, { logger: log });
+    expect(doubtful.status.state).toBe('away');
+    await log.has('self-signed');
+  });
+
+  test('a file that cannot be read is named', async () => {
+    await expect(openLayer('rediss://127.0.0.1?ca=/nowhere.pem')).rejects.toMatchObject({
+      code: 'INVALID_URL',
+      message: expect.stringContaining('/nowhere.pem'),
+    });
+  });
+});
+
+describe('preflight', () => {
+  test('settings that lose data are told with their fix, once', async () => {
+    const log = new Log();
+    await using redis = await startRedis({ config: ['maxmemory 100mb', 'maxmemory-policy allkeys-lru', 'client-output-buffer-limit pubsub 1mb 1mb 1'] });
+    await using layer = await openLayer(redis.url, { logger: log });
+    await cli(redis, 'CLIENT', 'KILL', 'TYPE', 'normal');
+    await connects(layer, 2);
+    const warnings = log.lines.all.filter((line) => line.startsWith('warn') && line.includes(' set '));
+    expect(warnings).toEqual([
+      expect.stringContaining('set maxmemory-policy noeviction'),
+      expect.stringContaining('set client-output-buffer-limit pubsub to 32mb 8mb 60'),
+    ]);
+  });
+
+  test('a Redis as it comes is told nothing', async () => {
+    const log = new Log();
+    await using redis = await startRedis();
+    await using _layer = await openLayer(redis.url, { logger: log });
+    expect(log.lines.all.filter((line) => line.startsWith('warn'))).toEqual([]);
+  });
+
+  test('out of memory: writes are refused with the reason, rooms go on', async () => {
+    const log = new Log();
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { logger: log, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    const events = await listen(layer, 'r');
+    await cli(redis, 'CONFIG', 'SET', 'maxmemory', '1');
+    await expect(layer.send('jobs', { n: 1 })).rejects.toMatchObject({ code: 'LAYER_AWAY', message: expect.stringContaining('OOM') });
+    await expect(layer.publish('kept', 'x')).rejects.toMatchObject({ message: expect.stringContaining('OOM') });
+    await log.has('Redis lives and refuses');
+    await layer.publish('r', 'x');
+    expect(await events.next()).toBe('x');
+    expect(layer.status.state).toBe('connected');
+    await cli(redis, 'CONFIG', 'SET', 'maxmemory', '0');
+    await layer.send('jobs', { n: 2 });
+    expect(await layer.receive('jobs')).toEqual({ n: 2 });
+  });
+
+  test('a read-only replica is no Redis to publish to; once it takes writes it is', async () => {
+    const log = new Log();
+    await using primary = await startRedis();
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { logger: log });
+    const events = await listen(layer, 'r');
+    await cli(redis, 'REPLICAOF', '127.0.0.1', `${primary.port}`);
+    await log.has('READONLY');
+    await state(layer, 'away');
+    await using late = await openLayer(redis.url);
+    expect(late.status.state).toBe('away');
+    await cli(redis, 'REPLICAOF', 'NO', 'ONE');
+    await connects(layer, 2);
+    await layer.publish('r', 'x');
+    expect(await events.take(2)).toEqual(['GAP', 'x']);
+  });
+});

@@ -1,0 +1,72 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { requireBinary } from './binaries.ts';
+import { Child } from './child.ts';
+import { freePort } from './ports.ts';
+import { redisCli } from './redis-forms.ts';
+
+const run = promisify(execFile);
+
+/** A redis-server behind a network of its own, whose packets can be dropped and slowed. Needs root. */
+export class DistantRedis implements AsyncDisposable {
+  readonly url: string;
+  readonly #namespace: string;
+  readonly #child: Child;
+  readonly #host: string;
+  readonly #port: number;
+
+  private constructor(namespace: string, child: Child, host: string, port: number) {
+    this.#namespace = namespace;
+    this.#child = child;
+    this.#host = host;
+    this.#port = port;
+    this.url = `redis://${host}:${port}`;
+  }
+
+  static async start(): Promise<DistantRedis> {
+    const binary = await requireBinary('redis-server');
+    const port = await freePort();
+    const id = port.toString(36);
+    const [namespace, here, there] = [`bg${id}`, `bgh${id}`, `bgt${id}`];
+    const net = `10.${200 + (port % 50)}.${(port >> 3) % 250}`;
+    await run('ip', ['netns', 'add', namespace]);
+    try {
+      await run('ip', ['link', 'add', here, 'type', 'veth', 'peer', 'name', there, 'netns', namespace]);
+      await run('ip', ['addr', 'add', `${net}.1/24`, 'dev', here]);
+      await run('ip', ['link', 'set', here, 'up']);
+      await run('ip', ['-n', namespace, 'addr', 'add', `${net}.2/24`, 'dev', there]);
+      await run('ip', ['-n', namespace, 'link', 'set', there, 'up']);
+      const options = ['--port', `${port}`, '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--appendonly', 'no'];
+      const child = new Child('ip', ['netns', 'exec', namespace, binary, ...options]);
+      await child.lines.find((line) => line.includes('Ready to accept connections'), 'a server that is ready');
+      return new DistantRedis(namespace, child, `${net}.2`, port);
+    } catch (error) {
+      await run('ip', ['netns', 'del', namespace]);
+      throw error;
+    }
+  }
+
+  /** Every packet for the server is dropped from now on, and nobody is told. */
+  async cut(): Promise<void> {
+    await run('ip', ['netns', 'exec', this.#namespace, 'iptables', '-I', 'INPUT', '-j', 'DROP']);
+  }
+
+  async mend(): Promise<void> {
+    await run('ip', ['netns', 'exec', this.#namespace, 'iptables', '-F', 'INPUT']);
+  }
+
+  /** What the server sends passes at this rate, in kilobits a second. */
+  async slow(kilobits: number): Promise<void> {
+    const device = (await run('ip', ['-n', this.#namespace, '-o', 'link', 'show', 'type', 'veth'])).stdout.match(/: (bgt\w+)/)?.[1] as string;
+    await run('tc', ['-n', this.#namespace, 'qdisc', 'replace', 'dev', device, 'root', 'tbf', 'rate', `${kilobits}kbit`, 'burst', '8kb', 'latency', '2s']);
+  }
+
+  cli(...args: string[]): Promise<string> {
+    return redisCli(this.#port, '-h', this.#host, ...args);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child[Symbol.asyncDispose]();
+    await run('ip', ['netns', 'del', this.#namespace]);
+  }
+}
