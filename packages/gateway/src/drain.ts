@@ -1,0 +1,78 @@
+/** What a drain does, to whatever has sessions. */
+export interface Draining {
+  /** Not ready any more, but still accepting. */
+  announce(): void;
+  /** Takes nothing new from here on. */
+  refuse(): void;
+  /** The sessions there are. */
+  sessions(): readonly DrainingSession[];
+  /** Resolves when every session's link is gone. */
+  gone(): Promise<void>;
+  /** Cuts off every session that is left. */
+  cutOff(): void;
+  /** Waits for what was accepted to be handed on, and lets go of everything. */
+  finish(): Promise<void>;
+}
+
+export interface DrainingSession {
+  readonly isOpen: boolean;
+  announceDrain(afterMs: number): void;
+  close(key: 'drained'): void;
+}
+
+export interface DrainTimes {
+  /** Milliseconds in which load balancers notice; 0: none. */
+  readonly notice: number;
+  /** Milliseconds from the beginning to the very end. */
+  readonly deadline: number;
+}
+
+export interface DrainClock {
+  /** Milliseconds, never going back. */
+  now(): number;
+  /** Resolves after so many milliseconds. */
+  sleep(ms: number): Promise<void>;
+}
+
+/** Sessions are closed this far apart, in milliseconds, where there is time; closer where there is not. */
+const PACE_MS = 50;
+/** Closes are looked after this often, in milliseconds. */
+const STEP_MS = 25;
+/** Of the time that is left after the notice, closing takes at most so much; the rest is for peers that answer late and for the layer. */
+const CLOSING_SHARE = 0.6;
+/** Clients that were told have this long more before they are closed, as a share of the same time. */
+const GRACE_SHARE = 0.05;
+const MAX_GRACE_MS = 1000;
+/** Kept for the layer and for ending, as a share of the whole. */
+const END_SHARE = 0.1;
+
+/** When each of `count` sessions is closed, in milliseconds from now: spread evenly, each at a random place within its part. */
+export function planCloses(count: number, available: number, random: () => number): number[] {
+  const step = Math.min(PACE_MS, available / Math.max(1, count));
+  return Array.from({ length: count }, (_, index) => (index + random()) * step);
+}
+
+/** Ends everything in order and in time: announce, refuse, tell every client, close them at a pace, flush, finish. Resolves within the deadline as far as `finish` does. */
+export async function drain(what: Draining, times: DrainTimes, clock: DrainClock): Promise<void> {
+  const end = clock.now() + times.deadline;
+  what.announce();
+  await clock.sleep(Math.min(times.notice, times.deadline / 2));
+  what.refuse();
+  await closeAll(what.sessions(), end - clock.now(), clock);
+  const rest = end - times.deadline * END_SHARE - clock.now();
+  await Promise.race([what.gone(), clock.sleep(Math.max(0, rest))]);
+  what.cutOff();
+  await Promise.race([what.finish(), clock.sleep(Math.max(0, end - clock.now()))]);
+}
+
+async function closeAll(sessions: readonly DrainingSession[], left: number, clock: DrainClock): Promise<void> {
+  const grace = Math.min(MAX_GRACE_MS, left * GRACE_SHARE);
+  const plan = planCloses(sessions.length, left * CLOSING_SHARE, Math.random);
+  for (const [index, session] of sessions.entries()) session.announceDrain(plan[index] ?? 0);
+  const begin = clock.now() + (sessions.length > 0 ? grace : 0);
+  for (const [index, session] of sessions.entries()) {
+    const due = begin + (plan[index] ?? 0);
+    while (clock.now() < due) await clock.sleep(Math.max(STEP_MS, due - clock.now()));
+    if (session.isOpen) session.close('drained');
+  }
+}

@@ -1,0 +1,284 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ChannelLayer, openLayer } from '@busgate/layer';
+import { Admission } from './admission.ts';
+import type { Config } from './config.ts';
+import type { RouteConfig } from './config/route-settings.ts';
+import { type Counters, createCounters, type GatewayState } from './counters.ts';
+import { demoFiles } from './demo.ts';
+import { drain } from './drain.ts';
+import type { HttpErrorKey } from './errors.ts';
+import { failureKey } from './http/failure.ts';
+import { PublicServer } from './http.ts';
+import { Hub } from './hub.ts';
+import type { Listening } from './listen.ts';
+import type { Log } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { OpsServer } from './ops.ts';
+import { MultiplexRoute } from './routes/multiplex.ts';
+import { RoomRoute } from './routes/room.ts';
+import type { Route } from './routes/route.ts';
+import { type Match, Router } from './routes/router.ts';
+import { Deadlines } from './session/deadlines.ts';
+import { Outboxes } from './session/outbox.ts';
+import { Sessions } from './session/registry.ts';
+import { Session } from './session/session.ts';
+import { WebSocketTransport } from './transports/websocket.ts';
+
+/** The wheel turns this often, in milliseconds, or four times in the shortest of its times. */
+const TICK_MS = 1000;
+const MIN_TICK_MS = 20;
+
+export interface GatewayOptions {
+  readonly config: Config;
+  /** For operators: which version answers. */
+  readonly version: string;
+  readonly log: Log & { readonly dropped: number };
+  /** A layer of the caller's, which the caller closes. Without it the gateway opens the one that `config.layer` names, and closes it. */
+  readonly layer?: ChannelLayer;
+}
+
+/** A running gateway. Several may run in one process. */
+export class Gateway implements AsyncDisposable {
+  readonly #config: Config;
+  readonly #layer: ChannelLayer;
+  readonly #ownsLayer: boolean;
+  readonly #counters: Counters = createCounters();
+  readonly #deadlines: Deadlines;
+  readonly #outboxes: Outboxes;
+  readonly #sessions: Sessions;
+  readonly #hub: Hub;
+  readonly #transports = new Map<Route, WebSocketTransport>();
+  readonly #public: PublicServer;
+  readonly #ops: OpsServer;
+  readonly #log: Log;
+  #timer: NodeJS.Timeout | undefined;
+  #isDraining = false;
+  #isRefusing = false;
+  #ended: Promise<void> | undefined;
+  #listening: Listening | undefined;
+  #opsListening: Listening | undefined;
+
+  /** Use {@link Gateway.start}. */
+  private constructor(options: GatewayOptions, layer: ChannelLayer) {
+    const { config, version } = options;
+    const { limits, heartbeat } = config;
+    const now = (): number => performance.now();
+    this.#config = config;
+    this.#layer = layer;
+    this.#ownsLayer = options.layer === undefined;
+    this.#log = options.log;
+    this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(heartbeat.interval, heartbeat.timeout, limits.messageTime) / 4)));
+    this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, now);
+    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { ...heartbeat, message: limits.messageTime });
+    this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock: { now, defer: setImmediate }, backlog: limits.roomBacklog });
+    this.#public = this.#createPublic();
+    const sources = { layer, state: this.state };
+    const metrics = new Metrics({ ...sources, counters: this.#counters, log: options.log, version, sessionsLimit: limits.sessions });
+    this.#ops = new OpsServer(metrics, { ...sources, layerGrace: config.ready.layerGrace, now: Date.now });
+  }
+
+  /**
+   * Opens the layer and listens: on the ops port first, so that a gateway that waits for its broker can be seen.
+   * @throws LayerError for a layer that can never be opened; the system's error for an address that cannot be had
+   */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const layer = options.layer ?? (await openLayerOf(options.config, options.log));
+    const gateway = new Gateway(options, layer);
+    try {
+      await gateway.#listen();
+      return gateway;
+    } catch (error) {
+      await gateway.close();
+      throw error;
+    }
+  }
+
+  /** Sessions that are open, or being closed. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** What the metrics read. */
+  get state(): GatewayState {
+    const outboxes = this.#outboxes;
+    const sessions = this.#sessions;
+    const hub = this.#hub;
+    const isDraining = (): boolean => this.#isDraining;
+    return {
+      settle: () => outboxes.settle(),
+      get sessions() {
+        return { websocket: sessions.size };
+      },
+      get queued() {
+        return outboxes.queued;
+      },
+      get outboxBytes() {
+        return outboxes.bytes;
+      },
+      get rooms() {
+        return hub.rooms;
+      },
+      get draining() {
+        return isDraining();
+      },
+    };
+  }
+
+  get counters(): Readonly<Counters> {
+    return this.#counters;
+  }
+
+  get listening(): Listening {
+    if (this.#listening === undefined) throw new TypeError('the gateway has not been started');
+    return this.#listening;
+  }
+
+  get ops(): Listening {
+    if (this.#opsListening === undefined) throw new TypeError('the gateway has not been started');
+    return this.#opsListening;
+  }
+
+  /**
+   * Ends the gateway in the order that loses nothing, within `drain.deadline`: not ready for `drain.notice` (none where `notice` is false), then refusing,
+   * every client told and closed with 1012 at a pace, outboxes flushed, the layer last. Calling twice is one drain.
+   */
+  drain({ notice }: { readonly notice: boolean }): Promise<void> {
+    this.#ended ??= drain(this.#draining(), { notice: notice ? this.#config.drain.notice : 0, deadline: this.#config.drain.deadline }, clock());
+    return this.#ended;
+  }
+
+  /** Ends it at once: sessions are closed with 1012 and not waited for. */
+  async close(): Promise<void> {
+    const draining = this.#draining();
+    draining.announce();
+    draining.refuse();
+    for (const session of this.#sessions.all()) session.close('drained');
+    draining.cutOff();
+    await draining.finish();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #listen(): Promise<void> {
+    const { host, port, ops } = this.#config;
+    this.#opsListening = await this.#ops.listen(ops.host, ops.port);
+    this.#listening = await this.#public.listen(host, port);
+    // After the loop's next reading, so that an answer that waits in the kernel counts, however long the process stood still.
+    this.#timer = setInterval(() => setImmediate(() => this.#tick()), this.#deadlines.tickMs);
+    this.#timer.unref();
+  }
+
+  #tick(): void {
+    this.#deadlines.tick();
+    this.#outboxes.sweep();
+  }
+
+  #draining(): Parameters<typeof drain>[0] {
+    return {
+      announce: () => {
+        this.#isDraining = true;
+      },
+      refuse: () => {
+        this.#isRefusing = true;
+      },
+      sessions: () => this.#sessions.all(),
+      gone: () => this.#sessions.none(),
+      cutOff: () => {
+        for (const session of this.#sessions.all()) session.link.destroy();
+      },
+      finish: () => this.#finish(),
+    };
+  }
+
+  async #finish(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#public.stopListening();
+    await this.#hub.published();
+    this.#hub.close();
+    this.#public.close();
+    this.#ops.close();
+    if (this.#ownsLayer) await this.#layer.close();
+  }
+
+  #createPublic(): PublicServer {
+    const config = this.#config;
+    const routes = config.routes.map((settings) => this.#createRoute(settings));
+    const { limits } = config;
+    for (const route of routes) {
+      const { messageLimit, subprotocols } = route;
+      this.#transports.set(route, new WebSocketTransport({ message: messageLimit, fragments: limits.fragments, subprotocols }));
+    }
+    return new PublicServer({
+      router: new Router(routes),
+      admission: new Admission({
+        layer: this.#layer,
+        refuses: () => this.#isRefusing,
+        sessions: () => this.#sessions.size,
+        limit: limits.sessions,
+        origins: config.origins,
+      }),
+      counters: this.#counters,
+      log: this.#log,
+      demo: config.demo ? demoFiles() : new Map(),
+      handshake: limits.handshake,
+      messageTime: limits.messageTime,
+      payload: limits.message,
+      upgrade: (request, tcp, head, match) => this.#upgrade(request, tcp, head, match),
+    });
+  }
+
+  #createRoute(settings: RouteConfig): Route {
+    const { limits, heartbeat } = this.#config;
+    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, this.#hub, this.#counters);
+    return new MultiplexRoute(settings, {
+      hub: this.#hub,
+      counters: this.#counters,
+      log: this.#log,
+      limits,
+      heartbeat: heartbeat.interval,
+      now: () => performance.now(),
+    });
+  }
+
+  /** The route makes ready what the session needs; then, in one step, the handshake is answered and the session begins. */
+  async #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer, { route, params }: Match): Promise<HttpErrorKey | undefined> {
+    let opening;
+    try {
+      opening = await route.prepare(params);
+    } catch (error) {
+      return failureKey(error, this.#log);
+    }
+    if (this.#isRefusing) {
+      opening.cancel();
+      return 'draining';
+    }
+    let hasBegun = false;
+    this.#transports.get(route)?.accept(request, tcp, head, (link) => {
+      hasBegun = true;
+      return new Session(link, this.#sessions, (session) => opening.begin(session));
+    });
+    if (!hasBegun) opening.cancel();
+    return undefined;
+  }
+}
+
+function openLayerOf(config: Config, logger: Log): Promise<ChannelLayer> {
+  const { prefix, capacity, expiry, groupExpiry, history, limits } = config;
+  return openLayer(config.layer, {
+    prefix,
+    capacity,
+    expiryMs: expiry,
+    groupExpiryMs: groupExpiry,
+    history,
+    maxMessageBytes: limits.layerMessage,
+    logger,
+  });
+}
+
+function clock(): Parameters<typeof drain>[2] {
+  return { now: () => performance.now(), sleep: (ms) => sleep(ms) };
+}

@@ -1,0 +1,180 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Admission, Asker } from './admission.ts';
+import type { Counters } from './counters.ts';
+import type { DemoFile } from './demo.ts';
+import type { HttpErrorKey } from './errors.ts';
+import { refuse, refuseSocket, refuseStatus } from './http/answer.ts';
+import { readBody } from './http/body.ts';
+import { failureKey } from './http/failure.ts';
+import { readRequest } from './http/request.ts';
+import { listen, type Listening } from './listen.ts';
+import type { Log } from './log.ts';
+import type { Params, Publishing, Route } from './routes/route.ts';
+import type { Match, Router } from './routes/router.ts';
+import { handshakeFault } from './transports/websocket/handshake.ts';
+
+/** Connections are checked for being too slow this often, in milliseconds, or four times in `limits.handshake`. */
+const CHECK_MS = 1000;
+/** A proxy's idle connection stays this long: longer than proxies keep theirs, so that they never write into a closing one. */
+const KEEP_ALIVE_MS = 75_000;
+
+export interface PublicOptions {
+  readonly router: Router;
+  readonly admission: Admission;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly demo: ReadonlyMap<string, DemoFile>;
+  /** Milliseconds for the headers of a request, and for all of it. */
+  readonly handshake: number;
+  readonly messageTime: number;
+  /** Bytes of a published payload. */
+  readonly payload: number;
+  /** Turns an upgrade into a session. */
+  readonly upgrade: (request: IncomingMessage, tcp: Socket, head: Buffer, match: Match) => Promise<HttpErrorKey | undefined>;
+}
+
+/** The public port: judges every request strictly, publishes, hands upgrades to the transport, and serves the demo page. */
+export class PublicServer {
+  readonly #options: PublicOptions;
+  readonly #server: Server;
+  #listening: Listening | undefined;
+
+  constructor(options: PublicOptions) {
+    this.#options = options;
+    const { handshake, messageTime } = options;
+    this.#server = createServer({
+      headersTimeout: handshake,
+      requestTimeout: handshake + messageTime,
+      connectionsCheckingInterval: Math.min(CHECK_MS, Math.ceil(handshake / 4)),
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requireHostHeader: false,
+    });
+    // Cut off without a word otherwise; 16 KiB of headers is the bound.
+    this.#server.maxHeadersCount = 0;
+    this.#server.on('request', (request, response) => void this.#onRequest(request, response));
+    this.#server.on('checkContinue', (request, response) => void this.#onRequest(request, response));
+    this.#server.on('upgrade', (request, socket, head) => void this.#onUpgrade(request, socket, head));
+    this.#server.on('connect', (_request, socket) => this.#onConnect(socket));
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onClientError(error, socket));
+  }
+
+  /** Rejects with the system's error where the address cannot be had. */
+  async listen(host: string, port: number): Promise<Listening> {
+    this.#listening = await listen(this.#server, host, port);
+    return this.#listening;
+  }
+
+  /** Accepts no more connections, and ends those on which nothing happens. */
+  stopListening(): void {
+    this.#listening?.close();
+    this.#server.closeIdleConnections();
+  }
+
+  close(): void {
+    this.stopListening();
+    this.#server.closeAllConnections();
+  }
+
+  async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const target = readRequest(request);
+    if (typeof target === 'string') return this.#refuse(response, target);
+    const match = this.#options.router.match(target.path);
+    if (match !== undefined) return this.#onRoute(request, response, match);
+    const file = this.#options.demo.get(target.path);
+    if (file === undefined) return this.#refuse(response, 'no_route');
+    if (request.method !== 'GET' && request.method !== 'HEAD') return this.#refuse(response, 'method', { Allow: 'GET, HEAD' });
+    response.writeHead(200, { ...file.headers }).end(request.method === 'HEAD' ? undefined : file.body);
+  }
+
+  async #onRoute(request: IncomingMessage, response: ServerResponse, { route, params }: Match): Promise<void> {
+    const { publishing } = route;
+    if (request.method === 'POST' && publishing !== undefined) {
+      const fault = this.#publishFault(request, route, params, publishing);
+      return fault === undefined ? this.#publish(request, response, params, publishing) : this.#refuse(response, fault);
+    }
+    if (request.method !== 'GET') return this.#refuse(response, 'method', { Allow: publishing === undefined ? 'GET' : 'GET, POST' });
+    // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
+    return this.#refuse(response, route.fault(params) ?? (request.headers.upgrade === undefined ? 'no_transport' : 'bad_request'));
+  }
+
+  #publishFault(request: IncomingMessage, route: Route, params: Params, publishing: Publishing): HttpErrorKey | undefined {
+    const refused = route.fault(params) ?? this.#options.admission.admitPublish(askerOf(request));
+    if (refused !== undefined) return refused;
+    if (publishing.isAllowed) return undefined;
+    this.#options.counters.publishFailures.not_allowed += 1;
+    return 'not_allowed';
+  }
+
+  async #publish(request: IncomingMessage, response: ServerResponse, params: Params, publishing: Publishing): Promise<void> {
+    try {
+      if (request.headers.expect !== undefined && Number(request.headers['content-length'] ?? 0) <= this.#options.payload) response.writeContinue();
+      const payload = await readBody(request, this.#options.payload);
+      if (payload === undefined) return this.#refuse(response, 'body_too_large');
+      const published = await publishing.publish(params, payload);
+      const body = Buffer.from(`${JSON.stringify(published)}\n`);
+      response.writeHead(202, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
+    } catch (error) {
+      if (request.destroyed && !request.complete) return;
+      this.#refuse(response, failureKey(error, this.#options.log));
+    }
+  }
+
+  async #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    // Before anything else: an error that nobody listens for ends the process.
+    socket.on('error', destroy);
+    const fault = await this.#upgradeFault(request, socket as Socket, head);
+    if (fault === undefined) socket.off('error', destroy);
+    else if (fault === 'method') this.#refuseSocket(socket, fault, { Allow: 'GET' });
+    else this.#refuseSocket(socket, fault);
+  }
+
+  async #upgradeFault(request: IncomingMessage, tcp: Socket, head: Buffer): Promise<HttpErrorKey | undefined> {
+    const target = readRequest(request);
+    if (typeof target === 'string') return target;
+    const match = this.#options.router.match(target.path);
+    if (match === undefined) return 'no_route';
+    if (request.method !== 'GET') return 'method';
+    const fault = match.route.fault(match.params) ?? handshakeFault(request);
+    if (fault !== undefined) return fault;
+    const refused = this.#options.admission.admitSession(askerOf(request));
+    if (refused !== undefined) return refused;
+    try {
+      return match.route.mayOpen ? await this.#options.upgrade(request, tcp, head, match) : 'not_allowed';
+    } finally {
+      this.#options.admission.settle();
+    }
+  }
+
+  #onConnect(socket: Duplex): void {
+    socket.on('error', destroy);
+    this.#refuseSocket(socket, 'method', { Allow: 'GET' });
+  }
+
+  #onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+    socket.on('error', destroy);
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE') socket.destroy();
+    else if (error.code === 'HPE_HEADER_OVERFLOW') refuseStatus(socket, 431);
+    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') refuseStatus(socket, 408);
+    else this.#refuseSocket(socket, 'bad_request');
+  }
+
+  #refuse(response: ServerResponse, key: HttpErrorKey, headers?: Readonly<Record<string, string>>): void {
+    this.#options.counters.refused[key] += 1;
+    refuse(response, key, headers);
+  }
+
+  #refuseSocket(socket: Duplex, key: HttpErrorKey, headers?: Readonly<Record<string, string>>): void {
+    this.#options.counters.refused[key] += 1;
+    refuseSocket(socket, key, headers);
+  }
+}
+
+function askerOf({ headers }: IncomingMessage): Asker {
+  return { origin: headers.origin, host: headers.host ?? '' };
+}
+
+function destroy(this: Duplex): void {
+  this.destroy();
+}

@@ -1,0 +1,34 @@
+import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type HttpErrorKey, httpError } from '../errors.ts';
+
+/** A refused peer has this long to read the answer and go, in milliseconds. */
+const LINGER_MS = 2000;
+
+export function refuse(response: ServerResponse, key: HttpErrorKey, extra?: Readonly<Record<string, string>>): void {
+  const { status, headers, body } = httpError(key, extra);
+  response.writeHead(status, headers).end(body);
+}
+
+/** Before there is a response object: an upgrade, or what could not be parsed. What still comes is read and dropped, so that the answer is not lost to a reset. */
+export function refuseSocket(socket: Duplex, key: HttpErrorKey, extra?: Readonly<Record<string, string>>): void {
+  const { status, headers, body } = httpError(key, extra);
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  endSocket(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body.toString()}`);
+}
+
+/** A status alone. */
+export function refuseStatus(socket: Duplex, status: number): void {
+  endSocket(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+function endSocket(socket: Duplex, answer: string): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end(answer);
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
+}

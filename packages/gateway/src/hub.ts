@@ -1,0 +1,148 @@
+import { isLayerError, type ChannelLayer, type RoomEvent } from '@busgate/layer';
+import type { Counters, PublishFailure, TransportName } from './counters.ts';
+import { Flush, type FlushClock } from './hub/flush.ts';
+import { HubRoom, type RoomContext } from './hub/room.ts';
+import { Linger } from './hub/linger.ts';
+import type { Log } from './log.ts';
+
+export type Layer = Pick<ChannelLayer, 'publish' | 'subscribe' | 'status'>;
+
+export interface HubOptions {
+  readonly layer: Layer;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly clock: FlushClock;
+  /** Bytes of one room that may wait to be sent; past it the newest are dropped and a gap is told. */
+  readonly backlog: number;
+}
+
+/** What a session missed in a room. */
+export interface Recovery {
+  /** What followed the position that was asked for, the first of it a gap where it could not all be had. */
+  readonly events: readonly RoomEvent[];
+  readonly recovered: boolean;
+  readonly position: string | undefined;
+}
+
+type Subscribed = Awaited<ReturnType<Layer['subscribe']>>;
+
+interface Entry {
+  readonly room: HubRoom;
+  /** Settled once the layer's subscription is in effect, or could not be had. */
+  readonly subscribed: Promise<Subscribed>;
+  isLive: boolean;
+}
+
+/**
+ * Rooms and the sessions in them. One subscription a room and process: taken for the first who is about to join, let go late after the last has left.
+ */
+export class Hub {
+  readonly #layer: Layer;
+  readonly #counters: Counters;
+  readonly #log: Log;
+  readonly #context: RoomContext;
+  readonly #rooms = new Map<string, Entry>();
+  readonly #linger = new Linger((room) => this.#letGo(room));
+  readonly #publishing = new Set<Promise<unknown>>();
+
+  constructor({ layer, counters, log, clock, backlog }: HubOptions) {
+    this.#layer = layer;
+    this.#counters = counters;
+    this.#log = log;
+    this.#context = { flush: new Flush(clock), counters, backlog, onEmpty: (room) => this.#linger.start(room.name) };
+  }
+
+  /** Rooms with a member in this process. */
+  get rooms(): number {
+    let rooms = 0;
+    for (const { room } of this.#rooms.values()) if (room.size > 0) rooms += 1;
+    return rooms;
+  }
+
+  /**
+   * Makes sure that the room is subscribed and stays so. The caller then joins it or releases it, without anything between.
+   * @throws LayerError LAYER_AWAY and what else a subscription fails with; then there is nothing to release
+   */
+  async hold(name: string): Promise<HubRoom> {
+    this.#linger.cancel(name);
+    const entry = this.#rooms.get(name) ?? this.#subscribe(name);
+    entry.room.hold();
+    if (!entry.isLive) await entry.subscribed;
+    return entry.room;
+  }
+
+  /**
+   * What a room's history holds after `since`, up to the moment of the call of `use`: what the room's members get from then on is what follows.
+   * The room must be held.
+   * @throws LayerError as a subscription does; then `use` is not called
+   */
+  async recover(name: string, since: string, use: (recovery: Recovery) => void): Promise<void> {
+    const events: RoomEvent[] = [];
+    const subscription = await this.#layer.subscribe(name, (event) => void events.push(event), { since });
+    use({ events, recovered: subscription.recovered ?? false, position: subscription.position });
+    await subscription.close();
+  }
+
+  /**
+   * Publishes what a client sent.
+   * @throws LayerError as the layer does; counted here
+   */
+  async publish(room: string, payload: string | Uint8Array, transport: TransportName): Promise<{ position?: string }> {
+    const publishing = this.#layer.publish(room, payload);
+    this.#publishing.add(publishing);
+    this.#counters.received[transport] += 1;
+    this.#counters.receivedBytes[transport] += Buffer.byteLength(payload);
+    try {
+      const result = await publishing;
+      this.#counters.published += 1;
+      return result;
+    } catch (error) {
+      this.#counters.publishFailures[failureOf(error)] += 1;
+      throw error;
+    } finally {
+      this.#publishing.delete(publishing);
+    }
+  }
+
+  /** Resolves when every publish that is under way has been answered. */
+  async published(): Promise<void> {
+    await Promise.allSettled(this.#publishing);
+  }
+
+  close(): void {
+    this.#linger.close();
+  }
+
+  #subscribe(name: string): Entry {
+    const room = new HubRoom(name, this.#context);
+    const entry: Entry = { room, subscribed: this.#layer.subscribe(name, room.take), isLive: false };
+    this.#rooms.set(name, entry);
+    entry.subscribed.then(
+      ({ position }) => {
+        room.start(position);
+        entry.isLive = true;
+      },
+      () => this.#forget(name, entry),
+    );
+    return entry;
+  }
+
+  /** Nobody came back. */
+  #letGo(name: string): void {
+    const entry = this.#rooms.get(name);
+    if (entry === undefined || !entry.room.isFree) return;
+    this.#forget(name, entry);
+    entry.subscribed
+      .then((subscription) => subscription.close())
+      .catch((error: unknown) => this.#log.warn('a room could not be let go', { room: name, error: String(error) }));
+  }
+
+  #forget(name: string, entry: Entry): void {
+    if (this.#rooms.get(name) === entry) this.#rooms.delete(name);
+  }
+}
+
+function failureOf(error: unknown): PublishFailure {
+  if (isLayerError(error, 'LAYER_AWAY') || isLayerError(error, 'LAYER_CLOSED')) return 'away';
+  return isLayerError(error, 'OUTCOME_UNKNOWN') || isLayerError(error, 'TIMEOUT') ? 'unknown' : 'refused';
+}

@@ -1,0 +1,17 @@
+import type { RoomMessage } from '@busgate/layer';
+import type { Sheet } from '../session/link.ts';
+
+/** What a gap does to a session: nothing where the route has no words for it, the end, or a message of its own. */
+export type GapAnswer = Sheet | 'silent' | 'close';
+
+/** How a room's messages look to the sessions of one kind of route. */
+export interface Encoder {
+  message(message: RoomMessage): Sheet;
+  /** Asked once a session; `members` are told at the same time. */
+  gap(members: number): GapAnswer;
+}
+
+/** One object a kind: sessions that joined with the same one share what was encoded. */
+export interface Encoding {
+  encoder(room: string): Encoder;
+}

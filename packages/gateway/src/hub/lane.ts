@@ -1,0 +1,251 @@
+import type { Counters } from '../counters.ts';
+import { frameOf, type Framing } from '../session/link.ts';
+import type { RoomMessage } from '@busgate/layer';
+import type { Encoder, Encoding } from './encoding.ts';
+import type { Batch, Member } from './member.ts';
+
+/** Frames written to a socket at once, in bytes. One that is larger goes alone. */
+const MAX_BATCH = 256 * 1024;
+const MIN_BATCH = 256;
+
+/** A run of frames, or, without frames, a gap. */
+interface Run {
+  /** Where it begins and ends in all that the lane ever carried, in bytes; and the messages up to its end. */
+  readonly start: number;
+  end: number;
+  endCount: number;
+  /** Written from the front and never changed after: parts of it may be on their way while more is added behind. */
+  frames: Buffer | undefined;
+}
+
+/** How a visit is bounded. */
+export interface Turn {
+  /** Whether a session of so many rooms should be asked for all of them, so that it is written once: others than this one may have something for it too. */
+  gathers(rooms: number): boolean;
+  /** True once the time is up. */
+  isOver(): boolean;
+}
+
+/**
+ * The members of a room that share one encoding. A message is framed once and appended to the lane's stream; each member knows how far it has
+ * been written to it, which is all there is to order: a member that joins stands at the end, one that is to be sent something else is
+ * first brought to the end.
+ */
+export class Lane {
+  readonly encoding: Encoding;
+  readonly framing: Framing;
+  readonly members: Member[] = [];
+  /** Whether it waits for its turn; the flush's own. */
+  isDue = false;
+  readonly #counters: Counters;
+  readonly #encoder: Encoder;
+  readonly #maxUnsent: number;
+  #runs: Run[] = [];
+  #end = 0;
+  #endCount = 0;
+  /** How far the visit under way brings each member; undefined between visits. */
+  #upTo: number | undefined;
+  #upToCount = 0;
+  #next = 0;
+  #dropping = false;
+  /** The piece that most members are due, made once. */
+  #piece: Uint8Array | undefined;
+  #pieceStart = -1;
+  #pieceEnd = -1;
+  #lastSize = MIN_BATCH;
+
+  /** `maxUnsent`: bytes that may wait; past it the newest are dropped. */
+  constructor(room: string, encoding: Encoding, framing: Framing, maxUnsent: number, counters: Counters) {
+    this.encoding = encoding;
+    this.framing = framing;
+    this.#encoder = encoding.encoder(room);
+    this.#maxUnsent = maxUnsent;
+    this.#counters = counters;
+  }
+
+  get end(): number {
+    return this.#end;
+  }
+
+  get endCount(): number {
+    return this.#endCount;
+  }
+
+  get hasUnsent(): boolean {
+    return this.#runs.length > 0;
+  }
+
+  add(member: Member): void {
+    member.index = this.members.push(member) - 1;
+    this.skip(member);
+  }
+
+  /** The last one takes its place: a visit goes backwards, so that nobody is passed over. */
+  remove(member: Member): void {
+    const last = this.members.pop();
+    if (last !== undefined && last !== member) {
+      this.members[member.index] = last;
+      last.index = member.index;
+    }
+    member.index = -1;
+    if (this.members.length === 0) this.#forget();
+  }
+
+  /** The member has had all there is some other way. */
+  skip(member: Member): void {
+    member.at = this.#end;
+    member.count = this.#endCount;
+  }
+
+  /** Frames the message. Where too much waits already it is dropped, and a gap is told in its place. */
+  append(message: RoomMessage): void {
+    if (this.#unsent >= this.#maxUnsent) {
+      this.#dropping = true;
+      this.#counters.due += this.members.length;
+      this.#counters.dropped.backlog += this.members.length;
+      return;
+    }
+    if (this.#dropping) this.appendGap();
+    const sheet = this.#encoder.message(message);
+    const size = this.framing.measure(sheet);
+    const run = this.#room(size);
+    this.framing.put(run.frames as Buffer, run.end - run.start, sheet);
+    this.#end += size;
+    this.#endCount += 1;
+    run.end = this.#end;
+    run.endCount = this.#endCount;
+  }
+
+  appendGap(): void {
+    this.#dropping = false;
+    if (this.#encoder.gap(this.members.length) === 'silent') return;
+    // It stands for one byte, so that each member is before it or after it.
+    this.#runs.push({ start: this.#end, end: this.#end + 1, endCount: this.#endCount, frames: undefined });
+    this.#end += 1;
+  }
+
+  /**
+   * Brings every member a batch further. Answers whether all have been visited; where the time was up before, the next call goes on.
+   * Members may come and go in between, and during it.
+   */
+  visit(turn: Turn): boolean {
+    this.#upTo ??= this.#begin();
+    for (let index = Math.min(this.#next, this.members.length - 1); index >= 0; index -= 1) {
+      const member = this.members[index];
+      if (member !== undefined && member.at < this.#upTo) this.#visitMember(member, turn);
+      if (turn.isOver() && index > 0) {
+        this.#next = index - 1;
+        return false;
+      }
+    }
+    this.#finish();
+    return true;
+  }
+
+  /** Adds what the member is due, to the end or to the end of the first batch, and notes that it has it. Answers false at a gap that ends the session. */
+  take(member: Member, batch: Batch, toEnd: boolean): boolean {
+    const upTo = toEnd ? this.#end : (this.#upTo ?? this.#firstEnd);
+    const upToCount = toEnd ? this.#endCount : this.#upTo === undefined ? this.#firstEndCount : this.#upToCount;
+    if (member.at >= upTo) return true;
+    for (const run of this.#runs) {
+      if (run.end <= member.at) continue;
+      if (run.start >= upTo) break;
+      if (run.frames === undefined) {
+        if (!this.#takeGap(member, run, batch)) return false;
+        continue;
+      }
+      const count = Math.min(run.endCount, upToCount);
+      batch.pieces.push(this.#slice(run, member.at, Math.min(run.end, upTo)));
+      batch.messages += count - member.count;
+      member.at = Math.min(run.end, upTo);
+      member.count = count;
+    }
+    return true;
+  }
+
+  #visitMember(member: Member, turn: Turn): void {
+    const run = this.#runs[0];
+    const others = member.others;
+    if (others !== undefined && turn.gathers(others.size)) others.flushBatch();
+    else if (run?.frames !== undefined && member.at >= run.start && this.#upTo !== undefined && this.#upTo <= run.end) {
+      const piece = this.#slice(run, member.at, this.#upTo);
+      const messages = this.#upToCount - member.count;
+      member.at = this.#upTo;
+      member.count = this.#upToCount;
+      member.session.outbox.write(piece, messages);
+    } else {
+      member.flushBatch();
+    }
+  }
+
+  #takeGap(member: Member, run: Run, batch: Batch): boolean {
+    member.at = run.end;
+    const answer = this.#encoder.gap(this.members.length);
+    if (answer === 'close') return false;
+    if (answer !== 'silent') batch.pieces.push(frameOf(this.framing, answer));
+    return true;
+  }
+
+  #slice(run: Run, from: number, to: number): Uint8Array {
+    if (this.#piece === undefined || this.#pieceStart !== from || this.#pieceEnd !== to) {
+      this.#piece = (run.frames as Buffer).subarray(from - run.start, to - run.start);
+      this.#pieceStart = from;
+      this.#pieceEnd = to;
+    }
+    return this.#piece;
+  }
+
+  #begin(): number {
+    this.#next = this.members.length - 1;
+    this.#upToCount = this.#firstEndCount;
+    return this.#firstEnd;
+  }
+
+  #finish(): void {
+    const upTo = this.#upTo ?? 0;
+    this.#upTo = undefined;
+    this.#piece = undefined;
+    while ((this.#runs[0]?.end ?? Infinity) <= upTo) {
+      const run = this.#runs.shift();
+      if (run !== undefined) this.#lastSize = Math.min(Math.max(run.end - run.start, MIN_BATCH), MAX_BATCH);
+    }
+    if (this.#runs.length === 0 && this.#dropping) this.appendGap();
+  }
+
+  #forget(): void {
+    this.#runs = [];
+    this.#piece = undefined;
+    this.#dropping = false;
+  }
+
+  get #unsent(): number {
+    return this.#end - (this.#runs[0]?.start ?? this.#end);
+  }
+
+  get #firstEnd(): number {
+    return this.#runs[0]?.end ?? this.#end;
+  }
+
+  get #firstEndCount(): number {
+    return this.#runs[0]?.endCount ?? this.#endCount;
+  }
+
+  /** The run that takes `size` bytes more: the last one, grown where it must be, or a new one. */
+  #room(size: number): Run {
+    const last = this.#runs.at(-1);
+    if (last?.frames !== undefined) {
+      const used = last.end - last.start;
+      if (used + size <= last.frames.length) return last;
+      if (used + size <= MAX_BATCH) {
+        const grown = Buffer.allocUnsafe(Math.min(MAX_BATCH, Math.max(used + size, used * 2)));
+        grown.set(last.frames.subarray(0, used));
+        last.frames = grown;
+        return last;
+      }
+    }
+    const frames = Buffer.allocUnsafe(Math.max(size, Math.min(this.#lastSize, MAX_BATCH)));
+    const run: Run = { start: this.#end, end: this.#end, endCount: this.#endCount, frames };
+    this.#runs.push(run);
+    return run;
+  }
+}

@@ -1,0 +1,124 @@
+import { parsePosition, type Position, type RoomEvent, type RoomMessage } from '@busgate/layer';
+import type { Counters } from '../counters.ts';
+import type { Session } from '../session/session.ts';
+import type { Encoding } from './encoding.ts';
+import type { Flush } from './flush.ts';
+import { Lane } from './lane.ts';
+import { Member, type Members } from './member.ts';
+
+/** What the rooms of a hub share. */
+export interface RoomContext {
+  readonly flush: Flush;
+  readonly counters: Counters;
+  /** Bytes of a room that may wait to be sent. */
+  readonly backlog: number;
+  /** The room has no member and nobody is about to join. */
+  readonly onEmpty: (room: HubRoom) => void;
+}
+
+/** One room in this process: its members by lane, and where it stands. */
+export class HubRoom {
+  readonly name: string;
+  readonly #context: RoomContext;
+  readonly #lanes: Lane[] = [];
+  /** Members that have had messages from the history which have not come live yet. */
+  #ahead: { readonly member: Member; readonly through: Position }[] = [];
+  #position: string | undefined;
+  #size = 0;
+  /** Those who are about to join. */
+  #held = 0;
+
+  constructor(name: string, context: RoomContext) {
+    this.name = name;
+    this.#context = context;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get isFree(): boolean {
+    return this.#size === 0 && this.#held === 0;
+  }
+
+  /** Where the room's last message stands; undefined in a room without history. */
+  get position(): string | undefined {
+    return this.#position;
+  }
+
+  /** The layer's subscription is in effect, and stands there. */
+  start(position: string | undefined): void {
+    this.#position ??= position;
+  }
+
+  hold(): void {
+    this.#held += 1;
+  }
+
+  /** Who held it does not join after all. */
+  release(): void {
+    this.#held -= 1;
+    if (this.isFree) this.#context.onEmpty(this);
+  }
+
+  /** Ends a hold. The session has every message from here on; `through`: of those that come yet, it has had the ones up to there. */
+  join(session: Session, encoding: Encoding, others?: Members, through?: string): Member {
+    const member = new Member(session, this, this.#lane(session, encoding), others);
+    member.lane.add(member);
+    this.#size += 1;
+    this.#held -= 1;
+    const ahead = this.#isAhead(through) ? parsePosition(through) : undefined;
+    if (ahead !== undefined) this.#ahead.push({ member, through: ahead });
+    return member;
+  }
+
+  /** What was not flushed to it is not due. */
+  leave(member: Member): void {
+    member.lane.remove(member);
+    this.#size -= 1;
+    if (this.#ahead.length > 0) this.#ahead = this.#ahead.filter((one) => one.member !== member);
+    if (this.isFree) this.#context.onEmpty(this);
+  }
+
+  /** What the layer has for this room, in order. */
+  readonly take = (event: RoomEvent): void => {
+    if (event.position !== undefined) this.#position = event.position;
+    for (const lane of this.#lanes) {
+      if (lane.members.length === 0) continue;
+      if (event.gap === true) lane.appendGap();
+      else if (this.#ahead.length === 0) lane.append(event);
+      else this.#appendPast(lane, event);
+      if (lane.hasUnsent) this.#context.flush.mark(lane);
+    }
+  };
+
+  /** Some members of the lane may have had this message: they are brought to its front, and then past it. */
+  #appendPast(lane: Lane, message: RoomMessage): void {
+    const at = parsePosition(message.position);
+    this.#ahead = this.#ahead.filter(({ through }) => at === undefined || !isPast(at, through));
+    const passed = at === undefined ? [] : this.#ahead.filter(({ member }) => member.lane === lane);
+    for (const { member } of passed) member.flush();
+    lane.append(message);
+    for (const { member } of passed) lane.skip(member);
+  }
+
+  #isAhead(through: string | undefined): boolean {
+    const at = parsePosition(this.#position);
+    const to = parsePosition(through);
+    return at !== undefined && to !== undefined && isPast(to, at) && at.epoch === to.epoch;
+  }
+
+  #lane(session: Session, encoding: Encoding): Lane {
+    const { framing } = session.link;
+    const known = this.#lanes.find((lane) => lane.encoding === encoding && lane.framing === framing);
+    if (known !== undefined) return known;
+    const lane = new Lane(this.name, encoding, framing, this.#context.backlog, this.#context.counters);
+    this.#lanes.push(lane);
+    return lane;
+  }
+}
+
+/** Whether `a` comes after `b`, or is of another epoch, in which nothing of `b`'s comes any more. */
+function isPast(a: Position, b: Position): boolean {
+  return a.epoch !== b.epoch || a.offset > b.offset;
+}

@@ -1,0 +1,24 @@
+import type { Counters } from '../../counters.ts';
+import type { Hub } from '../../hub.ts';
+import type { Log } from '../../log.ts';
+
+export interface MultiplexLimits {
+  /** Bytes of a frame, and of the payload in it. */
+  readonly frame: number;
+  readonly message: number;
+  /** Rooms of one session. */
+  readonly rooms: number;
+  /** Errors of one session in a minute. */
+  readonly errors: number;
+}
+
+export interface MultiplexContext {
+  readonly hub: Hub;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly limits: MultiplexLimits;
+  /** What a client is told to expect between pings, in milliseconds. */
+  readonly heartbeat: number;
+  /** Milliseconds, never going back. */
+  readonly now: () => number;
+}

@@ -1,0 +1,181 @@
+import { isLayerError, type RoomEvent } from '@busgate/layer';
+import { ERRORS, type FrameErrorKey } from '../../errors.ts';
+import type { Encoder } from '../../hub/encoding.ts';
+import { Members } from '../../hub/member.ts';
+import type { HubRoom } from '../../hub/room.ts';
+import type { Recovery } from '../../hub.ts';
+import type { Conversation } from '../../session/conversation.ts';
+import { type Sheet, textSheet } from '../../session/link.ts';
+import type { Session } from '../../session/session.ts';
+import { Intake } from '../intake.ts';
+import type { MultiplexContext } from './context.ts';
+import { MULTIPLEX_ENCODING } from './encoding.ts';
+import { Faults } from './faults.ts';
+import { type ClientFrame, type Fault, parseFrame, type Ref } from './parse.ts';
+import { type Answer, Turns } from './turns.ts';
+
+type Join = Extract<ClientFrame, { type: 'join' }>;
+type Leave = Extract<ClientFrame, { type: 'leave' }>;
+type Publish = Extract<ClientFrame, { type: 'publish' }>;
+
+/** What the route lets its sessions do. */
+interface Permissions {
+  readonly mayJoin: boolean;
+  readonly mayPublish: boolean;
+  readonly context: MultiplexContext;
+}
+
+const NOTHING: Answer = () => undefined;
+
+/** One session of a multiplex route. */
+export class MultiplexConversation implements Conversation {
+  readonly #session: Session;
+  readonly #route: Permissions;
+  readonly #members: Members;
+  readonly #turns: Turns;
+  readonly #intake: Intake;
+  #faults: Faults | undefined;
+
+  constructor(session: Session, route: Permissions) {
+    this.#session = session;
+    this.#route = route;
+    this.#members = new Members(session);
+    this.#intake = new Intake(session.link);
+    this.#turns = new Turns(() => this.#intake.end());
+    session.feed = this.#members;
+    session.send(JSON.stringify({ type: 'welcome', session: session.id, heartbeat: route.context.heartbeat / 1000 }));
+  }
+
+  text(data: Buffer): void {
+    const frame = parseFrame(data.toString(), this.#route.context.limits.message);
+    this.#intake.begin();
+    this.#turns.take({ overlaps: frame.type !== 'join' && frame.type !== 'leave', begin: () => this.#begin(frame) });
+  }
+
+  binary(): void {
+    this.#session.close('wrong_kind');
+  }
+
+  announceDrain(afterMs: number): void {
+    this.#session.send(JSON.stringify({ type: 'reconnect', after: Math.round(afterMs) }));
+  }
+
+  end(): void {
+    this.#turns.end();
+  }
+
+  #begin(frame: ClientFrame | Fault): Answer | Promise<Answer> {
+    switch (frame.type) {
+      case 'fault':
+        return () => this.#refuse(frame.code, frame.ref);
+      case 'ping':
+        return () => this.#session.send('{"type":"pong"}');
+      case 'publish':
+        return this.#publish(frame);
+      case 'leave':
+        return () => this.#leave(frame);
+      case 'join':
+        return this.#join(frame);
+    }
+  }
+
+  #publish(frame: Publish): Answer | Promise<Answer> {
+    const { hub, counters } = this.#route.context;
+    const { room, ref } = frame;
+    if (this.#route.mayPublish) {
+      return hub.publish(room, frame.payload, 'websocket').then(
+        ({ position }) =>
+          () =>
+            this.#session.send(JSON.stringify({ type: 'published', room, ref, position })),
+        (error: unknown) => this.#failure(error, ref),
+      );
+    }
+    counters.publishFailures.not_allowed += 1;
+    return () => this.#refuse('not_allowed', ref);
+  }
+
+  #leave({ room, ref }: Leave): void {
+    const member = this.#members.get(room);
+    if (member === undefined) return this.#refuse('not_joined', ref);
+    member.flush();
+    this.#members.remove(member);
+    this.#session.send(JSON.stringify({ type: 'left', room, ref }));
+  }
+
+  /** It is alone under way, so that what it finds out holds until it has answered. */
+  async #join(frame: Join): Promise<Answer> {
+    const { hub, limits } = this.#route.context;
+    if (!this.#route.mayJoin) return () => this.#refuse('not_allowed', frame.ref);
+    const known = this.#members.get(frame.room);
+    if (known !== undefined && frame.since === undefined) return () => this.#session.send(joined(frame, known.room.position));
+    if (known === undefined && this.#members.size >= limits.rooms) return () => this.#refuse('rate', frame.ref);
+    try {
+      const room = await hub.hold(frame.room);
+      return await this.#enter(room, frame);
+    } catch (error) {
+      return this.#failure(error, frame.ref);
+    }
+  }
+
+  /** The answer to a join, and what follows it, leave in the same moment as the session becomes a member. */
+  async #enter(room: HubRoom, frame: Join): Promise<Answer> {
+    if (frame.since === undefined) {
+      this.#add(room, () => this.#session.send(joined(frame, room.position)));
+      return NOTHING;
+    }
+    // Joined before: it begins anew from where the client says.
+    const known = this.#members.get(frame.room);
+    known?.flush();
+    if (known !== undefined) this.#members.remove(known);
+    let isUsed = false;
+    try {
+      await this.#route.context.hub.recover(frame.room, frame.since, (recovery) => {
+        isUsed = true;
+        this.#add(room, () => this.#sendMissed(frame, recovery), recovery.position);
+      });
+    } catch (error) {
+      if (isUsed) throw error;
+      room.release();
+      throw error;
+    }
+    return NOTHING;
+  }
+
+  #add(room: HubRoom, answer: () => void, through?: string): void {
+    if (!this.#session.isOpen) return room.release();
+    answer();
+    if (!this.#session.isOpen) return room.release();
+    this.#members.add(room.join(this.#session, MULTIPLEX_ENCODING, this.#members, through));
+  }
+
+  #sendMissed(frame: Join, { events, recovered, position }: Recovery): void {
+    const encoder = MULTIPLEX_ENCODING.encoder(frame.room);
+    const from = recovered ? frame.since : position;
+    const sheets = [textSheet(joined(frame, from, recovered)), ...events.map((event) => sheetOf(encoder, event))];
+    this.#session.sendAll(sheets, events.filter((event) => event.gap !== true).length);
+  }
+
+  #failure(error: unknown, ref: Ref | undefined): Answer {
+    if (isLayerError(error, 'MESSAGE_TOO_LARGE')) return () => this.#refuse('too_large', ref);
+    if (!isLayerError(error)) this.#route.context.log.error('a frame could not be served', { error: String(error) });
+    return () => this.#refuse('away', ref);
+  }
+
+  #refuse(code: FrameErrorKey, ref: Ref | undefined): void {
+    const { counters, limits, now } = this.#route.context;
+    counters.errorFrames += 1;
+    this.#session.send(JSON.stringify({ type: 'error', code, message: ERRORS[code].message, ref }));
+    this.#faults ??= new Faults();
+    if (this.#faults.add(code, now(), limits.errors)) this.#session.close('too_many_errors');
+  }
+}
+
+function joined({ room, ref }: Join, position: string | undefined, recovered?: boolean): string {
+  return JSON.stringify({ type: 'joined', room, ref, position, recovered });
+}
+
+/** To one session alone: a gap is spread over nobody. */
+function sheetOf(encoder: Encoder, event: RoomEvent): Sheet {
+  if (event.gap !== true) return encoder.message(event);
+  return encoder.gap(1) as Sheet;
+}

@@ -1,0 +1,88 @@
+import { isName, parsePosition } from '@busgate/layer';
+import type { FrameErrorKey } from '../../errors.ts';
+import { isDeeperThan, MAX_DEPTH, sourceOf, withoutLoneSurrogates } from './source.ts';
+
+/** What the client wants an answer to be found by; it comes back as it was. */
+export type Ref = string | number;
+
+export type ClientFrame =
+  | { readonly type: 'join'; readonly room: string; readonly since: string | undefined; readonly ref: Ref | undefined }
+  | { readonly type: 'leave'; readonly room: string; readonly ref: Ref | undefined }
+  | { readonly type: 'publish'; readonly room: string; readonly payload: Buffer; readonly ref: Ref | undefined }
+  | { readonly type: 'ping' };
+
+export interface Fault {
+  readonly type: 'fault';
+  readonly code: FrameErrorKey;
+  readonly ref: Ref | undefined;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const CONTENTS = ['data', 'text', 'base64'] as const;
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** Reads a frame of a client, or tells what is wrong with it. `maxPayload` in bytes. */
+export function parseFrame(json: string, maxPayload: number): ClientFrame | Fault {
+  const members = parseObject(json);
+  if (members === undefined) return fault('bad_json', undefined);
+  const { ref, type } = members;
+  if (ref !== undefined && !isRef(ref)) return fault('bad_frame', undefined);
+  if (typeof type !== 'string') return fault('bad_frame', ref);
+  switch (type) {
+    case 'ping':
+      return { type };
+    case 'join':
+    case 'leave':
+    case 'publish':
+      return parseRoomFrame(type, members, ref, json, maxPayload);
+    default:
+      return fault('unknown_type', ref);
+  }
+}
+
+function parseRoomFrame(type: 'join' | 'leave' | 'publish', members: Members, ref: Ref | undefined, json: string, maxPayload: number): ClientFrame | Fault {
+  const { room, since } = members;
+  if (typeof room !== 'string') return fault('bad_frame', ref);
+  if (!isName(room)) return fault('bad_room', ref);
+  if (type === 'leave') return { type, room, ref };
+  if (type === 'join') {
+    if (since === undefined) return { type, room, ref, since };
+    return typeof since === 'string' && parsePosition(since) !== undefined ? { type, room, ref, since } : fault('bad_position', ref);
+  }
+  const payload = payloadOf(members, json);
+  if (payload === undefined) return fault('bad_frame', ref);
+  return payload.length > maxPayload ? fault('too_large', ref) : { type, room, ref, payload };
+}
+
+/** Exactly one of `data` (its JSON text as it was sent), `text` and `base64`. */
+function payloadOf(members: Members, json: string): Buffer | undefined {
+  const [content, ...others] = CONTENTS.filter((name) => Object.hasOwn(members, name));
+  if (content === undefined || others.length > 0) return undefined;
+  const value = members[content];
+  if (content === 'data') return Buffer.from(withoutLoneSurrogates(sourceOf(json, content) ?? ''));
+  if (typeof value !== 'string') return undefined;
+  if (content === 'text') return Buffer.from(value);
+  return BASE64.test(value) ? Buffer.from(value, 'base64') : undefined;
+}
+
+/** The depth is looked at first: what holds `data` is one level more than `data`. */
+function parseObject(json: string): Members | undefined {
+  if (isDeeperThan(json, MAX_DEPTH + 1)) return undefined;
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Members) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Integers beyond 2^53 would come back as another one. */
+function isRef(value: unknown): value is Ref {
+  if (typeof value === 'number') return Number.isSafeInteger(value) || (Number.isFinite(value) && !Number.isInteger(value));
+  return typeof value === 'string';
+}
+
+function fault(code: FrameErrorKey, ref: Ref | undefined): Fault {
+  return { type: 'fault', code, ref };
+}

@@ -1,0 +1,43 @@
+import { isUtf8 } from 'node:buffer';
+import type { RoomRoute as Settings } from '../config/route-settings.ts';
+import type { Encoder, Encoding } from '../hub/encoding.ts';
+import type { Sheet } from '../session/link.ts';
+
+type Frames = Settings['frames'];
+type OnGap = Settings['onGap'];
+
+const SHEETS: Readonly<Record<Frames, (payload: Uint8Array) => Sheet>> = {
+  auto: (payload) => sheet(!isUtf8(payload), payload),
+  // A text frame must be UTF-8 (RFC 6455 section 5.6), or the client ends the connection.
+  text: (payload) => sheet(false, isUtf8(payload) ? payload : Buffer.from(Buffer.from(payload).toString())),
+  binary: (payload) => sheet(true, payload),
+};
+
+const GAPS = { stay: 'silent', close: 'close' } as const;
+
+/** Each frame is a payload as it stands. */
+class RawEncoding implements Encoding {
+  readonly #encoder: Encoder;
+
+  constructor(frames: Frames, onGap: OnGap) {
+    this.#encoder = { message: ({ payload }) => SHEETS[frames](payload), gap: () => GAPS[onGap] };
+  }
+
+  encoder(): Encoder {
+    return this.#encoder;
+  }
+}
+
+/** One for each way there is, so that routes that look alike share their frames. */
+const ENCODINGS: Readonly<Record<OnGap, Readonly<Record<Frames, Encoding>>>> = {
+  stay: { auto: new RawEncoding('auto', 'stay'), text: new RawEncoding('text', 'stay'), binary: new RawEncoding('binary', 'stay') },
+  close: { auto: new RawEncoding('auto', 'close'), text: new RawEncoding('text', 'close'), binary: new RawEncoding('binary', 'close') },
+};
+
+export function rawEncoding(frames: Frames, onGap: OnGap): Encoding {
+  return ENCODINGS[onGap][frames];
+}
+
+function sheet(binary: boolean, payload: Uint8Array): Sheet {
+  return { binary, parts: [payload], length: payload.length };
+}

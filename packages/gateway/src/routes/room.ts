@@ -1,0 +1,103 @@
+import { isName } from '@busgate/layer';
+import type { RoomRoute as Settings } from '../config/route-settings.ts';
+import type { Counters } from '../counters.ts';
+import type { Encoding } from '../hub/encoding.ts';
+import type { Hub } from '../hub.ts';
+import type { Conversation } from '../session/conversation.ts';
+import type { Session } from '../session/session.ts';
+import { Intake } from './intake.ts';
+import { rawEncoding } from './raw-encoding.ts';
+import type { Opening, Params, Published, Publishing, Route } from './route.ts';
+
+/** Raw: each frame is a message of the room that the path names, to everybody in it, the sender included. */
+export class RoomRoute implements Route, Publishing {
+  readonly path: Settings['path'];
+  readonly messageLimit: number;
+  readonly subprotocols: readonly string[] = [];
+  readonly mayOpen: boolean;
+  readonly isAllowed: boolean;
+  readonly #hub: Hub;
+  readonly #counters: Counters;
+  readonly #encoding: Encoding;
+
+  constructor(settings: Settings, messageLimit: number, hub: Hub, counters: Counters) {
+    this.path = settings.path;
+    this.messageLimit = messageLimit;
+    this.mayOpen = settings.join === 'anyone';
+    this.isAllowed = settings.publish === 'anyone';
+    this.#hub = hub;
+    this.#counters = counters;
+    this.#encoding = rawEncoding(settings.frames, settings.onGap);
+  }
+
+  get publishing(): Publishing {
+    return this;
+  }
+
+  fault({ room }: Params): 'bad_room' | undefined {
+    return isName(room) ? undefined : 'bad_room';
+  }
+
+  async prepare({ room: name = '' }: Params): Promise<Opening> {
+    const room = await this.#hub.hold(name);
+    return {
+      begin: (session) => {
+        session.feed = room.join(session, this.#encoding);
+        return new RoomConversation(session, room.name, this);
+      },
+      cancel: () => room.release(),
+    };
+  }
+
+  async publish({ room = '' }: Params, payload: Uint8Array): Promise<Published> {
+    return { room, ...(await this.#hub.publish(room, payload, 'http')) };
+  }
+
+  /** What a session's frame holds. */
+  async publishFrame(room: string, payload: Buffer): Promise<void> {
+    try {
+      await this.#hub.publish(room, payload, 'websocket');
+    } catch {
+      // Counted by the hub; a raw socket has no words for it.
+    }
+  }
+
+  refusePublish(): void {
+    this.#counters.publishFailures.not_allowed += 1;
+  }
+}
+
+class RoomConversation implements Conversation {
+  readonly #session: Session;
+  readonly #room: string;
+  readonly #route: RoomRoute;
+  #intake: Intake | undefined;
+
+  constructor(session: Session, room: string, route: RoomRoute) {
+    this.#session = session;
+    this.#room = room;
+    this.#route = route;
+  }
+
+  text(data: Buffer): void {
+    this.binary(data);
+  }
+
+  binary(data: Buffer): void {
+    if (this.#route.isAllowed) return void this.#publish(data);
+    this.#route.refusePublish();
+    this.#session.close('not_allowed');
+  }
+
+  /** A raw socket has no words for it: the close frame says it. */
+  announceDrain(): void {}
+
+  end(): void {}
+
+  async #publish(data: Buffer): Promise<void> {
+    const intake = (this.#intake ??= new Intake(this.#session.link));
+    intake.begin();
+    await this.#route.publishFrame(this.#room, data);
+    intake.end();
+  }
+}

@@ -1,0 +1,18 @@
+/** What a route makes of a session's frames. One object a session, held by it. */
+export interface Conversation {
+  /** A text frame: valid UTF-8. Called only while the session is open. */
+  text(data: Buffer): void;
+  binary(data: Buffer): void;
+  /** The gateway is stopping and will close the session; other gateways take it from `afterMs` on. */
+  announceDrain(afterMs: number): void;
+  /** The session has ended: nothing more is read or written. */
+  end(): void;
+}
+
+/** What waits for a session outside of its outbox. */
+export interface Feed {
+  /** Writes all of it, in order. */
+  flush(): void;
+  /** Nothing more comes from here on. What was not flushed is not due. */
+  leave(): void;
+}

@@ -1,0 +1,56 @@
+/** One message as its route wants it on the wire, before any wire has framed it. */
+export interface Sheet {
+  /** Whether the bytes are to be told apart from text where the wire can do so. */
+  readonly binary: boolean;
+  /** The payload's bytes, in order; spliced rather than copied together. */
+  readonly parts: readonly Uint8Array[];
+  /** All parts together. */
+  readonly length: number;
+}
+
+/** How a kind of wire frames a message. Stateless and one object a kind: sessions with the same framing share their frames. */
+export interface Framing {
+  /** Bytes that `sheet` takes on the wire. */
+  measure(sheet: Sheet): number;
+  /** Writes the whole frame into `target` at `offset`; answers where it ends. */
+  put(target: Buffer, offset: number, sheet: Sheet): number;
+}
+
+/** The wire under a session just now, and all that a session needs of it. */
+export interface Link {
+  readonly kind: 'websocket';
+  readonly framing: Framing;
+  /** False from the moment on that nothing more may follow. */
+  readonly writable: boolean;
+  /** Bytes written and not yet handed to the kernel. */
+  readonly queued: number;
+  /** Whole frames. The bytes are shared with other sessions and stay as they are. */
+  write(frames: Uint8Array): void;
+  /** Between these, what is written leaves together. */
+  cork(): void;
+  uncork(): void;
+  /** A frame that a living peer answers with `token`. */
+  probe(token: number): Uint8Array;
+  /** Stops and resumes reading, so that a peer that sends faster than it is served waits. */
+  pause(): void;
+  resume(): void;
+  /** What was written leaves first, then the reason; a peer that does not answer is cut off after 5 s. */
+  close(code: number, reason: string): void;
+  /** Whether {@link queued} says nothing any more. */
+  readonly isDestroyed: boolean;
+  /** At once, without a word. */
+  destroy(): void;
+}
+
+/** A whole frame of its own. */
+export function frameOf(framing: Framing, sheet: Sheet): Buffer {
+  const frame = Buffer.allocUnsafe(framing.measure(sheet));
+  framing.put(frame, 0, sheet);
+  return frame;
+}
+
+/** Text as one message. */
+export function textSheet(text: string): Sheet {
+  const bytes = Buffer.from(text);
+  return { binary: false, parts: [bytes], length: bytes.length };
+}

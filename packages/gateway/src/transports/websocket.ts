@@ -1,0 +1,52 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { WebSocketServer } from 'ws';
+import type { Link } from '../session/link.ts';
+import type { Session } from '../session/session.ts';
+import { GatewaySocket } from './websocket/socket.ts';
+
+/** A peer that does not answer a close frame is cut off after this. */
+const CLOSE_TIMEOUT_MS = 5000;
+/** Reads in which one frame may come, however short it is; each holds a buffer until the frame is whole. */
+const MIN_PIECES = 1024;
+/** A frame may come in reads of so few bytes each, on average. */
+const BYTES_A_PIECE = 256;
+
+export interface WebSocketLimits {
+  /** Bytes of one message. */
+  readonly message: number;
+  /** Frames of one message. */
+  readonly fragments: number;
+  /** Subprotocols that may be chosen, the client's first offer first. */
+  readonly subprotocols: readonly string[];
+}
+
+/** WebSockets of one kind of route: turns an upgrade request whose handshake is in order into a link. */
+export class WebSocketTransport {
+  readonly #server: ReturnType<typeof createServer>;
+
+  constructor(limits: WebSocketLimits) {
+    this.#server = createServer(limits);
+  }
+
+  /** Answers 101. The session that `begin` makes has its link from then on. Does nothing where the client has gone meanwhile. */
+  accept(request: IncomingMessage, tcp: Socket, head: Buffer, begin: (link: Link) => Session): void {
+    this.#server.handleUpgrade(request, tcp, head, (socket) => socket.attach(tcp, begin));
+  }
+}
+
+function createServer({ message, fragments, subprotocols }: WebSocketLimits) {
+  const options = {
+    noServer: true,
+    WebSocket: GatewaySocket,
+    clientTracking: false,
+    autoPong: false,
+    perMessageDeflate: false,
+    maxPayload: message,
+    maxFragments: fragments,
+    maxBufferedChunks: MIN_PIECES + Math.ceil(message / BYTES_A_PIECE),
+    closeTimeout: CLOSE_TIMEOUT_MS,
+    handleProtocols: (offered: Set<string>): string | false => [...offered].find((offer) => subprotocols.includes(offer)) ?? false,
+  };
+  return new WebSocketServer<typeof GatewaySocket>(options);
+}

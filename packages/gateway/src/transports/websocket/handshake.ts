@@ -1,0 +1,31 @@
+import type { IncomingMessage } from 'node:http';
+import type { HttpErrorKey } from '../../errors.ts';
+
+const KEY = /^[+/0-9A-Za-z]{22}==$/;
+/** A token (RFC 9110 section 5.6.2). */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * What is wrong with an upgrade request as RFC 6455 section 4.2.1 has it; `ws` is more lenient than a gateway behind proxies may be: it takes
+ * version 8, whose origin stands in another header, and reads a body as frames.
+ */
+export function handshakeFault(request: IncomingMessage): HttpErrorKey | undefined {
+  const { headers } = request;
+  if (headers.upgrade?.toLowerCase() !== 'websocket') return 'bad_request';
+  if (headers['sec-websocket-version'] !== '13') return 'version';
+  const key = headers['sec-websocket-key'];
+  if (key === undefined || !KEY.test(key)) return 'bad_key';
+  return offersWellFormed(headers['sec-websocket-protocol']) ? undefined : 'bad_request';
+}
+
+/** Each token once, none empty. */
+function offersWellFormed(header: string | undefined): boolean {
+  if (header === undefined) return true;
+  const seen = new Set<string>();
+  for (const item of header.split(',')) {
+    const token = item.trim();
+    if (!TOKEN.test(token) || seen.has(token)) return false;
+    seen.add(token);
+  }
+  return true;
+}
