@@ -13,6 +13,7 @@ import {
   type TopicSink,
 } from '@busgate/layer/driver';
 import { away } from './errors.ts';
+import { Keeping } from './keeping.ts';
 import { Link } from './link.ts';
 import type { Session } from './session.ts';
 import { Subjects } from './subjects.ts';
@@ -25,15 +26,23 @@ export class NatsDriver implements Driver {
   readonly #subjects: Subjects;
   readonly #link: Link;
   readonly #topics: Topics;
+  readonly #keeping: Keeping;
   #events: DriverEvents | undefined;
   #session: Session | undefined;
   #why = 'it has not been reached yet';
+  #change: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(target: Target, context: DriverContext) {
     const { logger, prefix } = context.options;
     this.#context = context;
     this.#subjects = new Subjects(prefix);
     this.#topics = new Topics(this.#subjects, logger, (where) => this.#events?.undecodable(where));
+    this.#keeping = new Keeping(target, context.options, this.#subjects, {
+      session: () => this.#session,
+      changed: () => this.#change.promise,
+      newEpoch: ({ rules }) => this.#topics.tellGaps((rule) => rules.includes(rule)),
+      listened: () => this.#topics.rules,
+    });
     this.#link = new Link(target, `busgate ${context.process}`, logger, {
       arrived: (session) => this.#arrived(session),
       left: (reason) => this.#left(reason),
@@ -41,7 +50,8 @@ export class NatsDriver implements Driver {
   }
 
   get capabilities(): Capabilities {
-    return { roomOrder: 'publisher', history: false, queues: false, groups: true, processes: true };
+    const kept = this.#keeping.isThere;
+    return { roomOrder: 'publisher', history: kept, queues: kept, groups: true, processes: true };
   }
 
   async open(events: DriverEvents): Promise<void> {
@@ -54,58 +64,62 @@ export class NatsDriver implements Driver {
   }
 
   async publish(topic: Topic, payload: Uint8Array): Promise<number | undefined> {
+    const session = this.#connected();
     const subject = this.#subjects.topic(topic);
-    if (topic.kind !== 'process') {
-      await this.#connected().publish(subject, payload);
-      return undefined;
-    }
-    return (await this.#connected().publishTo(subject, payload)) ? undefined : 0;
+    if (topic.kind === 'process') return (await session.publishTo(subject, payload)) ? undefined : 0;
+    await session.publish(subject, payload);
+    return undefined;
   }
 
   async subscribe(topic: Topic, sink: TopicSink, history?: HistoryRule): Promise<void> {
-    const session = this.#connected();
-    if (history !== undefined) throw this.#unsupported();
-    await this.#topics.subscribe(session, topic, sink, history);
+    if (history !== undefined) await this.#keeping.histories.prepare(this.#withJetStream(), history);
+    await this.#topics.subscribe(this.#connected(), topic, sink, history);
   }
 
   async unsubscribe(topic: Topic): Promise<void> {
     this.#topics.unsubscribe(topic);
   }
 
-  async push(_queue: string, _payload: Uint8Array): Promise<boolean> {
-    throw this.#unsupported();
+  async push(queue: string, payload: Uint8Array): Promise<boolean> {
+    return this.#keeping.queues.push(this.#withJetStream(), queue, payload);
   }
 
-  async pop(_queue: string, _max: number, _signal: AbortSignal): Promise<readonly Taken[]> {
-    throw this.#unsupported();
+  async pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+    if (!this.#keeping.isThere) throw unsupported();
+    return this.#keeping.queues.pop(queue, max, signal);
   }
 
-  async addMember(_group: string, _queue: string): Promise<void> {
-    throw this.#unsupported();
+  async addMember(group: string, queue: string): Promise<void> {
+    await this.#keeping.members.add(this.#withJetStream(), group, queue);
   }
 
-  async removeMember(_group: string, _queue: string): Promise<void> {
-    throw this.#unsupported();
+  async removeMember(group: string, queue: string): Promise<void> {
+    await this.#keeping.members.remove(this.#withJetStream(), group, queue);
   }
 
   async publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult> {
-    await this.#connected().publish(this.#subjects.topic({ kind: 'group', name: group }), payload);
-    return { queues: [] };
+    const session = this.#connected();
+    const published = session.publish(this.#subjects.topic({ kind: 'group', name: group }), payload);
+    const members = this.#keeping.isThere ? this.#keeping.members.of(session, group) : Promise.resolve([]);
+    const [queues] = await Promise.all([members, published]);
+    return { queues };
   }
 
-  async append(_room: string, _payload: Uint8Array, _rule: HistoryRule): Promise<Position> {
-    throw this.#unsupported();
+  async append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
+    return this.#keeping.histories.append(this.#withJetStream(), room, payload, rule);
   }
 
-  async read(_room: string, _rule: HistoryRule, _after?: Position): Promise<HistoryPage> {
-    throw this.#unsupported();
+  async read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
+    return this.#keeping.histories.read(this.#withJetStream(), room, rule, after);
   }
 
   async flush(): Promise<void> {
-    this.#connected();
+    const session = this.#connected();
+    if (this.#keeping.isThere) await this.#keeping.flush(session);
   }
 
   async close(): Promise<void> {
+    this.#keeping.close();
     this.#topics.close();
     await this.#link.close();
     this.#session = undefined;
@@ -116,23 +130,23 @@ export class NatsDriver implements Driver {
     return this.#session;
   }
 
+  #withJetStream(): Session {
+    const session = this.#connected();
+    if (!this.#keeping.isThere) throw unsupported();
+    return session;
+  }
+
   async #arrived(session: Session): Promise<void> {
-    const { facts } = session.connection;
-    if (facts.maxPayload < this.#context.options.maxMessageBytes) {
-      this.#context.options.logger.warn(
-        'the NATS server takes smaller messages than this layer: raise max_payload in its configuration, or lower the limit here',
-        {
-          maxPayload: facts.maxPayload,
-          maxMessageBytes: this.#context.options.maxMessageBytes,
-        },
-      );
-    }
-    await this.#topics.renew(session);
+    this.#warnOfLimits(session);
+    await Promise.all([this.#topics.renew(session), this.#keeping.arrive(session)]);
     await session.prove();
     if (session.ended !== undefined) throw away(session.ended);
     this.#session = session;
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
     this.#events?.state('connected');
     this.#topics.release(session);
+    this.#keeping.settle(session);
   }
 
   #left(reason: string): void {
@@ -141,10 +155,18 @@ export class NatsDriver implements Driver {
     this.#events?.state('away', reason);
   }
 
-  #unsupported(): LayerError {
-    return new LayerError(
-      'UNSUPPORTED',
-      'this NATS server has no JetStream, which queues and history need: start it with nats-server -js, or put jetstream {} into its configuration; layers that can besides: memory:, redis://',
-    );
+  #warnOfLimits({ connection }: Session): void {
+    const { maxMessageBytes, logger } = this.#context.options;
+    const { maxPayload } = connection.facts;
+    if (maxPayload >= maxMessageBytes) return;
+    const advice = 'the NATS server takes smaller messages than this layer: raise max_payload in its configuration, or lower the limit here';
+    logger.warn(advice, { maxPayload, maxMessageBytes });
   }
+}
+
+function unsupported(): LayerError {
+  return new LayerError(
+    'UNSUPPORTED',
+    'this NATS server has no JetStream, which queues and history need: start it with nats-server -js, or put jetstream {} into its configuration; layers that can besides: memory:, redis://',
+  );
 }

@@ -25,6 +25,8 @@ export class JetStreamError extends LayerError {
 
 /** Codes of JetStream's errors that mean something to us. */
 export const JS = {
+  /** Ours: nobody listens where JetStream should. */
+  nobody: -1,
   noSuchMessage: 10_037,
   notEnabled: 10_076,
   notEnabledForAccount: 10_039,

@@ -4,11 +4,9 @@
  */
 import type { Driver, DriverContext } from '@busgate/layer/driver';
 import { NatsDriver } from './driver.ts';
-import { checkPrefix } from './subjects.ts';
 import { parseUrl } from './url.ts';
 
-/** @throws LayerError INVALID_URL, saying which part of it is wrong and what is allowed; INVALID_OPTION for a prefix that NATS cannot keep apart */
+/** @throws LayerError INVALID_URL, saying which part of it is wrong and what is allowed */
 export function createDriver(url: string, context: DriverContext): Driver {
-  checkPrefix(context.options.prefix);
   return new NatsDriver(parseUrl(url), context);
 }

@@ -129,6 +129,13 @@ export class Session {
     return { reply: `${this.#inbox}.${token}`, close: () => this.#answers.delete(token) };
   }
 
+  /** A subscription of our own for messages that keep their own subject, such as a stream's: they come where a request for them says `<reply>.<anything>`. */
+  channel(receive: (arrival: Arrival) => void): { readonly reply: string; readonly close: () => void } {
+    this.#issued += 1;
+    const reply = `${this.#inbox}.pull.${this.#issued.toString(36)}`;
+    return { reply, close: this.subscribe(`${reply}.*`, { message: receive, refused: (error) => this.end(error.message) }) };
+  }
+
   /** Sends at once, after what waits. */
   send(subject: string, payload: Uint8Array, reply?: string, headers?: Readonly<Record<string, string>>): void {
     this.#flush();

@@ -1,21 +1,10 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { LayerError, type Topic } from '@busgate/layer/driver';
+import type { Topic } from '@busgate/layer/driver';
 
-/** Second levels of our subjects. A prefix may not hold one: `a.room` with the room `x` would be `a` with the room `room.x`. */
-const KINDS = ['room', 'group', 'process', 'control', 'queue', 'live', 'member', 'clock'];
-
-/** NATS allows 255 characters. */
-const MAX_CONSUMER_NAME = 255;
-
-/** @throws LayerError INVALID_OPTION */
-export function checkPrefix(prefix: string): void {
-  const bad = prefix
-    .split('.')
-    .slice(1)
-    .find((level) => KINDS.includes(level));
-  if (bad !== undefined) throw new LayerError('INVALID_OPTION', `on NATS no later level of the prefix may be ${KINDS.join(', ')}: ${prefix} has ${bad}`);
-}
+/** NATS allows 255 characters in the name of a consumer or stream. */
+const MAX_CONSUMER_TOKEN = 253;
+const MAX_STREAM_TOKEN = 120;
 
 /** Every subject and name that one prefix has on a NATS server. Names were checked by the layer, so that each is a subject as it stands. */
 export class Subjects {
@@ -40,14 +29,19 @@ export class Subjects {
     return `${this.#prefix}.room.${pattern}`;
   }
 
+  /** The stream that keeps the rooms of a pattern. */
+  roomStream(pattern: string): string {
+    return `${this.streams}_ROOM_${bounded(pattern, MAX_STREAM_TOKEN)}`;
+  }
+
   /** Where a stream republishes the messages of a room, whatever its epoch. */
   live(room: string): string {
     return `${this.#prefix}.live.*.${room}`;
   }
 
-  /** Where the stream of that epoch republishes everything it captures. */
-  liveOf(epoch: string): string {
-    return `${this.#prefix}.live.${epoch}.>`;
+  /** What a stream of that epoch does with all that it captures. */
+  republish(epoch: string): { readonly src: string; readonly dest: string } {
+    return { src: `${this.#prefix}.room.>`, dest: `${this.#prefix}.live.${epoch}.>` };
   }
 
   /** The epoch in a subject that {@link live} covers. */
@@ -72,6 +66,11 @@ export class Subjects {
     return { queue: Buffer.from(queue, 'base64url').toString(), endsAt: Number(endsAt) };
   }
 
+  /** Where a stream republished a room's messages last, in that epoch. */
+  liveIn(epoch: string, room: string): string {
+    return `${this.#prefix}.live.${epoch}.${room}`;
+  }
+
   get clock(): string {
     return `${this.#prefix}.clock.now`;
   }
@@ -80,18 +79,25 @@ export class Subjects {
     return `${this.#prefix}.${kind}.>`;
   }
 
+  get everything(): string {
+    return `${this.#prefix}.>`;
+  }
+
   /** The durable consumer of a queue: `q_<base64url of its name>`, or where that passes what NATS allows a hash of it. */
   consumer(queue: string): string {
-    const name = `q_${token(queue)}`;
-    return name.length <= MAX_CONSUMER_NAME ? name : `q_${createHash('sha256').update(queue).digest('hex')}`;
+    return `q_${bounded(queue, MAX_CONSUMER_TOKEN)}`;
   }
 }
 
-/** `busgate` is `BUSGATE`. A prefix that capitals alone would make another one's, or that no stream may be named, gets a hash besides. */
+/** `busgate` is `BUSGATE`. A prefix with capitals of its own gets a hash besides, since it is another one than that without. */
 function streamPrefix(prefix: string): string {
-  const capitals = prefix.toUpperCase().replaceAll('.', '_');
-  if (prefix === prefix.toLowerCase() && !prefix.includes('.')) return capitals;
-  return `${capitals.slice(0, 180)}-${createHash('sha256').update(prefix).digest('hex').slice(0, 12)}`;
+  const capitals = prefix.toUpperCase();
+  return prefix === prefix.toLowerCase() ? capitals : `${capitals}-${createHash('sha256').update(prefix).digest('hex').slice(0, 12)}`;
+}
+
+function bounded(text: string, most: number): string {
+  const encoded = token(text);
+  return encoded.length <= most ? encoded : createHash('sha256').update(text).digest('hex');
 }
 
 function token(text: string): string {

@@ -1,0 +1,165 @@
+import type { HistoryPage, HistoryRule, Position } from '@busgate/layer/driver';
+import type { Clock } from './clock.ts';
+import { JS, JetStreamError, isJetStream } from './errors.ts';
+import { HistoryReader, type Kept } from './history-reader.ts';
+import type { JetStream, StreamInfo } from './jetstream.ts';
+import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
+import type { Session } from './session.ts';
+import type { StreamPlan, Streams } from './streams.ts';
+import type { Subjects } from './subjects.ts';
+
+/** What a stream knows of one room. */
+interface Standing {
+  readonly epoch: string;
+  readonly stream: StreamInfo;
+  /** Sequence of the room's newest message, as far as anybody remembers. */
+  readonly newest: { readonly sequence: number; readonly previous: number; readonly kept: boolean } | undefined;
+}
+
+/**
+ * Rooms with history. A stream captures what is published to them, by whomever, and republishes it with its sequence and the previous one of the
+ * same room. Its incarnation, the epoch, is in the subject that it republishes on, so that each live message names its own.
+ */
+export class Histories {
+  readonly #jetStream: JetStream;
+  readonly #streams: Streams;
+  readonly #subjects: Subjects;
+  readonly #clock: Clock;
+  readonly #plans: ReadonlyMap<HistoryRule, HistoryPlan>;
+  readonly #heads: StreamPlan;
+  readonly #reader: HistoryReader;
+  /** The epoch of each stream as it was seen last. */
+  readonly #epochs = new Map<string, string>();
+
+  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock }, rules: readonly HistoryRule[]) {
+    this.#jetStream = parts.jetStream;
+    this.#streams = parts.streams;
+    this.#subjects = parts.subjects;
+    this.#clock = parts.clock;
+    this.#plans = planHistories(rules, parts.subjects);
+    this.#heads = planHeads(this.#plans.values(), parts.subjects);
+    this.#reader = new HistoryReader(parts.jetStream);
+  }
+
+  /** The streams of all rules. */
+  get plans(): readonly HistoryPlan[] {
+    return [...new Set(this.#plans.values())];
+  }
+
+  /** Makes the stream that captures the rule's rooms, so that what anybody publishes from now on is kept. */
+  async prepare(session: Session, rule: HistoryRule): Promise<void> {
+    await this.#ensure(session, this.#planOf(rule));
+  }
+
+  /** Looks whether a stream is what it was; makes it anew where it is gone. True where it began a new epoch. */
+  async look(session: Session, plan: HistoryPlan): Promise<boolean> {
+    const before = this.#epochs.get(plan.name);
+    this.#streams.forget(session, plan.name);
+    return (await this.#ensure(session, plan)).epoch !== before && before !== undefined;
+  }
+
+  async append(session: Session, room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
+    const plan = this.#planOf(rule);
+    const subject = this.#subjects.room(room);
+    for (const again of [true, false]) {
+      const { epoch } = await this.#ensure(session, plan);
+      const stored = await this.#jetStream.store(session, subject, payload);
+      if (stored !== undefined) return { epoch, offset: stored.seq };
+      this.#streams.forget(session, plan.name);
+      if (!again) break;
+    }
+    throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
+  }
+
+  async read(session: Session, room: string, rule: HistoryRule, after: Position | undefined): Promise<HistoryPage> {
+    const plan = this.#planOf(rule);
+    const standing = await this.#standing(session, plan, room);
+    const { epoch, stream, newest } = standing;
+    const head = newest?.sequence ?? stream.state.last_seq;
+    if (after === undefined || after.epoch !== epoch || after.offset > Math.max(head, stream.state.last_seq))
+      return { epoch, head, complete: false, messages: [] };
+    return this.#readAfter(session, { room, rule, plan }, { ...standing, head }, after.offset);
+  }
+
+  async #readAfter(
+    session: Session,
+    { room, rule, plan }: { room: string; rule: HistoryRule; plan: HistoryPlan },
+    { epoch, stream, newest, head }: Standing & { head: number },
+    offset: number,
+  ): Promise<HistoryPage> {
+    const nothing: HistoryPage = { epoch, head: Math.max(head, offset), complete: true, messages: [] };
+    if (newest !== undefined && newest.sequence <= offset) return nothing;
+    const untouched = offset >= stream.state.first_seq - 1;
+    if (newest?.kept !== true) return { ...nothing, complete: newest === undefined && untouched };
+    const [kept, known] = await Promise.all([
+      this.#reader.read(session, plan.name, this.#subjects.room(room), offset + 1, newest.sequence),
+      untouched || this.#reaches(session, plan, room, offset),
+      this.#clock.set(session),
+    ]);
+    return this.#page({ epoch, rule, known: known || followsDirectly(kept, newest, offset), head }, kept);
+  }
+
+  #page(at: { epoch: string; rule: HistoryRule; known: boolean; head: number }, kept: readonly Kept[]): HistoryPage {
+    const oldest = this.#clock.now() - at.rule.ageMs;
+    const messages = kept.filter(({ time }) => time > oldest).slice(-at.rule.size);
+    return {
+      epoch: at.epoch,
+      head: Math.max(at.head, kept.at(-1)?.offset ?? 0),
+      complete: at.known && messages.length === kept.length,
+      messages: messages.map(({ offset, payload }) => ({ offset, payload })),
+    };
+  }
+
+  /** Whether the room still has a message from before or at `offset`: then none that followed it has expired. */
+  async #reaches(session: Session, plan: HistoryPlan, room: string, offset: number): Promise<boolean> {
+    const oldest = await this.#jetStream.message(session, plan.name, { seq: 1, next_by_subj: this.#subjects.room(room) });
+    return oldest !== undefined && oldest.seq <= offset;
+  }
+
+  async #standing(session: Session, plan: HistoryPlan, room: string): Promise<Standing> {
+    this.#streams.forget(session, plan.name);
+    const [{ epoch, stream }, last] = await Promise.all([
+      this.#ensure(session, plan),
+      this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) }),
+    ]);
+    const remembered = await this.#jetStream.message(session, this.#heads.name, { last_by_subj: this.#subjects.liveIn(epoch, room) });
+    const newest =
+      remembered === undefined
+        ? undefined
+        : { sequence: numberIn(remembered.headers, 'Nats-Sequence'), previous: numberIn(remembered.headers, 'Nats-Last-Sequence') };
+    if (last === undefined) return { epoch, stream, newest: newest === undefined ? undefined : { ...newest, kept: false } };
+    const previous = newest?.sequence === last.seq ? newest.previous : 0;
+    return { epoch, stream, newest: { sequence: last.seq, previous, kept: true } };
+  }
+
+  async #ensure(session: Session, plan: HistoryPlan): Promise<{ readonly epoch: string; readonly stream: StreamInfo }> {
+    try {
+      const [stream] = await Promise.all([this.#streams.ensure(session, plan), this.#streams.ensure(session, this.#heads)]);
+      const epoch = this.#subjects.epochOf(stream.config.republish?.dest ?? '');
+      this.#epochs.set(plan.name, epoch);
+      return { epoch, stream };
+    } catch (error) {
+      if (!isJetStream(error, JS.subjectsOverlap)) throw error;
+      const others = (await this.#jetStream.streamsOf(session, plan.subjects[0] ?? '')).filter((name) => name !== plan.name);
+      throw new JetStreamError('keep the history', {
+        err_code: JS.subjectsOverlap,
+        description: `the stream ${others.join(' and ')} captures some of ${plan.subjects.join(' and ')} already; remove it (nats stream rm) or its rule`,
+      });
+    }
+  }
+
+  #planOf(rule: HistoryRule): HistoryPlan {
+    const plan = this.#plans.get(rule);
+    if (plan === undefined) throw new TypeError('a rule that is not of this layer');
+    return plan;
+  }
+}
+
+/** Whether the one message that followed says itself that the one before it had been seen. */
+function followsDirectly(kept: readonly Kept[], newest: { sequence: number; previous: number }, offset: number): boolean {
+  return kept.length === 1 && kept[0]?.offset === newest.sequence && newest.previous > 0 && newest.previous <= offset;
+}
+
+function numberIn(headers: string, name: string): number {
+  return Number(new RegExp(`^${name}: *(\\d+)`, 'm').exec(headers)?.[1] ?? 0);
+}

@@ -1,0 +1,180 @@
+import { Buffer } from 'node:buffer';
+import { JetStreamError, JS, away, isJetStream } from './errors.ts';
+import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
+
+/** Milliseconds as JetStream counts time; never more than a number holds exactly. */
+export function nanoseconds(ms: number): number {
+  return Math.min(ms * 1e6, 9e15);
+}
+
+/** What we read of a stream's configuration; the rest is passed back as it is. */
+export interface StreamConfig {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly max_age: number;
+  readonly max_msgs_per_subject: number;
+  readonly num_replicas: number;
+  readonly republish?: { readonly src: string; readonly dest: string };
+  readonly [setting: string]: unknown;
+}
+
+export interface StreamInfo {
+  readonly config: StreamConfig;
+  readonly state: { readonly first_seq: number; readonly last_seq: number; readonly subjects?: Readonly<Record<string, number>> };
+}
+
+export interface ConsumerInfo {
+  readonly name: string;
+  readonly num_pending: number;
+}
+
+export interface StoredMessage {
+  readonly seq: number;
+  /** Milliseconds of the broker's clock. */
+  readonly time: number;
+  readonly headers: string;
+}
+
+/** Where a stream put a message. */
+export interface Stored {
+  readonly stream: string;
+  readonly seq: number;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** JetStream's requests, as JSON over NATS. What it refuses rejects with a JetStreamError, what it does not answer with OUTCOME_UNKNOWN. */
+export class JetStream {
+  readonly #api: string;
+
+  constructor(domain: string | undefined) {
+    this.#api = domain === undefined ? '$JS.API' : `$JS.${domain}.API`;
+  }
+
+  /** Whether queues and history can be had here: false only where that is certain. */
+  async isThere(session: Session): Promise<boolean> {
+    try {
+      await this.#ask(session, 'INFO', undefined, 'say what it has');
+      return true;
+    } catch (error) {
+      if (isJetStream(error, JS.notEnabled, JS.notEnabledForAccount)) return false;
+      return !isJetStream(error, JS.nobody) || session.connection.facts.jetStream;
+    }
+  }
+
+  /** Undefined where there is no such stream. */
+  async stream(session: Session, name: string, subjectsFilter?: string): Promise<StreamInfo | undefined> {
+    const body = subjectsFilter === undefined ? undefined : { subjects_filter: subjectsFilter };
+    return this.#orNone(this.#ask<StreamInfo>(session, `STREAM.INFO.${name}`, body, `describe the stream ${name}`), JS.noSuchStream);
+  }
+
+  createStream(session: Session, config: StreamConfig): Promise<StreamInfo> {
+    return this.#ask(session, `STREAM.CREATE.${config.name}`, config, `create the stream ${config.name}`);
+  }
+
+  updateStream(session: Session, config: StreamConfig): Promise<StreamInfo> {
+    return this.#ask(session, `STREAM.UPDATE.${config.name}`, config, `change the stream ${config.name}`);
+  }
+
+  /** Names of the streams whose subjects these may be. */
+  async streamsOf(session: Session, subject: string): Promise<readonly string[]> {
+    const names: string[] = [];
+    for (;;) {
+      const page = await this.#ask<{ total: number; streams: string[] | null }>(session, 'STREAM.NAMES', { subject, offset: names.length }, 'name its streams');
+      names.push(...(page.streams ?? []));
+      if (names.length >= page.total || (page.streams ?? []).length === 0) return names;
+    }
+  }
+
+  /** Removes messages: all, or those with subjects of a filter, or those of them that came before a sequence. No error where there is no such stream. */
+  async purge(session: Session, stream: string, which: { readonly filter?: string; readonly seq?: number } = {}): Promise<void> {
+    await this.#orNone(this.#ask(session, `STREAM.PURGE.${stream}`, which, `empty the stream ${stream}`), JS.noSuchStream);
+  }
+
+  /** One message without its payload: the newest of a subject, or the oldest of it from a sequence on. Undefined where there is none. */
+  async message(
+    session: Session,
+    stream: string,
+    which: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj: string },
+  ): Promise<StoredMessage | undefined> {
+    const answer = this.#ask<{ message: { seq: number; time: string; hdrs?: string } }>(
+      session,
+      `STREAM.MSG.GET.${stream}`,
+      which,
+      `read the stream ${stream}`,
+    );
+    const found = await this.#orNone(answer, JS.noSuchMessage, JS.noSuchStream);
+    if (found === undefined) return undefined;
+    const { seq, time, hdrs } = found.message;
+    return { seq, time: Date.parse(time), headers: Buffer.from(hdrs ?? '', 'base64').toString('latin1') };
+  }
+
+  /** Removes one message; no error where another was quicker. */
+  async deleteMessage(session: Session, stream: string, seq: number): Promise<void> {
+    try {
+      await this.#ask(session, `STREAM.MSG.DELETE.${stream}`, { seq, no_erase: true }, `delete a message of ${stream}`);
+    } catch (error) {
+      if (!(error instanceof JetStreamError) || error.jetStreamCode === JS.nobody) throw error;
+    }
+  }
+
+  /** Makes it, or changes it to this; no error where it is there already. */
+  durableConsumer(session: Session, stream: string, name: string, config: Readonly<Record<string, unknown>>): Promise<ConsumerInfo> {
+    const body = { stream_name: stream, config: { ...config, durable_name: name } };
+    return this.#ask(session, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body, `create the consumer ${name}`);
+  }
+
+  ephemeralConsumer(session: Session, stream: string, config: Readonly<Record<string, unknown>>): Promise<ConsumerInfo> {
+    return this.#ask(session, `CONSUMER.CREATE.${stream}`, { stream_name: stream, config }, `create a consumer of ${stream}`);
+  }
+
+  /** It would end by itself; this only makes it sooner. */
+  dropConsumer(session: Session, stream: string, name: string): void {
+    this.#ask(session, `CONSUMER.DELETE.${stream}.${name}`, undefined, 'delete a consumer').catch(() => undefined);
+  }
+
+  /** Asks for messages; they and the end of the request arrive at `reply`. */
+  pull(session: Session, stream: string, consumer: string, request: Readonly<Record<string, unknown>>, reply: string): void {
+    session.send(`${this.#api}.CONSUMER.MSG.NEXT.${stream}.${consumer}`, Buffer.from(JSON.stringify(request)), reply);
+  }
+
+  /** Publishes what a stream is to keep. Undefined where no stream takes that subject. */
+  async store(session: Session, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored | undefined> {
+    const answer = await session.request(subject, payload, headers);
+    if (answer.status === 503) return undefined;
+    const { error, stream, seq } = parse(answer.payload) as Partial<Stored> & Failure;
+    if (error !== undefined) throw new JetStreamError('keep the message', error);
+    if (stream === undefined || seq === undefined) throw new JetStreamError('keep the message', { description: 'something else answered for it' });
+    return { stream, seq };
+  }
+
+  async #ask<T>(session: Session, what: string, body: unknown, purpose: string): Promise<T> {
+    const payload = body === undefined ? NOTHING : Buffer.from(JSON.stringify(body));
+    const answer = await session.request(`${this.#api}.${what}`, payload, undefined, REQUEST_TIMEOUT_MS);
+    if (answer.status === 503) throw new JetStreamError(purpose, { err_code: JS.nobody, description: 'it is not there just now' });
+    const parsed = parse(answer.payload) as T & Failure;
+    if (parsed.error !== undefined) throw new JetStreamError(purpose, parsed.error);
+    return parsed;
+  }
+
+  async #orNone<T>(answer: Promise<T>, ...codes: readonly number[]): Promise<T | undefined> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (isJetStream(error, ...codes)) return undefined;
+      throw error;
+    }
+  }
+}
+
+interface Failure {
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+function parse(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
+  } catch {
+    throw away('JetStream answered what is no JSON');
+  }
+}

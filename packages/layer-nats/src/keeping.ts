@@ -1,0 +1,129 @@
+import { Buffer } from 'node:buffer';
+import type { HistoryRule, LayerLogger, ResolvedOptions } from '@busgate/layer/driver';
+import { Clock } from './clock.ts';
+import type { Arrival } from './connection.ts';
+import { Histories } from './histories.ts';
+import { JetStream } from './jetstream.ts';
+import { Members, keepIn } from './members.ts';
+import type { HistoryPlan } from './plans.ts';
+import { Queues } from './queues.ts';
+import type { Session } from './session.ts';
+import { Streams, type StreamPlan } from './streams.ts';
+import type { Subjects } from './subjects.ts';
+import type { Target } from './url.ts';
+
+/** How often the streams of rooms that are listened to are looked at, where nothing tells of a change. */
+const LOOK_MS = 10_000;
+
+export interface KeepingEvents {
+  readonly session: () => Session | undefined;
+  readonly changed: () => Promise<void>;
+  /** The history of these rooms began a new epoch. */
+  readonly newEpoch: (plan: HistoryPlan) => void;
+  /** Rules of rooms that are listened to. */
+  readonly listened: () => ReadonlySet<HistoryRule>;
+}
+
+/** All that JetStream keeps for one prefix. */
+export class Keeping {
+  readonly queues: Queues;
+  readonly members: Members;
+  readonly histories: Histories;
+  readonly #jetStream: JetStream;
+  readonly #subjects: Subjects;
+  readonly #logger: LayerLogger;
+  readonly #events: KeepingEvents;
+  #there = true;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(target: Target, options: ResolvedOptions, subjects: Subjects, events: KeepingEvents) {
+    this.#subjects = subjects;
+    this.#logger = options.logger;
+    this.#events = events;
+    this.#jetStream = new JetStream(target.domain);
+    const jetStream = this.#jetStream;
+    const streams = new Streams(jetStream, target.replicas, options.logger);
+    const groups: StreamPlan = {
+      name: `${subjects.streams}_GROUP`,
+      subjects: [subjects.all('member'), subjects.all('clock')],
+      maxAgeMs: options.groupExpiryMs,
+      maxPerSubject: 1,
+      fixed: () => ({ retention: 'limits', discard: 'old' }),
+      keepsLongerAge: true,
+    };
+    const clock = new Clock(jetStream, subjects.clock, async (session) => (await keepIn(streams, jetStream, session, groups, subjects.clock)).stream);
+    const parts = { jetStream, streams, subjects, clock };
+    this.queues = new Queues(parts, options, { session: events.session, changed: events.changed });
+    this.members = new Members(parts, groups, options.groupExpiryMs);
+    this.histories = new Histories(parts, options.history);
+  }
+
+  /** Whether JetStream is there, as far as is known. */
+  get isThere(): boolean {
+    return this.#there;
+  }
+
+  /** A new connection: finds out what there is, and watches our streams. */
+  async arrive(session: Session): Promise<void> {
+    this.#there = await this.#jetStream.isThere(session);
+    if (!this.#there) {
+      this.#logger.warn('this NATS server has no JetStream: queues and history are UNSUPPORTED until it is enabled (nats-server -js)');
+      return;
+    }
+    this.#watch(session, this.queues.stream, (action) => action !== 'modify' && this.queues.streamChanged(session));
+    for (const plan of this.histories.plans) this.#watch(session, plan.name, () => void this.#look(session, plan));
+  }
+
+  /** The connection counts: streams of rooms with history are made where they are missing, so that what others publish is kept from now on. */
+  settle(session: Session): void {
+    if (!this.#there) return;
+    for (const plan of this.histories.plans) void this.#look(session, plan);
+    this.#timer ??= this.histories.plans.length === 0 ? undefined : setInterval(() => this.#lookAll(), LOOK_MS).unref();
+  }
+
+  /** Empties every stream of the prefix. */
+  async flush(session: Session): Promise<void> {
+    const streams = await this.#jetStream.streamsOf(session, this.#subjects.everything);
+    const ours = streams.filter((name) => name.startsWith(`${this.#subjects.streams}_`));
+    await Promise.all(ours.map((name) => this.#jetStream.purge(session, name)));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.queues.close();
+  }
+
+  #lookAll(): void {
+    const session = this.#events.session();
+    if (session === undefined) return;
+    const listened = this.#events.listened();
+    for (const plan of this.histories.plans) if (plan.rules.some((rule) => listened.has(rule))) void this.#look(session, plan);
+  }
+
+  async #look(session: Session, plan: HistoryPlan): Promise<void> {
+    try {
+      if (await this.histories.look(session, plan)) {
+        this.#logger.warn('the stream of a history is another one: its rooms begin a new epoch', { stream: plan.name });
+        this.#events.newEpoch(plan);
+      }
+    } catch (error) {
+      if (session.ended === undefined) this.#logger.error('the stream of a history is not as it should be', { stream: plan.name, reason: String(error) });
+    }
+  }
+
+  /** JetStream tells when a stream is made, changed or removed. Where this user may not hear it, the regular look finds it later. */
+  #watch(session: Session, stream: string, then: (action: string) => void): void {
+    session.subscribe(`$JS.EVENT.ADVISORY.STREAM.*.${stream}`, {
+      message: (arrival) => then(actionIn(arrival)),
+      refused: () => undefined,
+    });
+  }
+}
+
+function actionIn({ payload }: Arrival): string {
+  try {
+    return String((JSON.parse(Buffer.from(payload).toString()) as { action?: unknown }).action);
+  } catch {
+    return '';
+  }
+}

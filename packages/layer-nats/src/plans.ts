@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import { LayerError, matchesRooms, type HistoryRule } from '@busgate/layer/driver';
+import type { StreamPlan } from './streams.ts';
+import type { Subjects } from './subjects.ts';
+
+/** How much longer than a rule says messages stay in the stream, so that a position that has just expired still tells what followed it. */
+const WITNESS_FACTOR = 2;
+/** How long the newest position of a quiet room is known, at least. */
+const QUIET_MS = 86_400_000;
+
+/** The stream that keeps the rooms of a rule. Rules that cover each other's rooms share one, as large as the largest; readers trim to their own rule. */
+export interface HistoryPlan extends StreamPlan {
+  readonly rules: readonly HistoryRule[];
+}
+
+/**
+ * A stream's subjects may not overlap with another's: a rule whose rooms all are another's rooms too goes into that one's stream.
+ * @throws LayerError INVALID_OPTION where two rules overlap and neither covers the other
+ */
+export function planHistories(rules: readonly HistoryRule[], subjects: Subjects): ReadonlyMap<HistoryRule, HistoryPlan> {
+  const widest = rules.filter(
+    (rule) => !rules.some((other) => covers(other.rooms, rule.rooms) && !(covers(rule.rooms, other.rooms) && rules.indexOf(rule) <= rules.indexOf(other))),
+  );
+  for (const [index, rule] of widest.entries()) {
+    const clash = widest.slice(index + 1).find((other) => overlap(rule.rooms, other.rooms));
+    if (clash !== undefined) {
+      throw new LayerError(
+        'INVALID_OPTION',
+        `history: on NATS the rules ${rule.rooms} and ${clash.rooms} cannot both be kept, since some rooms are in both and neither covers the other; add a rule that covers both`,
+      );
+    }
+  }
+  const plans = new Map<HistoryRule, HistoryPlan>();
+  for (const top of widest) {
+    const inside = rules.filter((rule) => covers(top.rooms, rule.rooms));
+    const plan: HistoryPlan = {
+      rules: inside,
+      name: subjects.roomStream(top.rooms),
+      subjects: [subjects.room(top.rooms)],
+      maxAgeMs: WITNESS_FACTOR * Math.max(...inside.map(({ ageMs }) => ageMs)),
+      maxPerSubject: Math.max(...inside.map(({ size }) => size)) + 1,
+      fixed: () => ({ retention: 'limits', discard: 'old', allow_direct: true, republish: subjects.republish(randomBytes(8).toString('hex')) }),
+      keepsLongerAge: false,
+    };
+    for (const rule of inside) plans.set(rule, plan);
+  }
+  return plans;
+}
+
+/** The stream that keeps only the newest message of each room, with the sequence of the one before it, for longer than the rooms themselves. */
+export function planHeads(plans: Iterable<HistoryPlan>, subjects: Subjects): StreamPlan {
+  return {
+    name: `${subjects.streams}_HEAD`,
+    subjects: [subjects.all('live')],
+    maxAgeMs: Math.max(QUIET_MS, ...[...plans].map(({ maxAgeMs }) => maxAgeMs)),
+    maxPerSubject: 1,
+    fixed: () => ({ retention: 'limits', discard: 'old', allow_direct: true }),
+    keepsLongerAge: true,
+  };
+}
+
+/** Whether every room of `inner` is one of `outer` too: a pattern's own levels stand for any. */
+function covers(outer: string, inner: string): boolean {
+  const wanted = outer.split('.');
+  const levels = inner.split('.');
+  if (levels.at(-1) === '>' && wanted.at(-1) !== '>') return false;
+  if (levels.some((level, index) => level === '*' && wanted[index] !== '*' && wanted[index] !== '>' && index < wanted.length)) return false;
+  return levels.at(-1) === '>' && levels.length < wanted.length ? false : matchesRooms(outer, inner);
+}
+
+/** Whether a room can be in both. */
+function overlap(a: string, b: string): boolean {
+  const one = a.split('.');
+  const two = b.split('.');
+  for (let index = 0; ; index += 1) {
+    const [left, right] = [one[index], two[index]];
+    if (left === undefined || right === undefined) return left === right;
+    if (left === '>' || right === '>') return true;
+    if (left !== '*' && right !== '*' && left !== right) return false;
+  }
+}

@@ -1,0 +1,100 @@
+import type { LayerLogger } from '@busgate/layer/driver';
+import { JS, isJetStream } from './errors.ts';
+import { nanoseconds, type JetStream, type StreamConfig, type StreamInfo } from './jetstream.ts';
+import type { Session } from './session.ts';
+
+/** JetStream allows no shorter age. */
+const SHORTEST_AGE_MS = 100;
+
+/** What a stream of ours should be like. */
+export interface StreamPlan {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly maxAgeMs: number;
+  readonly maxPerSubject: number;
+  /** Settings that are made once and never changed. */
+  readonly fixed: () => Readonly<Record<string, unknown>>;
+  /** Whether an age that is there already and longer stays, since others may need it. */
+  readonly keepsLongerAge: boolean;
+}
+
+/** Makes our streams where they are missing, and changes those that are otherwise. What was found is remembered for as long as the connection lasts. */
+export class Streams {
+  readonly #jetStream: JetStream;
+  readonly #replicas: number | undefined;
+  readonly #logger: LayerLogger;
+  readonly #known = new WeakMap<Session, Map<string, Promise<StreamInfo>>>();
+
+  constructor(jetStream: JetStream, replicas: number | undefined, logger: LayerLogger) {
+    this.#jetStream = jetStream;
+    this.#replicas = replicas;
+    this.#logger = logger;
+  }
+
+  ensure(session: Session, plan: StreamPlan): Promise<StreamInfo> {
+    const known = this.#known.get(session) ?? new Map<string, Promise<StreamInfo>>();
+    this.#known.set(session, known);
+    const there = known.get(plan.name);
+    if (there !== undefined) return there;
+    const made = this.#make(session, plan);
+    known.set(plan.name, made);
+    made.catch(() => known.delete(plan.name));
+    return made;
+  }
+
+  /** It is not what it was: the next {@link ensure} looks again. */
+  forget(session: Session, name: string): void {
+    this.#known.get(session)?.delete(name);
+  }
+
+  async #make(session: Session, plan: StreamPlan): Promise<StreamInfo> {
+    const there = await this.#jetStream.stream(session, plan.name);
+    if (there !== undefined) return this.#adapt(session, plan, there);
+    try {
+      return await this.#create(session, plan);
+    } catch (error) {
+      if (!isJetStream(error, JS.streamNameInUse)) throw error;
+      const quicker = await this.#jetStream.stream(session, plan.name);
+      if (quicker === undefined) throw error;
+      return quicker;
+    }
+  }
+
+  async #create(session: Session, plan: StreamPlan): Promise<StreamInfo> {
+    const replicas = this.#replicas ?? (session.connection.facts.clustered ? 3 : 1);
+    const config = (copies: number): StreamConfig => ({
+      storage: 'file',
+      ...plan.fixed(),
+      name: plan.name,
+      subjects: plan.subjects,
+      max_age: nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS)),
+      max_msgs_per_subject: plan.maxPerSubject,
+      num_replicas: copies,
+    });
+    try {
+      return await this.#jetStream.createStream(session, config(replicas));
+    } catch (error) {
+      if (this.#replicas !== undefined || replicas === 1 || !isJetStream(error, JS.tooManyReplicas, JS.noSuitablePeers)) throw error;
+      this.#logger.warn('JetStream has no three servers for a stream: it keeps one copy', { stream: plan.name });
+      return await this.#jetStream.createStream(session, config(1));
+    }
+  }
+
+  async #adapt(session: Session, plan: StreamPlan, { config, state }: StreamInfo): Promise<StreamInfo> {
+    const wanted = nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS));
+    const changed: StreamConfig = {
+      ...config,
+      subjects: plan.subjects,
+      max_age: plan.keepsLongerAge ? Math.max(config.max_age, wanted) : wanted,
+      duplicate_window: 0,
+      max_msgs_per_subject: plan.maxPerSubject,
+      num_replicas: this.#replicas ?? config.num_replicas,
+    };
+    const same =
+      changed.max_age === config.max_age &&
+      changed.max_msgs_per_subject === config.max_msgs_per_subject &&
+      changed.num_replicas === config.num_replicas &&
+      [...changed.subjects].toSorted().join(' ') === [...config.subjects].toSorted().join(' ');
+    return same ? { config, state } : this.#jetStream.updateStream(session, changed);
+  }
+}
