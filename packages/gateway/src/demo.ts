@@ -32,7 +32,7 @@ export function demoFiles(): ReadonlyMap<string, DemoFile> {
 
 /** The files are no part of the build: they are read from the sources, which the package has too. */
 function load(name: string, type: keyof typeof TYPES): DemoFile {
-  const body = readFileSync(new URL(`../src/demo/${name}`, import.meta.url));
+  const body = readFileSync(new URL(`./demo/${name}`, import.meta.url));
   return {
     body,
     headers: {

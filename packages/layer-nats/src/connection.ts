@@ -43,7 +43,7 @@ export interface Receiver {
   refused(error: LayerError): void;
 }
 
-export interface ServerFacts {
+interface ServerFacts {
   readonly name: string;
   readonly version: string;
   readonly maxPayload: number;
