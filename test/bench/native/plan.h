@@ -1,0 +1,25 @@
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/** A room as the load sees it: how a client gets in, and what publishes to it. */
+struct room {
+  char *target;      /* of the upgrade request */
+  char *hello;       /* Socket.IO: the packet that joins; empty for a plain WebSocket */
+  uint8_t *publish;  /* one whole PUBLISH command */
+  size_t size;
+  size_t message;    /* where in it the 128 letters of the message are */
+  uint32_t published;
+  uint32_t members;
+};
+
+struct plan {
+  struct room *rooms;
+  uint32_t count;
+};
+
+/**
+ * Reads a plan: a line per room of `target TAB hello TAB channel TAB payload in hex`.
+ * The payload holds 128 times `~` where the message goes.
+ */
+struct plan plan_read(const char *path);

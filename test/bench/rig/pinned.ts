@@ -1,0 +1,13 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { Child } from '../../support/child.ts';
+
+/** A process that runs on one core from its first instruction on. */
+export function startPinned(core: number, command: string, args: readonly (string | number)[]): Child {
+  return new Child('taskset', ['-c', `${core}`, command, ...args.map(String)]);
+}
+
+/** Moves all threads of a running process to one core. */
+export async function pin(core: number, pid: number): Promise<void> {
+  await promisify(execFile)('taskset', ['-a', '-c', '-p', `${core}`, `${pid}`]);
+}

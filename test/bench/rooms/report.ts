@@ -1,0 +1,67 @@
+import { availableParallelism, release } from 'node:os';
+import { doubts } from './doubts.ts';
+import { type Figure, figures, middle } from './figures.ts';
+import { judge } from './goals.ts';
+import type { Result } from './measure.ts';
+import type { Results } from './results.ts';
+import { scenarios } from './scenarios.ts';
+import { servers } from './servers.ts';
+
+/** Those whose figures Busgate's are divided by. */
+const yardsticks = ['naive', 'floor'];
+
+/** All tables, goals and remarks, in Markdown. */
+export function report(results: Results, runs: number): string {
+  return [
+    ...Object.keys(results).flatMap((name) => [`## ${scenarios[name]?.title ?? name}`, table(name, results)]),
+    ...goals(results),
+    remarks(results, runs),
+  ].join('\n\n');
+}
+
+function table(scenario: string, results: Results): string {
+  const measured = results[scenario] ?? {};
+  const names = Object.keys(measured);
+  const against = names.includes('busgate') ? yardsticks.filter((name) => names.includes(name)) : [];
+  const titles = [...names.map((name) => servers[name]?.title ?? name), ...against.map((name) => `Busgate : ${servers[name]?.title ?? name}`)];
+  const kind = scenarios[scenario]?.kind ?? 'idle';
+  const rows = figures[kind].map((figure) => [
+    figure.title,
+    ...names.map((name) => cell(figure, measured[name])),
+    ...against.map((name) => ratio(figure, measured, name)),
+  ]);
+  return markdown(['', ...titles], rows);
+}
+
+function cell(figure: Figure, results: readonly Result[] | undefined): string {
+  return figure.print(middle(figure, results));
+}
+
+function ratio(figure: Figure, measured: Readonly<Record<string, readonly Result[]>>, against: string): string {
+  const value = middle(figure, measured['busgate']) / middle(figure, measured[against]);
+  return Number.isFinite(value) ? printRatio(value) : '';
+}
+
+function printRatio(value: number): string {
+  return value >= 10 ? value.toFixed(0) : value.toFixed(2);
+}
+
+function goals(results: Results): string[] {
+  const verdicts = judge(results);
+  if (verdicts.length === 0) return [];
+  const rows = verdicts.map(({ title, ratio: value, wanted, met }) => [title, wanted, printRatio(value), met ? 'met' : '**missed**']);
+  return ['## Goals', markdown(['', 'goal', 'measured', ''], rows)];
+}
+
+function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
+}
+
+function remarks(results: Results, runs: number): string {
+  const machine = `${availableParallelism()} cores, Linux ${release()}, Node ${process.version}`;
+  const notes = Object.entries(results).flatMap(([scenario, measured]) =>
+    Object.entries(measured).flatMap(([server, all]) => doubts(`${servers[server]?.title ?? server}, ${scenario}`, all)),
+  );
+  return [`Medians of ${runs} runs, interleaved; ${machine}.`, ...notes.map((note) => `- ${note}`)].join('\n');
+}

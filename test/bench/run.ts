@@ -1,0 +1,22 @@
+/** `npm run bench -- [family] [--scenario a,b] [--server a,b] [--runs n]`: measures, prints, and writes RESULTS.md after a whole run. */
+import { type Choice, parseChoice } from './choice.ts';
+import { benchRooms, roomServers, roomScenarios } from './rooms/bench.ts';
+
+interface Family {
+  readonly scenarios: readonly string[];
+  readonly servers: readonly string[];
+  run(choice: Choice): Promise<void>;
+}
+
+/** What can be measured; the first family is the default. */
+const families: Readonly<Record<string, Family>> = {
+  rooms: { scenarios: roomScenarios, servers: roomServers, run: benchRooms },
+};
+
+try {
+  const { family, choice } = parseChoice(process.argv.slice(2), families);
+  await families[family]?.run(choice);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
