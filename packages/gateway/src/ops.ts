@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { httpError } from './errors.ts';
 import { type HealthSources, readiness } from './health.ts';
@@ -49,7 +50,7 @@ export class OpsServer {
   async #answerMetrics(response: ServerResponse): Promise<void> {
     try {
       const page = await this.#metrics.scrape();
-      response.writeHead(200, { 'Content-Type': this.#metrics.contentType, 'Cache-Control': 'no-store' }).end(page);
+      answer(response, 200, this.#metrics.contentType, page);
     } catch {
       refuse(response, 'internal');
     }
@@ -62,7 +63,12 @@ export class OpsServer {
 }
 
 function answerJson(response: ServerResponse, status: number, value: object): void {
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }).end(`${JSON.stringify(value)}\n`);
+  answer(response, status, 'application/json', `${JSON.stringify(value)}\n`);
+}
+
+function answer(response: ServerResponse, status: number, type: string, text: string): void {
+  const body = Buffer.from(text);
+  response.writeHead(status, { 'Content-Type': type, 'Content-Length': body.length, 'Cache-Control': 'no-store' }).end(body);
 }
 
 function refuse(response: ServerResponse, key: 'no_route' | 'method' | 'internal', extra: Record<string, string> = {}): void {

@@ -8,10 +8,7 @@ import { printConfig } from '../config/print.ts';
 import { readVersion } from '../version.ts';
 import { escapeUnsafe } from '../escape.ts';
 import { helpOf } from './help.ts';
-import { publish } from './publish.ts';
 import { reasonOf } from './reasons.ts';
-import { serve } from './serve.ts';
-import { subscribe } from './subscribe.ts';
 
 /** What was asked for cannot be done as it was written; nothing was started. */
 const EXIT_USAGE = 2;
@@ -19,10 +16,11 @@ const EXIT_FAILED = 1;
 
 type Command = (argv: readonly string[]) => Promise<number>;
 
+/** Each loads only what it needs: a gateway is much code, and a message is soon sent. */
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ['serve', async (argv) => await serve(readConfig(argv))],
-  ['publish', publish],
-  ['subscribe', subscribe],
+  ['serve', async (argv) => await (await import('./serve.ts')).serve(readConfig(argv))],
+  ['publish', async (argv) => await (await import('./publish.ts')).publish(argv)],
+  ['subscribe', async (argv) => await (await import('./subscribe.ts')).subscribe(argv)],
   [
     'config',
     async (argv) => {
@@ -50,8 +48,13 @@ export async function main(argv: readonly string[]): Promise<number> {
 function failed(error: unknown): number {
   if (error instanceof ConfigError) return usage(error.faults);
   if (isLayerError(error) && USAGE_CODES.has(error.code)) return usage([reasonOf(error)]);
-  process.stderr.write(`busgate: ${escapeUnsafe(reasonOf(error))}\n`);
+  process.stderr.write(`busgate: ${escapeUnsafe(addressTaken(error) ?? reasonOf(error))}\n`);
   return EXIT_FAILED;
+}
+
+function addressTaken(error: unknown): string | undefined {
+  const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  return code === 'EADDRINUSE' ? `port ${port} is taken on ${address}: choose another with --port and --ops-port` : undefined;
 }
 
 /** Before `--`: what follows it is no flag. */

@@ -29,6 +29,7 @@ class Panel {
     this.list = $('.messages', this.element);
     this.text = $('.text', this.element);
     this.#label();
+    this.text.addEventListener('input', () => this.text.setCustomValidity(''));
     $('.send', this.element).addEventListener('submit', (event) => {
       event.preventDefault();
       this.#submit();
@@ -112,8 +113,10 @@ class Panel {
 
   #submit() {
     if (!this.isOpen) return;
-    const { value } = this.text;
-    this.#send($('.binary', this.element).checked ? encoder.encode(value) : value);
+    const data = $('.binary', this.element).checked ? bytesOf(this.text.value) : this.text.value;
+    this.text.setCustomValidity(data === undefined ? 'Bytes are pairs of 0 to 9 and a to f, such as ff 00 41.' : '');
+    if (!this.text.reportValidity()) return;
+    this.#send(data);
     this.text.value = '';
     this.text.focus();
   }
@@ -187,6 +190,12 @@ function hex(bytes) {
   const shown = Array.from(bytes.subarray(0, MAX_HEX), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
   const words = decoder.decode(bytes.subarray(0, MAX_HEX));
   return bytes.length === 0 ? '(empty)' : `${shown}${bytes.length > MAX_HEX ? ' …' : ''}  ${words}`;
+}
+
+/** Undefined for what is not written in pairs of hexadecimal digits. */
+function bytesOf(written) {
+  const digits = written.replaceAll(/\s/g, '');
+  return /^(?:[0-9a-f]{2})*$/i.test(digits) ? Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16)) : undefined;
 }
 
 function size(bytes) {
