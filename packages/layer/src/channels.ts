@@ -1,8 +1,11 @@
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import { decodeMessage } from './codec.ts';
 import type { LayerStats, Message } from './contract.ts';
 import { LayerError } from './errors.ts';
 import { processChannel } from './names.ts';
 import { WaiterList } from './waiters.ts';
+
+const SWEEP_MS = 1000;
 
 /** An encoded message that is decoded anew for each reader, or one that belongs to this channel alone. */
 type Body = Uint8Array | { readonly own: Message };
@@ -28,14 +31,16 @@ export class ProcessChannels {
   readonly #stats: LayerStats;
   readonly #channels = new Map<string, State | undefined>();
   readonly #occupied = new Set<string>();
+  readonly #clock: Clock;
   #issued = 0;
-  #sweeper: NodeJS.Timeout | undefined;
+  #cancelSweep: (() => void) | undefined;
 
-  constructor(process: string, limits: { capacity: number; expiryMs: number }, stats: LayerStats) {
+  constructor(process: string, limits: { capacity: number; expiryMs: number }, stats: LayerStats, clock: Clock = SYSTEM_CLOCK) {
     this.#process = process;
     this.#capacity = limits.capacity;
     this.#expiryMs = limits.expiryMs;
     this.#stats = stats;
+    this.#clock = clock;
   }
 
   create(prefix: string): string {
@@ -61,9 +66,9 @@ export class ProcessChannels {
     }
     this.#dropExpired(state);
     if (state.waiting.length >= this.#capacity) return false;
-    state.waiting.push({ body, expiresAt: performance.now() + this.#expiryMs });
+    state.waiting.push({ body, expiresAt: this.#clock.now() + this.#expiryMs });
     this.#occupied.add(channel);
-    this.#sweeper ??= setTimeout(() => this.#sweep(), Math.min(this.#expiryMs, 1000)).unref();
+    this.#sweepLater();
     return true;
   }
 
@@ -100,7 +105,7 @@ export class ProcessChannels {
   }
 
   close(reason: LayerError): void {
-    clearTimeout(this.#sweeper);
+    this.#cancelSweep?.();
     for (const state of this.#channels.values()) state?.waiters.rejectAll(reason);
     this.#channels.clear();
     this.#occupied.clear();
@@ -122,22 +127,26 @@ export class ProcessChannels {
   }
 
   #dropExpired(state: State): void {
-    const now = performance.now();
+    const now = this.#clock.now();
     while (state.waiting[0] !== undefined && state.waiting[0].expiresAt <= now) {
       state.waiting.shift();
       this.#stats.expired += 1;
     }
   }
 
+  #sweepLater(): void {
+    this.#cancelSweep ??= this.#clock.after(Math.min(this.#expiryMs, SWEEP_MS), () => this.#sweep());
+  }
+
   #sweep(): void {
-    this.#sweeper = undefined;
+    this.#cancelSweep = undefined;
     for (const channel of this.#occupied) {
       const state = this.#channels.get(channel);
       if (state === undefined) continue;
       this.#dropExpired(state);
       this.#tidy(channel, state);
     }
-    if (this.#occupied.size > 0) this.#sweeper = setTimeout(() => this.#sweep(), Math.min(this.#expiryMs, 1000)).unref();
+    if (this.#occupied.size > 0) this.#sweepLater();
   }
 
   #skip(after: () => void): void {

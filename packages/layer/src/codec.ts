@@ -76,8 +76,9 @@ function portableObject(value: object, path: string, depth: number): unknown {
   }
   if (!isPlainObject(value)) throw invalid(`member ${path} is ${nameOf(value)}, which JSON cannot carry`);
   const keys = Object.keys(value);
-  if (keys.length === 1 && keys[0] === BYTES)
+  if (depth > 0 && keys.length === 1 && keys[0] === BYTES) {
     throw invalid(`member ${path} is an object whose only member is ${BYTES}: that is how bytes travel; pass a Uint8Array`);
+  }
   const result: Record<string, unknown> = {};
   for (const key of keys) define(result, key.toWellFormed(), portable(value[key], path === '' ? key : `${path}.${key}`, depth + 1));
   return result;

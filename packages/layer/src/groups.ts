@@ -1,4 +1,5 @@
 import type { ProcessChannels } from './channels.ts';
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import type { LayerLogger, LayerStats } from './contract.ts';
 import type { Driver, TopicSink } from './driver/driver.ts';
 import { LayerError } from './errors.ts';
@@ -14,11 +15,13 @@ class Group implements TopicSink {
   readonly #channels: ProcessChannels;
   readonly #stats: LayerStats;
   readonly #ended: (channel: string) => void;
+  readonly #clock: Clock;
 
-  constructor(channels: ProcessChannels, stats: LayerStats, ended: (channel: string) => void) {
+  constructor(channels: ProcessChannels, stats: LayerStats, ended: (channel: string) => void, clock: Clock) {
     this.#channels = channels;
     this.#stats = stats;
     this.#ended = ended;
+    this.#clock = clock;
   }
 
   message(payload: Uint8Array): void {
@@ -32,7 +35,7 @@ class Group implements TopicSink {
   gap(): void {}
 
   dropEnded(): void {
-    const now = performance.now();
+    const now = this.#clock.now();
     for (const [channel, endsAt] of this.members) if (endsAt <= now || !this.#channels.has(channel)) this.#ended(channel);
   }
 }
@@ -52,15 +55,24 @@ export class Groups {
   readonly #groupsOf = new Map<string, Set<string>>();
   readonly #queues = new Map<string, Map<string, number>>();
   readonly #lock = new KeyedLock();
-  #sweeper: NodeJS.Timeout | undefined;
-  readonly #linger = new Linger(LINGER_MS, (group) => void this.#release(group));
+  readonly #clock: Clock;
+  #cancelSweep: (() => void) | undefined;
+  readonly #linger: Linger;
 
-  constructor(driver: Driver, channels: ProcessChannels, settings: { groupExpiryMs: number; logger: LayerLogger }, stats: LayerStats) {
+  constructor(
+    driver: Driver,
+    channels: ProcessChannels,
+    settings: { groupExpiryMs: number; logger: LayerLogger },
+    stats: LayerStats,
+    clock: Clock = SYSTEM_CLOCK,
+  ) {
     this.#driver = driver;
     this.#channels = channels;
     this.#expiryMs = settings.groupExpiryMs;
     this.#logger = settings.logger;
     this.#stats = stats;
+    this.#clock = clock;
+    this.#linger = new Linger(LINGER_MS, (group) => void this.#release(group), clock);
   }
 
   /** A channel of this process becomes a member; resolves when the group's topic is confirmed. */
@@ -69,7 +81,7 @@ export class Groups {
       this.#linger.cancel(name);
       let group = this.#groups.get(name);
       if (group === undefined) {
-        group = new Group(this.#channels, this.#stats, (ended) => this.#forget(name, ended));
+        group = new Group(this.#channels, this.#stats, (ended) => this.#forget(name, ended), this.#clock);
         await this.#driver.subscribe({ kind: 'group', name }, group);
         this.#groups.set(name, group);
       }
@@ -77,7 +89,7 @@ export class Groups {
         if (group.members.size === 0) this.#linger.start(name);
         throw new LayerError('CHANNEL_GONE', `channel ${channel} was closed before it was a member of ${name}`);
       }
-      group.members.set(channel, performance.now() + this.#expiryMs);
+      group.members.set(channel, this.#clock.now() + this.#expiryMs);
       const groups = this.#groupsOf.get(channel) ?? new Set();
       this.#groupsOf.set(channel, groups.add(name));
       this.#sweepLater();
@@ -91,7 +103,7 @@ export class Groups {
   async addQueue(name: string, queue: string): Promise<void> {
     await this.#driver.addMember(name, queue);
     const queues = this.#queues.get(name) ?? new Map<string, number>();
-    this.#queues.set(name, queues.set(queue, performance.now() + this.#expiryMs));
+    this.#queues.set(name, queues.set(queue, this.#clock.now() + this.#expiryMs));
     this.#sweepLater();
   }
 
@@ -124,7 +136,7 @@ export class Groups {
 
   /** The broker was away and may have come back empty. */
   async renew(): Promise<void> {
-    const now = performance.now();
+    const now = this.#clock.now();
     for (const [name, queues] of this.#queues) {
       for (const [queue, endsAt] of queues) {
         if (endsAt > now) await this.#driver.addMember(name, queue);
@@ -145,7 +157,7 @@ export class Groups {
 
   close(): void {
     this.#linger.close();
-    clearTimeout(this.#sweeper);
+    this.#cancelSweep?.();
     this.#groups.clear();
     this.#groupsOf.clear();
     this.#queues.clear();
@@ -153,12 +165,12 @@ export class Groups {
 
   /** Memberships end also in groups that nobody sends to. */
   #sweepLater(): void {
-    this.#sweeper ??= setTimeout(() => this.#sweep(), Math.min(this.#expiryMs, SWEEP_MS)).unref();
+    this.#cancelSweep ??= this.#clock.after(Math.min(this.#expiryMs, SWEEP_MS), () => this.#sweep());
   }
 
   #sweep(): void {
-    this.#sweeper = undefined;
-    const now = performance.now();
+    this.#cancelSweep = undefined;
+    const now = this.#clock.now();
     for (const group of this.#groups.values()) group.dropEnded();
     for (const [name, queues] of this.#queues) {
       for (const [queue, endsAt] of queues) if (endsAt <= now) this.forgetQueue(name, queue);

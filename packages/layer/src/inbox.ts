@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { ProcessChannels } from './channels.ts';
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import { reviveMessage } from './codec.ts';
 import type { LayerStats, Message } from './contract.ts';
 import type { Driver, TopicSink } from './driver/driver.ts';
@@ -18,7 +19,7 @@ export interface MembershipRequest {
 interface Pending {
   resolve(): void;
   reject(error: LayerError): void;
-  readonly timer: NodeJS.Timeout;
+  readonly cancel: () => void;
 }
 
 /**
@@ -33,15 +34,24 @@ export class Inbox implements TopicSink {
   readonly #channels: ProcessChannels;
   readonly #stats: LayerStats;
   readonly #change: (request: MembershipRequest) => Promise<void>;
+  readonly #clock: Clock;
   readonly #pending = new Map<number, Pending>();
   #asked = 0;
 
-  constructor(process: string, driver: Driver, channels: ProcessChannels, stats: LayerStats, change: (request: MembershipRequest) => Promise<void>) {
+  constructor(
+    process: string,
+    driver: Driver,
+    channels: ProcessChannels,
+    stats: LayerStats,
+    change: (request: MembershipRequest) => Promise<void>,
+    clock: Clock = SYSTEM_CLOCK,
+  ) {
     this.#process = process;
     this.#driver = driver;
     this.#channels = channels;
     this.#stats = stats;
     this.#change = change;
+    this.#clock = clock;
   }
 
   /**
@@ -60,8 +70,8 @@ export class Inbox implements TopicSink {
   async ask(process: string, request: MembershipRequest): Promise<void> {
     const id = (this.#asked += 1);
     const answered = new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => this.#settle(id, timeout(request.channel)), REQUEST_TIMEOUT_MS);
-      this.#pending.set(id, { resolve, reject, timer });
+      const cancel = this.#clock.after(REQUEST_TIMEOUT_MS, () => this.#settle(id, timeout(request.channel)));
+      this.#pending.set(id, { resolve, reject, cancel });
     });
     const body = JSON.stringify({ $ask: request, $from: this.#process, $id: id });
     this.#publish(process, request.channel, Buffer.from(body)).catch((error: unknown) => this.#settle(id, asLayerError(error)));
@@ -133,7 +143,7 @@ export class Inbox implements TopicSink {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
-    clearTimeout(pending.timer);
+    pending.cancel();
     if (error === undefined) pending.resolve();
     else pending.reject(error);
   }

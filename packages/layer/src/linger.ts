@@ -1,21 +1,25 @@
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
+
 /** Lets go late: what was left is released only when nobody came back for a while, so that a quick leave and join costs the broker nothing. */
 export class Linger {
   readonly #delayMs: number;
   readonly #release: (key: string) => void;
   readonly #left = new Map<string, number>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #clock: Clock;
+  #cancel: (() => void) | undefined;
   #closed = false;
 
-  constructor(delayMs: number, release: (key: string) => void) {
+  constructor(delayMs: number, release: (key: string) => void, clock: Clock = SYSTEM_CLOCK) {
     this.#delayMs = delayMs;
     this.#release = release;
+    this.#clock = clock;
   }
 
   /** `key` is released after the delay, unless {@link cancel} comes first. */
   start(key: string): void {
     if (this.#closed) return;
     this.#left.delete(key);
-    this.#left.set(key, performance.now() + this.#delayMs);
+    this.#left.set(key, this.#clock.now() + this.#delayMs);
     this.#arm();
   }
 
@@ -25,17 +29,17 @@ export class Linger {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#cancel?.();
     this.#left.clear();
   }
 
   #arm(): void {
-    this.#timer ??= setTimeout(() => this.#sweep(), this.#delayMs).unref();
+    this.#cancel ??= this.#clock.after(this.#delayMs, () => this.#sweep());
   }
 
   #sweep(): void {
-    this.#timer = undefined;
-    const now = performance.now();
+    this.#cancel = undefined;
+    const now = this.#clock.now();
     for (const [key, due] of this.#left) {
       if (due > now) break;
       this.#left.delete(key);

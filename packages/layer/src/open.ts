@@ -47,7 +47,8 @@ async function loadDriver(url: string): Promise<DriverModule> {
   try {
     return (await import(name)) as DriverModule;
   } catch (cause) {
-    if ((cause as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    const { code, message } = cause as { code?: string; message?: string };
+    if (code !== 'ERR_MODULE_NOT_FOUND' || message?.includes(`'${name}'`) !== true) throw cause;
     throw new LayerError('UNKNOWN_SCHEME', `${scheme} needs the package ${name}: npm install ${name}`, { cause });
   }
 }

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import type { LayerLogger, LayerStats } from './contract.ts';
 import type { Driver, Topic, TopicSink } from './driver/driver.ts';
 import { isName } from './names.ts';
@@ -33,22 +34,24 @@ export class Peers implements TopicSink {
   readonly #logger: LayerLogger;
   readonly #notice: (notice: Notice) => void;
   readonly #peers = new Map<string, Peer>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #clock: Clock;
+  #cancel: (() => void) | undefined;
   #beat = 0;
+  #stopped = false;
 
-  constructor(process: string, driver: Driver, stats: LayerStats, logger: LayerLogger, notice: (notice: Notice) => void) {
+  constructor(process: string, driver: Driver, stats: LayerStats, logger: LayerLogger, notice: (notice: Notice) => void, clock: Clock = SYSTEM_CLOCK) {
     this.#process = process;
     this.#driver = driver;
     this.#stats = stats;
     this.#logger = logger;
     this.#notice = notice;
+    this.#clock = clock;
   }
 
   /** Subscribes and begins to beat. */
   async start(): Promise<void> {
     await this.#driver.subscribe(CONTROL, this);
-    this.#timer ??= setInterval(() => this.#tick(), HEARTBEAT_MS).unref();
-    this.#tick();
+    if (this.#cancel === undefined && !this.#stopped) this.#tick();
   }
 
   /** Tells all other processes; what cannot be told just now is not told. */
@@ -76,8 +79,8 @@ export class Peers implements TopicSink {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#stopped = true;
+    this.#cancel?.();
   }
 
   #heard(process: string, beat: number): void {
@@ -87,12 +90,13 @@ export class Peers implements TopicSink {
       this.#stats.missedHeartbeats += missed;
       this.#logger.warn('heartbeats of another process were missed although both were connected: the broker was partitioned', { process, missed });
     }
-    this.#peers.set(process, { beat, heardAt: performance.now() });
+    this.#peers.set(process, { beat, heardAt: this.#clock.now() });
   }
 
   #tick(): void {
+    this.#cancel = this.#clock.after(HEARTBEAT_MS, () => this.#tick());
     void this.#sayAlive();
-    const now = performance.now();
+    const now = this.#clock.now();
     for (const [process, peer] of this.#peers) if (now - peer.heardAt > LEASE_MS) this.#peers.delete(process);
     this.#count();
   }
@@ -113,7 +117,7 @@ export class Peers implements TopicSink {
   }
 
   #count(): void {
-    const now = performance.now();
+    const now = this.#clock.now();
     let silent = 0;
     for (const peer of this.#peers.values()) if (now - peer.heardAt > 2 * HEARTBEAT_MS) silent += 1;
     this.#stats.peers = this.#peers.size;

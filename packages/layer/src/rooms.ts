@@ -1,3 +1,4 @@
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import type { LayerLogger, LayerStats, ResolvedOptions, RoomListener, Subscription } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
 import { historyRule } from './history.ts';
@@ -18,13 +19,14 @@ export class Rooms {
   readonly #rooms = new Map<string, Room>();
   readonly #lock = new KeyedLock();
   #closed: Error | undefined;
-  readonly #linger = new Linger(LINGER_MS, (name) => void this.#release(name));
+  readonly #linger: Linger;
 
-  constructor(driver: Driver, options: ResolvedOptions, stats: LayerStats) {
+  constructor(driver: Driver, options: ResolvedOptions, stats: LayerStats, clock: Clock = SYSTEM_CLOCK) {
     this.#driver = driver;
     this.#options = options;
     this.#stats = stats;
     this.#logger = options.logger;
+    this.#linger = new Linger(LINGER_MS, (name) => void this.#release(name), clock);
   }
 
   subscribe(name: string, listener: RoomListener, since: string | undefined): Promise<Subscription> {
