@@ -1,0 +1,160 @@
+import { Buffer } from 'node:buffer';
+import { describe, expect, test } from 'vitest';
+import type { Driver } from '../src/driver/driver.ts';
+import { LayerError } from '../src/errors.ts';
+import { Peers, type Notice } from '../src/peers.ts';
+import { newStats } from '../src/stats.ts';
+import { TestClock } from './support/clock.ts';
+import { LogLines, scripted, settled } from './support/driver.ts';
+
+class Script {
+  readonly clock = new TestClock();
+  readonly stats = newStats();
+  readonly log = new LogLines();
+  readonly notices: Notice[] = [];
+  readonly sent: unknown[] = [];
+  readonly peers: Peers;
+  away = false;
+
+  constructor(calls: Partial<Driver> = {}) {
+    const driver = scripted({
+      subscribe: async () => undefined,
+      publish: async (_topic, payload) => {
+        if (this.away) throw new LayerError('LAYER_AWAY', 'away');
+        this.sent.push(JSON.parse(Buffer.from(payload).toString()));
+        return 1;
+      },
+      ...calls,
+    });
+    this.peers = new Peers('me', driver, this.stats, this.log, (notice) => this.notices.push(notice), this.clock);
+  }
+
+  hear(notice: unknown): void {
+    this.peers.message(Buffer.from(typeof notice === 'string' ? notice : JSON.stringify(notice)));
+  }
+}
+
+describe('who else shares the layer', () => {
+  test('a process says every 5 s that it lives, numbered', async () => {
+    const script = new Script();
+    await script.peers.start();
+    await settled();
+    for (let count = 0; count < 2; count += 1) {
+      script.clock.advance(5000);
+      await settled();
+    }
+    expect(script.sent).toEqual([1, 2, 3].map((beat) => ({ process: 'me', beat })));
+    script.peers.stop();
+    script.clock.advance(60_000);
+    expect([script.sent.length, script.clock.pending]).toEqual([3, 0]);
+  });
+
+  test('starting again, as after the broker was away in the beginning, beats no faster', async () => {
+    const script = new Script();
+    await script.peers.start();
+    await script.peers.start();
+    await settled();
+    script.clock.advance(5000);
+    await settled();
+    expect(script.sent).toHaveLength(2);
+  });
+
+  test('once stopped it does not start, also where the subscription was under way', async () => {
+    const gate = Promise.withResolvers<void>();
+    const script = new Script({ subscribe: async () => gate.promise });
+    const starting = script.peers.start();
+    script.peers.stop();
+    gate.resolve();
+    await starting;
+    expect([script.sent, script.clock.pending]).toEqual([[], 0]);
+  });
+
+  test('a beat that the broker did not take is not missed by the others: its number is used again', async () => {
+    const script = new Script();
+    await script.peers.start();
+    await settled();
+    script.away = true;
+    for (let count = 0; count < 3; count += 1) {
+      script.clock.advance(5000);
+      await settled();
+    }
+    script.away = false;
+    script.clock.advance(5000);
+    await settled();
+    expect(script.sent).toEqual([
+      { process: 'me', beat: 1 },
+      { process: 'me', beat: 2 },
+    ]);
+  });
+
+  test('others are counted while they are heard, and no longer when they say goodbye or their lease ends', async () => {
+    const script = new Script();
+    await script.peers.start();
+    script.hear({ process: 'a', beat: 1 });
+    script.hear({ process: 'b', beat: 7 });
+    script.hear({ process: 'me', beat: 1 });
+    expect(script.stats.peers).toBe(2);
+    script.hear({ process: 'b', bye: true });
+    expect(script.stats.peers).toBe(1);
+    script.clock.advance(15_000);
+    expect(script.stats).toMatchObject({ peers: 1, silentPeers: 1 });
+    script.clock.advance(20_000);
+    expect(script.stats).toMatchObject({ peers: 0, silentPeers: 0, missedHeartbeats: 0 });
+  });
+
+  test('a beat that was missed while both live is counted and logged; one heard twice is not', () => {
+    const script = new Script();
+    for (const beat of [1, 2, 2, 5, 6]) script.hear({ process: 'a', beat });
+    expect(script.stats.missedHeartbeats).toBe(2);
+    expect(script.log.lines).toHaveLength(1);
+  });
+
+  test('what was missed while the broker was away is no partition', () => {
+    const script = new Script();
+    script.hear({ process: 'a', beat: 1 });
+    script.peers.gap();
+    script.hear({ process: 'a', beat: 9 });
+    expect(script.stats).toMatchObject({ missedHeartbeats: 0, peers: 1 });
+  });
+
+  test('what others did reaches the layer, its own notices do not', () => {
+    const script = new Script();
+    script.hear({ process: 'a', flushed: true });
+    script.hear({ process: 'a', discarded: ['group', 'work'] });
+    script.hear({ process: 'me', flushed: true });
+    expect(script.notices).toEqual([
+      { process: 'a', flushed: true },
+      { process: 'a', discarded: ['group', 'work'] },
+    ]);
+  });
+
+  test('what cannot be told just now is not told', async () => {
+    const script = new Script();
+    script.away = true;
+    await script.peers.tell({ flushed: true });
+    script.away = false;
+    await script.peers.tell({ discarded: ['group', 'work'] });
+    expect(script.sent).toEqual([{ process: 'me', discarded: ['group', 'work'] }]);
+  });
+
+  test.each([
+    '',
+    'x',
+    'null',
+    '[]',
+    '{}',
+    '{"process":1,"beat":1}',
+    '{"process":"a"}',
+    '{"process":"a","beat":"1"}',
+    '{"process":"a","beat":null}',
+    '{"process":"a","discarded":7}',
+    '{"process":"a","discarded":["group"]}',
+    '{"process":"a","discarded":[1,2]}',
+    '{"process":"a","flushed":0}',
+  ])('%s is counted as undecodable, and disturbs nobody', (notice) => {
+    const script = new Script();
+    script.hear(notice);
+    expect(script.stats).toMatchObject({ undecodable: 1, peers: 0, missedHeartbeats: 0 });
+    expect(script.notices).toEqual([]);
+  });
+});
