@@ -131,6 +131,11 @@ export class Connection {
     this.#redis.on('smessageBuffer', handler);
   }
 
+  /** Calls `handler` for what arrives through subscribed patterns. */
+  onPatternMessage(handler: (pattern: string, channel: Buffer, payload: Buffer) => void): void {
+    this.#redis.on('pmessageBuffer', handler);
+  }
+
   /** Calls `handler` when the server ended a sharded subscription by itself, since its slot has moved. */
   onMoved(handler: () => void): void {
     this.#redis.on('moved', handler);
@@ -142,6 +147,7 @@ export class Connection {
     this.#alive = false;
     this.#redis.removeAllListeners('messageBuffer');
     this.#redis.removeAllListeners('smessageBuffer');
+    this.#redis.removeAllListeners('pmessageBuffer');
     this.#redis.removeAllListeners('moved');
     this.#redis.disconnect();
     this.#redis.stream?.destroy();

@@ -17,7 +17,7 @@ import { brokerFor } from './connect.ts';
 import { flushKeys } from './flush.ts';
 import { append, read, StampedReceiver } from './histories.ts';
 import { Keys } from './keys.ts';
-import { Queues } from './queues.ts';
+import { ListForm, Queues } from './queues.ts';
 import { SCRIPTS } from './scripts.ts';
 import type { Receiver } from './subscriber.ts';
 import type { Target } from './url.ts';
@@ -29,13 +29,15 @@ export class RedisDriver implements Driver {
   readonly #keys: Keys;
   readonly #broker: Broker;
   readonly #queues: Queues;
+  readonly #form: ListForm;
   #events: DriverEvents | undefined;
 
   constructor(target: Target, context: DriverContext) {
     const { options } = context;
     this.#context = context;
     this.#keys = new Keys(options.prefix);
-    this.#queues = new Queues(options.expiryMs, options.logger);
+    this.#queues = new Queues(options.logger);
+    this.#form = new ListForm(options.expiryMs);
     this.#broker = brokerFor(target, this.#keys, context, () => {
       this.#events?.state(this.#broker.connected ? 'connected' : 'away', this.#broker.reason);
     });
@@ -76,7 +78,7 @@ export class RedisDriver implements Driver {
   }
 
   pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
-    return this.#queues.pop(this.#broker, this.#keys.queue(queue), max, signal);
+    return this.#queues.pop(this.#broker, this.#form, this.#keys.queue(queue), max, signal);
   }
 
   async addMember(group: string, queue: string): Promise<void> {

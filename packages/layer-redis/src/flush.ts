@@ -6,7 +6,7 @@ import type { Runner } from './scripts.ts';
 const COUNT = 1000;
 
 /** Removes every key of the prefix from one server. */
-export async function flushKeys(runner: Runner, keys: Keys): Promise<void> {
+export async function flushKeys(runner: Runner, keys: Pick<Keys, 'pattern' | 'owns'>): Promise<void> {
   let cursor = '0';
   do {
     const [next, found] = (await runner.run('scan', cursor, 'MATCH', keys.pattern, 'COUNT', COUNT)) as [Buffer, Buffer[]];

@@ -4,7 +4,7 @@ import { isLayerError, type LayerLogger, type Taken } from '@busgate/layer/drive
 import type { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
 import { readElement } from './element.ts';
-import { SCRIPTS } from './scripts.ts';
+import { SCRIPTS, type Runner } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
 /** A waiting reader speaks to the server this often, so that a connection that died silently is found. */
@@ -34,29 +34,71 @@ interface Wait {
   told: boolean;
 }
 
+/** How the elements of a queue are stored. `E` is one of them, as it was read. */
+export interface QueueForm<E> {
+  /** Waits for the first element; null where none came in that time. */
+  first(connection: Connection, key: string, seconds: number): Promise<unknown>;
+  /** Takes up to `max` more without waiting, and whatever is needed to judge the first. */
+  rest(connection: Connection, key: string, max: number): Promise<unknown>;
+  /** Both answers as elements that are due, oldest first. */
+  join(first: unknown, rest: unknown): readonly E[];
+  payload(element: E): Uint8Array;
+  giveBack(runner: Runner, key: string, element: E): Promise<unknown>;
+}
+
+/** Lists, with the deadline in the element. */
+export class ListForm implements QueueForm<Buffer> {
+  readonly #expiryMs: number;
+
+  constructor(expiryMs: number) {
+    this.#expiryMs = expiryMs;
+  }
+
+  first(connection: Connection, key: string, seconds: number): Promise<unknown> {
+    return connection.run('blpop', key, seconds);
+  }
+
+  rest(connection: Connection, key: string, max: number): Promise<unknown> {
+    return SCRIPTS.take.run(connection, key, max, this.#expiryMs);
+  }
+
+  join(first: unknown, rest: unknown): readonly Buffer[] {
+    const [clock, ...taken] = rest as Buffer[];
+    const popped = (first as [Buffer, Buffer] | null)?.[1];
+    const isDue = popped !== undefined && (readElement(popped).expiresAt ?? Infinity) > Number(clock?.toString('latin1'));
+    return isDue ? [popped, ...taken] : taken;
+  }
+
+  payload(element: Buffer): Uint8Array {
+    return readElement(element).payload;
+  }
+
+  giveBack(runner: Runner, key: string, element: Buffer): Promise<unknown> {
+    return SCRIPTS.giveBack.run(runner, key, element, this.#expiryMs);
+  }
+}
+
 /**
  * Reads worker queues. A reader waits in `BLPOP` on a connection of its own, so that a busy queue never holds up a quiet one; the rest of a batch,
  * and the server's clock to judge it all by, come in the same round trip.
  */
 export class Queues {
-  readonly #expiryMs: number;
   readonly #logger: LayerLogger;
   readonly #idle: Lane[] = [];
   readonly #waits = new Map<Wait, Promise<readonly Taken[]>>();
   readonly #closing = new AbortController();
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(expiryMs: number, logger: LayerLogger) {
-    this.#expiryMs = expiryMs;
+  constructor(logger: LayerLogger) {
     this.#logger = logger;
   }
 
-  async pop(broker: Broker, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+  async pop<E>(broker: Broker, form: QueueForm<E>, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
     const wait: Wait = { aborted: signal.aborted || this.#closing.signal.aborted, lane: undefined, since: 0, told: false };
     this.#watch ??= setInterval(() => this.#endLate(), LATE_MS).unref();
     const onAbort = (): void => this.#abort(wait);
     signal.addEventListener('abort', onAbort, { once: true });
-    const popped = this.#pop(wait, broker, key, max, signal);
+    const popped = this.#pop(wait, broker, form, key, max, signal);
     this.#waits.set(wait, popped);
     try {
       return await popped;
@@ -77,11 +119,11 @@ export class Queues {
     for (const lane of this.#idle.splice(0)) lane.connection.destroy('closed');
   }
 
-  async #pop(wait: Wait, broker: Broker, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+  async #pop<E>(wait: Wait, broker: Broker, form: QueueForm<E>, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
     while (!wait.aborted) {
       try {
-        const elements = await this.#take(wait, broker.shardOf(key), key, max);
-        if (elements.length > 0) return elements.map((element) => this.#taken(broker, key, element));
+        const elements = await this.#take(wait, broker.shardOf(key), form, key, max);
+        if (elements.length > 0) return elements.map((element) => this.#taken(broker, form, key, element));
       } catch (error) {
         if (!isLayerError(error, 'LAYER_AWAY') && !isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
         if (!wait.told) this.#logger.warn('a queue cannot be read; trying on', { key, error: error.message });
@@ -93,7 +135,7 @@ export class Queues {
   }
 
   /** Waits for one message, and takes what else there is up to `max`; none of it has expired. */
-  async #take(wait: Wait, shard: Shard, key: string, max: number): Promise<readonly Buffer[]> {
+  async #take<E>(wait: Wait, shard: Shard, form: QueueForm<E>, key: string, max: number): Promise<readonly E[]> {
     const lane = await this.#lane(shard);
     if (wait.aborted) {
       this.#release(lane);
@@ -102,14 +144,11 @@ export class Queues {
     wait.lane = lane;
     wait.since = performance.now();
     try {
-      const first = lane.connection.run('blpop', key, BLOCK_SECONDS) as Promise<[Buffer, Buffer] | null>;
-      const rest = SCRIPTS.take.run(lane.connection, key, max - 1, this.#expiryMs) as Promise<Buffer[]>;
-      const [popped, [clock, ...taken]] = await Promise.all([first, rest]);
+      const answers = [form.first(lane.connection, key, BLOCK_SECONDS), form.rest(lane.connection, key, max - 1)];
+      const [first, rest] = await Promise.all(answers);
       wait.lane = undefined;
       this.#release(lane);
-      const now = Number(clock?.toString('latin1'));
-      const isDue = popped !== null && (readElement(popped[1]).expiresAt ?? Infinity) > now;
-      return isDue ? [popped[1], ...taken] : taken;
+      return form.join(first, rest);
     } catch (error) {
       wait.lane = undefined;
       lane.connection.destroy('the queue could not be read through it');
@@ -117,12 +156,12 @@ export class Queues {
     }
   }
 
-  #taken(broker: Broker, key: string, element: Buffer): Taken {
+  #taken<E>(broker: Broker, form: QueueForm<E>, key: string, element: E): Taken {
     return {
-      payload: readElement(element).payload,
+      payload: form.payload(element),
       giveBack: async () => {
         try {
-          await SCRIPTS.giveBack.run(broker.on(key), key, element, this.#expiryMs);
+          await form.giveBack(broker.on(key), key, element);
         } catch (error) {
           this.#logger.error('a message could not be given back to its queue: it is lost', { key, error: String(error) });
         }

@@ -36,7 +36,7 @@ class Script {
   }
 }
 
-type Name = 'push' | 'take' | 'giveBack' | 'addMember' | 'group' | 'publish' | 'read';
+type Name = 'push' | 'take' | 'giveBack' | 'addMember' | 'group' | 'publish' | 'read' | 'channelsSend' | 'channelsGroupSend';
 
 /** All scripts of the driver. */
 export const SCRIPTS: Readonly<Record<Name, Script>> = {
@@ -47,6 +47,8 @@ export const SCRIPTS: Readonly<Record<Name, Script>> = {
   group: new Script('element.lua', 'group.lua'),
   publish: new Script('history.lua', 'publish.lua'),
   read: new Script('history.lua', 'read.lua'),
+  channelsSend: new Script('channels-send.lua'),
+  channelsGroupSend: new Script('channels-group-send.lua'),
 };
 
 /** The library that gives any Redis client `FCALL busgate_publish 1 {<prefix>:room:<room>}:history <payload>`. */

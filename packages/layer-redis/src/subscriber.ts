@@ -8,12 +8,16 @@ const BATCH = 500;
 /** Takes what arrives on one channel. */
 export interface Receiver {
   message(payload: Buffer): void;
+  /** Takes what arrives through a pattern. */
+  from?(channel: string, payload: Buffer): void;
 }
 
 /** A topic, and the channels on which its messages come. */
 export interface Held {
-  readonly sink: TopicSink;
+  readonly sink: Pick<TopicSink, 'gap'>;
   readonly channels: ReadonlyMap<string, Receiver>;
+  /** The channels are patterns. */
+  readonly patterns?: true;
 }
 
 /** The subscriptions of one connection. One map lookup leads from a message to its sink; nothing is decoded on the way. */
@@ -27,6 +31,7 @@ export class Subscriber {
     this.connection = connection;
     this.#sharded = sharded;
     connection.onMessage((channel, payload) => this.#receivers.get(channel.toString('latin1'))?.message(payload));
+    connection.onPatternMessage((pattern, channel, payload) => this.#receivers.get(pattern)?.from?.(channel.toString(), payload));
   }
 
   /** Listens to a channel that belongs to the connection itself. */
@@ -62,15 +67,19 @@ export class Subscriber {
   async unsubscribe(held: Held): Promise<void> {
     const channels = [...held.channels.keys()];
     for (const channel of channels) this.#receivers.delete(channel);
-    const plain = this.connection.run('unsubscribe', ...channels);
+    const plain = this.connection.run(held.patterns === true ? 'punsubscribe' : 'unsubscribe', ...channels);
     const sharded = this.#sharded ? this.connection.run('sunsubscribe', ...channels) : undefined;
     await Promise.all([plain, sharded]);
   }
 
   async #send(topics: readonly Held[]): Promise<void> {
-    const plain = this.connection.run('subscribe', ...topics.flatMap((held) => [...held.channels.keys()]));
-    const sharded = this.#sharded ? topics.map((held) => this.connection.run('ssubscribe', ...held.channels.keys())) : [];
-    await Promise.all([plain, ...sharded]);
+    const sent: Promise<unknown>[] = [];
+    for (const command of ['subscribe', 'psubscribe'] as const) {
+      const channels = topics.filter((held) => (held.patterns === true) === (command === 'psubscribe')).flatMap((held) => [...held.channels.keys()]);
+      if (channels.length > 0) sent.push(this.connection.run(command, ...channels));
+    }
+    if (this.#sharded) for (const held of topics) sent.push(this.connection.run('ssubscribe', ...held.channels.keys()));
+    await Promise.all(sent);
   }
 }
 
@@ -89,6 +98,10 @@ class Owed {
         message: (payload) => {
           this.settle();
           receiver.message(payload);
+        },
+        from: (name, payload) => {
+          this.settle();
+          receiver.from?.(name, payload);
         },
       };
       this.#first.set(channel, first);

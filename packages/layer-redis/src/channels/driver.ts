@@ -1,0 +1,204 @@
+import { Buffer } from 'node:buffer';
+import {
+  LayerError,
+  type Capabilities,
+  type Driver,
+  type DriverContext,
+  type DriverEvents,
+  type GroupPublishResult,
+  type HistoryPage,
+  type Position,
+  type Taken,
+  type Topic,
+  type TopicSink,
+} from '@busgate/layer/driver';
+import type { Broker } from '../broker.ts';
+import { brokerFor } from '../connect.ts';
+import { flushKeys } from '../flush.ts';
+import { Keys } from '../keys.ts';
+import { Queues } from '../queues.ts';
+import type { Target } from '../url.ts';
+import { checkDjangoName, type DjangoMessage, fromJson, fromParsed, fromRoom, toJson, toRoom } from './messages.ts';
+import { ChannelsNames } from './names.ts';
+import { CoreWire, PubSubWire, type Wire } from './wires.ts';
+
+/** Who listens to a Django group here: the room of that name, the group, or both. */
+interface Listeners {
+  room?: TopicSink;
+  group?: TopicSink;
+}
+
+/**
+ * Speaks the formats of Python's channels_redis 4.3 on one Redis: a Django group is the room and the group of that name, channels are Django's. What
+ * gateways tell each other goes beside it, on channels of their own.
+ */
+export class ChannelsDriver implements Driver {
+  readonly capabilities: Capabilities = { roomOrder: 'total', history: false, queues: true, groups: true, processes: true };
+  readonly #names: ChannelsNames;
+  readonly #broker: Broker;
+  readonly #queues: Queues;
+  readonly #wire: Wire;
+  readonly #listeners = new Map<string, Listeners>();
+  #inbox: TopicSink | undefined;
+  #events: DriverEvents | undefined;
+
+  constructor(target: Target, wire: 'channels-core' | 'channels-pubsub', context: DriverContext) {
+    const { options, process } = context;
+    if (options.history.length > 0) throw new LayerError('INVALID_OPTION', `history: wire ${wire} has none`);
+    this.#names = new ChannelsNames(options.prefix, process);
+    this.#queues = new Queues(options.logger);
+    this.#broker = brokerFor(target, new Keys(`${this.#names.prefix}:busgate`), context, () => {
+      this.#events?.state(this.#broker.connected ? 'connected' : 'away', this.#broker.reason);
+    });
+    const arrivals = {
+      group: (name: string, message: DjangoMessage) => this.#onGroup(name, message),
+      channel: (channel: string, message: DjangoMessage) => this.#onChannel(channel, message),
+      undecodable: (where: string) => this.#events?.undecodable(where),
+    };
+    const parts = { broker: this.#broker, queues: this.#queues, names: this.#names, options, arrivals };
+    this.#wire = wire === 'channels-core' ? new CoreWire(parts) : new PubSubWire(parts);
+  }
+
+  async open(events: DriverEvents): Promise<void> {
+    this.#events = events;
+    await this.#broker.open();
+  }
+
+  topicName({ kind, name }: Topic): string {
+    return kind === 'room' || kind === 'group' ? this.#names.groupChannel(name) : this.#names.own(kind, name);
+  }
+
+  async publish(topic: Topic, payload: Uint8Array): Promise<number | undefined> {
+    if (topic.kind === 'room') {
+      checkDjangoName('group', topic.name);
+      await this.#wire.groupSend(topic.name, fromRoom(payload));
+      return undefined;
+    }
+    const directed = topic.kind === 'process' ? readDirected(payload) : undefined;
+    if (directed === undefined) {
+      const channel = this.topicName(topic);
+      return (await this.#broker.on(channel).run('publish', channel, bytes(payload))) as number;
+    }
+    await this.#send(directed.channel, directed.message);
+    return undefined;
+  }
+
+  async subscribe(topic: Topic, sink: TopicSink): Promise<void> {
+    if (topic.kind === 'room' || topic.kind === 'group') return this.#listen(topic.kind, topic.name, sink);
+    const name = this.topicName(topic);
+    const receivers = new Map([[name, sink]]);
+    if (topic.kind !== 'process') return this.#broker.subscribe(name, { sink, channels: receivers });
+    this.#inbox = sink;
+    await this.#wire.start();
+    await this.#broker.subscribe(name, { sink: { gap: () => this.#onReturn(sink) }, channels: receivers });
+  }
+
+  async unsubscribe(topic: Topic): Promise<void> {
+    if (topic.kind !== 'room' && topic.kind !== 'group') return this.#broker.unsubscribe(this.topicName(topic));
+    const listeners = this.#listeners.get(topic.name);
+    if (listeners === undefined) return;
+    delete listeners[topic.kind];
+    if (listeners.room !== undefined || listeners.group !== undefined) return;
+    this.#listeners.delete(topic.name);
+    await this.#wire.leaveGroup(topic.name).catch(() => undefined);
+  }
+
+  async push(queue: string, payload: Uint8Array): Promise<boolean> {
+    checkDjangoName('channel', queue);
+    return this.#wire.send(queue, fromJson(payload));
+  }
+
+  pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+    return this.#wire.pop(queue, max, signal);
+  }
+
+  async addMember(group: string, queue: string): Promise<void> {
+    checkDjangoName('group', group);
+    checkDjangoName('channel', queue);
+    await this.#wire.addMember(group, queue);
+  }
+
+  async removeMember(group: string, queue: string): Promise<void> {
+    await this.#wire.removeMember(group, queue);
+  }
+
+  /** Queues that are members get it from Redis, as on Django. */
+  async publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult> {
+    checkDjangoName('group', group);
+    await this.#wire.groupSend(group, fromJson(payload));
+    return { queues: [] };
+  }
+
+  append(): Promise<Position> {
+    return Promise.reject(new LayerError('UNSUPPORTED', 'wire channels has no history; without it, the Redis layer has'));
+  }
+
+  read(): Promise<HistoryPage> {
+    return this.append() as Promise<never>;
+  }
+
+  /** Django's own keys have no separator after the prefix: only what is certainly a queue or a group of it is removed. */
+  async flush(): Promise<void> {
+    const { prefix } = this.#names;
+    const owned = { pattern: `${prefix}*`, owns: (key: string) => key.startsWith(`${prefix}:group:`) || key.startsWith(`${prefix}specific.`) };
+    await Promise.all(this.#broker.shards().map((shard) => flushKeys(shard, owned)));
+  }
+
+  async close(): Promise<void> {
+    await this.#wire.close();
+    await this.#queues.close();
+    await this.#broker.close();
+  }
+
+  async #listen(kind: 'room' | 'group', name: string, sink: TopicSink): Promise<void> {
+    checkDjangoName('group', name);
+    const known = this.#listeners.get(name);
+    if (known !== undefined) {
+      known[kind] = sink;
+      return;
+    }
+    const listeners: Listeners = { [kind]: sink };
+    this.#listeners.set(name, listeners);
+    try {
+      await this.#wire.joinGroup(name);
+    } catch (error) {
+      this.#listeners.delete(name);
+      throw error;
+    }
+  }
+
+  async #send(channel: string, message: DjangoMessage): Promise<void> {
+    checkDjangoName('channel', channel);
+    if (!(await this.#wire.send(channel, message))) throw new LayerError('CHANNEL_FULL', `channel ${channel} is full: its process does not keep up`);
+  }
+
+  #onGroup(name: string, message: DjangoMessage): void {
+    const listeners = this.#listeners.get(name);
+    listeners?.room?.message(toRoom(message));
+    listeners?.group?.message(toJson(message));
+  }
+
+  #onChannel(channel: string, message: DjangoMessage): void {
+    this.#inbox?.message(Buffer.concat([Buffer.from(`{"$to":${JSON.stringify(channel)},"$message":`), toJson(message), Buffer.from('}')]));
+  }
+
+  /** What was sent to groups meanwhile may be lost, on either wire. */
+  #onReturn(inbox: TopicSink): void {
+    inbox.gap();
+    this.#wire.returned();
+    for (const { room, group } of this.#listeners.values()) {
+      room?.gap();
+      group?.gap();
+    }
+  }
+}
+
+/** A message of the layer for a channel of another process; undefined for what gateways tell each other. */
+function readDirected(payload: Uint8Array): { channel: string; message: DjangoMessage } | undefined {
+  const parsed = JSON.parse(bytes(payload).toString()) as { $to?: unknown; $message?: unknown };
+  return typeof parsed.$to === 'string' ? { channel: parsed.$to, message: fromParsed(parsed.$message) as DjangoMessage } : undefined;
+}
+
+function bytes(payload: Uint8Array): Buffer {
+  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+}

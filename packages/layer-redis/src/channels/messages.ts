@@ -1,0 +1,116 @@
+import { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
+import { LayerError } from '@busgate/layer/driver';
+import { type Packable, Packer, Unpacker } from './msgpack.ts';
+
+/** The type of what is published to a room: a consumer's method `busgate_message` gets it. Clients cannot choose another: it names a method. */
+const ROOM_TYPE = 'busgate.message';
+/** The member by which the core layer says which channels a queue's message is for. */
+const RECIPIENTS = '__asgi_channel__';
+const BYTES = '$bytes';
+/** Bytes that the core layer puts before each element, since two of a sorted set may not be equal. */
+const RANDOM = 12;
+
+export type DjangoMessage = { readonly [key: string]: Packable };
+
+/** A message of the layer, one JSON object in UTF-8, as Django has it. */
+export function fromJson(payload: Uint8Array): DjangoMessage {
+  const parsed: unknown = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
+  return fromParsed(parsed) as DjangoMessage;
+}
+
+/** The same of a message that is parsed already. */
+export function fromParsed(value: unknown): Packable {
+  if (typeof value === 'string') return value.toWellFormed();
+  if (Array.isArray(value)) return value.map(fromParsed);
+  if (typeof value !== 'object' || value === null) return value as Packable;
+  const members = Object.entries(value);
+  const [first] = members;
+  if (members.length === 1 && first?.[0] === BYTES && typeof first[1] === 'string') return Buffer.from(first[1], 'base64');
+  return Object.fromEntries(members.map(([key, member]) => [key.toWellFormed(), fromParsed(member)]));
+}
+
+/** A message of Django as one JSON object. Whole numbers keep all their digits; what JSON has no word for becomes null. */
+export function toJson(message: DjangoMessage): Buffer {
+  return Buffer.from(writeJson(message));
+}
+
+function writeJson(value: Packable): string {
+  if (typeof value === 'bigint') return value.toString();
+  if (value instanceof Uint8Array) return `{"${BYTES}":"${Buffer.from(value).toString('base64')}"}`;
+  if (Array.isArray(value)) return `[${(value as readonly Packable[]).map(writeJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  return `{${Object.entries(value)
+    .map(([key, member]) => `${JSON.stringify(key)}:${writeJson(member)}`)
+    .join(',')}}`;
+}
+
+/** What is published to a room, for consumers of the Django group of that name. */
+export function fromRoom(payload: Uint8Array): DjangoMessage {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const text = bytes.toString();
+  return Buffer.from(text).equals(bytes) ? { type: ROOM_TYPE, text } : { type: ROOM_TYPE, bytes };
+}
+
+/** What subscribers of the room get: the published bytes, or the JSON text of what a Django backend sent. */
+export function toRoom(message: DjangoMessage): Uint8Array {
+  const { type, text, bytes, ...others } = message;
+  if (type === ROOM_TYPE && Object.keys(others).length === 0) {
+    if (typeof text === 'string' && bytes === undefined) return Buffer.from(text);
+    if (bytes instanceof Uint8Array && text === undefined) return bytes;
+  }
+  return toJson(message);
+}
+
+/** @throws Error where it is no message of Django's */
+export function unpack(bytes: Buffer): DjangoMessage {
+  const value = Unpacker.unpack(bytes);
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) throw new Error('no map');
+  return value as DjangoMessage;
+}
+
+/** An element of the core layer's queues for one channel; of a process's own queue it names the channel. */
+export function packElement(message: DjangoMessage, recipient?: string): Buffer {
+  checkReserved(message);
+  return Buffer.concat([randomBytes(RANDOM), Packer.pack(recipient === undefined ? message : { ...message, [RECIPIENTS]: recipient })]);
+}
+
+/** The first part of an element for many channels: an array of their names completes it. */
+export function packOpenElement(message: DjangoMessage): Buffer {
+  checkReserved(message);
+  const members = Object.entries(message);
+  const packer = new Packer();
+  packer.mapOf(members.length + 1);
+  for (const [key, value] of members) {
+    packer.text(key);
+    packer.value(value);
+  }
+  packer.text(RECIPIENTS);
+  return packer.bytes();
+}
+
+export interface Addressed {
+  readonly message: DjangoMessage;
+  readonly recipients: readonly string[];
+}
+
+/** @throws Error where it is no element of the core layer's */
+export function readElement(element: Buffer): Addressed {
+  const { [RECIPIENTS]: named, ...message } = unpack(element.subarray(RANDOM));
+  const recipients = Array.isArray(named) ? (named as readonly Packable[]) : [named];
+  return { message, recipients: recipients.filter((name) => typeof name === 'string') };
+}
+
+function checkReserved(message: DjangoMessage): void {
+  if (Object.hasOwn(message, RECIPIENTS)) throw new LayerError('INVALID_MESSAGE', `message must not have the member ${RECIPIENTS}: it is channels_redis's own`);
+}
+
+/**
+ * The names that Django allows.
+ * @throws LayerError INVALID_NAME
+ */
+export function checkDjangoName(kind: 'group' | 'channel', name: string): void {
+  const rule = kind === 'group' ? /^[A-Za-z0-9_.-]{1,99}$/ : /^(?=.{1,99}$)[A-Za-z0-9_.-]+(?:![A-Za-z0-9_.-]*)?$/;
+  if (rule.test(name)) return;
+  throw new LayerError('INVALID_NAME', `${kind} name ${JSON.stringify(name.slice(0, 60))} is not one of Django's: 1 to 99 ASCII letters, digits and _ . -`);
+}

@@ -1,0 +1,54 @@
+/** Django's default, which stands where a layer has Busgate's own. */
+const DJANGO_PREFIX = 'asgi';
+const BUSGATE_PREFIX = 'busgate';
+
+/** The names of everything that channels_redis has in Redis, and of what gateways tell each other beside it. */
+export class ChannelsNames {
+  readonly prefix: string;
+  readonly #process: string;
+
+  constructor(prefix: string, process: string) {
+    this.prefix = prefix === BUSGATE_PREFIX ? DJANGO_PREFIX : prefix;
+    this.#process = process;
+  }
+
+  /** Where the pub/sub layer publishes to a group. */
+  groupChannel(group: string): string {
+    return `${this.prefix}__group__${group}`;
+  }
+
+  /** The core layer's members of a group. */
+  groupKey(group: string): string {
+    return `${this.prefix}:group:${group}`;
+  }
+
+  /** The core layer's queue of a channel: the channels of a process share one. */
+  queue(channel: string): string {
+    return `${this.prefix}${/^[^!]*!/.exec(channel)?.[0] ?? channel}`;
+  }
+
+  /** The core layer's queue of this process. */
+  get inbox(): string {
+    return `${this.prefix}specific.${this.#process}!`;
+  }
+
+  /** This process as a member of a group: `tag` comes back with each message. */
+  member(tag: string): string {
+    return `specific.${this.#process}!g-${tag}`;
+  }
+
+  /** The tag of {@link member}; undefined for a channel of a session. */
+  static tagOf(channel: string): string | undefined {
+    return /!g-(.*)$/.exec(channel)?.[1];
+  }
+
+  /** Every channel of this process, on the pub/sub layer. */
+  get ownChannels(): string {
+    return `*.${this.#process}!*`;
+  }
+
+  /** What only gateways use. */
+  own(kind: string, name: string): string {
+    return `${this.prefix}:busgate:${kind}:${name}`;
+  }
+}

@@ -1,0 +1,55 @@
+"""A Django backend's side of the tests: calls on a channels_redis layer, one JSON line in and one out for each."""
+
+import asyncio
+import base64
+import json
+import sys
+
+from channels_redis.core import RedisChannelLayer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+LAYERS = {"channels-core": RedisChannelLayer, "channels-pubsub": RedisPubSubChannelLayer}
+
+
+def revive(value):
+    if isinstance(value, dict):
+        if set(value) == {"$bytes"}:
+            return base64.b64decode(value["$bytes"])
+        return {key: revive(member) for key, member in value.items()}
+    return [revive(item) for item in value] if isinstance(value, list) else value
+
+
+def portable(value):
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {key: portable(member) for key, member in value.items()}
+    return [portable(item) for item in value] if isinstance(value, list) else value
+
+
+async def burst(layer, group, count):
+    await asyncio.gather(*(layer.group_send(group, {"type": "burst", "n": n}) for n in range(count)))
+
+
+async def main(url, wire):
+    layer = LAYERS[wire](hosts=[url])
+    calls = {
+        "new_channel": lambda: layer.new_channel(),
+        "group_add": lambda group, channel: layer.group_add(group, channel),
+        "group_send": lambda group, message: layer.group_send(group, message),
+        "send": lambda channel, message: layer.send(channel, message),
+        "receive": lambda channel: asyncio.wait_for(layer.receive(channel), 10),
+        "burst": lambda group, count: burst(layer, group, count),
+    }
+    loop = asyncio.get_running_loop()
+    print("ready", flush=True)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        name, *arguments = revive(json.loads(line))
+        try:
+            answer = {"value": portable(await calls[name](*arguments))}
+        except Exception as error:
+            answer = {"error": repr(error)}
+        print(json.dumps(answer), flush=True)
+
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
