@@ -9,7 +9,7 @@ export interface Runner {
   run(name: string, ...args: Argument[]): Promise<unknown>;
 }
 
-/** A script of Redis, made of files of `src/scripts`, joined in that order. */
+/** A script of Redis, made of files of `scripts`, joined in that order. */
 class Script {
   readonly body: string;
   readonly #sha: string;
@@ -80,5 +80,5 @@ function includesText(reply: unknown, text: string): boolean {
 }
 
 function readScript(file: string): string {
-  return readFileSync(new URL(`../src/scripts/${file}`, import.meta.url), 'utf8');
+  return readFileSync(new URL(`./scripts/${file}`, import.meta.url), 'utf8');
 }
