@@ -7,6 +7,8 @@ import { freePort } from '../support/ports.ts';
 import { type GatewayProcess, runBusgate, startGateway } from '../support/processes.ts';
 import { Client } from './clients.ts';
 
+const CLI = 'packages/gateway/src/cli.ts';
+
 let gateway: GatewayProcess;
 beforeAll(async () => {
   gateway = await startGateway({ args: ['--demo'] });
@@ -188,6 +190,19 @@ describe('busgate serve', () => {
     await using child = runBusgate(['--demo', '--port', String(gateway.port), '--ops-port', '0']);
     expect((await child.exited).code).toBe(1);
     expect(child.lines.all.join()).toContain(`port ${gateway.port} is taken`);
+  });
+
+  test('an error that nobody expected drains it, and ends with 1', async () => {
+    const [port, opsPort] = [await freePort(), await freePort()];
+    const fault = 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("unforeseen")})';
+    const args = ['--import', fault, '--conditions=@busgate/source', CLI, '--demo', '--port', `${port}`, '--ops-port', `${opsPort}`, '--drain-notice', '0s'];
+    await using child = new Child(process.execPath, args);
+    await child.lines.find((line) => line.includes('ready for clients'));
+    await using client = await Client.open(`ws://localhost:${port}/room/1`);
+    child.signal('SIGUSR2');
+    expect((await client.closed).code).toBe(1012);
+    expect(await child.exited).toEqual({ code: 1, signal: null });
+    expect(child.lines.all.join()).toContain('"error":"unforeseen"');
   });
 
   test('it lives on when nobody reads its log any more', async () => {

@@ -30,7 +30,7 @@ export function demoFiles(): ReadonlyMap<string, DemoFile> {
   ]);
 }
 
-/** The files are no part of the build: they are read from the sources, which the package has too. */
+/** The files lie beside this one, in the sources and in what is built of them. */
 function load(name: string, type: keyof typeof TYPES): DemoFile {
   const body = readFileSync(new URL(`./demo/${name}`, import.meta.url));
   return {

@@ -35,7 +35,7 @@ export function readFlags(argv: readonly string[], names: FlagNames): ReadFlags 
 }
 
 /** The flags of `serve`: one a key, and `--config`. */
-export const SERVE_FLAGS: FlagNames = {
+const SERVE_FLAGS: FlagNames = {
   config: false,
   ...Object.fromEntries(KEYS.map((key) => [flagOf(key).slice(2), DOCUMENTED[key].type.placeholder === undefined])),
 };

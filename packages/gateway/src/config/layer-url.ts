@@ -9,8 +9,3 @@ export const layerUrl: ValueType<string> = text('a layer URL such as memory:, re
 export function maskUrl(url: string): string {
   return url.replace(/^([a-z][a-z0-9+.-]*:\/*)?.*@/s, '$1***@').replace(/\?.*$/s, '?***');
 }
-
-/** What stands before the first colon. */
-export function schemeOf(url: string): string {
-  return url.slice(0, url.indexOf(':'));
-}

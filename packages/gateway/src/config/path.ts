@@ -2,7 +2,7 @@ import { RE2JS } from 're2js';
 import type { Report, ValueType } from './types.ts';
 
 /** One part of a path between slashes: a literal one, or a parameter that stands for exactly one. */
-export type PathSegment = { readonly literal: string; readonly param?: never } | { readonly param: string; readonly literal?: never };
+type PathSegment = { readonly literal: string; readonly param?: never } | { readonly param: string; readonly literal?: never };
 
 /**
  * A route's path: segments, or a regular expression over the whole path. Expressions are RE2's, which match in time linear in the path's length

@@ -3,7 +3,7 @@ import { PATH, PATH_OF, type PathPattern } from './path.ts';
 import { oneOf, type Report, type ValueType } from './types.ts';
 
 /** Who may do it: every client that reaches the gateway, or no client. */
-export type Access = 'anyone' | 'nobody';
+type Access = 'anyone' | 'nobody';
 
 interface CommonRoute {
   readonly path: PathPattern;
@@ -36,7 +36,7 @@ const COMMON_MEMBERS = ['path', 'kind', 'join', 'publish'];
 const ROOM_MEMBERS = [...COMMON_MEMBERS, 'frames', 'on_gap'];
 
 /** Shown where routes are missing. */
-export const ROUTES_EXAMPLE = '[{path: "/room/:room", kind: room, join: anyone, publish: nobody}]';
+const ROUTES_EXAMPLE = '[{path: "/room/:room", kind: room, join: anyone, publish: nobody}]';
 
 /** What `--demo` serves, and what an unsaid `join` and `publish` mean there. */
 export const DEMO_ROUTES = [

@@ -44,7 +44,7 @@ export interface Settings {
 
 export type Key = keyof Settings;
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** One thing that an operator can set. */
 export interface Setting<T> {
@@ -90,7 +90,10 @@ export function schema(facts: Facts): Schema {
       presetText: 'every interface; with `demo`: `localhost`',
     },
     port: setting(port, 8080, 'The port that clients connect to; 0 takes a free one.'),
-    'ops.host': { ...setting(host, facts.host, 'The address of the ops port. It must never be public.'), presetText: 'as `host`' },
+    'ops.host': {
+      ...setting(host, facts.demo ? 'localhost' : facts.host, 'The address of the ops port. It must never be public.'),
+      presetText: 'as `host`; with `demo`: `localhost`',
+    },
     'ops.port': setting(port, 9090, 'The port of /metrics, /healthz and /readyz; 0 takes a free one.'),
     workers: setting(count(1, 1024), 1, 'Processes that share the port.'),
     origins: { ...setting(origins, [], 'Origins whose pages may connect.'), presetText: 'the host that was asked' },

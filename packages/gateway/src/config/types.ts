@@ -115,7 +115,7 @@ export function text(allowed: string, placeholder: string, test: (value: string)
 }
 
 /** "a, b or c". */
-export function wordList(words: readonly string[]): string {
+function wordList(words: readonly string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
