@@ -19,31 +19,32 @@ export function report(results: Results, runs: number): string {
   ].join('\n\n');
 }
 
+type Measured = Readonly<Record<string, readonly Result[]>>;
+
 function table(scenario: string, results: Results): string {
   const measured = results[scenario] ?? {};
   const names = Object.keys(measured);
   const against = names.includes('busgate') ? yardsticks.filter((name) => names.includes(name)) : [];
-  const titles = [...names.map((name) => servers[name]?.title ?? name), ...against.map((name) => `Busgate : ${servers[name]?.title ?? name}`)];
-  const kind = scenarios[scenario]?.kind ?? 'idle';
-  const rows = figures[kind].map((figure) => [
-    figure.title,
-    ...names.map((name) => cell(figure, measured[name])),
-    ...against.map((name) => ratio(figure, measured, name)),
-  ]);
-  return markdown(['', ...titles], rows);
+  const { compared, told } = figures[scenarios[scenario]?.kind ?? 'idle'];
+  const cells = (figure: Figure): string[] => [figure.title, ...names.map((name) => figure.print(middle(figure, measured[name])))];
+  const rows = [
+    ...compared.map((figure) => [...cells(figure), ...against.map((name) => ratio(figure, measured, name))]),
+    ...told.map((figure) => [...cells(figure), ...against.map(() => '')]),
+  ];
+  return markdown(['', ...names.map(titleOf), ...against.map((name) => `Busgate : ${titleOf(name)}`)], rows);
 }
 
-function cell(figure: Figure, results: readonly Result[] | undefined): string {
-  return figure.print(middle(figure, results));
+function titleOf(server: string): string {
+  return servers[server]?.title ?? server;
 }
 
-function ratio(figure: Figure, measured: Readonly<Record<string, readonly Result[]>>, against: string): string {
-  const value = middle(figure, measured['busgate']) / middle(figure, measured[against]);
-  return Number.isFinite(value) ? printRatio(value) : '';
+function ratio(figure: Figure, measured: Measured, against: string): string {
+  return printRatio(middle(figure, measured['busgate']) / middle(figure, measured[against]));
 }
 
 function printRatio(value: number): string {
-  return value >= 10 ? value.toFixed(0) : value.toFixed(2);
+  if (value >= 10) return value.toFixed(0);
+  return value >= 1 ? value.toFixed(2) : value.toPrecision(2);
 }
 
 function goals(results: Results): string[] {
@@ -61,7 +62,7 @@ function markdown(head: readonly string[], rows: readonly (readonly string[])[])
 function remarks(results: Results, runs: number): string {
   const machine = `${availableParallelism()} cores, Linux ${release()}, Node ${process.version}`;
   const notes = Object.entries(results).flatMap(([scenario, measured]) =>
-    Object.entries(measured).flatMap(([server, all]) => doubts(`${servers[server]?.title ?? server}, ${scenario}`, all)),
+    Object.entries(measured).flatMap(([server, all]) => doubts(`${titleOf(server)}, ${scenario}`, all)),
   );
   return [`Medians of ${runs} runs, interleaved; ${machine}.`, ...notes.map((note) => `- ${note}`)].join('\n');
 }
