@@ -111,7 +111,7 @@ export async function take(layer: ChannelLayer, channel: string, count: number):
   return messages;
 }
 
-export function text(payload: Uint8Array): string {
+function text(payload: Uint8Array): string {
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString();
 }
 

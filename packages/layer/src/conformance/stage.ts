@@ -47,6 +47,6 @@ export class Stage {
   }
 }
 
-export function newPrefix(): string {
+function newPrefix(): string {
   return `conformance-${randomBytes(6).toString('hex')}`;
 }
