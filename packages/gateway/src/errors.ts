@@ -37,6 +37,8 @@ const TABLE = {
   },
   no_transport: { status: 426, retry: false, headers: { Upgrade: 'websocket' }, message: 'this path is for WebSockets: ask for an upgrade' },
   target_too_long: { status: 414, retry: false, message: 'the request target is longer than 2048 bytes' },
+  headers_too_large: { status: 431, retry: false, message: 'the headers are more than 16 KiB or more than 1000' },
+  timeout: { status: 408, retry: false, message: 'the request took too long to arrive' },
   body_too_large: { status: 413, retry: false, message: 'the body is larger than limits.message' },
   origin: { status: 403, retry: false, message: 'pages of this origin may not connect: see the setting origins' },
   not_allowed: { status: 403, close: 4403, frame: true, retry: false, message: 'not allowed here' },

@@ -5,7 +5,7 @@ import type { Admission, Asker } from './admission.ts';
 import type { Counters } from './counters.ts';
 import type { DemoFile } from './demo.ts';
 import type { HttpErrorKey } from './errors.ts';
-import { refuse, refuseSocket, refuseStatus } from './http/answer.ts';
+import { refuse, refuseSocket } from './http/answer.ts';
 import { readBody } from './http/body.ts';
 import { failureKey } from './http/failure.ts';
 import { readRequest } from './http/request.ts';
@@ -51,7 +51,7 @@ export class PublicServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       requireHostHeader: false,
     });
-    // Cut off without a word otherwise; 16 KiB of headers is the bound.
+    // Those beyond a count would be cut off without a word: readRequest counts them.
     this.#server.maxHeadersCount = 0;
     this.#server.on('request', (request, response) => void this.#onRequest(request, response));
     this.#server.on('checkContinue', (request, response) => void this.#onRequest(request, response));
@@ -155,8 +155,8 @@ export class PublicServer {
   #onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.on('error', destroy);
     if (error.code === 'ECONNRESET' || error.code === 'EPIPE') socket.destroy();
-    else if (error.code === 'HPE_HEADER_OVERFLOW') refuseStatus(socket, 431);
-    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') refuseStatus(socket, 408);
+    else if (error.code === 'HPE_HEADER_OVERFLOW') this.#refuseSocket(socket, 'headers_too_large');
+    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refuseSocket(socket, 'timeout');
     else this.#refuseSocket(socket, 'bad_request');
   }
 

@@ -17,11 +17,6 @@ export function refuseSocket(socket: Duplex, key: HttpErrorKey, extra?: Readonly
   endSocket(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body.toString()}`);
 }
 
-/** A status alone. */
-export function refuseStatus(socket: Duplex, status: number): void {
-  endSocket(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-}
-
 function endSocket(socket: Duplex, answer: string): void {
   if (!socket.writable) {
     socket.destroy();

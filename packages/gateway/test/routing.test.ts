@@ -1,0 +1,159 @@
+import fc from 'fast-check';
+import { RE2JS } from 're2js';
+import { describe, expect, test } from 'vitest';
+import { Admission } from '../src/admission.ts';
+import type { PathPattern } from '../src/config/path.ts';
+import { readPath } from '../src/http/target.ts';
+import type { Route } from '../src/routes/route.ts';
+import { Router } from '../src/routes/router.ts';
+
+const segments = (text: string, ...parts: string[]): PathPattern => ({
+  text,
+  segments: parts.map((part) => (part.startsWith(':') ? { param: part.slice(1) } : { literal: part })),
+});
+const routeOf = (path: PathPattern): Route => ({
+  path,
+  messageLimit: 1,
+  subprotocols: [],
+  mayOpen: true,
+  fault: () => undefined,
+  prepare: () => Promise.reject(new Error('not asked for')),
+});
+
+const PATTERNS = [
+  segments('/'),
+  segments('/room/:room', 'room', ':room'),
+  segments('/room/lobby', 'room', 'lobby'),
+  segments('/t/:tenant/room/:room', 't', ':tenant', 'room', ':room'),
+  { text: '^/r/(?<room>[a-z]+)(/.*)?$', expression: RE2JS.compile('^/r/(?<room>[a-z]+)(/.*)?$') },
+  { text: '^/(a+)+$', expression: RE2JS.compile('^/(a+)+$') },
+];
+const router = new Router(PATTERNS.map(routeOf));
+const matched = (path: string): unknown => {
+  const match = router.match(path);
+  return match === undefined ? undefined : [match.route.path.text, { ...match.params }];
+};
+
+describe('the router', () => {
+  test.each([
+    ['/', ['/', {}]],
+    ['/room/1', ['/room/:room', { room: '1' }]],
+    ['/room/lobby', ['/room/:room', { room: 'lobby' }]],
+    ['/room/a%2Fb', ['/room/:room', { room: 'a/b' }]],
+    ['/room/__proto__', ['/room/:room', { room: '__proto__' }]],
+    ['/t/x/room/y', ['/t/:tenant/room/:room', { tenant: 'x', room: 'y' }]],
+    ['/r/abc/def', ['^/r/(?<room>[a-z]+)(/.*)?$', { room: 'abc' }]],
+    ['/room', undefined],
+    ['/room/1/', undefined],
+    ['/room/1/2', undefined],
+    ['/Room/1', undefined],
+    ['/r/ABC', undefined],
+  ])('%s', (path, expected) => {
+    expect(matched(path)).toEqual(expected);
+  });
+
+  test('an escape never reaches a literal that the plain form would not', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[a-z/%.;]{0,12}$/), (rest) => {
+        const path = `/${rest}`;
+        if (typeof readPath(path) === 'string') return;
+        const match = router.match(path);
+        if (match?.route.path.text === '/room/:room') expect(path.startsWith('/room/')).toBe(true);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('a path of 2 KB is judged at once, whatever the expression', () => {
+    matched(`/${'a'.repeat(2000)}!`);
+    const began = performance.now();
+    expect(matched(`/${'a'.repeat(2000)}!`)).toBeUndefined();
+    expect(performance.now() - began).toBeLessThan(50);
+  });
+});
+
+describe('a target', () => {
+  test.each([
+    ['/room/1?a=b?c', { path: '/room/1' }],
+    ['/%E2%82%AC?x=%20', { path: '/%E2%82%AC' }],
+    [`/${'a'.repeat(2047)}`, { path: `/${'a'.repeat(2047)}` }],
+    [`/${'a'.repeat(2048)}`, 'target_too_long'],
+    ['', 'bad_request'],
+    ['*', 'bad_request'],
+    ['//', 'bad_request'],
+    ['room', 'bad_request'],
+    ['http://evil/room/1', 'bad_request'],
+    ['/a b', 'bad_request'],
+    ['/é', 'bad_request'],
+    ['/#', 'bad_request'],
+    ['/%zz', 'bad_request'],
+    ['/%C3%28', 'bad_request'],
+    ['/?%', 'bad_request'],
+  ])('%.40s', (target, expected) => {
+    expect(readPath(target)).toEqual(expected);
+  });
+});
+
+describe('admission', () => {
+  const state = { refuses: false, sessions: 0, away: false };
+  const admissionOf = (origins: readonly string[] = []): Admission =>
+    new Admission({
+      layer: {
+        get status() {
+          return { state: state.away ? ('away' as const) : ('connected' as const), since: new Date() };
+        },
+      },
+      refuses: () => state.refuses,
+      sessions: () => state.sessions,
+      limit: 2,
+      origins,
+    });
+  const listed = ['https://good.example', 'http://localhost:3000'];
+
+  test.each([
+    [undefined, 'busgate.test', [], undefined],
+    ['http://busgate.test', 'busgate.test', [], undefined],
+    ['https://busgate.test', 'BUSGATE.test', [], undefined],
+    ['https://busgate.test', 'busgate.test:443', [], undefined],
+    ['http://busgate.test:8080', 'busgate.test:8080', [], undefined],
+    ['http://[::1]:8080', '[::1]:8080', [], undefined],
+    ['null', 'busgate.test', [], 'origin'],
+    ['', 'busgate.test', [], 'origin'],
+    ['busgate.test', 'busgate.test', [], 'origin'],
+    ['http://busgate.test:81', 'busgate.test', [], 'origin'],
+    ['HTTP://BUSGATE.TEST', 'busgate.test', [], 'origin'],
+    ['ftp://busgate.test', 'busgate.test', [], 'origin'],
+    ['http://busgate.test.evil.test', 'busgate.test', [], 'origin'],
+    ['http://evilbusgate.test', 'busgate.test', [], 'origin'],
+    ['http://busgate.test, http://busgate.test', 'busgate.test', [], 'origin'],
+    ['https://good.example', 'other.example', listed, undefined],
+    ['http://localhost:3000', 'other.example', listed, undefined],
+    ['http://good.example', 'other.example', listed, 'origin'],
+    ['https://good.example:444', 'other.example', listed, 'origin'],
+    ['https://good.example.evil.test', 'other.example', listed, 'origin'],
+    ['https://evilgood.example', 'other.example', listed, 'origin'],
+    ['https://GOOD.example', 'other.example', listed, 'origin'],
+    ['https://other.example', 'other.example', listed, 'origin'],
+  ])('origin %s asking %s, listed %j: %s', (origin, host, origins, expected) => {
+    expect(admissionOf(origins).admitPublish({ origin, host })).toBe(expected);
+  });
+
+  test('judges draining before origin before capacity before the layer, and those that are coming count', () => {
+    const stranger = { origin: 'null', host: 'a' };
+    const friend = { origin: undefined, host: 'a' };
+    const admission = admissionOf();
+    Object.assign(state, { refuses: true, sessions: 2, away: true });
+    expect(admission.admitSession(stranger)).toBe('draining');
+    state.refuses = false;
+    expect(admission.admitSession(stranger)).toBe('origin');
+    expect(admission.admitSession(friend)).toBe('full');
+    expect(admission.admitPublish(friend)).toBe('away');
+    state.sessions = 1;
+    expect(admission.admitSession(friend)).toBe('away');
+    state.away = false;
+    expect(admission.admitSession(friend)).toBeUndefined();
+    expect(admission.admitSession(friend)).toBe('full');
+    admission.settle();
+    expect(admission.admitSession(friend)).toBeUndefined();
+  });
+});

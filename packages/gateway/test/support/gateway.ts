@@ -1,0 +1,62 @@
+import { openLayer, type ChannelLayer } from '@busgate/layer';
+import { loadConfig } from '../../src/config.ts';
+import { Gateway } from '../../src/gateway.ts';
+
+const SILENT = {
+  dropped: 0,
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+};
+
+/** A gateway on memory, and the layer under it for tests that publish around it. */
+export class TestGateway implements AsyncDisposable {
+  readonly gateway: Gateway;
+  readonly layer: ChannelLayer;
+  readonly port: number;
+
+  private constructor(gateway: Gateway, layer: ChannelLayer) {
+    this.gateway = gateway;
+    this.layer = layer;
+    this.port = gateway.listening.port;
+  }
+
+  /** `flags` as on the command line; a demo on free ports of loopback without them. */
+  static async start(flags: readonly string[] = [], history: { rooms: string; size: number; ageMs: number }[] = []): Promise<TestGateway> {
+    const argv = ['--port', '0', '--ops-port', '0', ...(flags.includes('--routes') ? ['--host', '127.0.0.1'] : ['--demo']), ...flags];
+    const config = loadConfig({ argv, env: {}, readFile: () => '', descriptors: 20_000 });
+    const layer = await openLayer(`memory:${crypto.randomUUID()}`, { history });
+    return new TestGateway(await Gateway.start({ config, log: SILENT, version: 'test', layer }), layer);
+  }
+
+  ws(path: string): string {
+    return `ws://127.0.0.1:${this.port}${path}`;
+  }
+
+  http(path: string): string {
+    return `http://127.0.0.1:${this.port}${path}`;
+  }
+
+  /** Deliveries, once nothing moves: due, sent, dropped and queued must balance. */
+  balance(): { due: number; sent: number; dropped: number; queued: number } {
+    const { counters, state } = this.gateway;
+    state.settle();
+    const dropped = Object.values(counters.dropped).reduce((sum, count) => sum + count, 0);
+    return { due: counters.due, sent: counters.sent, dropped, queued: state.queued };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gateway.close();
+    await this.layer.close();
+  }
+}
+
+/** Resolves once `holds`, looked at in each turn of the loop. */
+export async function until(holds: () => boolean, what: string, ms = 5000): Promise<void> {
+  const end = performance.now() + ms;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`not so after ${ms} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
