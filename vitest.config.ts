@@ -8,21 +8,29 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 const conditions = ['@busgate/source'];
 const brokerTests = 'packages/*/test/**/*.{conformance,broker}.test.ts';
 
-function project(name: string, include: string[], options: { exclude?: string[]; testTimeout?: number; hookTimeout?: number } = {}) {
+interface ProjectOptions {
+  exclude?: string[];
+  testTimeout?: number;
+  hookTimeout?: number;
+  maxWorkers?: number;
+}
+
+/** One project after the other, in this order; those that start whole fleets run their files one by one, so that none is late for another's sake. */
+function project(groupOrder: number, name: string, include: string[], options: ProjectOptions = {}) {
   return {
     resolve: { conditions },
     ssr: { resolve: { conditions } },
-    test: { name, include, ...options },
+    test: { name, include, sequence: { groupOrder }, ...options },
   };
 }
 
 export default defineConfig({
   test: {
     projects: [
-      project('unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests] }),
-      project('conformance', [brokerTests], { testTimeout: 20_000, hookTimeout: 180_000 }),
-      project('e2e', ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts'], { testTimeout: 60_000, hookTimeout: 180_000 }),
-      project('outside', ['test/outside/**/*.test.ts'], { testTimeout: 300_000, hookTimeout: 600_000 }),
+      project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests] }),
+      project(2, 'conformance', [brokerTests], { testTimeout: 20_000, hookTimeout: 180_000 }),
+      project(3, 'e2e', ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts'], { testTimeout: 60_000, hookTimeout: 180_000, maxWorkers: 1 }),
+      project(4, 'outside', ['test/outside/**/*.test.ts'], { testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: 1 }),
     ],
   },
 });
