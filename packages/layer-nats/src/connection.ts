@@ -49,6 +49,8 @@ interface ServerFacts {
   readonly maxPayload: number;
   readonly clustered: boolean;
   readonly jetStream: boolean;
+  /** Whether what was acknowledged stays acknowledged when the server is killed: from 2.10 on. */
+  readonly keepsAcknowledgements: boolean;
 }
 
 export interface Connection {
@@ -169,6 +171,7 @@ class NatsOnce implements Connection {
       maxPayload: max_payload ?? 1_048_576,
       clustered: cluster !== undefined && cluster !== '',
       jetStream: jetstream === true,
+      keepsAcknowledgements: !/^2\.\d\./.test(version ?? ''),
     };
     this.ended = nats.closed().then((error) => (error instanceof Error ? error.message : this.#complaint) || 'the connection was closed');
     void this.#watch(events);
@@ -206,6 +209,8 @@ class NatsOnce implements Connection {
 
   async #watch(events: ConnectionEvents): Promise<void> {
     for await (const status of this.#nats.status()) {
+      // By itself the library would first wait until its last bytes are written, which on such a connection may be never.
+      if (status.type === 'staleConnection') void this.#nats.close();
       if (status.type !== 'error') {
         const peers = (this.#nats.info as { connect_urls?: string[] } | undefined)?.connect_urls;
         if (status.type === 'ldm' || peers === undefined) continue;

@@ -2,7 +2,7 @@ import type { HistoryPage, HistoryRule, Position } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { HistoryReader, type Kept } from './history-reader.ts';
-import type { JetStream, StreamInfo } from './jetstream.ts';
+import type { JetStream, StoredMessage, StreamInfo } from './jetstream.ts';
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
 import type { Session } from './session.ts';
 import type { StreamPlan, Streams } from './streams.ts';
@@ -13,7 +13,7 @@ interface Standing {
   readonly epoch: string;
   readonly stream: StreamInfo;
   /** Sequence of the room's newest message, as far as anybody remembers. */
-  readonly newest: { readonly sequence: number; readonly previous: number; readonly kept: boolean } | undefined;
+  readonly newest: { readonly sequence: number; readonly kept: boolean } | undefined;
 }
 
 /**
@@ -28,7 +28,7 @@ export class Histories {
   readonly #plans: ReadonlyMap<HistoryRule, HistoryPlan>;
   readonly #heads: StreamPlan;
   readonly #reader: HistoryReader;
-  /** The epoch of each stream as it was seen last. */
+  /** The epoch of each stream when it was looked at last. */
   readonly #epochs = new Map<string, string>();
 
   constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock }, rules: readonly HistoryRule[]) {
@@ -53,9 +53,11 @@ export class Histories {
 
   /** Looks whether a stream is what it was; makes it anew where it is gone. True where it began a new epoch. */
   async look(session: Session, plan: HistoryPlan): Promise<boolean> {
-    const before = this.#epochs.get(plan.name);
     this.#streams.forget(session, plan.name);
-    return (await this.#ensure(session, plan)).epoch !== before && before !== undefined;
+    const { epoch } = await this.#ensure(session, plan);
+    const before = this.#epochs.get(plan.name);
+    this.#epochs.set(plan.name, epoch);
+    return before !== undefined && before !== epoch;
   }
 
   async append(session: Session, room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
@@ -93,10 +95,10 @@ export class Histories {
     if (newest?.kept !== true) return { ...nothing, complete: newest === undefined && untouched };
     const [kept, known] = await Promise.all([
       this.#reader.read(session, plan.name, this.#subjects.room(room), offset + 1, newest.sequence),
-      untouched || this.#reaches(session, plan, room, offset),
+      untouched || this.#reaches(session, plan, epoch, room, offset),
       this.#clock.set(session),
     ]);
-    return this.#page({ epoch, rule, known: known || followsDirectly(kept, newest, offset), head }, kept);
+    return this.#page({ epoch, rule, known, head }, kept);
   }
 
   #page(at: { epoch: string; rule: HistoryRule; known: boolean; head: number }, kept: readonly Kept[]): HistoryPage {
@@ -110,10 +112,13 @@ export class Histories {
     };
   }
 
-  /** Whether the room still has a message from before or at `offset`: then none that followed it has expired. */
-  async #reaches(session: Session, plan: HistoryPlan, room: string, offset: number): Promise<boolean> {
-    const oldest = await this.#jetStream.message(session, plan.name, { seq: 1, next_by_subj: this.#subjects.room(room) });
-    return oldest !== undefined && oldest.seq <= offset;
+  /** Whether a message of the room from before or at `offset` is still known, there or among the heads: then none that followed it is lost. */
+  async #reaches(session: Session, plan: HistoryPlan, epoch: string, room: string, offset: number): Promise<boolean> {
+    const [oldest, head] = await Promise.all([
+      this.#jetStream.message(session, plan.name, { seq: 1, next_by_subj: this.#subjects.room(room) }),
+      this.#jetStream.message(session, this.#heads.name, { seq: 1, next_by_subj: this.#subjects.liveIn(epoch, room) }),
+    ]);
+    return (oldest !== undefined && oldest.seq <= offset) || (head !== undefined && sequenceOf(head) <= offset);
   }
 
   async #standing(session: Session, plan: HistoryPlan, room: string): Promise<Standing> {
@@ -122,22 +127,17 @@ export class Histories {
       this.#ensure(session, plan),
       this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) }),
     ]);
-    const remembered = await this.#jetStream.message(session, this.#heads.name, { last_by_subj: this.#subjects.liveIn(epoch, room) });
-    const newest =
-      remembered === undefined
-        ? undefined
-        : { sequence: numberIn(remembered.headers, 'Nats-Sequence'), previous: numberIn(remembered.headers, 'Nats-Last-Sequence') };
-    if (last === undefined) return { epoch, stream, newest: newest === undefined ? undefined : { ...newest, kept: false } };
-    const previous = newest?.sequence === last.seq ? newest.previous : 0;
-    return { epoch, stream, newest: { sequence: last.seq, previous, kept: true } };
+    if (last !== undefined) return { epoch, stream, newest: { sequence: last.seq, kept: true } };
+    const head = await this.#jetStream.message(session, this.#heads.name, { last_by_subj: this.#subjects.liveIn(epoch, room) });
+    // It came between the two questions: it is kept, and the next look finds it.
+    if (head !== undefined && sequenceOf(head) > stream.state.last_seq) return this.#standing(session, plan, room);
+    return { epoch, stream, newest: head === undefined ? undefined : { sequence: sequenceOf(head), kept: false } };
   }
 
   async #ensure(session: Session, plan: HistoryPlan): Promise<{ readonly epoch: string; readonly stream: StreamInfo }> {
     try {
       const [stream] = await Promise.all([this.#streams.ensure(session, plan), this.#streams.ensure(session, this.#heads)]);
-      const epoch = this.#subjects.epochOf(stream.config.republish?.dest ?? '');
-      this.#epochs.set(plan.name, epoch);
-      return { epoch, stream };
+      return { epoch: this.#subjects.epochOf(stream.config.republish?.dest ?? ''), stream };
     } catch (error) {
       if (!isJetStream(error, JS.subjectsOverlap)) throw error;
       const others = (await this.#jetStream.streamsOf(session, plan.subjects[0] ?? '')).filter((name) => name !== plan.name);
@@ -155,11 +155,7 @@ export class Histories {
   }
 }
 
-/** Whether the one message that followed says itself that the one before it had been seen. */
-function followsDirectly(kept: readonly Kept[], newest: { sequence: number; previous: number }, offset: number): boolean {
-  return kept.length === 1 && kept[0]?.offset === newest.sequence && newest.previous > 0 && newest.previous <= offset;
-}
-
-function numberIn(headers: string, name: string): number {
-  return Number(new RegExp(`^${name}: *(\\d+)`, 'm').exec(headers)?.[1] ?? 0);
+/** A head's sequence in the stream that republished it. */
+function sequenceOf({ headers }: StoredMessage): number {
+  return Number(/^Nats-Sequence: *(\d+)/m.exec(headers)?.[1] ?? Number.MAX_SAFE_INTEGER);
 }

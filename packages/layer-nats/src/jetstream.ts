@@ -109,12 +109,14 @@ export class JetStream {
     return { seq, time: Date.parse(time), headers: Buffer.from(hdrs ?? '', 'base64').toString('latin1') };
   }
 
-  /** Removes one message; no error where another was quicker. */
-  async deleteMessage(session: Session, stream: string, seq: number): Promise<void> {
+  /** Removes one message, so that it does not come back when the server is killed. False where another was quicker. */
+  async deleteMessage(session: Session, stream: string, seq: number): Promise<boolean> {
     try {
-      await this.#ask(session, `STREAM.MSG.DELETE.${stream}`, { seq, no_erase: true }, `delete a message of ${stream}`);
+      await this.#ask(session, `STREAM.MSG.DELETE.${stream}`, { seq }, `delete a message of ${stream}`);
+      return true;
     } catch (error) {
       if (!(error instanceof JetStreamError) || error.jetStreamCode === JS.nobody) throw error;
+      return false;
     }
   }
 

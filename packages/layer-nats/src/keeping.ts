@@ -71,7 +71,7 @@ export class Keeping {
       return;
     }
     this.#watch(session, this.queues.stream, (action) => action !== 'modify' && this.queues.streamChanged(session));
-    for (const plan of this.histories.plans) this.#watch(session, plan.name, () => void this.#look(session, plan));
+    for (const plan of this.histories.plans) this.#watch(session, plan.name, (action) => action !== 'modify' && void this.#look(session, plan));
   }
 
   /** The connection counts: streams of rooms with history are made where they are missing, so that what others publish is kept from now on. */
@@ -112,7 +112,7 @@ export class Keeping {
   }
 
   /** JetStream tells when a stream is made, changed or removed. Where this user may not hear it, the regular look finds it later. */
-  #watch(session: Session, stream: string, then: (action: string) => void): void {
+  #watch(session: Session, stream: string, then: (action: string) => unknown): void {
     session.subscribe(`$JS.EVENT.ADVISORY.STREAM.*.${stream}`, {
       message: (arrival) => then(actionIn(arrival)),
       refused: () => undefined,

@@ -47,13 +47,16 @@ export function planHistories(rules: readonly HistoryRule[], subjects: Subjects)
   return plans;
 }
 
-/** The stream that keeps only the newest message of each room, with the sequence of the one before it, for longer than the rooms themselves. */
+/**
+ * The stream that keeps the newest two messages of each room for longer than the rooms themselves do, so that a position in a quiet room is good
+ * long after its message expired: nothing followed it, or one message, and both are known.
+ */
 export function planHeads(plans: Iterable<HistoryPlan>, subjects: Subjects): StreamPlan {
   return {
     name: `${subjects.streams}_HEAD`,
     subjects: [subjects.all('live')],
     maxAgeMs: Math.max(QUIET_MS, ...[...plans].map(({ maxAgeMs }) => maxAgeMs)),
-    maxPerSubject: 1,
+    maxPerSubject: 2,
     fixed: () => ({ retention: 'limits', discard: 'old', allow_direct: true }),
     keepsLongerAge: true,
   };

@@ -44,6 +44,7 @@ export class Queues {
       clock: parts.clock,
       stream: this.#plan.name,
       ensureStream: (session) => this.#streams.ensure(session, this.#plan),
+      forgetStream: (session) => this.#streams.forget(session, this.#plan.name),
       ...connection,
     };
   }

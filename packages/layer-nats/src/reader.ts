@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isLayerError, type Taken } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
@@ -27,6 +28,7 @@ export interface ReaderContext {
   readonly subject: string;
   readonly consumer: string;
   readonly ensureStream: (session: Session) => Promise<StreamInfo>;
+  readonly forgetStream: (session: Session) => void;
   readonly session: () => Session | undefined;
   /** Resolves when another connection counts. */
   readonly changed: () => Promise<void>;
@@ -124,7 +126,8 @@ export class QueueReader {
     } catch (error) {
       if (isLayerError(error, 'UNSUPPORTED') || isLayerError(error, 'REFUSED')) throw error;
       this.#drop();
-      await Promise.race([promise, pause(PAUSE_MS)]);
+      this.#context.forgetStream(session);
+      await Promise.race([promise, delay(PAUSE_MS)]);
       return;
     }
     const timer = setTimeout(resolve, PULL_MS + PULL_LATE_MS);
@@ -207,11 +210,13 @@ export class QueueReader {
     };
   }
 
-  async #accept({ session, reply, endsAt }: Waiting): Promise<boolean> {
+  async #accept({ session, reply, endsAt, sequence }: Waiting): Promise<boolean> {
     const expired = endsAt <= this.#context.clock.now();
     try {
-      const answer = await session.request(reply, ACK);
-      return answer.status === 0 && !expired;
+      if (session.connection.facts.keepsAcknowledgements) return (await session.request(reply, ACK)).status === 0 && !expired;
+      const removed = await this.#context.jetStream.deleteMessage(session, this.#context.stream, sequence);
+      session.send(reply, ACK);
+      return removed && !expired;
     } catch {
       return false;
     }
@@ -281,10 +286,4 @@ export class QueueReader {
     this.#source = undefined;
     if (source?.session.ended === undefined) source?.close();
   }
-}
-
-async function pause(ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, ms).unref();
-  await promise;
 }

@@ -1,8 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
 import { JS, isJetStream } from './errors.ts';
 import { nanoseconds, type JetStream, type StreamConfig, type StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
 
+/** A stream that was there and is gone is made anew after this time: made sooner, while the server is still removing it, it may be a dead one. */
+const MOURNING_MS = 250;
 /** JetStream allows no shorter age. */
 const SHORTEST_AGE_MS = 100;
 
@@ -18,11 +21,15 @@ export interface StreamPlan {
   readonly keepsLongerAge: boolean;
 }
 
-/** Makes our streams where they are missing, and changes those that are otherwise. What was found is remembered for as long as the connection lasts. */
+/**
+ * Makes our streams where they are missing. One that is otherwise than this process was told is changed, once in its life: of two that were told
+ * differently the one that came last has its way, and they do not fight. What was found is remembered for as long as the connection lasts.
+ */
 export class Streams {
   readonly #jetStream: JetStream;
   readonly #replicas: number | undefined;
   readonly #logger: LayerLogger;
+  readonly #adapted = new Set<string>();
   readonly #known = new WeakMap<Session, Map<string, Promise<StreamInfo>>>();
 
   constructor(jetStream: JetStream, replicas: number | undefined, logger: LayerLogger) {
@@ -49,9 +56,16 @@ export class Streams {
 
   async #make(session: Session, plan: StreamPlan): Promise<StreamInfo> {
     const there = await this.#jetStream.stream(session, plan.name);
-    if (there !== undefined) return this.#adapt(session, plan, there);
+    if (there !== undefined) {
+      const adapted = this.#adapted.has(plan.name) ? there : await this.#adapt(session, plan, there);
+      this.#adapted.add(plan.name);
+      return adapted;
+    }
     try {
-      return await this.#create(session, plan);
+      if (this.#adapted.has(plan.name)) await delay(MOURNING_MS);
+      const made = await this.#create(session, plan);
+      this.#adapted.add(plan.name);
+      return made;
     } catch (error) {
       if (!isJetStream(error, JS.streamNameInUse)) throw error;
       const quicker = await this.#jetStream.stream(session, plan.name);

@@ -1,0 +1,164 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { openLayer, type LayerLogger } from '@busgate/layer';
+import { describe, expect, test } from 'vitest';
+import { startNats, type Broker } from '../../../test/support/brokers.ts';
+import { Child } from '../../../test/support/child.ts';
+import { Collector } from '../../../test/support/events.ts';
+import { listen, state } from './support/rooms.ts';
+
+/** A logger that keeps what it is told. */
+function keepingLog(): { lines: Collector<string>; logger: LayerLogger } {
+  const lines = new Collector<string>();
+  const keep = (message: string, fields?: Record<string, unknown>): void => lines.push(`${message} ${JSON.stringify(fields ?? {})}`);
+  return { lines, logger: { info: keep, warn: keep, error: keep } };
+}
+
+async function reload(nats: Broker, config: string): Promise<void> {
+  await writeFile(join(nats.folder, 'config'), config);
+  process.kill(nats.pid, 'SIGHUP');
+}
+
+const users = (permissions: string): string => `authorization { users: [{ user: u, password: p, permissions: ${permissions} }] }`;
+const withUser = (url: string): string => url.replace('nats://', 'nats://u:p@');
+
+describe('a server that says no', () => {
+  test.each([
+    ['no JetStream', { args: ['-js=false'] }],
+    ['an account without JetStream', { config: ['accounts { A { users: [{ user: a, password: a }] } }', 'no_auth_user: a'] }],
+  ])('%s: rooms and groups work; queues and history are UNSUPPORTED, with what to enable', async (_, options) => {
+    await using nats = await startNats(options);
+    const history = [{ rooms: 'kept', size: 10, ageMs: 1000 }];
+    await using layer = await openLayer(nats.url, { history });
+    expect(layer.capabilities).toMatchObject({ history: false, queues: false, groups: true });
+    const events = await listen(layer, 'r');
+    await layer.publish('r', 'x');
+    expect(await events.next()).toBe('x');
+    const channel = layer.newChannel();
+    await layer.groupAdd('group', channel);
+    await layer.groupSend('group', { n: 1 });
+    expect(await layer.receive(channel)).toEqual({ n: 1 });
+    const calls = [
+      () => layer.send('work', {}),
+      () => layer.receive('work'),
+      () => layer.groupAdd('group', 'work'),
+      () => layer.publish('kept', 'x'),
+      () => layer.subscribe('kept', () => undefined),
+    ];
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'UNSUPPORTED', message: /nats-server -js/ });
+  });
+
+  test('a subject that this user may not publish on, or subscribe: the call says so, and nothing else suffers', async () => {
+    const allowed = '{ publish: { deny: ["busgate.room.mute.>"] }, subscribe: { deny: ["busgate.room.deaf.>"] } }';
+    await using nats = await startNats({ config: [users(allowed)] });
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(withUser(nats.url), { logger });
+    const events = await listen(layer, 'r');
+    const calls = [layer.publish('mute.1', 'x'), layer.publish('r', 'beside'), layer.publish('mute.2', 'x')];
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected']);
+    await expect(calls[0]).rejects.toMatchObject({ code: 'REFUSED', message: /publish on busgate\.room\.mute\.1/ });
+    await expect(layer.subscribe('deaf.1', () => undefined)).rejects.toMatchObject({ code: 'REFUSED', message: /subscribe to busgate\.room\.deaf\.1/ });
+    expect(await events.next()).toBe('beside');
+    expect(layer.stats.connects).toBe(1);
+    await lines.find((line) => line.includes('busgate.room.mute.1'));
+  });
+
+  test('a subscription that is taken away while it stands: a gap, and another one when it is back', async () => {
+    await using nats = await startNats({ config: [users('{ subscribe: ">" }')] });
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(withUser(nats.url), { logger });
+    const events = await listen(layer, 'private');
+    const stays = await listen(layer, 'r');
+    await reload(nats, users('{ subscribe: { deny: ["busgate.room.private"] } }'));
+    expect(await events.next()).toBe('GAP');
+    await lines.find((line) => line.includes('not permitted any more'));
+    await reload(nats, users('{ subscribe: ">" }'));
+    expect(await events.next()).toBe('GAP');
+    await layer.publish('private', 'again');
+    expect(await events.next()).toBe('again');
+    await layer.publish('r', 'x');
+    await stays.find((event) => event === 'x');
+  });
+
+  test('wrong credentials are REFUSED at once; refused while it is away it keeps trying, and says so', async () => {
+    await using nats = await startNats({ config: [users('{}')] });
+    for (const url of [nats.url, nats.url.replace('nats://', 'nats://u:wrong@'), nats.url.replace('nats://', 'nats://token@')]) {
+      await expect(openLayer(url)).rejects.toMatchObject({ code: 'REFUSED' });
+    }
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(withUser(nats.url), { logger });
+    await nats.stop();
+    await writeFile(join(nats.folder, 'config'), 'authorization { user: x, password: y }');
+    await nats.start();
+    await lines.find((line) => line.includes('refuses'));
+    expect(layer.status.state).toBe('away');
+    await nats.stop();
+    await writeFile(join(nats.folder, 'config'), users('{}'));
+    await nats.start();
+    await state(layer, 'connected');
+  });
+
+  test('JetStream out of space: what could not be kept is refused in words, live rooms go on', async () => {
+    await using nats = await startNats({ config: ['jetstream { max_file_store: 300K }'] });
+    await using layer = await openLayer(nats.url, { history: [{ rooms: 'kept', size: 100_000, ageMs: 60_000 }] });
+    const events = await listen(layer, 'r');
+    const fill = async (): Promise<void> => {
+      for (let n = 0; n < 100; n += 1) await layer.publish('kept', 'x'.repeat(10_000));
+    };
+    await expect(fill()).rejects.toMatchObject({ code: 'LAYER_AWAY', message: /JetStream could not keep the message/ });
+    await layer.publish('r', 'live');
+    expect(await events.next()).toBe('live');
+    expect(layer.status.state).toBe('connected');
+  });
+});
+
+const FLOOD = `
+import { connect } from 'nats';
+const nats = await connect({ servers: process.argv[1] });
+const payload = new Uint8Array(60000);
+for (let n = 0; n < 400; n += 1) { nats.publish('busgate.room.r', payload); if (n % 20 === 0) await nats.flush(); }
+await nats.flush();
+console.log('flooded');
+await nats.close();
+`;
+
+describe('a server that is slow, or that finds us slow', () => {
+  test('a reader that the server cuts off as too slow comes back by itself, and its rooms get a gap', async () => {
+    await using nats = await startNats({ config: ['max_pending: 2000000', 'write_deadline: "300ms"'] });
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(nats.url, { logger });
+    const events = await listen(layer, 'r');
+    const child = new Child(process.execPath, ['--input-type=module', '-e', FLOOD, nats.url], { cwd: import.meta.dirname });
+    await delay(300);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+    await child.output.find((line) => line === 'flooded');
+    await events.find((event) => event === 'GAP');
+    await state(layer, 'connected');
+    await layer.publish('r', 'after');
+    await events.find((event) => event === 'after');
+    expect(events.all.filter((event) => event === 'GAP')).toHaveLength(1);
+    expect(lines.all.join('\n')).toMatch(/away/);
+    await child.exited;
+  });
+
+  test('what is sent to a server that takes nothing is bounded', async () => {
+    await using nats = await startNats();
+    await using layer = await openLayer(nats.url);
+    nats.pause();
+    const payload = new Uint8Array(1_000_000);
+    const codes = await Promise.all(
+      Array.from({ length: 100 }, () =>
+        layer.publish('r', payload).then(
+          () => 'ok',
+          (error: { code: string }) => error.code,
+        ),
+      ),
+    );
+    expect(codes.filter((code) => code === 'LAYER_AWAY').length).toBeGreaterThan(25);
+    expect(codes.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeGreaterThan(50);
+    nats.resume();
+    await state(layer, 'connected');
+  });
+});
