@@ -60,8 +60,13 @@ export class ProcessChannels {
     const waiter = state.waiters.take();
     if (waiter !== undefined) {
       const message = read(body);
-      if (message !== undefined) waiter.resolve(message);
-      else this.#skip(() => state.waiters.return(waiter));
+      if (message === undefined) {
+        this.#stats.undecodable += 1;
+        state.waiters.return(waiter);
+        return true;
+      }
+      waiter.resolve(message);
+      if (state.waiters.size === 0) this.#tidy(channel, state);
       return true;
     }
     this.#dropExpired(state);
@@ -121,9 +126,9 @@ export class ProcessChannels {
   }
 
   #tidy(channel: string, state: State): void {
-    if (state.waiting.length > 0) return;
+    if (state.waiting.length > 0 || this.#channels.get(channel) !== state) return;
     this.#occupied.delete(channel);
-    if (state.waiters.size === 0 && this.#channels.has(channel)) this.#channels.set(channel, undefined);
+    if (state.waiters.size === 0) this.#channels.set(channel, undefined);
   }
 
   #dropExpired(state: State): void {
@@ -147,11 +152,6 @@ export class ProcessChannels {
       this.#tidy(channel, state);
     }
     if (this.#occupied.size > 0) this.#sweepLater();
-  }
-
-  #skip(after: () => void): void {
-    this.#stats.undecodable += 1;
-    after();
   }
 }
 

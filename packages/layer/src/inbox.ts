@@ -5,6 +5,7 @@ import { reviveMessage } from './codec.ts';
 import type { LayerStats, Message } from './contract.ts';
 import type { Driver, TopicSink } from './driver/driver.ts';
 import { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
+import { isName } from './names.ts';
 
 /** How long another process may take to answer. */
 const REQUEST_TIMEOUT_MS = 5000;
@@ -99,7 +100,7 @@ export class Inbox implements TopicSink {
       this.#settle(body['$answer'], readError(body['$error']));
       return true;
     }
-    if (isRequest(body['$ask']) && typeof body['$from'] === 'string' && typeof body['$id'] === 'number') {
+    if (isRequest(body['$ask']) && isName(body['$from']) && typeof body['$id'] === 'number') {
       void this.#answer(body['$ask'], body['$from'], body['$id']);
       return true;
     }

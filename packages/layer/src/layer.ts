@@ -281,7 +281,7 @@ export class ChannelLayer implements AsyncDisposable {
       await this.#peers.start();
     } catch (error) {
       this.#reachable = undefined;
-      this.#options.logger.warn('the broker left while this process made itself reachable', { error: String(error) });
+      this.#options.logger.warn('other processes cannot reach this one yet: its topics could not be subscribed', { error: String(error) });
     }
   }
 

@@ -164,6 +164,8 @@ describe('what arrives', () => {
     { $ask: { op: 'add' }, $from: 'other', $id: 1 },
     { $ask: { op: 'drop', group: 'g', channel: 'c' }, $from: 'other', $id: 1 },
     { $ask: ADD, $id: 1 },
+    { $ask: ADD, $from: 'other.>', $id: 1 },
+    { $ask: ADD, $from: 'a b', $id: 1 },
     { $answer: '1' },
   ])('%j is counted as undecodable, and disturbs nobody', async (body) => {
     const script = new Script();
