@@ -36,7 +36,7 @@ export interface Link {
   resume(): void;
   /** What was written leaves first, then the reason; a peer that does not answer is cut off after 5 s. */
   close(code: number, reason: string): void;
-  /** Whether {@link queued} says nothing any more. */
+  /** Cut off before everything had left: {@link queued} says nothing any more. */
   readonly isDestroyed: boolean;
   /** At once, without a word. */
   destroy(): void;

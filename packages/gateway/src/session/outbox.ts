@@ -163,6 +163,7 @@ export class Outbox {
 
   /** The link is gone, and what waited with it. */
   gone(): void {
+    this.settle();
     this.shut('closed');
     this.#all.counters.dropped[this.#shut ?? 'closed'] += this.queued;
     this.#waiting = undefined;

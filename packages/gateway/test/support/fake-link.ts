@@ -14,6 +14,8 @@ export class FakeLink implements Link {
   isPaused = false;
   /** Bytes that the kernel takes before it is full. */
   room = Infinity;
+  /** What the pings asked for. */
+  readonly tokens: number[] = [];
   /** Called when the close frame is written. */
   onClose: (code: number) => void = () => undefined;
   #isCorked = false;
@@ -49,7 +51,8 @@ export class FakeLink implements Link {
   }
 
   probe(token: number): Uint8Array {
-    return Buffer.from([0x89, token & 0x7f]);
+    this.tokens.push(token);
+    return Buffer.from([0x89, 0]);
   }
 
   pause(): void {

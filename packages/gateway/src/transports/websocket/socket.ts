@@ -38,7 +38,7 @@ export class GatewaySocket extends WebSocket implements Link {
   }
 
   get isDestroyed(): boolean {
-    return this.#tcp?.destroyed ?? true;
+    return this.#tcp === undefined || (this.#tcp.destroyed && !this.#tcp.writableFinished);
   }
 
   /** The handshake is done. Called once, before anything is read. */

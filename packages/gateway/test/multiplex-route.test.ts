@@ -1,0 +1,177 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Client } from './support/client.ts';
+import { TestGateway, until } from './support/gateway.ts';
+
+let gateway: TestGateway;
+
+beforeEach(async () => {
+  gateway = await TestGateway.start(['--limits-rooms', '3'], [{ rooms: 'kept.>', size: 5, ageMs: 60_000 }]);
+});
+
+afterEach(async () => {
+  await gateway[Symbol.asyncDispose]();
+});
+
+const open = (): Promise<Client> => Client.multiplex(gateway.ws('/socket'));
+
+describe('/socket', () => {
+  test('welcomes, joins, publishes, leaves, and answers in order', async () => {
+    await using client = await open();
+    expect(client.frames[0]).toEqual({ type: 'welcome', session: expect.stringMatching(/^\S{8,}$/), heartbeat: 25 });
+    client.send({ type: 'join', room: 'r', ref: 1 });
+    client.send({ type: 'publish', room: 'r', data: { n: 1 }, ref: 2 });
+    client.send({ type: 'ping' });
+    client.send({ type: 'leave', room: 'r', ref: 3 });
+    client.send({ type: 'leave', room: 'r', ref: 4 });
+    await client.until(() => client.frames.some(({ ref }) => ref === 4));
+    const answers = client.frames.slice(1).filter(({ type }) => type !== 'message');
+    expect(answers).toEqual([
+      { type: 'joined', room: 'r', ref: 1 },
+      { type: 'published', room: 'r', ref: 2 },
+      { type: 'pong' },
+      { type: 'left', room: 'r', ref: 3 },
+      { type: 'error', code: 'not_joined', message: expect.any(String), ref: 4 },
+    ]);
+  });
+
+  test('gives messages as data, text or base64, and publishes what was sent, to the byte', async () => {
+    await using raw = await Client.open(gateway.ws('/room/r'));
+    await using client = await open();
+    await client.ask({ type: 'join', room: 'r', ref: 1 });
+    client.send('{"type":"publish","room":"r","data": {"n": 1.0,"s":"\\u00e9"} }');
+    client.send({ type: 'publish', room: 'r', text: 'plain' });
+    client.send({ type: 'publish', room: 'r', base64: 'AP8=' });
+    await Promise.all([raw.until(() => raw.received.length === 3), client.until(() => client.frames.filter(({ type }) => type === 'message').length === 3)]);
+    expect(raw.received).toEqual([String.raw`{"n": 1.0,"s":"\u00e9"}`, 'plain', Buffer.from([0, 0xff])]);
+    expect(client.received.filter((text) => String(text).startsWith('{"type":"message"'))).toEqual([
+      String.raw`{"type":"message","room":"r","data":{"n": 1.0,"s":"\u00e9"}}`,
+      '{"type":"message","room":"r","text":"plain"}',
+      '{"type":"message","room":"r","base64":"AP8="}',
+    ]);
+  });
+
+  test('rooms named like members of every object are rooms like any other', async () => {
+    await using client = await open();
+    for (const room of ['__proto__', 'constructor', 'toString']) {
+      expect(await client.ask({ type: 'join', room, ref: room })).toEqual({ type: 'joined', room, ref: room });
+      await gateway.layer.publish(room, '1');
+      await client.until(() => client.frames.some((frame) => frame['type'] === 'message' && frame['room'] === room));
+      await client.ask({ type: 'leave', room, ref: `${room} left` });
+    }
+    expect(({} as Record<string, unknown>)['admin']).toBeUndefined();
+  });
+
+  test('a session is in at most limits.rooms rooms, and a second join of one is no room more', async () => {
+    await using client = await open();
+    for (const room of ['a', 'b', 'c', 'a']) expect((await client.ask({ type: 'join', room, ref: Math.random() }))['type']).toBe('joined');
+    expect(await client.ask({ type: 'join', room: 'd', ref: 'x' })).toMatchObject({ type: 'error', code: 'rate' });
+    await client.ask({ type: 'leave', room: 'a', ref: 'l' });
+    expect((await client.ask({ type: 'join', room: 'd', ref: 'y' }))['type']).toBe('joined');
+    await gateway.layer.publish('b', '1');
+    await client.until(() => client.frames.some(({ type }) => type === 'message'));
+    expect(gateway.balance()).toEqual({ due: 1, sent: 1, dropped: 0, queued: 0 });
+  });
+
+  test('the 20th error of a minute is answered, then the session is closed with 1008', async () => {
+    await using client = await open();
+    for (let count = 0; count < 25; count += 1) client.send('nope');
+    expect(await client.closed()).toBe(1008);
+    expect(client.frames.filter(({ type, code }) => type === 'error' && code === 'bad_json').length).toBe(20);
+    expect(gateway.gateway.counters.errorFrames).toBe(20);
+  });
+
+  test('too large a payload is an error of its own', async () => {
+    await using client = await open();
+    expect(await client.ask({ type: 'publish', room: 'r', text: 'x'.repeat(65_537), ref: 1 })).toMatchObject({ code: 'too_large' });
+    expect(await client.ask({ type: 'publish', room: 'r', text: 'x'.repeat(65_536), ref: 2 })).toMatchObject({ type: 'published' });
+  });
+
+  test('join and publish: nobody are told as not_allowed', async () => {
+    await gateway[Symbol.asyncDispose]();
+    gateway = await TestGateway.start(['--routes', JSON.stringify([{ path: '/socket', kind: 'multiplex', join: 'nobody', publish: 'nobody' }])]);
+    await using client = await open();
+    expect(await client.ask({ type: 'join', room: 'r', ref: 1 })).toMatchObject({ type: 'error', code: 'not_allowed' });
+    expect(await client.ask({ type: 'publish', room: 'r', data: 1, ref: 2 })).toMatchObject({ type: 'error', code: 'not_allowed' });
+  });
+});
+
+describe('a room with history', () => {
+  test('tells positions, and replays what was missed', async () => {
+    await using ann = await open();
+    await using ben = await open();
+    const first = await ann.ask({ type: 'join', room: 'kept.1', ref: 'join' });
+    expect(first).toEqual({ type: 'joined', room: 'kept.1', ref: 'join', position: expect.stringMatching(/:0$/) });
+    const positions: string[] = [];
+    for (let n = 1; n <= 3; n += 1) positions.push(String((await ann.ask({ type: 'publish', room: 'kept.1', data: n, ref: n }))['position']));
+    expect(await ben.ask({ type: 'join', room: 'kept.1', ref: 1, since: positions[0] })).toEqual({
+      type: 'joined',
+      room: 'kept.1',
+      ref: 1,
+      position: positions[0],
+      recovered: true,
+    });
+    await ann.ask({ type: 'publish', room: 'kept.1', data: 4, ref: 4 });
+    await ben.until(() => ben.frames.filter(({ type }) => type === 'message').length === 3);
+    expect(ben.frames.filter(({ type }) => type === 'message').map(({ data, position }) => [data, String(position).split(':')[1]])).toEqual([
+      [2, '2'],
+      [3, '3'],
+      [4, '4'],
+    ]);
+  });
+
+  test('a position that is too old or of another epoch is answered by recovered: false and a gap', async () => {
+    await using client = await open();
+    for (let n = 1; n <= 8; n += 1) await client.ask({ type: 'publish', room: 'kept.2', data: n, ref: n });
+    const epoch = String(client.frames.at(-1)?.['position']).split(':')[0];
+    for (const [ref, since] of [
+      ['old', `${epoch}:1`],
+      ['other', 'another:7'],
+    ] as const) {
+      const joined = await client.ask({ type: 'join', room: 'kept.2', ref, since });
+      expect(joined).toEqual({ type: 'joined', room: 'kept.2', ref, position: `${epoch}:8`, recovered: false });
+      await client.until(() => client.frames.at(-1)?.['type'] === 'gap');
+      expect(client.frames.at(-1)).toEqual({ type: 'gap', room: 'kept.2', after: expect.any(Number) });
+      await client.ask({ type: 'leave', room: 'kept.2', ref: `${ref} left` });
+    }
+  });
+
+  test('without history a since is answered by recovered: false and a gap', async () => {
+    await using client = await open();
+    expect(await client.ask({ type: 'join', room: 'live', ref: 1, since: 'e:1' })).toEqual({ type: 'joined', room: 'live', ref: 1, recovered: false });
+    await client.until(() => client.frames.at(-1)?.['type'] === 'gap');
+    await gateway.layer.publish('live', '1');
+    await client.until(() => client.frames.at(-1)?.['type'] === 'message');
+    expect(client.frames.at(-1)).toEqual({ type: 'message', room: 'live', data: 1 });
+  });
+
+  test('joins with since in the middle of a burst miss nothing and have nothing twice', async () => {
+    await using large = await TestGateway.start([], [{ rooms: '>', size: 100_000, ageMs: 60_000 }]);
+    await using publisher = await Client.multiplex(large.ws('/socket'));
+    await using client = await Client.multiplex(large.ws('/socket'));
+    const total = 3000;
+    for (let n = 1; n <= total; n += 1) publisher.send({ type: 'publish', room: 'r', data: n });
+    const seen: number[] = [];
+    let read = 0;
+    const collect = (): void => {
+      for (; read < client.received.length; read += 1) {
+        const frame = JSON.parse(String(client.received[read])) as Record<string, unknown>;
+        if (frame['type'] === 'message') seen.push(Number(frame['data']));
+      }
+    };
+    const start = await client.ask({ type: 'join', room: 'r', ref: 'first' });
+    let position = String(start['position']);
+    const from = Number(position.split(':')[1]);
+    for (let round = 0; seen.length + from < total; round += 1) {
+      await client.ask({ type: 'leave', room: 'r', ref: `l${round}` });
+      collect();
+      const last = client.frames.findLast((frame) => frame['type'] === 'message');
+      if (last !== undefined) position = String(last['position']);
+      expect(await client.ask({ type: 'join', room: 'r', ref: `j${round}`, since: position })).toMatchObject({ recovered: true, position });
+      collect();
+    }
+    collect();
+    expect(seen).toEqual(Array.from({ length: total - from }, (_, index) => from + index + 1));
+    await until(() => large.balance().queued === 0, 'all is sent');
+    expect(large.balance().due).toBe(large.balance().sent);
+  });
+});
