@@ -47,8 +47,8 @@ const TABLE = {
   draining: { status: 503, retry: true, message: 'this gateway is being stopped' },
   away: { status: 503, frame: true, retry: true, message: 'the layer cannot be reached just now' },
 
-  bad_json: { frame: true, retry: false, message: 'a frame must be one JSON object' },
-  bad_frame: { frame: true, retry: false, message: 'a member of the frame is missing or of the wrong kind' },
+  bad_json: { frame: true, retry: false, message: 'a frame must be JSON, at most 32 levels deep' },
+  bad_frame: { frame: true, retry: false, message: 'a frame is one JSON object; a member of it is missing or of the wrong kind' },
   unknown_type: { frame: true, retry: false, message: 'the type must be join, leave, publish or ping' },
   bad_position: { frame: true, retry: false, message: 'since must be a position that the gateway gave' },
   not_joined: { frame: true, retry: false, message: 'this session is not in that room' },

@@ -24,9 +24,10 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 
 /** Reads a frame of a client, or tells what is wrong with it. `maxPayload` in bytes. */
 export function parseFrame(json: string, maxPayload: number): ClientFrame | Fault {
-  const members = parseObject(json);
-  if (members === undefined) return fault('bad_json', undefined);
-  const { ref, type } = members;
+  const value = parseJson(json);
+  if (value === undefined) return fault('bad_json', undefined);
+  if (!isObject(value)) return fault('bad_frame', undefined);
+  const { ref, type } = value;
   if (ref !== undefined && !isRef(ref)) return fault('bad_frame', undefined);
   if (typeof type !== 'string') return fault('bad_frame', ref);
   switch (type) {
@@ -35,7 +36,7 @@ export function parseFrame(json: string, maxPayload: number): ClientFrame | Faul
     case 'join':
     case 'leave':
     case 'publish':
-      return parseRoomFrame(type, members, ref, json, maxPayload);
+      return parseRoomFrame(type, value, ref, json, maxPayload);
     default:
       return fault('unknown_type', ref);
   }
@@ -67,14 +68,17 @@ function payloadOf(members: Members, json: string): Buffer | undefined {
 }
 
 /** The depth is looked at first: what holds `data` is one level more than `data`. */
-function parseObject(json: string): Members | undefined {
+function parseJson(json: string): unknown {
   if (isDeeperThan(json, MAX_DEPTH + 1)) return undefined;
   try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Members) : undefined;
+    return JSON.parse(json);
   } catch {
     return undefined;
   }
+}
+
+function isObject(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Integers beyond 2^53 would come back as another one. */
