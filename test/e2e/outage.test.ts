@@ -28,6 +28,7 @@ describe.each(LAYERS)('a fleet whose $name goes away', (layer) => {
     assert.match(refused.headers.get('retry-after') ?? '', /^\d+$/);
     const upgrade = await Client.refused(fleet.ws(0, '/room/1'));
     assert.equal(upgrade, 503);
+    assert.equal((await multiplex[0]?.request({ type: 'join', room: '1' }))?.['code'], 'away', 'also a room that is subscribed');
     assert.equal((await fetch(fleet.ops(0, '/readyz'))).status, 200);
 
     await fleet.broker.start();

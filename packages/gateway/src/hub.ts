@@ -59,6 +59,11 @@ export class Hub {
     return rooms;
   }
 
+  /** The broker cannot be reached: nobody is let in, also where the room is subscribed for others. */
+  get isAway(): boolean {
+    return this.#layer.status.state !== 'connected';
+  }
+
   /**
    * Makes sure that the room is subscribed and stays so. The caller then joins it or releases it, without anything between.
    * @throws LayerError LAYER_AWAY and what else a subscription fails with; then there is nothing to release

@@ -106,6 +106,7 @@ export class MultiplexConversation implements Conversation {
   async #join(frame: Join): Promise<Answer> {
     const { hub, limits } = this.#route.context;
     if (!this.#route.mayJoin) return () => this.#refuse('not_allowed', frame.ref);
+    if (hub.isAway) return () => this.#refuse('away', frame.ref);
     const known = this.#members.get(frame.room);
     if (known !== undefined && frame.since === undefined) return () => this.#session.send(joined(frame, known.room.position));
     if (known === undefined && this.#members.size >= limits.rooms) return () => this.#refuse('rate', frame.ref);
