@@ -69,7 +69,7 @@ export function createCounters(): Counters {
   return {
     opened: { websocket: 0 },
     refused,
-    closes: new Map([...KNOWN_CLOSES].map((code) => [String(code), 0])),
+    closes: new Map([...[...KNOWN_CLOSES].map(String), OTHER_CLOSE].map((label) => [label, 0])),
     received: { websocket: 0, http: 0 },
     receivedBytes: { websocket: 0, http: 0 },
     published: 0,
@@ -85,9 +85,11 @@ export function createCounters(): Counters {
 /** Close codes that have a meaning here or in RFC 6455; each is a label value of its own. */
 const KNOWN_CLOSES: ReadonlySet<number> = new Set([1005, 1006, 1010, ...Object.values(ERRORS).flatMap((row) => (row.close === undefined ? [] : [row.close]))]);
 
+const OTHER_CLOSE = 'other';
+
 /** The label of a close code: codes that only a client may choose share one, so that no client can add a series. */
 export function closeLabel(code: number): string {
-  return KNOWN_CLOSES.has(code) ? String(code) : 'other';
+  return KNOWN_CLOSES.has(code) ? String(code) : OTHER_CLOSE;
 }
 
 /** Counts a session's end. */

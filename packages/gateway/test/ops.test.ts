@@ -66,6 +66,7 @@ describe('/metrics', () => {
     expect(page).toContain('busgate_deliveries_dropped_total{reason="backlog"} 0\n');
     expect(page).toContain('busgate_deliveries_queued 3\n');
     expect(page).toContain('busgate_closes_total{code="1013"} 0\n');
+    expect(page).toContain('busgate_closes_total{code="other"} 0\n');
     expect(page).toContain('busgate_info{version="1.2.3"} 1\n');
     expect(parts.settled).toBe(1);
   });
