@@ -11,6 +11,7 @@ import {
   credsAuthenticator,
   headers as natsHeaders,
   nkeyAuthenticator,
+  type Authenticator,
   type ConnectionOptions,
   type Msg,
   type NatsConnection,
@@ -106,18 +107,19 @@ export async function connect(server: Server, target: Target, name: string, even
 async function authentication({ user, password, token, nkey, creds }: Credentials): Promise<Partial<ConnectionOptions>> {
   if (user !== undefined) return { user, pass: password ?? '' };
   if (token !== undefined) return { token };
-  if (nkey !== undefined) return { authenticator: nkeyAuthenticator(Buffer.from((await readSecret(nkey)).toString().trim())) };
-  if (creds !== undefined) return { authenticator: credsAuthenticator(await readSecret(creds)) };
+  if (nkey !== undefined) return { authenticator: await fromFile(nkey, 'NKey seed', (secret) => nkeyAuthenticator(Buffer.from(secret.toString().trim()))) };
+  if (creds !== undefined) return { authenticator: await fromFile(creds, 'credentials file', credsAuthenticator) };
   return {};
 }
 
-async function readSecret(path: string): Promise<Buffer> {
+async function fromFile(path: string, kind: string, make: (secret: Buffer) => Authenticator): Promise<Authenticator> {
   try {
-    return await readFile(path);
+    const authenticator = make(await readFile(path));
+    authenticator('a nonce to try it with');
+    return authenticator;
   } catch (cause) {
-    throw new LayerError('REFUSED', `the file ${path} that says who this is cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, {
-      cause,
-    });
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new LayerError('REFUSED', `the file ${path} is no ${kind} that can be read (${code ?? String(cause)})`, { cause });
   }
 }
 

@@ -1,19 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openLayer, type LayerLogger } from '@busgate/layer';
+import { openLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { startNats, type Broker } from '../../../test/support/brokers.ts';
 import { Child } from '../../../test/support/child.ts';
-import { Collector } from '../../../test/support/events.ts';
+import { keepingLog } from './support/log.ts';
 import { listen, state } from './support/rooms.ts';
-
-/** A logger that keeps what it is told. */
-function keepingLog(): { lines: Collector<string>; logger: LayerLogger } {
-  const lines = new Collector<string>();
-  const keep = (message: string, fields?: Record<string, unknown>): void => lines.push(`${message} ${JSON.stringify(fields ?? {})}`);
-  return { lines, logger: { info: keep, warn: keep, error: keep } };
-}
 
 async function reload(nats: Broker, config: string): Promise<void> {
   await writeFile(join(nats.folder, 'config'), config);
