@@ -1,4 +1,4 @@
-import { isName, LAYER_URLS, type LayerOptions, NAME_RULE } from '@busgate/layer';
+import { isName, isPrefix, LAYER_URLS, type LayerOptions, NAME_RULE, PREFIX_RULE } from '@busgate/layer';
 import { parseYaml } from '../config/file.ts';
 import { type FlagNames, readFlags } from '../config/flags.ts';
 import { ConfigError, sentence, shown } from '../config/faults.ts';
@@ -61,7 +61,7 @@ function layerTarget(written: string, prefix: string | undefined, rules: string 
     faults.push(
       `--layer memory: is a bus within one process, so nobody else would be on it; layers that others can share: ${LAYER_URLS.replace('memory:, ', '')}`,
     );
-  if (prefix !== undefined && !isName(prefix)) faults.push(`--prefix is ${shown(prefix, false)}, but ${NAME_RULE}`);
+  if (prefix !== undefined && !isPrefix(prefix)) faults.push(`--prefix is ${shown(prefix, false)}, but ${PREFIX_RULE}`);
   const kept = rules === undefined ? [] : history.read(parseYaml(rules, '--history', faults), (fault) => faults.push(sentence('--history', fault, false)));
   return { kind: 'layer', url, options: { history: kept ?? [], ...(prefix === undefined ? {} : { prefix }) } };
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { isName } from '@busgate/layer';
+import { isPrefix } from '@busgate/layer';
 import { history, type HistorySetting } from './history.ts';
 import { layerUrl } from './layer-url.ts';
 import { origins } from './origins.ts';
@@ -75,7 +75,7 @@ const RESERVED_DESCRIPTORS = 128;
 
 const host = text('localhost (both loopback addresses), * (every interface), an address or a host name', 'HOST', isHost);
 const port = count(0, 65_535);
-const prefix = text('a name of letters, digits and _ : @ -, with single dots between levels', 'NAME', isName);
+const prefix = text('1 to 100 ASCII letters, digits and _ -', 'NAME', isPrefix);
 
 /** Every setting, in the order of documents: key, type, preset, help. Its variable and flag follow from the key. */
 export function schema(facts: Facts): Schema {
@@ -144,7 +144,7 @@ function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
     'limits.fragments': setting(count(1, 16_384), 1024, 'Frames of one message.'),
     'limits.handshake': setting(duration('100ms', '10m'), '10s', 'From connecting to the end of the request headers.'),
     'limits.message_time': setting(duration('100ms', '1h'), '30s', 'From the first byte of a message to its last.'),
-    'limits.errors': setting(count(1, 1_000_000), 20, 'Error frames to one session in a minute; the next one closes it.'),
+    'limits.errors': setting(count(1, 1_000_000), 20, 'Error frames to one session in a minute; the last of them closes it.'),
   };
 }
 
