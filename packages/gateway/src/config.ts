@@ -25,6 +25,23 @@ export interface ConfigInput {
  * @throws ConfigError with every fault there is
  */
 export function loadConfig(input: ConfigInput): Config {
+  const { config, faults, unsaid } = read(input);
+  if (faults.length > 0 || unsaid.length > 0) throw new ConfigError([...faults, ...unsaid]);
+  return config;
+}
+
+/**
+ * Reads the configuration to be shown: what must still be said before a gateway starts is missing in it, and told.
+ * @throws ConfigError with everything that is wrong
+ */
+export function inspectConfig(input: ConfigInput): { readonly config: Partial<Config>; readonly unsaid: readonly string[] } {
+  const { config, faults, unsaid } = read(input);
+  if (faults.length > 0) throw new ConfigError(faults);
+  return { config, unsaid };
+}
+
+/** Only where nothing is wrong or unsaid does the configuration hold everything. */
+function read(input: ConfigInput): { config: Config; faults: string[]; unsaid: string[] } {
   const flags = readServeFlags(input.argv);
   const file = readConfigFile(flags.file ?? input.env[FILE_VARIABLE], input);
   const sources: Source[] = [flags, readEnvironment(input.env, input.readFile), file];
@@ -36,11 +53,9 @@ export function loadConfig(input: ConfigInput): Config {
   const host = resolve('host', schema(facts).host, sources, []) ?? facts.host;
   const settings = schema({ ...facts, host });
   const values = KEYS.map((key) => [key, resolve<unknown>(key, settings[key], sources, faults)] as const);
-  if (file.unreadable !== true) faults.push(...unsaid(settings, sources));
   const config = nest(values);
   faults.push(...inconsistencies(config));
-  if (faults.length > 0) throw new ConfigError(faults);
-  return config;
+  return { config, faults, unsaid: file.unreadable === true ? [] : unsaidIn(settings, sources) };
 }
 
 function readConfigFile(path: string | undefined, input: ConfigInput): Source {
@@ -64,7 +79,7 @@ function resolve<T>(key: Key, setting: Setting<T>, sources: readonly Source[], f
 }
 
 /** Settings that have no preset and of which no source speaks. */
-function unsaid(settings: Schema, sources: readonly Source[]): string[] {
+function unsaidIn(settings: Schema, sources: readonly Source[]): string[] {
   const missing = KEYS.filter((key) => {
     const setting: Setting<unknown> = settings[key];
     return setting.preset === undefined && setting.optional !== true && !sources.some(({ said }) => said.has(key));

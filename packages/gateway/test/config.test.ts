@@ -5,7 +5,7 @@ import { ConfigError } from '../src/config/faults.ts';
 import { flagOf, KEYS, variableOf } from '../src/config/keys.ts';
 import { printConfig } from '../src/config/print.ts';
 import { duration, size } from '../src/config/types.ts';
-import { type Config, loadConfig } from '../src/config.ts';
+import { type Config, inspectConfig, loadConfig } from '../src/config.ts';
 
 interface Given {
   argv?: readonly string[];
@@ -116,6 +116,14 @@ describe('closed defaults', () => {
     ]);
   });
 
+  test('what is in force can be seen before routes are said', () => {
+    const { config, unsaid } = inspectConfig({ argv: ['--drain-notice', '7s'], env: {}, readFile: () => '', descriptors: 20_000 });
+    expect(printConfig(config)).toContain('notice: 7s');
+    expect(printConfig(config)).not.toContain('routes');
+    expect(unsaid).toEqual([expect.stringMatching(/^routes must be said/)]);
+    expect(() => inspectConfig({ argv: ['--drain-notice', '7'], env: {}, readFile: () => '', descriptors: 20_000 })).toThrow(ConfigError);
+  });
+
   test('--demo opens what is unsaid, keeps what is said, and listens on loopback unless told otherwise', () => {
     const files = { 'b.yaml': 'routes: [{path: "/room/:room", kind: room, publish: nobody}]' };
     const config = load({ argv: ['--demo', '--config', 'b.yaml'], files });
@@ -172,6 +180,7 @@ describe('faults', () => {
     ['--log-level', 'verbose'],
     ['--host', 'a b'],
     ['--prefix', 'a..b'],
+    ['--prefix', 'a.b'],
     ['--layer', 'localhost:6379'],
     ['--history', '[{rooms: ">.a", size: 1, age: 1s}]'],
     ['--routes', '{}'],

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isLayerError, type LayerErrorCode } from '@busgate/layer';
-import { loadConfig, type Config } from '../config.ts';
+import { type ConfigInput, inspectConfig, loadConfig } from '../config.ts';
 import { descriptorLimit } from '../config/descriptors.ts';
 import { ConfigError, shown } from '../config/faults.ts';
 import { hint } from '../config/nearest.ts';
@@ -18,13 +18,15 @@ type Command = (argv: readonly string[]) => Promise<number>;
 
 /** Each loads only what it needs: a gateway is much code, and a message is soon sent. */
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ['serve', async (argv) => await (await import('./serve.ts')).serve(readConfig(argv))],
+  ['serve', async (argv) => await (await import('./serve.ts')).serve(loadConfig(inputOf(argv)))],
   ['publish', async (argv) => await (await import('./publish.ts')).publish(argv)],
   ['subscribe', async (argv) => await (await import('./subscribe.ts')).subscribe(argv)],
   [
     'config',
     async (argv) => {
-      process.stdout.write(printConfig(readConfig(argv)));
+      const { config, unsaid } = inspectConfig(inputOf(argv));
+      process.stdout.write(printConfig(config));
+      for (const fault of unsaid) process.stderr.write(`busgate: before serve can start, ${fault}\n`);
       return 0;
     },
   ],
@@ -42,7 +44,9 @@ export async function main(argv: readonly string[]): Promise<number> {
   const args = named ? rest : argv;
   if (hasFlag(args, '--help', '-h')) return say(helpOf(named ? first : undefined));
   if (hasFlag(args, '--version', '-v')) return say(`${readVersion()}\n`);
-  return command(args).catch(failed);
+  const code = await command(args).catch(failed);
+  // Scripts tell two cases apart there: all were accepted, or not.
+  return first === 'publish' ? Math.min(code, EXIT_FAILED) : code;
 }
 
 function failed(error: unknown): number {
@@ -68,8 +72,8 @@ function unknownCommand(name: string): string {
   return `there is no command ${shown(name, true)}; there are ${known.join(', ')}${hint(name, known)}`;
 }
 
-function readConfig(argv: readonly string[]): Config {
-  return loadConfig({ argv, env: process.env, readFile: (path) => readFileSync(path, 'utf8'), descriptors: descriptorLimit() });
+function inputOf(argv: readonly string[]): ConfigInput {
+  return { argv, env: process.env, readFile: (path) => readFileSync(path, 'utf8'), descriptors: descriptorLimit() };
 }
 
 function usage(faults: readonly string[]): number {

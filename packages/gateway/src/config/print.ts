@@ -5,7 +5,7 @@ import type { Setting } from './schema.ts';
 import { type Config, valueOf } from './values.ts';
 
 /** What is in force, as a file that would say it, with secrets masked. */
-export function printConfig(config: Config): string {
+export function printConfig(config: Partial<Config>): string {
   const tree: Record<string, unknown> = {};
   for (const key of KEYS) {
     const setting: Setting<unknown> = DOCUMENTED[key];

@@ -23,10 +23,10 @@ export function nest(values: readonly (readonly [Key, unknown])[]): Config {
 }
 
 /** The value of a key. */
-export function valueOf(config: Config, key: Key): unknown {
+export function valueOf(config: Partial<Config>, key: Key): unknown {
   const [head = key, rest] = key.split('.');
   const value = (config as Record<string, unknown>)[camel(head)];
-  return rest === undefined ? value : (value as Record<string, unknown>)[camel(rest)];
+  return rest === undefined ? value : (value as Record<string, unknown> | undefined)?.[camel(rest)];
 }
 
 function camel(name: string): string {
