@@ -19,7 +19,7 @@ function reasons(result: Result): string[] {
   const found: string[] = [];
   if (result.closed > 0) found.push(`the server closed ${result.closed} clients.`);
   if (result.kind === 'idle') return found;
-  if (result.loadCoreShare > FULL && result.serverShare < FULL)
+  if (result.kind === 'saturation' && result.loadCoreShare > FULL && result.serverCoreShare < FULL)
     found.push("the load's core was full and the server's was not: the server may be faster than this.");
   if (disturbance(result) > DISTURBED) found.push(`other programs used ${(disturbance(result) * 100).toFixed(0)} % of the server's core.`);
   return found;
