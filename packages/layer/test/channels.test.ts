@@ -10,7 +10,7 @@ const body = (n: number): Uint8Array => Buffer.from(`{"n":${n}}`);
 function start(): { channels: ProcessChannels; clock: TestClock; stats: ReturnType<typeof newStats> } {
   const clock = new TestClock();
   const stats = newStats();
-  return { channels: new ProcessChannels('me', { capacity: 3, expiryMs: 5000 }, stats, clock), clock, stats };
+  return { channels: new ProcessChannels('me', { capacity: 3, expiryMs: 5500 }, stats, clock), clock, stats };
 }
 
 describe('channels of a process', () => {
@@ -27,7 +27,7 @@ describe('channels of a process', () => {
     channels.push(channel, body(1));
     clock.advance(1);
     channels.push(channel, body(2));
-    clock.advance(4999);
+    clock.advance(5499);
     await expect(channels.receive(channel, undefined)).resolves.toEqual({ n: 2 });
   });
 
@@ -44,7 +44,7 @@ describe('channels of a process', () => {
     const { channels, clock } = start();
     const channel = channels.create('c');
     expect([1, 2, 3, 4].map((n) => channels.push(channel, body(n)))).toEqual([true, true, true, false]);
-    clock.advance(5000);
+    clock.advance(5500);
     expect(channels.push(channel, body(5))).toBe(true);
   });
 

@@ -136,6 +136,17 @@ describe('the rooms of a process', () => {
     expect([asked, clock.pending]).toEqual([[], 0]);
   });
 
+  test('once closed nobody is called any more, whatever still comes', async () => {
+    const { rooms, sinks } = start();
+    const events: unknown[] = [];
+    const subscription = await rooms.subscribe('a', (event) => events.push(event), undefined);
+    rooms.close(new LayerError('LAYER_CLOSED', 'closed'));
+    sinks.get('a')?.message(Buffer.from('x'));
+    sinks.get('a')?.gap();
+    await subscription.close();
+    expect(events).toEqual([]);
+  });
+
   test('a room that cannot be let go is logged, and can be taken again', async () => {
     const { rooms, asked, clock, log } = start({
       unsubscribe: async () => {
