@@ -1,5 +1,6 @@
 /** `npm run bench -- [family] [--scenario a,b] [--server a,b] [--runs n]`: measures, prints, and writes RESULTS.md after a whole run. */
 import { type Choice, parseChoice } from './choice.ts';
+import { benchLayer, layerScenarios, layerServers } from './layer/bench.ts';
 import { benchRooms, roomServers, roomScenarios } from './rooms/bench.ts';
 
 interface Family {
@@ -11,6 +12,7 @@ interface Family {
 /** What can be measured; the first family is the default. */
 const families: Readonly<Record<string, Family>> = {
   rooms: { scenarios: roomScenarios, servers: roomServers, run: benchRooms },
+  layer: { scenarios: layerScenarios, servers: layerServers, run: benchLayer },
 };
 
 try {

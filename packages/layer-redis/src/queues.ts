@@ -3,7 +3,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises';
 import { isLayerError, type LayerLogger, type Taken } from '@busgate/layer/driver';
 import type { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
-import { readElement } from './element.ts';
+import { readElement, type Element } from './element.ts';
 import { SCRIPTS, type Runner } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
@@ -13,6 +13,9 @@ const BLOCK_SECONDS = 10;
 const LATE_MS = 3000;
 /** While Redis is away, it is tried again this often. */
 const AGAIN_MS = 250;
+/** What expires sooner than that is judged by the server's clock asked anew; for all else one that was asked lately is good enough. */
+const DOUBT_MS = 5000;
+const CLOCK_MS = 10_000;
 /** Connections kept for the next reader. */
 const MAX_IDLE = 4;
 
@@ -36,46 +39,83 @@ interface Wait {
 
 /** How the elements of a queue are stored. `E` is one of them, as it was read. */
 export interface QueueForm<E> {
-  /** Waits for the first element; null where none came in that time. */
-  first(connection: Connection, key: string, seconds: number): Promise<unknown>;
-  /** Takes up to `max` more without waiting, and whatever is needed to judge the first. */
-  rest(connection: Connection, key: string, max: number): Promise<unknown>;
-  /** Both answers as elements that are due, oldest first. */
-  join(first: unknown, rest: unknown): readonly E[];
+  /** Waits for the first message, and takes up to `max` in one round trip; none that has expired, and none at all where none came in that time. */
+  take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly E[]>;
   payload(element: E): Uint8Array;
   giveBack(runner: Runner, key: string, element: E): Promise<unknown>;
 }
 
+/** An element of a list, as it stood there and taken apart. */
+interface Listed extends Element {
+  readonly raw: Buffer;
+}
+
 /** Lists, with the deadline in the element. */
-export class ListForm implements QueueForm<Buffer> {
+export class ListForm implements QueueForm<Listed> {
   readonly #expiryMs: number;
+  readonly #clocks = new WeakMap<Connection, Clock>();
 
   constructor(expiryMs: number) {
     this.#expiryMs = expiryMs;
   }
 
-  first(connection: Connection, key: string, seconds: number): Promise<unknown> {
-    return connection.run('blpop', key, seconds);
+  async take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly Listed[]> {
+    const first = connection.run('blpop', key, seconds) as Promise<[Buffer, Buffer] | null>;
+    if (max > 1) return this.#batch(connection, key, max, first);
+    const clock = this.#clocks.get(connection);
+    const known = clock !== undefined && this.#expiryMs > 2 * DOUBT_MS && performance.now() < clock.readUntil;
+    const asked = known ? undefined : this.#askClock(connection);
+    asked?.catch(() => undefined);
+    const popped = await first;
+    if (popped === null) return [];
+    const head = listed(popped[1]);
+    if (head.expiresAt === undefined) {
+      void this.#takeMore(connection, key, 0).catch(() => undefined);
+      return [head];
+    }
+    if (known && head.expiresAt - clock.ahead - performance.now() > DOUBT_MS) return [head];
+    const { ahead } = await (asked ?? this.#askClock(connection));
+    return head.expiresAt > ahead + performance.now() ? [head] : [];
   }
 
-  rest(connection: Connection, key: string, max: number): Promise<unknown> {
-    return SCRIPTS.take.run(connection, key, max, this.#expiryMs);
+  payload({ payload }: Listed): Uint8Array {
+    return payload;
   }
 
-  join(first: unknown, rest: unknown): readonly Buffer[] {
-    const [clock, ...taken] = rest as Buffer[];
-    const popped = (first as [Buffer, Buffer] | null)?.[1];
-    const isDue = popped !== undefined && (readElement(popped).expiresAt ?? Infinity) > Number(clock?.toString('latin1'));
-    return isDue ? [popped, ...taken] : taken;
+  giveBack(runner: Runner, key: string, { raw }: Listed): Promise<unknown> {
+    return SCRIPTS.giveBack.run(runner, key, raw, this.#expiryMs);
   }
 
-  payload(element: Buffer): Uint8Array {
-    return readElement(element).payload;
+  async #batch(connection: Connection, key: string, max: number, first: Promise<[Buffer, Buffer] | null>): Promise<readonly Listed[]> {
+    const [popped, [clock, ...elements]] = await Promise.all([first, this.#takeMore(connection, key, max - 1)]);
+    const others = elements.map(listed);
+    if (popped === null) return others;
+    const head = listed(popped[1]);
+    return (head.expiresAt ?? Infinity) > Number(clock) ? [head, ...others] : others;
   }
 
-  giveBack(runner: Runner, key: string, element: Buffer): Promise<unknown> {
-    return SCRIPTS.giveBack.run(runner, key, element, this.#expiryMs);
+  /** The server's clock, then up to `max` elements that have not expired. The script also gives a time to live to a queue that a plain `RPUSH` began. */
+  async #takeMore(connection: Connection, key: string, max: number): Promise<readonly Buffer[]> {
+    return (await SCRIPTS.take.run(connection, key, max, this.#expiryMs)) as Buffer[];
   }
+
+  async #askClock(connection: Connection): Promise<Clock> {
+    const [seconds, micros] = (await connection.run('time')) as [Buffer, Buffer];
+    const now = performance.now();
+    const clock = { ahead: Number(seconds) * 1000 + Number(micros) / 1000 - now, readUntil: now + CLOCK_MS };
+    this.#clocks.set(connection, clock);
+    return clock;
+  }
+}
+
+/** How far a server's clock is ahead of this process's own, and until when that is believed. */
+interface Clock {
+  readonly ahead: number;
+  readonly readUntil: number;
+}
+
+function listed(raw: Buffer): Listed {
+  return { raw, ...readElement(raw) };
 }
 
 /**
@@ -136,7 +176,7 @@ export class Queues {
 
   /** Waits for one message, and takes what else there is up to `max`; none of it has expired. */
   async #take<E>(wait: Wait, shard: Shard, form: QueueForm<E>, key: string, max: number): Promise<readonly E[]> {
-    const lane = await this.#lane(shard);
+    const lane = this.#reuse(shard) ?? (await this.#open(shard));
     if (wait.aborted) {
       this.#release(lane);
       return [];
@@ -144,11 +184,10 @@ export class Queues {
     wait.lane = lane;
     wait.since = performance.now();
     try {
-      const answers = [form.first(lane.connection, key, BLOCK_SECONDS), form.rest(lane.connection, key, max - 1)];
-      const [first, rest] = await Promise.all(answers);
+      const elements = await form.take(lane.connection, key, BLOCK_SECONDS, max);
       wait.lane = undefined;
       this.#release(lane);
-      return form.join(first, rest);
+      return elements;
     } catch (error) {
       wait.lane = undefined;
       lane.connection.destroy('the queue could not be read through it');
@@ -169,13 +208,16 @@ export class Queues {
     };
   }
 
-  async #lane(shard: Shard): Promise<Lane> {
+  /** A connection that waits for its next use. */
+  #reuse(shard: Shard): Lane | undefined {
     for (;;) {
       const index = this.#idle.findIndex((lane) => lane.shard === shard);
       const lane = index === -1 ? undefined : this.#idle.splice(index, 1)[0];
-      if (lane === undefined) break;
-      if (lane.connection.alive) return lane;
+      if (lane === undefined || lane.connection.alive) return lane;
     }
+  }
+
+  async #open(shard: Shard): Promise<Lane> {
     const connection = await shard.connect();
     const id = (await connection.run('client', 'ID')) as number;
     return { shard, connection, id };

@@ -33,6 +33,16 @@ describe('worker queues on a Redis of their own', () => {
     await expect.poll(() => cli(redis, 'DBSIZE'), { timeout: 2000 }).toBe('0');
   });
 
+  test('a queue that plain RPUSHes filled does not stay full for ever', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { expiryMs: 200, capacity: 2 });
+    await cli(redis, 'RPUSH', KEY, '{"n":1}', '{"n":2}');
+    await expect(layer.send('jobs', { n: 3 })).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
+    await expect.poll(() => cli(redis, 'DBSIZE'), { timeout: 2000 }).toBe('0');
+    await layer.send('jobs', { n: 4 });
+    expect(await layer.receive('jobs')).toEqual({ n: 4 });
+  });
+
   test('what is no JSON object is skipped and counted', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(redis.url);

@@ -3,8 +3,8 @@ import { promisify } from 'node:util';
 import { Child } from '../../support/child.ts';
 
 /** A process that runs on one core from its first instruction on. */
-export function startPinned(core: number, command: string, args: readonly (string | number)[]): Child {
-  return new Child('taskset', ['-c', `${core}`, command, ...args.map(String)]);
+export function startPinned(core: number, command: string, args: readonly (string | number)[], stdin: 'ignore' | 'pipe' = 'ignore'): Child {
+  return new Child('taskset', ['-c', `${core}`, command, ...args.map(String)], { stdin });
 }
 
 /** Moves all threads of a running process to one core. */

@@ -228,9 +228,8 @@ interface Placed {
 
 /** The core layer's queues as they are: random bytes and msgpack. */
 const SORTED_ELEMENTS: QueueForm<Placed> = {
-  first: (connection: Connection, key: string, seconds: number) => connection.run('bzpopmin', key, seconds),
-  rest: (connection: Connection, key: string, max: number) => connection.run('zpopmin', key, Math.max(0, max)),
-  join(first: unknown, rest: unknown): readonly Placed[] {
+  async take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly Placed[]> {
+    const [first, rest] = await Promise.all([connection.run('bzpopmin', key, seconds), connection.run('zpopmin', key, max - 1)]);
     const popped = first as [Buffer, Buffer, Buffer] | null;
     const taken: Placed[] = popped === null ? [] : [{ element: popped[1], score: popped[2].toString() }];
     const flat = (rest as unknown[]).flat() as Buffer[];
