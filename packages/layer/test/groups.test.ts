@@ -65,6 +65,19 @@ describe('members in this process', () => {
     expect(script.asked).toEqual(['subscribe g', 'unsubscribe g']);
   });
 
+  test('who is added in the moment in which the group would be let go keeps it', async () => {
+    const script = new Script();
+    const channel = await script.member();
+    await script.groups.discardLocal('g', channel);
+    const adding = script.groups.addLocal('g', channel);
+    script.clock.advance(1000);
+    await adding;
+    await settled();
+    script.deliver('g', 1);
+    expect(script.asked).toEqual(['subscribe g']);
+    await expect(script.channels.receive(channel, undefined)).resolves.toEqual({ n: 1 });
+  });
+
   test('each get a message of their own; one that is full is counted and the others are served', async () => {
     const script = new Script();
     const members = [await script.member(), await script.member()] as const;

@@ -60,6 +60,18 @@ describe('the rooms of a process', () => {
     expect(asked).toEqual(['subscribe a', 'unsubscribe a', 'subscribe a']);
   });
 
+  test('who comes in the moment in which the room would be let go keeps it', async () => {
+    const { rooms, asked, clock, sinks } = start();
+    await (await rooms.subscribe('a', nothing, undefined)).close();
+    const events: unknown[] = [];
+    const joining = rooms.subscribe('a', (event) => events.push(event), undefined);
+    clock.advance(1000);
+    await joining;
+    await settled();
+    sinks.get('a')?.message(Buffer.from('x'));
+    expect([asked, events.length]).toEqual([['subscribe a'], 1]);
+  });
+
   test('who comes while the room is being let go waits, and takes a new subscription', async () => {
     const gate = Promise.withResolvers<void>();
     const { rooms, asked, clock } = start({
