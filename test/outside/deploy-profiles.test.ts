@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig } from '../../packages/gateway/src/config.ts';
+import { Client } from '../e2e/clients.ts';
+import { ROOT } from './support/commands.ts';
+import { post } from './support/crowd.ts';
+import { expressionsOf, readDashboard } from './support/dashboard.ts';
+import { inspect, requireDocker } from './support/docker.ts';
+import { Fleet } from './support/fleet.ts';
+import { until } from './support/until.ts';
+
+/** What a fleet of few clients has no samples of: nothing was refused, no layer is away. */
+const MAY_BE_EMPTY = /busgate_refused_total|busgate_closes_total/;
+
+interface Result {
+  readonly status: string;
+  readonly error?: string;
+  readonly data: { readonly result: readonly unknown[] };
+}
+
+let fleet: Fleet;
+
+beforeAll(async () => {
+  await requireDocker();
+  fleet = await Fleet.prepare();
+});
+
+afterAll(() => fleet?.[Symbol.asyncDispose]());
+
+test('the profile nats is the same fleet on NATS', async () => {
+  await fleet.up('nats-haproxy');
+  expect(await fleet.project.containers('redis')).toEqual([]);
+  const gateways = await fleet.gateways('nats-gateway');
+  expect(gateways).toHaveLength(3);
+  const origin = await fleet.origin('nats-haproxy');
+  const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`ws://${origin}/room/nats`)));
+  expect((await Promise.all(gateways.map((gateway) => gateway.metric('busgate_sessions')))).filter((count) => count === 0)).toEqual([]);
+  expect(await post(`http://${origin}/room/nats`, 'over NATS')).toBe(202);
+  await Promise.all(clients.map((client) => client.until((received) => received.length === 1)));
+  for (const client of clients) {
+    expect(client.received).toEqual(['over NATS']);
+    await client[Symbol.asyncDispose]();
+  }
+  await fleet.project.run('stop', 'nats-gateway', 'nats-haproxy');
+  for (const { container } of gateways) expect((await inspect(container)).State.ExitCode).toBe(0);
+});
+
+describe('beside the fleet on Redis', () => {
+  let origin: string;
+  beforeAll(async () => {
+    await fleet.up('haproxy');
+    origin = await fleet.origin();
+  });
+
+  test('the profile demo publishes with nothing but its Redis client', async () => {
+    await fleet.up('publisher');
+    await using client = await Client.open(`ws://${origin}/room/demo`);
+    await client.until((received) => received.length >= 2);
+    expect(String(client.received[0])).toMatch(/^message \d+ at \d\d:\d\d:\d\d$/);
+    await fleet.project.run('stop', 'publisher');
+    const [publisher = ''] = await fleet.project.containers('publisher');
+    expect((await inspect(publisher)).State.ExitCode).toBe(0);
+  });
+
+  test('the profile monitoring has every gateway and the proxy, all rules, and answers every panel', async () => {
+    await using client = await Client.open(`ws://${origin}/room/monitoring`);
+    expect(await post(`http://${origin}/room/monitoring`, 'hello')).toBe(202);
+    await client.until((received) => received.length === 1);
+
+    // Grafana's image is not needed to look at its dashboard's numbers.
+    await fleet.up('prometheus');
+    const [container = ''] = await fleet.project.containers('prometheus');
+    const api = `http://${await fleet.project.published(container, 9090)}/api/v1`;
+    const ask = async <T>(path: string): Promise<T> => (await (await fetch(`${api}/${path}`)).json()) as T;
+    const targets = await until(
+      'every target has been scraped twice',
+      async () => (await ask<Result>(`query?query=${encodeURIComponent('count_over_time(up[1m]) >= 2')}`)).data.result,
+      (result) => result.length === 4,
+      60_000,
+    );
+    expect(targets).toHaveLength(4);
+    expect((await ask<Result>(`query?query=${encodeURIComponent('up == 1')}`)).data.result).toHaveLength(4);
+
+    const { data } = await ask<{ data: { groups: { rules: { health: string; lastError?: string; name: string }[] }[] } }>('rules');
+    const loaded = data.groups.flatMap((group) => group.rules);
+    expect(loaded.length).toBeGreaterThanOrEqual(7);
+    expect(loaded.filter(({ health }) => health !== 'ok')).toEqual([]);
+
+    for (const expression of expressionsOf(await readDashboard())) {
+      const { status, error, data: answer } = await ask<Result>(`query?query=${encodeURIComponent(expression)}`);
+      expect({ expression, status, error }).toEqual({ expression, status: 'success', error: undefined });
+      if (!MAY_BE_EMPTY.test(expression)) expect(answer.result.length, expression).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('deploy/docker-compose.yml', () => {
+  test('fits the settings that its gateways are given', async () => {
+    const compose = parse(await readFile(join(ROOT, 'deploy/docker-compose.yml'), 'utf8'), { merge: true, logLevel: 'error' }) as {
+      services: Record<string, { stop_grace_period?: string; environment?: Record<string, string>; deploy?: { resources: { limits: { memory: string } } } }>;
+    };
+    const { gateway, haproxy } = compose.services;
+    const secret = await readFile(join(ROOT, 'deploy/secrets/layer-redis.url'), 'utf8');
+    const settings = await readFile(join(ROOT, 'deploy/busgate.yaml'), 'utf8');
+    const config = loadConfig({
+      argv: [],
+      env: gateway?.environment ?? {},
+      descriptors: 1_048_576,
+      readFile: (path) => (path === '/run/secrets/layer' ? secret : settings),
+    });
+    expect(config).toMatchObject({ layer: 'redis://redis:6379', port: 8080, ops: { port: 9090 }, demo: false });
+    expect(Number.parseInt(gateway?.stop_grace_period ?? '', 10) * 1000).toBeGreaterThanOrEqual(config.drain.deadline + 5000);
+    expect(Number.parseInt(haproxy?.stop_grace_period ?? '', 10)).toBeGreaterThanOrEqual(Number.parseInt(gateway?.stop_grace_period ?? '', 10));
+    expect(config.limits.outboxTotal).toBeLessThanOrEqual((Number.parseInt(gateway?.deploy?.resources.limits.memory ?? '', 10) * 1024 ** 2) / 2);
+  });
+
+  test('has no secret in it, and none in an image', async () => {
+    const text = await readFile(join(ROOT, 'deploy/docker-compose.yml'), 'utf8');
+    expect(text).not.toMatch(/(?:redis|nats)s?:\/\/|PASSWORD/);
+    expect(await readFile(join(ROOT, '.dockerignore'), 'utf8')).toMatch(/^\*$/m);
+  });
+});

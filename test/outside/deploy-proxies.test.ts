@@ -1,0 +1,221 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig } from '../../packages/gateway/src/config.ts';
+import { Client } from '../e2e/clients.ts';
+import { requireBinary } from '../support/binaries.ts';
+import { type Broker, startRedis } from '../support/brokers.ts';
+import { Child } from '../support/child.ts';
+import { freePort } from '../support/ports.ts';
+import { type GatewayProcess, startGateway } from '../support/processes.ts';
+import { outcomeOf, outputOf, ROOT } from './support/commands.ts';
+import { post } from './support/crowd.ts';
+import { PythonEnvironment } from './support/python.ts';
+import { until } from './support/until.ts';
+
+const proxies = join(ROOT, 'deploy/proxies');
+const DEFAULTS = loadConfig({ argv: ['--demo'], env: {}, descriptors: 20_000, readFile: () => '' });
+/** From the last that a session hears to its end as dead, in milliseconds. */
+const HEARTBEAT = DEFAULTS.heartbeat.interval + DEFAULTS.heartbeat.timeout;
+/** Ports in the files: the proxy's own, and those of three gateways. */
+const FILE_PORTS = { proxy: 8080, gateways: [8081, 8082, 8083], ops: [9091, 9092, 9093] };
+
+let scratch: string;
+let redis: Broker;
+let gateways: GatewayProcess[];
+
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'busgate-proxies-'));
+  redis = await startRedis();
+  const args = ['--demo', '--layer', redis.url, '--drain-notice', '4s', '--drain-deadline', '8s'];
+  gateways = await Promise.all([1, 2, 3].map(() => startGateway({ args })));
+});
+
+afterAll(async () => {
+  for (const gateway of gateways ?? []) await gateway[Symbol.asyncDispose]();
+  await redis?.[Symbol.asyncDispose]();
+  await rm(scratch, { recursive: true, force: true });
+});
+
+/** A file of `deploy/proxies` with the ports of this test's gateways instead of its own. */
+async function adapted(file: string, port: number): Promise<string> {
+  const text = await readFile(join(proxies, file), 'utf8');
+  const ports = new Map<number, number>([
+    [FILE_PORTS.proxy, port],
+    ...gateways.flatMap((gateway, index): [number, number][] => [
+      [FILE_PORTS.gateways[index] as number, gateway.port],
+      [FILE_PORTS.ops[index] as number, gateway.opsPort],
+    ]),
+  ]);
+  const path = join(scratch, `${port}-${file}`);
+  await writeFile(
+    path,
+    text.replaceAll(/\b(?:808[0-3]|909[1-3])\b/g, (written) => String(ports.get(Number(written)) ?? written)),
+  );
+  return path;
+}
+
+/** How each proxy is asked whether it takes a file, and how it is started with it. */
+const PROXIES = {
+  nginx: {
+    file: 'nginx.conf',
+    binary: () => requireBinary('nginx', '', 'nginx-light'),
+    check: (file: string) => ['-t', '-q', '-e', 'stderr', '-c', file, '-g', `pid ${join(scratch, 'check.pid')};`],
+    start: (file: string) => ['-e', 'stderr', '-c', file, '-g', `daemon off; pid ${file}.pid;`],
+  },
+  haproxy: {
+    file: 'haproxy.cfg',
+    binary: () => requireBinary('haproxy'),
+    check: (file: string) => ['-c', '-q', '-f', file],
+    start: (file: string) => ['-db', '-f', file],
+  },
+} as const;
+
+describe.each(['nginx', 'haproxy'] as const)('%s', (name) => {
+  const proxy = PROXIES[name];
+  let child: Child;
+  let port: number;
+
+  beforeAll(async () => {
+    port = await freePort();
+    child = new Child(await proxy.binary(), proxy.start(await adapted(proxy.file, port)));
+    await until(
+      `${name} has a gateway`,
+      () => post(`http://127.0.0.1:${port}/room/first`, 'x'),
+      (status) => status === 202,
+    );
+  });
+  afterAll(async () => {
+    // In order: processes of the proxy's own would outlive its kill.
+    child?.signal('SIGTERM');
+    await child?.exited;
+  });
+
+  test('takes the file as it is, without a warning', async () => {
+    const { code, stdout, stderr } = await outcomeOf(await proxy.binary(), proxy.check(join(proxies, proxy.file)));
+    expect({ code, said: stdout + stderr }).toEqual({ code: 0, said: '' });
+  });
+
+  test('spreads sockets over all gateways, and any of them takes a publish for all', async () => {
+    const before = await Promise.all(gateways.map((gateway) => gateway.metric('busgate_sessions{transport="websocket"}')));
+    const clients = await Promise.all(Array.from({ length: 30 }, () => Client.open(`ws://127.0.0.1:${port}/room/${name}`)));
+    const now = await Promise.all(gateways.map((gateway) => gateway.metric('busgate_sessions{transport="websocket"}')));
+    expect(now.map((count, index) => count - (before[index] ?? 0)).filter((count) => count < 6)).toEqual([]);
+    for (let number = 0; number < 10; number += 1) expect(await post(`http://127.0.0.1:${port}/room/${name}`, `message ${number}`)).toBe(202);
+    await Promise.all(clients.map((client) => client.until((received) => received.length === 10)));
+    for (const client of clients) expect(client.received).toEqual(Array.from({ length: 10 }, (_, number) => `message ${number}`));
+    for (const client of clients) await client[Symbol.asyncDispose]();
+  });
+
+  test('passes the host that was asked, so that its own pages may connect and others may not', async () => {
+    const ask = async (origin: string): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${port}/room/${name}`, { method: 'POST', body: 'x', headers: { origin } })).status;
+    expect(await ask(`http://127.0.0.1:${port}`)).toBe(202);
+    expect(await ask('http://elsewhere.example')).toBe(403);
+  });
+});
+
+test('haproxy leaves a gateway that drains before it refuses, and lets it close its sessions itself', async () => {
+  const args = ['--demo', '--layer', redis.url, '--drain-notice', '4s', '--drain-deadline', '8s'];
+  await using gateway = await startGateway({ args });
+  const kept = gateways[0] as GatewayProcess;
+  gateways[0] = gateway;
+  const port = await freePort();
+  const file = await adapted('haproxy.cfg', port);
+  gateways[0] = kept;
+  await using _proxy = new Child(await requireBinary('haproxy'), ['-db', '-f', file]);
+  await until(
+    'haproxy has a gateway',
+    () => post(`http://127.0.0.1:${port}/room/first`, 'x'),
+    (status) => status === 202,
+  );
+  const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`ws://127.0.0.1:${port}/room/drain`)));
+  const codes: number[] = [];
+  for (const client of clients) void client.closed.then(({ code }) => codes.push(code));
+  const held = await gateway.metric('busgate_sessions{transport="websocket"}');
+  expect(held).toBeGreaterThan(0);
+
+  gateway.signal('SIGTERM');
+  const ended = Symbol('ended');
+  const over = gateway.exited.then(() => ended);
+  const refused: number[] = [];
+  while ((await Promise.race([over, post(`http://127.0.0.1:${port}/room/drain`, 'during')])) !== ended) {
+    const status = await Client.refused(`ws://127.0.0.1:${port}/room/not%20a%20room`);
+    if (status !== 400) refused.push(status ?? 0);
+  }
+  expect(refused).toEqual([]);
+  expect((await gateway.exited).code).toBe(0);
+  await until(
+    'its clients know',
+    () => codes.length,
+    (count) => count === held,
+  );
+  expect(codes).toEqual(Array.from({ length: held }, () => 1012));
+  for (const client of clients) await client[Symbol.asyncDispose]();
+});
+
+describe('envoy', () => {
+  const CHECK = [
+    'import sys, yaml',
+    'from google.protobuf import json_format',
+    'from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap',
+    'import envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2',
+    'import envoy.extensions.filters.http.router.v3.router_pb2',
+    'json_format.ParseDict(yaml.safe_load(open(sys.argv[1])), Bootstrap())',
+  ].join('\n');
+  let python: PythonEnvironment;
+  beforeAll(async () => {
+    python = await PythonEnvironment.with('xds-protos==1.85.0', 'pyyaml==6.0.3');
+  });
+  afterAll(() => python?.[Symbol.asyncDispose]());
+
+  test('has every field of the file, with its type', async () => {
+    await expect(outputOf(python.command('python3'), ['-c', CHECK, join(proxies, 'envoy.yaml')])).resolves.toBe('');
+  });
+
+  test.each([
+    ['an unknown field', 'upgrade_type: websocket', 'upgrade_typ: websocket'],
+    ['a wrong type', 'stream_idle_timeout: 60s', 'stream_idle_timeout: a minute'],
+  ])('would not take %s', async (_, text, fault) => {
+    const good = await readFile(join(proxies, 'envoy.yaml'), 'utf8');
+    expect(good).toContain(text);
+    const file = join(scratch, 'envoy.yaml');
+    await writeFile(file, good.replace(text, fault));
+    expect((await outcomeOf(python.command('python3'), ['-c', CHECK, file])).code).toBe(1);
+  });
+});
+
+describe('idle timeouts are longer than a heartbeat, and health checks quicker than the notice of a drain', () => {
+  test.each(['deploy/proxies/haproxy.cfg', 'deploy/haproxy/haproxy.cfg'])('%s', async (path) => {
+    const text = (await readFile(join(ROOT, path), 'utf8')).replaceAll(/^\s*#.*$/gm, '');
+    for (const timeout of ['client', 'server', 'tunnel']) {
+      const [, seconds] = new RegExp(`^ *timeout ${timeout} (\\d+)s$`, 'm').exec(text) ?? [];
+      expect(Number(seconds) * 1000, `timeout ${timeout}`).toBeGreaterThan(HEARTBEAT);
+    }
+    const [, inter, fall] = /\binter (\d+)s fall (\d+)\b/.exec(text) ?? [];
+    expect(Number(inter) * Number(fall) * 1000).toBeLessThan(DEFAULTS.drain.notice);
+    expect(text).not.toMatch(/on-marked-down|cookie|stick|balance source/);
+  });
+
+  test('nginx.conf', async () => {
+    const text = await readFile(join(proxies, 'nginx.conf'), 'utf8');
+    for (const timeout of ['proxy_read_timeout', 'proxy_send_timeout']) {
+      expect(Number(new RegExp(`${timeout} (\\d+)s;`).exec(text)?.[1]) * 1000, timeout).toBeGreaterThan(HEARTBEAT);
+    }
+    expect(text).not.toMatch(/^\s*(?:ip_hash|hash|sticky)\b|non_idempotent/m);
+  });
+
+  test('envoy.yaml', async () => {
+    const text = await readFile(join(proxies, 'envoy.yaml'), 'utf8');
+    expect(Number(/stream_idle_timeout: (\d+)s/.exec(text)?.[1]) * 1000).toBeGreaterThan(HEARTBEAT);
+    const { static_resources: resources } = parse(text) as {
+      static_resources: { clusters: { lb_policy: string; health_checks: { interval: string; unhealthy_threshold: number }[] }[] };
+    };
+    const [cluster] = resources.clusters;
+    expect(cluster?.lb_policy).toBe('LEAST_REQUEST');
+    const [check] = cluster?.health_checks ?? [];
+    expect(Number.parseInt(check?.interval ?? '', 10) * Number(check?.unhealthy_threshold) * 1000).toBeLessThan(DEFAULTS.drain.notice);
+  });
+});

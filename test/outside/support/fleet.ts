@@ -1,0 +1,116 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from './commands.ts';
+import { ComposeProject, docker } from './docker.ts';
+import { until } from './until.ts';
+
+const COMPOSE = join(ROOT, 'deploy/docker-compose.yml');
+const PROMETHEUS = join(ROOT, 'deploy/prometheus/prometheus.yml');
+
+/** Ports of the tests' own, drains and scrapes that a test can wait for, images that go with the project. */
+function overrides(name: string): string {
+  const gateway = `
+    image: ${name}
+    ports: ["127.0.0.1::9090"]
+    environment: { BUSGATE_DRAIN_NOTICE: 3s, BUSGATE_DRAIN_DEADLINE: 10s }`;
+  return `
+services:
+  gateway:${gateway}
+  nats-gateway:${gateway}
+  publisher:
+    image: ${name}-publisher
+  haproxy:
+    ports: !override ["127.0.0.1::8080"]
+  nats-haproxy:
+    ports: !override ["127.0.0.1::8080"]
+  prometheus:
+    ports: !override ["127.0.0.1::9090"]
+    volumes: ["${scrapesOf(name)}:/etc/prometheus/prometheus.yml:ro"]
+`;
+}
+
+function overrideOf(name: string): string {
+  return join(tmpdir(), `${name}.yaml`);
+}
+
+/** Where the configuration with quick scrapes is. */
+function scrapesOf(name: string): string {
+  return join(tmpdir(), `${name}-prometheus.yml`);
+}
+
+/** The fleet of deploy/docker-compose.yml as a project of the tests' own. */
+export class Fleet implements AsyncDisposable {
+  readonly project: ComposeProject;
+
+  private constructor(project: ComposeProject) {
+    this.project = project;
+  }
+
+  static async prepare(): Promise<Fleet> {
+    const name = `busgate-test-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
+    const override = overrideOf(name);
+    await writeFile(override, overrides(name));
+    await writeFile(scrapesOf(name), (await readFile(PROMETHEUS, 'utf8')).replaceAll('15s', '1s'));
+    return new Fleet(new ComposeProject(name, [COMPOSE, override]));
+  }
+
+  /** Starts these services and what they depend on, or the fleet on Redis, and waits until all are healthy. */
+  async up(...services: readonly string[]): Promise<void> {
+    try {
+      await this.project.up(...services);
+    } catch (cause) {
+      throw new Error(`the fleet did not come up:\n${await this.project.run('logs', '--no-color', '--tail', '20')}`, { cause });
+    }
+  }
+
+  /** The gateways of a service. */
+  async gateways(service = 'gateway'): Promise<Gateway[]> {
+    return (await this.project.containers(service)).map((container) => new Gateway(this.project, container));
+  }
+
+  /** Where clients of the fleet connect, as `host:port`. */
+  async origin(proxy = 'haproxy'): Promise<string> {
+    const [container = ''] = await this.project.containers(proxy);
+    return this.project.published(container, 8080);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.project[Symbol.asyncDispose]();
+    await rm(scrapesOf(this.project.name), { force: true });
+    await rm(overrideOf(this.project.name), { force: true });
+    const images = (await docker('image', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${this.project.name}`))
+      .split('\n')
+      .filter((id) => id !== '');
+    if (images.length > 0) await docker('image', 'rm', '--force', ...new Set(images));
+  }
+}
+
+/** One gateway of the fleet. */
+export class Gateway {
+  readonly container: string;
+  readonly #project: ComposeProject;
+
+  constructor(project: ComposeProject, container: string) {
+    this.#project = project;
+    this.container = container;
+  }
+
+  async ops(path: string): Promise<Response> {
+    return fetch(`http://${await this.#project.published(this.container, 9090)}${path}`, { signal: AbortSignal.timeout(5000) });
+  }
+
+  /** The sum of a metric's samples, of all its labels. */
+  async metric(name: string, label = ''): Promise<number> {
+    const page = await (await this.ops('/metrics')).text();
+    return page
+      .split('\n')
+      .filter((line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && line.includes(label))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  /** Resolves when a metric has a value that was waited for. */
+  async reaches(name: string, holds: (value: number) => boolean, patienceMs?: number): Promise<void> {
+    await until(`${name} of ${this.container}`, () => this.metric(name), holds, patienceMs);
+  }
+}
