@@ -1,4 +1,4 @@
-import type { Result } from './measure.ts';
+import type { Result, Traffic } from './measure.ts';
 
 /** Of the load's core: above it the load may be what is measured. */
 const FULL = 0.97;
@@ -10,17 +10,20 @@ export function disturbance(result: Result): number {
   return result.kind === 'idle' ? 0 : result.serverCoreShare - result.serverShare;
 }
 
-/** Why the figures of some runs are to be taken with care, a sentence each. */
+/** Why the figures are to be taken with care, a sentence a reason. */
 export function doubts(where: string, results: readonly Result[]): string[] {
-  return results.flatMap((result, index) => reasons(result).map((reason) => `${where}, run ${index + 1}: ${reason}`));
+  const worst = Math.max(...results.map(disturbance));
+  const reasons: [number, string][] = [
+    [results.filter(({ closed }) => closed > 0).length, 'the server closed clients'],
+    [
+      results.filter((result) => result.kind === 'saturation' && isHeldUp(result)).length,
+      "the load's core was full and the server's was not, so that the server may be faster",
+    ],
+    [results.filter((result) => disturbance(result) > DISTURBED).length, `other programs used up to ${(worst * 100).toFixed(0)} % of the server's core`],
+  ];
+  return reasons.filter(([runs]) => runs > 0).map(([runs, reason]) => `${where}: in ${runs} of ${results.length} runs ${reason}.`);
 }
 
-function reasons(result: Result): string[] {
-  const found: string[] = [];
-  if (result.closed > 0) found.push(`the server closed ${result.closed} clients.`);
-  if (result.kind === 'idle') return found;
-  if (result.kind === 'saturation' && result.loadCoreShare > FULL && result.serverCoreShare < FULL)
-    found.push("the load's core was full and the server's was not: the server may be faster than this.");
-  if (disturbance(result) > DISTURBED) found.push(`other programs used ${(disturbance(result) * 100).toFixed(0)} % of the server's core.`);
-  return found;
+function isHeldUp(result: Traffic): boolean {
+  return result.loadCoreShare > FULL && result.serverCoreShare < FULL;
 }
