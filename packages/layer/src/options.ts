@@ -23,6 +23,7 @@ const MAX_MS = 2_147_483_647;
  * @throws LayerError INVALID_OPTION, INVALID_NAME (prefix)
  */
 export function resolveOptions(options: LayerOptions): ResolvedOptions {
+  if (typeof options !== 'object' || options === null) throw new LayerError('INVALID_OPTION', `options must be an object, not ${String(options)}`);
   for (const [key, value] of Object.entries(options)) {
     if (!Object.hasOwn(DEFAULTS, key)) {
       throw new LayerError('INVALID_OPTION', `option ${key} is unknown; there are ${Object.keys(DEFAULTS).join(', ')}`);

@@ -31,6 +31,8 @@ describe('options', () => {
     [{ history: {} }, 'history must be a list of {rooms, size, ageMs}'],
     [{ history: [{ rooms: 'a', size: 0, ageMs: 1 }] }, 'history: size must be 1 to 1000000'],
     [{ history: [null] }, 'history: a rule must be'],
+    [5, 'options must be an object, not 5'],
+    [null, 'options must be an object, not null'],
   ])('%j is INVALID_OPTION: %s', (options, mention) => {
     expect(() => resolveOptions(options as LayerOptions)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(mention) as string }),
