@@ -9,7 +9,6 @@ import { type Counters, createCounters, type GatewayState } from './counters.ts'
 import { demoFiles } from './demo.ts';
 import { drain } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
-import { failureKey } from './http/failure.ts';
 import { PublicServer } from './http.ts';
 import { Hub } from './hub.ts';
 import type { Listening } from './listen.ts';
@@ -18,8 +17,8 @@ import { Metrics } from './metrics.ts';
 import { OpsServer } from './ops.ts';
 import { MultiplexRoute } from './routes/multiplex.ts';
 import { RoomRoute } from './routes/room.ts';
-import type { Route } from './routes/route.ts';
-import { type Match, Router } from './routes/router.ts';
+import type { Opening, Route } from './routes/route.ts';
+import { Router } from './routes/router.ts';
 import { Deadlines } from './session/deadlines.ts';
 import { Outboxes } from './session/outbox.ts';
 import { Sessions } from './session/registry.ts';
@@ -227,7 +226,7 @@ export class Gateway implements AsyncDisposable {
       handshake: limits.handshake,
       messageTime: limits.messageTime,
       payload: limits.message,
-      upgrade: (request, tcp, head, match) => this.#upgrade(request, tcp, head, match),
+      upgrade: (request, tcp, head, route, opening) => this.#upgrade(request, tcp, head, route, opening),
     });
   }
 
@@ -244,14 +243,8 @@ export class Gateway implements AsyncDisposable {
     });
   }
 
-  /** The route makes ready what the session needs; then, in one step, the handshake is answered and the session begins. */
-  async #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer, { route, params }: Match): Promise<HttpErrorKey | undefined> {
-    let opening;
-    try {
-      opening = await route.prepare(params);
-    } catch (error) {
-      return failureKey(error, this.#log);
-    }
+  /** In one step the handshake is answered and the session begins. */
+  #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer, route: Route, opening: Opening): HttpErrorKey | undefined {
     if (this.#isRefusing) {
       opening.cancel();
       return 'draining';

@@ -11,7 +11,7 @@ import { failureKey } from './http/failure.ts';
 import { readRequest } from './http/request.ts';
 import { listen, type Listening } from './listen.ts';
 import type { Log } from './log.ts';
-import type { Params, Publishing, Route } from './routes/route.ts';
+import type { Opening, Params, Publishing, Route } from './routes/route.ts';
 import type { Match, Router } from './routes/router.ts';
 import { handshakeFault } from './transports/websocket/handshake.ts';
 
@@ -31,8 +31,8 @@ export interface PublicOptions {
   readonly messageTime: number;
   /** Bytes of a published payload. */
   readonly payload: number;
-  /** Turns an upgrade into a session. */
-  readonly upgrade: (request: IncomingMessage, tcp: Socket, head: Buffer, match: Match) => Promise<HttpErrorKey | undefined>;
+  /** Turns an upgrade into a session; its route has made ready what that needs. */
+  readonly upgrade: (request: IncomingMessage, tcp: Socket, head: Buffer, route: Route, opening: Opening) => HttpErrorKey | undefined;
 }
 
 /** The public port: judges every request strictly, publishes, hands upgrades to the transport, and serves the demo page. */
@@ -55,7 +55,7 @@ export class PublicServer {
     this.#server.maxHeadersCount = 0;
     this.#server.on('request', (request, response) => void this.#onRequest(request, response));
     this.#server.on('checkContinue', (request, response) => void this.#onRequest(request, response));
-    this.#server.on('upgrade', (request, socket, head) => void this.#onUpgrade(request, socket, head));
+    this.#server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket as Socket, head));
     this.#server.on('connect', (_request, socket) => this.#onConnect(socket));
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onClientError(error, socket));
   }
@@ -121,30 +121,47 @@ export class PublicServer {
     }
   }
 
-  async #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    // Before anything else: an error that nobody listens for ends the process.
-    socket.on('error', destroy);
-    const fault = await this.#upgradeFault(request, socket as Socket, head);
-    if (fault === undefined) socket.off('error', destroy);
-    else if (fault === 'method') this.#refuseSocket(socket, fault, { Allow: 'GET' });
-    else this.#refuseSocket(socket, fault);
+  #onUpgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
+    const match = this.#judgeUpgrade(request);
+    if (typeof match === 'string') return this.#refuseUpgrade(tcp, match);
+    const refused = this.#options.admission.admitSession(askerOf(request));
+    if (refused !== undefined) return this.#refuseUpgrade(tcp, refused);
+    if (!match.route.mayOpen) return this.#endUpgrade(tcp, 'not_allowed');
+    const opening = match.route.prepare(match.params);
+    if (opening instanceof Promise) void this.#upgradeLater(request, tcp, head, match.route, opening);
+    else this.#endUpgrade(tcp, this.#options.upgrade(request, tcp, head, match.route, opening));
   }
 
-  async #upgradeFault(request: IncomingMessage, tcp: Socket, head: Buffer): Promise<HttpErrorKey | undefined> {
+  #judgeUpgrade(request: IncomingMessage): Match | HttpErrorKey {
     const target = readRequest(request);
     if (typeof target === 'string') return target;
     const match = this.#options.router.match(target.path);
     if (match === undefined) return 'no_route';
     if (request.method !== 'GET') return 'method';
-    const fault = match.route.fault(match.params) ?? handshakeFault(request);
-    if (fault !== undefined) return fault;
-    const refused = this.#options.admission.admitSession(askerOf(request));
-    if (refused !== undefined) return refused;
+    return match.route.fault(match.params) ?? handshakeFault(request) ?? match;
+  }
+
+  async #upgradeLater(request: IncomingMessage, tcp: Socket, head: Buffer, route: Route, opening: Promise<Opening>): Promise<void> {
+    // An error that nobody listens for ends the process.
+    tcp.on('error', destroy);
     try {
-      return match.route.mayOpen ? await this.#options.upgrade(request, tcp, head, match) : 'not_allowed';
-    } finally {
-      this.#options.admission.settle();
+      const ready = await opening;
+      tcp.off('error', destroy);
+      this.#endUpgrade(tcp, this.#options.upgrade(request, tcp, head, route, ready));
+    } catch (error) {
+      this.#endUpgrade(tcp, failureKey(error, this.#options.log));
     }
+  }
+
+  /** The place that was held for the session is its own now, or free. */
+  #endUpgrade(socket: Duplex, fault: HttpErrorKey | undefined): void {
+    this.#options.admission.settle();
+    if (fault !== undefined) this.#refuseUpgrade(socket, fault);
+  }
+
+  #refuseUpgrade(socket: Duplex, fault: HttpErrorKey): void {
+    socket.on('error', destroy);
+    this.#refuseSocket(socket, fault, fault === 'method' ? { Allow: 'GET' } : undefined);
   }
 
   #onConnect(socket: Duplex): void {

@@ -65,15 +65,14 @@ export class Hub {
   }
 
   /**
-   * Makes sure that the room is subscribed and stays so. The caller then joins it or releases it, without anything between.
-   * @throws LayerError LAYER_AWAY and what else a subscription fails with; then there is nothing to release
+   * Makes sure that the room is subscribed and stays so; at once where it is. The caller then joins it or releases it, without anything between.
+   * Rejects with what a subscription fails with, LAYER_AWAY for one; then there is nothing to release.
    */
-  async hold(name: string): Promise<HubRoom> {
+  hold(name: string): HubRoom | Promise<HubRoom> {
     this.#linger.cancel(name);
-    const entry = this.#rooms.get(name) ?? this.#subscribe(name);
-    entry.room.hold();
-    if (!entry.isLive) await entry.subscribed;
-    return entry.room;
+    const { room, subscribed, isLive } = this.#rooms.get(name) ?? this.#subscribe(name);
+    room.hold();
+    return isLive ? room : subscribed.then(() => room);
   }
 
   /**

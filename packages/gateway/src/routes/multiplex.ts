@@ -25,7 +25,7 @@ export class MultiplexRoute implements Route {
     return undefined;
   }
 
-  async prepare(): Promise<Opening> {
+  prepare(): Opening {
     return { begin: (session) => new MultiplexConversation(session, this), cancel: () => undefined };
   }
 }

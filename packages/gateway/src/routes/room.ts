@@ -2,6 +2,7 @@ import { isName } from '@busgate/layer';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
 import type { Counters } from '../counters.ts';
 import type { Encoding } from '../hub/encoding.ts';
+import type { HubRoom } from '../hub/room.ts';
 import type { Hub } from '../hub.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
@@ -38,15 +39,9 @@ export class RoomRoute implements Route, Publishing {
     return isName(room) ? undefined : 'bad_room';
   }
 
-  async prepare({ room: name = '' }: Params): Promise<Opening> {
-    const room = await this.#hub.hold(name);
-    return {
-      begin: (session) => {
-        session.feed = room.join(session, this.#encoding);
-        return new RoomConversation(session, room.name, this);
-      },
-      cancel: () => room.release(),
-    };
+  prepare({ room: name = '' }: Params): Opening | Promise<Opening> {
+    const room = this.#hub.hold(name);
+    return room instanceof Promise ? room.then((held) => this.#open(held)) : this.#open(room);
   }
 
   async publish({ room = '' }: Params, payload: Uint8Array): Promise<Published> {
@@ -64,6 +59,16 @@ export class RoomRoute implements Route, Publishing {
 
   refusePublish(): void {
     this.#counters.publishFailures.not_allowed += 1;
+  }
+
+  #open(room: HubRoom): Opening {
+    return {
+      begin: (session) => {
+        session.feed = room.join(session, this.#encoding);
+        return new RoomConversation(session, room.name, this);
+      },
+      cancel: () => room.release(),
+    };
   }
 }
 

@@ -30,8 +30,8 @@ export interface Route {
   fault(params: Params): 'bad_room' | undefined;
   /** Whether clients may begin a session here. */
   readonly mayOpen: boolean;
-  /** Makes ready what a session needs. Rejects with a LayerError. */
-  prepare(params: Params): Promise<Opening>;
+  /** Makes ready what a session needs; at once where it is ready already. Rejects with a LayerError. */
+  prepare(params: Params): Opening | Promise<Opening>;
   /** Where a message may be published without a session. */
   readonly publishing?: Publishing;
 }

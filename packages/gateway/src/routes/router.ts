@@ -1,5 +1,8 @@
+import type { RE2JS } from 're2js';
 import type { PathPattern } from '../config/path.ts';
 import type { Params, Route } from './route.ts';
+
+type Segments = NonNullable<PathPattern['segments']>;
 
 export interface Match {
   readonly route: Route;
@@ -16,30 +19,36 @@ export class Router {
 
   /** `path` begins with a slash, has no query, and its escapes are valid. */
   match(path: string): Match | undefined {
-    const parts = path.slice(1).split('/');
+    const parts = path === '/' ? [] : path.slice(1).split('/');
     for (const route of this.#routes) {
-      const params = matchPattern(route.path, path, parts);
+      const { segments, expression } = route.path;
+      const params = segments === undefined ? matchExpression(expression, path) : matchSegments(segments, parts);
       if (params !== undefined) return { route, params };
     }
     return undefined;
   }
 }
 
-function matchPattern(pattern: PathPattern, path: string, parts: readonly string[]): Params | undefined {
-  const params: Record<string, string> = Object.create(null) as Record<string, string>;
-  if (pattern.expression !== undefined) {
-    const matcher = pattern.expression.matcher(path);
-    if (!matcher.matches()) return undefined;
-    for (const name of Object.keys(pattern.expression.namedGroups())) params[name] = decodeURIComponent(matcher.group(name) ?? '');
-    return params;
-  }
-  const { segments } = pattern;
-  if (segments.length === 0) return path === '/' ? params : undefined;
+function matchSegments(segments: Segments, parts: readonly string[]): Params | undefined {
   if (segments.length !== parts.length) return undefined;
-  for (const [index, segment] of segments.entries()) {
+  const params: Record<string, string> = {};
+  for (let index = 0; index < segments.length; index += 1) {
+    const { literal, param } = segments[index] as Segments[number];
     const part = parts[index] ?? '';
-    if (segment.param !== undefined) params[segment.param] = decodeURIComponent(part);
-    else if (segment.literal !== part) return undefined;
+    if (param !== undefined) params[param] = decode(part);
+    else if (literal !== part) return undefined;
   }
   return params;
+}
+
+function matchExpression(expression: RE2JS, path: string): Params | undefined {
+  const matcher = expression.matcher(path);
+  if (!matcher.matches()) return undefined;
+  const params: Record<string, string> = {};
+  for (const name of Object.keys(expression.namedGroups())) params[name] = decode(matcher.group(name) ?? '');
+  return params;
+}
+
+function decode(part: string): string {
+  return part.includes('%') ? decodeURIComponent(part) : part;
 }

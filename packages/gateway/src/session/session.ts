@@ -41,7 +41,8 @@ export class Session implements Timed, OutboxOwner {
     this.link = link;
     this.outbox = new Outbox(all.outboxes, link, this);
     this.#all = all;
-    this.#beatTick = all.deadlines.now + 1 + Math.floor(Math.random() * all.intervalTicks);
+    // The first one at any time of the interval's second half, so that those that came together are spread.
+    this.#beatTick = all.deadlines.now + Math.ceil(all.intervalTicks * (0.5 + Math.random() / 2));
     all.add(this);
     all.deadlines.set(this, this.#beatTick);
     this.#conversation = converse(this);
