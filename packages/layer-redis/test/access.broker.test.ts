@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLayer } from '@busgate/layer';
@@ -10,11 +10,11 @@ import { Log } from './log.ts';
 import { cli, connects, listen, state } from './support.ts';
 
 const history = [{ rooms: '>', size: 10, ageMs: 60_000 }];
-/** As docs/layer-redis.md has it. */
-const RULES =
-  '~busgate:* ~{busgate:* &busgate:* &{busgate:* +ping +hello +auth +client|setname +client|id +client|unblock +publish +subscribe +unsubscribe ' +
-  '+spublish +ssubscribe +sunsubscribe +del +unlink +scan +script|load +evalsha +eval +fcall +function|load +function|list +time +info +llen +lindex +lpop ' +
-  '+rpush +lpush +blpop +pttl +pexpire +exists +zadd +zrem +zrange +zremrangebyscore +hmget +hset +xadd +xtrim +xrevrange';
+/** The documented rules of a user, as they are in docs/layer-redis.md. */
+const RULES = readFileSync(new URL('../../../docs/layer-redis.md', import.meta.url), 'utf8')
+  .split('user gateway on >secret')[1]
+  ?.split('```')[0]
+  ?.replaceAll(/\s+/g, ' ');
 
 describe('access', () => {
   test('a user with nothing but the documented rules can do everything, and names its connections', async () => {

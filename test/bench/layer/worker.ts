@@ -23,7 +23,7 @@ export interface Subject {
 }
 
 /** Called when everything is prepared: from its resolution on it is measured. */
-export type Begin = () => Promise<void>;
+type Begin = () => Promise<void>;
 
 const subjects: Readonly<Record<string, Subject>> = { busgate, bare };
 const [name = '', url = '', scenario = '', ...numbers] = process.argv.slice(2);
