@@ -67,8 +67,7 @@ export class NatsDriver implements Driver {
     const session = this.#connected();
     const subject = this.#subjects.topic(topic);
     if (topic.kind === 'process') return (await session.publishTo(subject, payload)) ? undefined : 0;
-    await session.publish(subject, payload);
-    return undefined;
+    return session.publish(subject, payload) as Promise<undefined>;
   }
 
   async subscribe(topic: Topic, sink: TopicSink, history?: HistoryRule): Promise<void> {

@@ -62,15 +62,9 @@ export class Histories {
 
   async append(session: Session, room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
     const plan = this.#planOf(rule);
-    const subject = this.#subjects.room(room);
-    for (const again of [true, false]) {
-      const { epoch } = await this.#ensure(session, plan);
-      const stored = await this.#jetStream.store(session, subject, payload);
-      if (stored !== undefined) return { epoch, offset: stored.seq };
-      this.#streams.forget(session, plan.name);
-      if (!again) break;
-    }
-    throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
+    await this.#ensure(session, plan);
+    const { seq } = await this.#streams.store(session, plan, this.#subjects.room(room), payload);
+    return { epoch: (await this.#ensure(session, plan)).epoch, offset: seq };
   }
 
   async read(session: Session, room: string, rule: HistoryRule, after: Position | undefined): Promise<HistoryPage> {

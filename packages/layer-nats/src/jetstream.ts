@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { isLayerError } from '@busgate/layer/driver';
 import { JetStreamError, JS, away, isJetStream } from './errors.ts';
 import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
 
@@ -41,6 +42,8 @@ export interface Stored {
   readonly seq: number;
 }
 
+/** How long each asking of the same waits for its answer. */
+const PATIENCE_MS = [500, 1000, 3500];
 const NOTHING = new Uint8Array(0);
 
 /** JetStream's requests, as JSON over NATS. What it refuses rejects with a JetStreamError, what it does not answer with OUTCOME_UNKNOWN. */
@@ -112,7 +115,7 @@ export class JetStream {
   /** Removes one message, so that it does not come back when the server is killed. False where another was quicker. */
   async deleteMessage(session: Session, stream: string, seq: number): Promise<boolean> {
     try {
-      await this.#ask(session, `STREAM.MSG.DELETE.${stream}`, { seq }, `delete a message of ${stream}`);
+      await this.#askOnce(session, `STREAM.MSG.DELETE.${stream}`, { seq }, `delete a message of ${stream}`, REQUEST_TIMEOUT_MS);
       return true;
     } catch (error) {
       if (!(error instanceof JetStreamError) || error.jetStreamCode === JS.nobody) throw error;
@@ -150,9 +153,21 @@ export class JetStream {
     return { stream, seq };
   }
 
+  /** Asks again where there is no answer: a stream in a cluster that has no leader just now does not answer, and what is asked so may be done twice. */
   async #ask<T>(session: Session, what: string, body: unknown, purpose: string): Promise<T> {
+    for (const patience of PATIENCE_MS) {
+      try {
+        return await this.#askOnce<T>(session, what, body, purpose, patience);
+      } catch (error) {
+        if (session.ended !== undefined || !isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
+      }
+    }
+    throw new JetStreamError(purpose, { err_code: JS.nobody, description: 'it does not answer, as when no leader is elected' });
+  }
+
+  async #askOnce<T>(session: Session, what: string, body: unknown, purpose: string, patience: number): Promise<T> {
     const payload = body === undefined ? NOTHING : Buffer.from(JSON.stringify(body));
-    const answer = await session.request(`${this.#api}.${what}`, payload, undefined, REQUEST_TIMEOUT_MS);
+    const answer = await session.request(`${this.#api}.${what}`, payload, undefined, patience);
     if (answer.status === 503) throw new JetStreamError(purpose, { err_code: JS.nobody, description: 'it is not there just now' });
     const parsed = parse(answer.payload) as T & Failure;
     if (parsed.error !== undefined) throw new JetStreamError(purpose, parsed.error);

@@ -4,7 +4,7 @@ import { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
 import { Histories } from './histories.ts';
 import { JetStream } from './jetstream.ts';
-import { Members, keepIn } from './members.ts';
+import { Members } from './members.ts';
 import type { HistoryPlan } from './plans.ts';
 import { Queues } from './queues.ts';
 import type { Session } from './session.ts';
@@ -51,7 +51,7 @@ export class Keeping {
       fixed: () => ({ retention: 'limits', discard: 'old' }),
       keepsLongerAge: true,
     };
-    const clock = new Clock(jetStream, subjects.clock, async (session) => (await keepIn(streams, jetStream, session, groups, subjects.clock)).stream);
+    const clock = new Clock(jetStream, subjects.clock, async (session) => (await streams.store(session, groups, subjects.clock, new Uint8Array(0))).stream);
     const parts = { jetStream, streams, subjects, clock };
     this.queues = new Queues(parts, options, { session: events.session, changed: events.changed });
     this.members = new Members(parts, groups, options.groupExpiryMs);

@@ -1,6 +1,5 @@
 import type { Clock } from './clock.ts';
-import { JS, JetStreamError } from './errors.ts';
-import type { JetStream, Stored } from './jetstream.ts';
+import type { JetStream } from './jetstream.ts';
 import type { Session } from './session.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
@@ -33,7 +32,7 @@ export class Members {
   async add(session: Session, group: string, queue: string): Promise<void> {
     await this.#clock.set(session);
     const subject = this.#subjects.member(group, queue, Math.ceil(this.#clock.now() + this.#expiryMs));
-    const { seq } = await keepIn(this.#streams, this.#jetStream, session, this.#plan, subject);
+    const { seq } = await this.#streams.store(session, this.#plan, subject, new Uint8Array(0));
     await this.#jetStream.purge(session, this.#plan.name, { filter: this.#subjects.members(group, queue), seq });
   }
 
@@ -67,16 +66,4 @@ export class Members {
     const now = this.#clock.now();
     return [...new Set(members.filter(({ endsAt }) => endsAt > now).map(({ queue }) => queue))];
   }
-}
-
-/** Keeps an empty message in a stream, which is made where it is missing. */
-export async function keepIn(streams: Streams, jetStream: JetStream, session: Session, plan: StreamPlan, subject: string): Promise<Stored> {
-  for (const again of [true, false]) {
-    await streams.ensure(session, plan);
-    const stored = await jetStream.store(session, subject, new Uint8Array(0));
-    if (stored !== undefined) return stored;
-    streams.forget(session, plan.name);
-    if (!again) break;
-  }
-  throw new JetStreamError('keep a membership', { err_code: JS.nobody, description: 'no stream takes it just now' });
 }

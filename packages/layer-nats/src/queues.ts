@@ -1,7 +1,7 @@
 import type { Taken } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
-import { JS, JetStreamError, isJetStream } from './errors.ts';
-import type { JetStream, Stored } from './jetstream.ts';
+import { JS, isJetStream } from './errors.ts';
+import type { JetStream } from './jetstream.ts';
 import { LIFETIME, QueueReader, type ReaderContext } from './reader.ts';
 import type { Session } from './session.ts';
 import type { StreamPlan, Streams } from './streams.ts';
@@ -60,17 +60,13 @@ export class Queues {
     for (let attempt = 1; ; attempt += 1) {
       const { config } = await this.#streams.ensure(session, this.#plan);
       const headers = config.max_age === this.#expiryMs * 1e6 ? undefined : { [LIFETIME]: `${this.#expiryMs}` };
-      let stored: Stored | undefined;
       try {
-        stored = await this.#jetStream.store(session, subject, payload, headers);
+        await this.#streams.store(session, this.#plan, subject, payload, headers);
+        return true;
       } catch (error) {
         if (!isJetStream(error, JS.queueFull)) throw error;
         if (attempt === ATTEMPTS || !(await this.#freeExpired(session, subject, config.max_age / 1e6))) return false;
-        continue;
       }
-      if (stored !== undefined) return true;
-      this.#streams.forget(session, this.#plan.name);
-      if (attempt === ATTEMPTS) throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
     }
   }
 

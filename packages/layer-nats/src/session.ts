@@ -18,11 +18,9 @@ interface Publication {
 interface Turn {
   readonly publications: Publication[];
   bytes: number;
-  /** Subjects of it that the server does not permit. */
-  refused: Set<string> | undefined;
-  readonly processed: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: LayerError) => void;
+  /** The answer to everything in it, and to what was published on each subject, which the server may refuse. */
+  readonly processed: PromiseWithResolvers<void>;
+  readonly subjects: Map<string, PromiseWithResolvers<void>>;
 }
 
 interface Request {
@@ -64,14 +62,19 @@ export class Session {
    * Resolves when the server has processed it.
    * @throws LayerError LAYER_AWAY, OUTCOME_UNKNOWN, REFUSED, MESSAGE_TOO_LARGE
    */
-  async publish(subject: string, payload: Uint8Array, reply?: string): Promise<void> {
-    this.#check(payload.length);
+  publish(subject: string, payload: Uint8Array, reply?: string): Promise<void> {
+    const fault = this.#fault(payload.length);
+    if (fault !== undefined) return Promise.reject(fault);
     const turn = (this.#turn ??= this.#newTurn());
     turn.publications.push({ subject, payload, reply });
     turn.bytes += payload.length;
     this.#bytes += payload.length;
-    await turn.processed;
-    if (turn.refused?.has(subject) === true) throw forbidden('publish', subject);
+    let outcome = turn.subjects.get(subject);
+    if (outcome === undefined) {
+      outcome = withResolvers();
+      turn.subjects.set(subject, outcome);
+    }
+    return outcome.promise;
   }
 
   /** Like {@link publish}; resolves with false where the server knows of nobody who listens. */
@@ -91,7 +94,7 @@ export class Session {
   /** Resolves when the server has processed everything that was sent in this turn and before. */
   async confirm(): Promise<void> {
     if (this.#ended !== undefined) throw away(this.#ended);
-    await (this.#turn ??= this.#newTurn()).processed;
+    await (this.#turn ??= this.#newTurn()).processed.promise;
   }
 
   /** Sends what waits, then subscribes. */
@@ -106,7 +109,8 @@ export class Session {
    * @throws LayerError OUTCOME_UNKNOWN where no answer came in time
    */
   async request(subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>, timeoutMs: number = REQUEST_TIMEOUT_MS): Promise<Arrival> {
-    this.#check(payload.length);
+    const fault = this.#fault(payload.length);
+    if (fault !== undefined) throw fault;
     const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
     const { reply, close } = this.listen(resolve);
     const timer = setTimeout(() => reject(unanswered(`${subject} within ${timeoutMs} ms`)), timeoutMs);
@@ -157,9 +161,7 @@ export class Session {
 
   /** The server does not permit publishing on this subject. */
   refuse(subject: string): void {
-    for (const turn of this.#unanswered) {
-      if (turn.publications.some((publication) => publication.subject === subject)) (turn.refused ??= new Set()).add(subject);
-    }
+    for (const turn of this.#unanswered) turn.subjects.get(subject)?.reject(forbidden('publish', subject));
     for (const request of this.#requests.values()) if (request.subject === subject) request.reject(forbidden('publish', subject));
   }
 
@@ -169,8 +171,8 @@ export class Session {
     this.#ended = reason;
     const waiting = this.#turn;
     this.#turn = undefined;
-    waiting?.reject(away(reason));
-    for (const turn of this.#unanswered) turn.reject(unanswered(reason));
+    if (waiting !== undefined) fail(waiting, away(reason));
+    for (const turn of this.#unanswered) fail(turn, unanswered(reason));
     this.#unanswered.clear();
     for (const request of this.#requests.values()) request.reject(unanswered(reason));
     this.#answers.clear();
@@ -184,20 +186,18 @@ export class Session {
     await this.connection.close();
   }
 
-  #check(bytes: number): void {
-    if (this.#ended !== undefined) throw away(this.#ended);
+  #fault(bytes: number): LayerError | undefined {
+    if (this.#ended !== undefined) return away(this.#ended);
     const { maxPayload } = this.connection.facts;
     if (bytes > maxPayload) {
-      throw new LayerError('MESSAGE_TOO_LARGE', `the NATS server takes ${maxPayload} bytes at most (max_payload in its configuration), not ${bytes}`);
+      return new LayerError('MESSAGE_TOO_LARGE', `the NATS server takes ${maxPayload} bytes at most (max_payload in its configuration), not ${bytes}`);
     }
-    if (this.#bytes > MAX_UNANSWERED_BYTES) throw away(`${this.#bytes} bytes were sent that the server has not taken yet`);
+    return this.#bytes > MAX_UNANSWERED_BYTES ? away(`${this.#bytes} bytes were sent that the server has not taken yet`) : undefined;
   }
 
   #newTurn(): Turn {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    promise.catch(() => undefined);
     setImmediate(() => this.#flush());
-    return { publications: [], bytes: 0, refused: undefined, processed: promise, resolve, reject };
+    return { publications: [], bytes: 0, processed: withResolvers(), subjects: new Map() };
   }
 
   #flush(): void {
@@ -219,7 +219,8 @@ export class Session {
     setImmediate(() => {
       if (!this.#unanswered.delete(turn)) return;
       this.#bytes -= turn.bytes;
-      turn.resolve();
+      for (const outcome of turn.subjects.values()) outcome.resolve();
+      turn.processed.resolve();
     });
   }
 
@@ -227,4 +228,16 @@ export class Session {
     const ended = this.connection.ended.then((reason) => Promise.reject(away(reason)));
     return Promise.race([promise, ended]);
   }
+}
+
+function fail({ processed, subjects }: Turn, error: LayerError): void {
+  for (const outcome of subjects.values()) outcome.reject(error);
+  processed.reject(error);
+}
+
+/** Nobody need wait for it. */
+function withResolvers(): PromiseWithResolvers<void> {
+  const made = Promise.withResolvers<void>();
+  made.promise.catch(() => undefined);
+  return made;
 }

@@ -1,11 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
-import { JS, isJetStream } from './errors.ts';
-import { nanoseconds, type JetStream, type StreamConfig, type StreamInfo } from './jetstream.ts';
+import { JS, JetStreamError, isJetStream } from './errors.ts';
+import { nanoseconds, type JetStream, type Stored, type StreamConfig, type StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
 
 /** A stream that was there and is gone is made anew after this time: made sooner, while the server is still removing it, it may be a dead one. */
 const MOURNING_MS = 250;
+/** In a cluster it takes a moment until each server knows that a stream is there, and longer where its leader is being elected. */
+const ELECTION_MS = 5000;
+const LOOK_AGAIN_MS = 50;
+const PROBE = '_probe';
 /** JetStream allows no shorter age. */
 const SHORTEST_AGE_MS = 100;
 
@@ -30,6 +34,8 @@ export class Streams {
   readonly #replicas: number | undefined;
   readonly #logger: LayerLogger;
   readonly #adapted = new Set<string>();
+  /** How many messages were sent to each stream. */
+  readonly #sent = new Map<string, number>();
   readonly #known = new WeakMap<Session, Map<string, Promise<StreamInfo>>>();
 
   constructor(jetStream: JetStream, replicas: number | undefined, logger: LayerLogger) {
@@ -54,7 +60,41 @@ export class Streams {
     this.#known.get(session)?.delete(name);
   }
 
+  /**
+   * Keeps a message in the stream. Where no server knows of the stream it is made anew and the message sent once more, unless another
+   * one was sent after it, since that would change their order.
+   */
+  async store(session: Session, plan: StreamPlan, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored> {
+    for (const first of [true, false]) {
+      await this.ensure(session, plan);
+      const mine = (this.#sent.get(plan.name) ?? 0) + 1;
+      this.#sent.set(plan.name, mine);
+      const stored = await this.#jetStream.store(session, subject, payload, headers);
+      if (stored !== undefined) return stored;
+      this.forget(session, plan.name);
+      if (!first || this.#sent.get(plan.name) !== mine) break;
+    }
+    throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
+  }
+
   async #make(session: Session, plan: StreamPlan): Promise<StreamInfo> {
+    const made = await this.#makeOrFind(session, plan);
+    if (session.connection.facts.clustered) await this.#reach(session, plan);
+    return made;
+  }
+
+  /** Resolves when our server knows where the stream is: it answers to what it must refuse. */
+  async #reach(session: Session, plan: StreamPlan): Promise<void> {
+    const subject = (plan.subjects[0] ?? '').replaceAll('*', PROBE).replace(/>$/, PROBE);
+    const until = performance.now() + ELECTION_MS;
+    while (performance.now() < until) {
+      const answer = await session.request(subject, new Uint8Array(0), { 'Nats-Expected-Stream': PROBE });
+      if (answer.status !== 503) return;
+      await delay(LOOK_AGAIN_MS);
+    }
+  }
+
+  async #makeOrFind(session: Session, plan: StreamPlan): Promise<StreamInfo> {
     const there = await this.#jetStream.stream(session, plan.name);
     if (there !== undefined) {
       const adapted = this.#adapted.has(plan.name) ? there : await this.#adapt(session, plan, there);
