@@ -1,6 +1,7 @@
 /** `npm run bench -- [family] [--scenario a,b] [--server a,b] [--runs n]`: measures, prints, and writes RESULTS.md after a whole run. */
 import { type Choice, parseChoice } from './choice.ts';
 import { benchLayer, layerScenarios, layerServers } from './layer/bench.ts';
+import { benchNats, natsScenarios, natsServers } from './nats/bench.ts';
 import { benchRooms, roomServers, roomScenarios } from './rooms/bench.ts';
 
 interface Family {
@@ -13,6 +14,7 @@ interface Family {
 const families: Readonly<Record<string, Family>> = {
   rooms: { scenarios: roomScenarios, servers: roomServers, run: benchRooms },
   layer: { scenarios: layerScenarios, servers: layerServers, run: benchLayer },
+  nats: { scenarios: natsScenarios, servers: natsServers, run: benchNats },
 };
 
 try {

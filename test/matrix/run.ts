@@ -1,10 +1,14 @@
-/** `npm run test:matrix [-- --binary <redis-server or valkey-server> …]`: the Redis layer's conformance suite on other servers; prints the table of docs/compat.md. */
+/**
+ * `npm run test:matrix [-- --binary <redis-server or valkey-server> …]`: the Redis layer's conformance suite on other servers, and the NATS layer's on
+ * newer ones, which Go builds; prints the tables of docs/compat.md.
+ */
 import { execFile } from 'node:child_process';
 import { parseArgs, promisify } from 'node:util';
 import { GenericContainer, Wait, getContainerRuntimeClient } from 'testcontainers';
 import { Child } from '../support/child.ts';
 import { freePort } from '../support/ports.ts';
 import { redisCli } from '../support/redis-forms.ts';
+import { natsRows } from './nats.ts';
 
 const IMAGES = ['redis:6.2', 'redis:7.0', 'redis:7.2', 'redis:7.4', 'redis:8', 'valkey/valkey:7.2', 'valkey/valkey:8', 'valkey/valkey:9'];
 const READY = /Ready to accept connections/;
@@ -25,7 +29,8 @@ const rows: Row[] = [];
 for (const binary of values.binary) rows.push(await attempt(binary, () => startBinary(binary)));
 const docker = await getContainerRuntimeClient().catch(() => undefined);
 for (const image of docker === undefined ? [] : IMAGES) rows.push(await attempt(image, () => startImage(image)));
-if (rows.length === 0) throw new Error('nothing to try: start Docker, or name servers with --binary');
+rows.push(...(await natsRows()));
+if (rows.length === 0) throw new Error('nothing to try: start Docker, install Go, or name servers with --binary');
 console.log('\n| server | version | conformance | when |\n| --- | --- | --- | --- |');
 for (const { server, outcome } of rows) console.log(`| ${server} | ${outcome} | ${new Date().toISOString().slice(0, 10)} |`);
 

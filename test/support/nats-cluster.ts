@@ -1,0 +1,31 @@
+import { type Broker, startNats } from './brokers.ts';
+import { freePort } from './ports.ts';
+
+/** Three nats-servers that form a cluster with JetStream, each of which can be killed and started again. */
+export class NatsCluster implements AsyncDisposable {
+  readonly nodes: readonly Broker[];
+
+  private constructor(nodes: readonly Broker[]) {
+    this.nodes = nodes;
+  }
+
+  static async start(): Promise<NatsCluster> {
+    const ports = [await freePort(), await freePort(), await freePort()];
+    const routes = ports.map((port) => `nats://127.0.0.1:${port}`).join(', ');
+    const nodes = await Promise.all(
+      ports.map((port, index) =>
+        startNats({ config: [`server_name: n${index}`, `cluster { name: busgate, listen: "127.0.0.1:${port}", routes: [${routes}], no_advertise: false }`] }),
+      ),
+    );
+    return new NatsCluster(nodes);
+  }
+
+  /** One URL for all of them. */
+  get url(): string {
+    return `nats://${this.nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node[Symbol.asyncDispose]()));
+  }
+}
