@@ -2,7 +2,7 @@ import type { RoomMessage } from '@busgate/layer';
 import type { Sheet } from '../session/link.ts';
 
 /** What a gap does to a session: nothing where the route has no words for it, the end, or a message of its own. */
-export type GapAnswer = Sheet | 'silent' | 'close';
+type GapAnswer = Sheet | 'silent' | 'close';
 
 /** How a room's messages look to the sessions of one kind of route. */
 export interface Encoder {

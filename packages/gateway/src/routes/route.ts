@@ -6,7 +6,7 @@ import type { Session } from '../session/session.ts';
 export type Params = Readonly<Record<string, string>>;
 
 /** Why a route does not do what is asked of it. */
-export type RouteRefusal = 'bad_room' | 'not_allowed';
+type RouteRefusal = 'bad_room' | 'not_allowed';
 
 /** A session that may begin. Either it begins, or it is cancelled. */
 export interface Opening {

@@ -2,7 +2,7 @@ import type { Counters } from '../../counters.ts';
 import type { Hub } from '../../hub.ts';
 import type { Log } from '../../log.ts';
 
-export interface MultiplexLimits {
+interface MultiplexLimits {
   /** Bytes of a frame, and of the payload in it. */
   readonly frame: number;
   readonly message: number;
