@@ -13,6 +13,9 @@ const BLOCK_SECONDS = 10;
 const LATE_MS = 3000;
 /** While Redis is away, it is tried again this often. */
 const AGAIN_MS = 250;
+const UNBLOCK_MS = 2;
+/** How long a message that nobody wants any more is kept for a queue that is away. */
+const GIVE_BACK_MS = 30_000;
 /** What expires sooner than that is judged by the server's clock asked anew; for all else one that was asked lately is good enough. */
 const DOUBT_MS = 5000;
 const CLOCK_MS = 10_000;
@@ -198,14 +201,26 @@ export class Queues {
   #taken<E>(broker: Broker, form: QueueForm<E>, key: string, element: E): Taken {
     return {
       payload: form.payload(element),
-      giveBack: async () => {
-        try {
-          await form.giveBack(broker.on(key), key, element);
-        } catch (error) {
-          this.#logger.error('a message could not be given back to its queue: it is lost', { key, error: String(error) });
-        }
-      },
+      giveBack: () => this.#giveBack(broker, form, key, element),
     };
+  }
+
+  /** What Redis refused because it is away was certainly not put back, and is tried again. */
+  async #giveBack<E>(broker: Broker, form: QueueForm<E>, key: string, element: E): Promise<void> {
+    const until = performance.now() + GIVE_BACK_MS;
+    for (;;) {
+      try {
+        await form.giveBack(broker.on(key), key, element);
+        return;
+      } catch (error) {
+        if (isLayerError(error, 'LAYER_AWAY') && performance.now() < until && !this.#closing.signal.aborted) {
+          await setTimeout(AGAIN_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+          continue;
+        }
+        this.#logger.error('a message could not be given back to its queue: it is lost', { key, error: String(error) });
+        return;
+      }
+    }
   }
 
   /** A connection that waits for its next use. */
@@ -237,7 +252,15 @@ export class Queues {
     wait.aborted = true;
     const { lane } = wait;
     if (lane === undefined) return;
-    // Where the server cannot be told, it learns of it from the end of the connection.
-    lane.shard.run('client', 'UNBLOCK', lane.id).catch(() => lane.connection.destroy('the wait was ended'));
+    void this.#unblock(wait, lane);
+  }
+
+  /** Ends the lane's wait; again where the server has not begun to wait yet. Where it cannot be told, it learns of it from the end of the connection. */
+  async #unblock(wait: Wait, lane: Lane): Promise<void> {
+    try {
+      while (wait.lane === lane && (await lane.shard.run('client', 'UNBLOCK', lane.id)) !== 1) await setTimeout(UNBLOCK_MS);
+    } catch {
+      if (wait.lane === lane) lane.connection.destroy('the wait was ended');
+    }
   }
 }

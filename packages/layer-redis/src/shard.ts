@@ -136,13 +136,19 @@ export class Shard {
     const deadline = performance.now() + LAST_ANSWERS_MS;
     while (this.#commands?.busy === true && this.#commands.alive && performance.now() < deadline) await setTimeout(5);
     this.#closing.abort();
+    this.#destroy();
     await this.#running;
+    // What the last attempt had just made.
+    this.#destroy();
+    this.#topics.clear();
+  }
+
+  #destroy(): void {
     this.#commands?.destroy('closed');
     this.#subscriber?.connection.destroy('closed');
     for (const other of this.#others) other.destroy('closed');
     this.#commands = undefined;
     this.#subscriber = undefined;
-    this.#topics.clear();
   }
 
   async #keep(opened: () => void, refused: (error: unknown) => void): Promise<void> {

@@ -84,7 +84,11 @@ async function measure(cores: Cores, url: string, server: string, scenario: stri
     for (const child of children) await child.output.find((line) => line === 'ready', 'a process that is ready');
     for (const child of children) child.write('\n');
     const works: Work[] = [];
-    for (const child of children) works.push(JSON.parse(await child.output.find((line) => line.startsWith('{'), 'its figures')) as Work);
+    for (const child of children) {
+      // However long it takes: a slow subject is a result.
+      await child.exited;
+      works.push(JSON.parse(await child.output.find((line) => line.startsWith('{'), 'its figures')) as Work);
+    }
     const measured = scenario.startsWith('group') ? works.slice(0, -1) : works;
     return {
       count: measured.reduce((sum, { count }) => sum + count, 0),
