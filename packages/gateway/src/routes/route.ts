@@ -5,9 +5,6 @@ import type { Session } from '../session/session.ts';
 /** What the path of a request gave, by parameter, decoded. */
 export type Params = Readonly<Record<string, string>>;
 
-/** Why a route does not do what is asked of it. */
-type RouteRefusal = 'bad_room' | 'not_allowed';
-
 /** A session that may begin. Either it begins, or it is cancelled. */
 export interface Opening {
   /** The session has its link: makes what its frames go to. */
