@@ -142,6 +142,15 @@ describe('a fleet of three behind HAProxy', () => {
     expect(publisher.refused).toEqual([]);
   });
 
+  test('is whole again when all gateways restart at once', async () => {
+    const closes = watchCloses();
+    await fleet.project.run('restart', 'gateway');
+    await everybodyIsThere();
+    await everybodyHears();
+    expect(closes().length).toBeGreaterThanOrEqual(clients.length);
+    expect(new Set(closes().map(({ code }) => code))).toEqual(new Set([1012]));
+  });
+
   test('keeps every session while Redis is paused, and hears again', async () => {
     const closes = watchCloses();
     await fleet.project.run('pause', 'redis');

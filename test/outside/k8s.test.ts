@@ -122,9 +122,9 @@ describe.each(folders)('k8s/%s', (folder) => {
     expect(spec.template.metadata.labels['app.kubernetes.io/version']).toBe(version);
   });
 
-  test('has a namespace that lets in restricted pods only', () => {
+  test('has a namespace that lets no privileged pod in, and an account without a token', () => {
     const namespace = manifests.all.find(({ kind }) => kind === 'Namespace');
-    expect(namespace?.metadata.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'restricted' });
+    expect(namespace?.metadata.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'baseline', 'pod-security.kubernetes.io/warn': 'restricted' });
     expect(manifests.get('ServiceAccount', 'busgate').automountServiceAccountToken).toBe(false);
   });
 

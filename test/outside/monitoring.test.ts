@@ -183,7 +183,7 @@ describe('deploy/grafana', () => {
   });
 
   test('is found by the provisioning, with its data source', async () => {
-    const { services } = parse(await readFile(join(ROOT, 'deploy/docker-compose.yml'), 'utf8'), { merge: true }) as {
+    const { services } = parse(await readFile(join(ROOT, 'deploy/docker-compose.yml'), 'utf8'), { merge: true, logLevel: 'error' }) as {
       services: Record<string, { volumes: string[] }>;
     };
     const { providers } = parse(await readFile(join(ROOT, 'deploy/grafana/provisioning/dashboards/busgate.yaml'), 'utf8')) as {
