@@ -5,7 +5,7 @@ import { next, rejects, take, until } from './expect.ts';
 import type { Stage } from './stage.ts';
 import type { Family } from './suite.ts';
 
-const EXPIRY_MS = 600;
+const EXPIRY_MS = 1000;
 
 export const expiry: Family = {
   title: 'expiry',
@@ -32,10 +32,10 @@ export const expiry: Family = {
     },
 
     'an expired message frees its place before the next send is judged': async (stage) => {
-      await everywhere(stage, { expiryMs: 300, capacity: 2 }, async ({ sender, reader, channel }) => {
+      await everywhere(stage, { expiryMs: 600, capacity: 2 }, async ({ sender, reader, channel }) => {
         await sender.send(channel, { n: 1 });
         await sender.send(channel, { n: 2 });
-        await delay(500);
+        await delay(800);
         await sender.send(channel, { n: 3 });
         await sender.send(channel, { n: 4 });
         if (sender === reader) await rejects(sender.send(channel, { n: 5 }), 'CHANNEL_FULL');
@@ -44,9 +44,9 @@ export const expiry: Family = {
     },
 
     'a receive that waits longer than expiryMs still gets a message sent later': async (stage) => {
-      await everywhere(stage, { expiryMs: 300 }, async ({ sender, reader, channel }) => {
+      await everywhere(stage, { expiryMs: 500 }, async ({ sender, reader, channel }) => {
         const received = next(reader, channel);
-        await delay(500);
+        await delay(700);
         await sender.send(channel, { late: true });
         assert.deepEqual(await received, { late: true });
       });
@@ -89,12 +89,12 @@ export const groupExpiry: Family = {
     },
 
     'a message that expires in one member does not touch another, nor the memberships': async (stage) => {
-      const [slow, quick] = [await stage.open({ expiryMs: 300 }), await stage.open({ expiryMs: 60_000 })];
+      const [slow, quick] = [await stage.open({ expiryMs: 600 }), await stage.open({ expiryMs: 60_000 })];
       const [lapses, stays] = [slow.newChannel(), quick.newChannel()];
       await slow.groupAdd('group', lapses);
       await quick.groupAdd('group', stays);
       await quick.groupSend('group', { n: 1 });
-      await delay(500);
+      await delay(800);
       await quick.groupSend('group', { n: 2 });
       assert.deepEqual(await next(slow, lapses), { n: 2 });
       assert.deepEqual(await take(quick, stays, 2), [{ n: 1 }, { n: 2 }]);
