@@ -99,13 +99,13 @@ describe('messages between the layer and Django', () => {
     fc.assert(
       fc.property(
         fc.oneof(
-          fc.string({ unit: 'binary' }).map((text) => Buffer.from(text)),
+          fc.string().map((text) => Buffer.from(text)),
           fc.uint8Array().map((bytes) => Buffer.from(bytes)),
         ),
         (payload) => {
           const message = fromRoom(payload);
           expect(message['type']).toBe('busgate.message');
-          expect(Buffer.from(toRoom(unpack(Packer.pack(message))))).toEqual(payload);
+          expect(Buffer.from(toRoom(unpack(Packer.pack(message)))).equals(payload)).toBe(true);
         },
       ),
     );
@@ -123,7 +123,7 @@ describe('messages between the layer and Django', () => {
 
   test('any JSON object survives the way there and back', () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ stringUnit: 'binary' })), (message) => {
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (message) => {
         const text = JSON.stringify(message);
         fc.pre(!text.includes('$bytes'));
         expect(JSON.parse(String(toJson(unpack(Packer.pack(fromJson(Buffer.from(text)))))))).toEqual(JSON.parse(text));
