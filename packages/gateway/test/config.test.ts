@@ -74,6 +74,11 @@ routes: [{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path
     });
     expect(config.origins).toEqual(['https://a.example', 'http://localhost:3000']);
     expect(config.history).toEqual([{ rooms: 'chat.>', size: 10, ageMs: 300_000 }]);
+    expect(load({ argv: ['--demo', '--history', '[{rooms: "chat.>", size: 10, ageMs: 300000}]'] }).history).toEqual(config.history);
+    expect(faultsOf({ argv: ['--demo', '--history', '[{rooms: "chat.>", size: 10, age: 5m, ageMs: 300000}]'] })).toEqual([
+      expect.stringContaining('ageMs must be left out'),
+    ]);
+    expect(faultsOf({ argv: ['--demo', '--history', '[{rooms: "chat.>", size: 10}]'] })).toEqual([expect.stringContaining('age must be said')]);
   });
 
   test('an empty variable says nothing', () => {

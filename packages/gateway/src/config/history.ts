@@ -14,6 +14,7 @@ const ALLOWED = `a list of rules, such as ${EXAMPLE}`;
 
 const SIZE = count(1, 1_000_000);
 const AGE = duration('1ms', '24d');
+const AGE_MS = count(1, 24 * 86_400_000);
 const ROOMS = text('a room name in which a level may be * and the last one >, such as chat.>', 'PATTERN', isPattern);
 
 /** Rules by room name; the first that matches wins. */
@@ -34,8 +35,14 @@ export const history: ValueType<readonly HistorySetting[]> = {
 function readRule(raw: unknown, report: Report): HistorySetting | undefined {
   const members = Members.of(raw, `a rule, such as ${EXAMPLE.slice(1, -1)}`, report);
   if (members === undefined) return undefined;
-  members.refuseOthers('a rule', ['rooms', 'size', 'age']);
-  return complete<HistorySetting>({ rooms: members.take('rooms', ROOMS), size: members.take('size', SIZE), ageMs: members.take('age', AGE) });
+  // A rule as programs hand it to openLayer may be copied here: its unit stands in the name.
+  const isCopied = members.has('ageMs') && !members.has('age');
+  members.refuseOthers('a rule', ['rooms', 'size', isCopied ? 'ageMs' : 'age']);
+  return complete<HistorySetting>({
+    rooms: members.take('rooms', ROOMS),
+    size: members.take('size', SIZE),
+    ageMs: isCopied ? members.take('ageMs', AGE_MS) : members.take('age', AGE),
+  });
 }
 
 function isPattern(value: string): boolean {

@@ -18,6 +18,10 @@ export class Members {
     return undefined;
   }
 
+  has(name: string): boolean {
+    return Object.hasOwn(this.#raw, name);
+  }
+
   /** The member's value; `preset` where it is not there, and without a preset it must be. */
   take<T>(name: string, type: ValueType<T>, preset?: T): T | undefined {
     const raw = this.#raw[name];

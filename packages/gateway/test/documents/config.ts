@@ -40,7 +40,7 @@ ${KEYS.map(section).join('\n')}
 | --- | --- |
 | \`rooms\` | a room name in which a level may be \`*\`, and the last one \`>\` for all that follow |
 | \`size\` | messages kept, 1 to 1000000 |
-| \`age\` | how long each is kept, such as \`5m\` |
+| \`age\` | how long each is kept, such as \`5m\`; or \`ageMs\` in milliseconds, as \`openLayer\` takes it |
 `;
 }
 
