@@ -65,6 +65,8 @@ export interface LayerStatus {
   readonly state: 'connected' | 'away' | 'closed';
   /** When this state began. */
   readonly since: Date;
+  /** Within the last 30 s a heartbeat of another process was missed although both lived: the broker is, or was, partitioned. */
+  readonly partitioned?: true;
 }
 
 /** What a layer can do. A call beyond it rejects with UNSUPPORTED. */

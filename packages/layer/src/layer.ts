@@ -68,7 +68,7 @@ export class ChannelLayer implements AsyncDisposable {
   }
 
   get status(): LayerStatus {
-    return this.#status;
+    return this.#peers.isPartitioned ? { ...this.#status, partitioned: true } : this.#status;
   }
 
   /** The topic on which any program reaches this process's channels: publish `{"channel":"<name>", …}` there with nothing but the broker's client. */

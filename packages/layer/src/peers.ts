@@ -8,6 +8,8 @@ import { isName } from './names.ts';
 const HEARTBEAT_MS = 5000;
 /** A process that is silent this long is taken for dead. */
 const LEASE_MS = 30_000;
+/** How long the number of a silent process's last beat is kept: should it be heard again, it was cut off and not dead. */
+const MEMORY_MS = 3_600_000;
 
 const CONTROL: Topic = { kind: 'control', name: 'processes' };
 
@@ -37,6 +39,7 @@ export class Peers implements TopicSink {
   readonly #clock: Clock;
   #cancel: (() => void) | undefined;
   #beat = 0;
+  #missedAt = -Infinity;
   #stopped = false;
 
   constructor(process: string, driver: Driver, stats: LayerStats, logger: LayerLogger, notice: (notice: Notice) => void, clock: Clock = SYSTEM_CLOCK) {
@@ -46,6 +49,11 @@ export class Peers implements TopicSink {
     this.#logger = logger;
     this.#notice = notice;
     this.#clock = clock;
+  }
+
+  /** Whether a beat of a living process was missed within the last lease. */
+  get isPartitioned(): boolean {
+    return this.#clock.now() - this.#missedAt < LEASE_MS;
   }
 
   /** Subscribes and begins to beat. */
@@ -88,6 +96,7 @@ export class Peers implements TopicSink {
     const missed = known === undefined ? 0 : beat - known.beat - 1;
     if (missed > 0) {
       this.#stats.missedHeartbeats += missed;
+      this.#missedAt = this.#clock.now();
       this.#logger.warn('heartbeats of another process were missed although both were connected: the broker was partitioned', { process, missed });
     }
     this.#peers.set(process, { beat, heardAt: this.#clock.now() });
@@ -97,7 +106,7 @@ export class Peers implements TopicSink {
     this.#cancel = this.#clock.after(HEARTBEAT_MS, () => this.#tick());
     void this.#sayAlive();
     const now = this.#clock.now();
-    for (const [process, peer] of this.#peers) if (now - peer.heardAt > LEASE_MS) this.#peers.delete(process);
+    for (const [process, peer] of this.#peers) if (now - peer.heardAt > MEMORY_MS) this.#peers.delete(process);
     this.#count();
   }
 
@@ -118,9 +127,13 @@ export class Peers implements TopicSink {
 
   #count(): void {
     const now = this.#clock.now();
+    let peers = 0;
     let silent = 0;
-    for (const peer of this.#peers.values()) if (now - peer.heardAt > 2 * HEARTBEAT_MS) silent += 1;
-    this.#stats.peers = this.#peers.size;
+    for (const { heardAt } of this.#peers.values()) {
+      if (now - heardAt <= LEASE_MS) peers += 1;
+      if (now - heardAt <= LEASE_MS && now - heardAt > 2 * HEARTBEAT_MS) silent += 1;
+    }
+    this.#stats.peers = peers;
     this.#stats.silentPeers = silent;
   }
 }

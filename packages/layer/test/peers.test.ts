@@ -109,6 +109,17 @@ describe('who else shares the layer', () => {
     expect(script.log.lines).toHaveLength(1);
   });
 
+  test('a process that was cut off for longer than its lease was missed, not dead; it is told for 30 s', () => {
+    const script = new Script();
+    script.hear({ process: 'a', beat: 1 });
+    script.clock.advance(60_000);
+    expect([script.stats.missedHeartbeats, script.peers.isPartitioned]).toEqual([0, false]);
+    script.hear({ process: 'a', beat: 13 });
+    expect([script.stats.missedHeartbeats, script.peers.isPartitioned]).toEqual([11, true]);
+    script.clock.advance(30_000);
+    expect(script.peers.isPartitioned).toBe(false);
+  });
+
   test('what was missed while the broker was away is no partition', () => {
     const script = new Script();
     script.hear({ process: 'a', beat: 1 });
