@@ -40,7 +40,7 @@ export class NatsDriver implements Driver {
     this.#keeping = new Keeping(target, context.options, this.#subjects, {
       session: () => this.#session,
       changed: () => this.#change.promise,
-      newEpoch: ({ rules }) => this.#topics.tellGaps((rule) => rules.includes(rule)),
+      missed: ({ rules }) => this.#topics.tellGaps((rule) => rules.includes(rule)),
       listened: () => this.#topics.rules,
     });
     this.#link = new Link(target, `busgate ${context.process}`, logger, {

@@ -28,6 +28,8 @@ export class Histories {
   readonly #plans: ReadonlyMap<HistoryRule, HistoryPlan>;
   readonly #heads: StreamPlan;
   readonly #reader: HistoryReader;
+  /** Streams of which something could not be read although the server is there. */
+  readonly #unread = new Set<HistoryPlan>();
   /** The epoch of each stream when it was looked at last. */
   readonly #epochs = new Map<string, string>();
 
@@ -51,13 +53,15 @@ export class Histories {
     await this.#ensure(session, this.#planOf(rule));
   }
 
-  /** Looks whether a stream is what it was; makes it anew where it is gone. True where it began a new epoch. */
-  async look(session: Session, plan: HistoryPlan): Promise<boolean> {
+  /** Looks whether a stream is what it was; makes it anew where it is gone. Says what its rooms must be told, if anything. */
+  async look(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
     this.#streams.forget(session, plan.name);
     const { epoch } = await this.#ensure(session, plan);
     const before = this.#epochs.get(plan.name);
     this.#epochs.set(plan.name, epoch);
-    return before !== undefined && before !== epoch;
+    const unread = this.#unread.delete(plan);
+    if (before !== undefined && before !== epoch) return 'new epoch';
+    return unread ? 'unread' : undefined;
   }
 
   async append(session: Session, room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
@@ -69,6 +73,15 @@ export class Histories {
 
   async read(session: Session, room: string, rule: HistoryRule, after: Position | undefined): Promise<HistoryPage> {
     const plan = this.#planOf(rule);
+    try {
+      return await this.#read(session, plan, { room, rule }, after);
+    } catch (error) {
+      if (session.ended === undefined) this.#unread.add(plan);
+      throw error;
+    }
+  }
+
+  async #read(session: Session, plan: HistoryPlan, { room, rule }: { room: string; rule: HistoryRule }, after: Position | undefined): Promise<HistoryPage> {
     const standing = await this.#standing(session, plan, room);
     const { epoch, stream, newest } = standing;
     const head = newest?.sequence ?? stream.state.last_seq;

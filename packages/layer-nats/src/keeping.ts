@@ -13,13 +13,13 @@ import type { Subjects } from './subjects.ts';
 import type { Target } from './url.ts';
 
 /** How often the streams of rooms that are listened to are looked at, where nothing tells of a change. */
-const LOOK_MS = 10_000;
+const LOOK_MS = 5000;
 
 export interface KeepingEvents {
   readonly session: () => Session | undefined;
   readonly changed: () => Promise<void>;
-  /** The history of these rooms began a new epoch. */
-  readonly newEpoch: (plan: HistoryPlan) => void;
+  /** The history of these rooms began a new epoch, or could not be read and now can. */
+  readonly missed: (plan: HistoryPlan) => void;
   /** Rules of rooms that are listened to. */
   readonly listened: () => ReadonlySet<HistoryRule>;
 }
@@ -102,10 +102,9 @@ export class Keeping {
 
   async #look(session: Session, plan: HistoryPlan): Promise<void> {
     try {
-      if (await this.histories.look(session, plan)) {
-        this.#logger.warn('the stream of a history is another one: its rooms begin a new epoch', { stream: plan.name });
-        this.#events.newEpoch(plan);
-      }
+      const news = await this.histories.look(session, plan);
+      if (news === 'new epoch') this.#logger.warn('the stream of a history is another one: its rooms begin a new epoch', { stream: plan.name });
+      if (news !== undefined) this.#events.missed(plan);
     } catch (error) {
       if (session.ended === undefined) this.#logger.error('the stream of a history is not as it should be', { stream: plan.name, reason: String(error) });
     }

@@ -6,6 +6,11 @@ import type { Subjects } from './subjects.ts';
 
 /** Messages of one topic that are kept while its subscription on a new connection is being proved; what passes it the gap covers. */
 const MAX_HELD = 1000;
+/**
+ * In a cluster the other servers know of a new subscription a moment later, and what they have sent meanwhile has not come: rooms with history look
+ * after this time for what they missed.
+ */
+const SPREAD_MS = 1000;
 /** How often a subscription that the server no longer permits is tried again. */
 const RETRY_MS = 5000;
 
@@ -57,6 +62,7 @@ export class Topics {
       await session.confirm();
       if (entry.refused !== undefined) throw entry.refused;
       entry.confirmed = true;
+      this.#lookLater(session, entry);
     } catch (error) {
       if (this.#entries.get(key) === entry) this.#drop(key, entry);
       throw session.ended === undefined ? error : away(session.ended);
@@ -83,7 +89,11 @@ export class Topics {
   /** The new connection counts: each topic that was renewed is told its gap, then what has come since. */
   release(session: Session): void {
     this.#session = session;
-    for (const entry of this.#entries.values()) if (entry.held !== undefined && entry.refused === undefined) this.#tellGap(entry);
+    for (const entry of this.#entries.values()) {
+      if (entry.held === undefined || entry.refused !== undefined) continue;
+      this.#tellGap(entry);
+      this.#lookLater(session, entry);
+    }
   }
 
   /** Tells a gap in each room with history that `concerns` names: its stream is not what it was. */
@@ -134,6 +144,14 @@ export class Topics {
     entry.held = undefined;
     entry.sink.gap();
     for (const { payload, stamp } of held) entry.sink.message(payload, stamp);
+  }
+
+  /** For a room with history a gap is a look into it. */
+  #lookLater(session: Session, entry: Entry): void {
+    if (entry.rule === undefined || !session.connection.facts.clustered) return;
+    setTimeout(() => {
+      if (session.ended === undefined && entry.held === undefined && this.#entries.get(this.#subjects.topic(entry.topic)) === entry) entry.sink.gap();
+    }, SPREAD_MS).unref();
   }
 
   #refused(session: Session, entry: Entry, error: LayerError): void {
