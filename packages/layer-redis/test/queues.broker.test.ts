@@ -1,8 +1,7 @@
-import { fileURLToPath } from 'node:url';
-import { openLayer, type Message } from '@busgate/layer';
+import { openLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { startRedis } from '../../../test/support/brokers.ts';
-import { Child } from '../../../test/support/child.ts';
+import { expectAtMostOnce } from './at-most-once.ts';
 import { cli, connects, state } from './support.ts';
 
 const KEY = 'busgate:queue:jobs';
@@ -90,30 +89,6 @@ describe('worker queues on a Redis of their own', () => {
   });
 
   test('three readers, one killed now and then: no message twice, none out of order, lost only with a killed reader', async () => {
-    await using redis = await startRedis();
-    await using layer = await openLayer(redis.url, { capacity: 100_000 });
-    const reader = fileURLToPath(new URL('reader.ts', import.meta.url));
-    const readers: Child[] = [];
-    const start = (): number => readers.push(new Child(process.execPath, ['--conditions=@busgate/source', reader, redis.url]));
-    for (let count = 0; count < 3; count += 1) start();
-    const total = 6000;
-    for (let n = 0; n < total; n += 100) {
-      await Promise.all(Array.from({ length: 100 }, (_, index) => layer.send('jobs', { n: n + index })));
-      if (n % 2000 !== 1000) continue;
-      const victim = readers.at(-3) as Child;
-      await victim.lines.until((lines) => lines.length > 0, 'a first message of the reader to be killed');
-      await victim.kill();
-      start();
-    }
-    const living = readers.filter((child) => child.alive);
-    await expect.poll(() => cli(redis, 'LLEN', KEY), { timeout: 15_000 }).toBe('0');
-    for (const _ of living) await layer.send('jobs', { n: -1 } satisfies Message);
-    for (const child of living) await child.exited;
-    const seen = readers.map((child) => child.output.all.filter((line) => /^\d+$/.test(line)).map(Number));
-    const all = seen.flat();
-    expect(new Set(all).size).toBe(all.length);
-    for (const each of seen) expect(each).toEqual(each.toSorted((a, b) => a - b));
-    expect(total - all.length).toBeLessThanOrEqual(readers.length - living.length);
-    for (const child of readers) await child[Symbol.asyncDispose]();
+    await expectAtMostOnce({ total: 6000, killEvery: 2000 });
   });
 });

@@ -1,0 +1,42 @@
+import { fileURLToPath } from 'node:url';
+import { openLayer } from '@busgate/layer';
+import { expect } from 'vitest';
+import { startRedis } from '../../../test/support/brokers.ts';
+import { Child } from '../../../test/support/child.ts';
+import { cli } from './support.ts';
+
+const READER = fileURLToPath(new URL('reader.ts', import.meta.url));
+const BATCH = 100;
+
+/**
+ * Three processes read one queue, and every `killEvery` messages one of them is killed and another takes its place: no message is seen twice, each
+ * reader sees its own in order, and a killed reader takes at most the one with it that it had been given.
+ */
+export async function expectAtMostOnce({ total, killEvery }: { total: number; killEvery: number }): Promise<void> {
+  await using redis = await startRedis({ args: ['--appendonly', 'no'] });
+  await using layer = await openLayer(redis.url, { capacity: total });
+  const readers: Child[] = [];
+  const start = (): number => readers.push(new Child(process.execPath, ['--conditions=@busgate/source', READER, redis.url]));
+  try {
+    for (let count = 0; count < 3; count += 1) start();
+    for (let n = 0; n < total; n += BATCH) {
+      await Promise.all(Array.from({ length: BATCH }, (_, index) => layer.send('jobs', { n: n + index })));
+      if (n % killEvery !== killEvery / 2) continue;
+      const victim = readers.at(-3) as Child;
+      await victim.lines.until((lines) => lines.length > 0, 'a first message of the reader to be killed');
+      await victim.kill();
+      start();
+    }
+    const living = readers.filter((child) => child.alive);
+    await expect.poll(() => cli(redis, 'LLEN', 'busgate:queue:jobs'), { timeout: 120_000, interval: 50 }).toBe('0');
+    for (const _ of living) await layer.send('jobs', { n: -1 });
+    for (const child of living) await child.exited;
+    const seen = readers.map((child) => child.output.all.map(Number));
+    const all = seen.flat();
+    expect(new Set(all).size).toBe(all.length);
+    for (const each of seen) expect(each).toEqual(each.toSorted((a, b) => a - b));
+    expect(total - all.length).toBeLessThanOrEqual(readers.length - living.length);
+  } finally {
+    for (const child of readers) await child[Symbol.asyncDispose]();
+  }
+}
