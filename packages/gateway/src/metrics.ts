@@ -1,5 +1,5 @@
 import type { LayerStats, LayerStatus } from '@busgate/layer';
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Counters, GatewayState } from './counters.ts';
 
 /** What the metrics are read from. */
@@ -79,6 +79,9 @@ export const METRICS: readonly MetricDefinition[] = [...SESSIONS, ...MESSAGES, .
 /** Gauges whose names say that they were counters: a linter of metrics refuses them. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
+/** Else their series come with the first collection of each kind, and a page under load has more of them. */
+const GC_KINDS = ['major', 'minor', 'incremental', 'weakcb'];
+
 /** The metrics of one gateway, read when they are asked for. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -90,6 +93,8 @@ export class Metrics {
     for (const definition of METRICS) register(this.#registry, definition, sources);
     collectDefaultMetrics({ register: this.#registry });
     for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
+    const collections = this.#registry.getSingleMetric('nodejs_gc_duration_seconds');
+    if (collections instanceof Histogram) for (const kind of GC_KINDS) collections.zero({ kind });
   }
 
   get contentType(): string {

@@ -68,6 +68,7 @@ describe('/metrics', () => {
     expect(page).toContain('busgate_closes_total{code="1013"} 0\n');
     expect(page).toContain('busgate_closes_total{code="other"} 0\n');
     expect(page).toContain('busgate_info{version="1.2.3"} 1\n');
+    for (const kind of ['major', 'minor', 'incremental', 'weakcb']) expect(page).toContain(`nodejs_gc_duration_seconds_count{kind="${kind}"} `);
     expect(parts.settled).toBe(1);
   });
 
