@@ -147,6 +147,18 @@ describe('POST to a room', () => {
   });
 });
 
+describe('a layer that takes smaller messages than the route', () => {
+  test('one that it refuses closes the socket with 1009', async () => {
+    await using wide = await TestGateway.start(['--limits-message', '2MiB', '--limits-layer-message', '2MiB']);
+    await using client = await Client.open(wide.ws('/room/1'));
+    client.send('fits');
+    await client.until(() => client.received.length === 1);
+    client.send('x'.repeat(1024 * KIB + 1));
+    expect(await client.closed()).toBe(1009);
+    expect(wide.gateway.counters.publishFailures.refused).toBe(1);
+  });
+});
+
 describe('a full gateway', () => {
   test('refuses the next upgrade with 503 and a time to come back, and still takes a POST', async () => {
     await using full = await TestGateway.start(['--limits-sessions', '2']);

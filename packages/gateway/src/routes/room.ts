@@ -1,4 +1,4 @@
-import { isName } from '@busgate/layer';
+import { isLayerError, isName } from '@busgate/layer';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
 import type { Counters } from '../counters.ts';
 import type { Encoding } from '../hub/encoding.ts';
@@ -48,13 +48,14 @@ export class RoomRoute implements Route, Publishing {
     return { room, ...(await this.#hub.publish(room, payload, 'http')) };
   }
 
-  /** What a session's frame holds. */
-  async publishFrame(room: string, payload: Buffer): Promise<void> {
+  /** What a session's frame holds. Anything but too large a message is counted by the hub alone: a raw socket has no words for it. */
+  async publishFrame(room: string, payload: Buffer): Promise<'too_large' | undefined> {
     try {
       await this.#hub.publish(room, payload, 'websocket');
-    } catch {
-      // Counted by the hub; a raw socket has no words for it.
+    } catch (error) {
+      if (isLayerError(error, 'MESSAGE_TOO_LARGE')) return 'too_large';
     }
+    return undefined;
   }
 
   refusePublish(): void {
@@ -102,7 +103,8 @@ class RoomConversation implements Conversation {
   async #publish(data: Buffer): Promise<void> {
     const intake = (this.#intake ??= new Intake(this.#session.link));
     intake.begin();
-    await this.#route.publishFrame(this.#room, data);
+    const fault = await this.#route.publishFrame(this.#room, data);
     intake.end();
+    if (fault !== undefined) this.#session.close(fault);
   }
 }
