@@ -28,6 +28,8 @@ import { WebSocketTransport } from './transports/websocket.ts';
 /** The wheel turns this often, in milliseconds, or four times in the shortest of its times. */
 const TICK_MS = 1000;
 const MIN_TICK_MS = 20;
+/** A room is let go between once and twice this after its last member has left. */
+const LINGER_MS = 5000;
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -71,7 +73,8 @@ export class Gateway implements AsyncDisposable {
     this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(heartbeat.interval, heartbeat.timeout, limits.messageTime) / 4)));
     this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, now);
     this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { ...heartbeat, message: limits.messageTime });
-    this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock: { now, defer: setImmediate }, backlog: limits.roomBacklog });
+    const clock = { now, defer: setImmediate };
+    this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock, backlog: limits.roomBacklog, linger: LINGER_MS });
     this.#public = this.#createPublic();
     const sources = { layer, state: this.state };
     const metrics = new Metrics({ ...sources, counters: this.#counters, log: options.log, version, sessionsLimit: limits.sessions });
@@ -225,6 +228,7 @@ export class Gateway implements AsyncDisposable {
       demo: config.demo ? demoFiles() : new Map(),
       handshake: limits.handshake,
       messageTime: limits.messageTime,
+      sessions: limits.sessions,
       payload: limits.message,
       upgrade: (request, tcp, head, route, opening) => this.#upgrade(request, tcp, head, route, opening),
     });

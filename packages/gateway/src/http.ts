@@ -19,6 +19,8 @@ import { handshakeFault } from './transports/websocket/handshake.ts';
 const CHECK_MS = 1000;
 /** A proxy's idle connection stays this long: longer than proxies keep theirs, so that they never write into a closing one. */
 const KEEP_ALIVE_MS = 75_000;
+/** Connections besides those of sessions: requests, and upgrades on their way to be refused. */
+const SPARE_CONNECTIONS = 64;
 
 export interface PublicOptions {
   readonly router: Router;
@@ -29,6 +31,8 @@ export interface PublicOptions {
   /** Milliseconds for the headers of a request, and for all of it. */
   readonly handshake: number;
   readonly messageTime: number;
+  /** Sessions of this process. */
+  readonly sessions: number;
   /** Bytes of a published payload. */
   readonly payload: number;
   /** Turns an upgrade into a session; its route has made ready what that needs. */
@@ -53,6 +57,7 @@ export class PublicServer {
     });
     // Those beyond a count would be cut off without a word: readRequest counts them.
     this.#server.maxHeadersCount = 0;
+    this.#server.maxConnections = options.sessions + SPARE_CONNECTIONS;
     this.#server.on('request', (request, response) => void this.#onRequest(request, response));
     this.#server.on('checkContinue', (request, response) => void this.#onRequest(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket as Socket, head));
@@ -63,6 +68,7 @@ export class PublicServer {
   /** Rejects with the system's error where the address cannot be had. */
   async listen(host: string, port: number): Promise<Listening> {
     this.#listening = await listen(this.#server, host, port);
+    this.#server.on('error', (error) => this.#options.log.warn('a connection could not be accepted', { error: error.message }));
     return this.#listening;
   }
 

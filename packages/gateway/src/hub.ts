@@ -14,6 +14,8 @@ export interface HubOptions {
   readonly clock: FlushClock;
   /** Bytes of one room that may wait to be sent; past it the newest are dropped and a gap is told. */
   readonly backlog: number;
+  /** Milliseconds that a room is kept at least after its last member has left. */
+  readonly linger: number;
 }
 
 /** What a session missed in a room. */
@@ -42,10 +44,11 @@ export class Hub {
   readonly #log: Log;
   readonly #context: RoomContext;
   readonly #rooms = new Map<string, Entry>();
-  readonly #linger = new Linger((room) => this.#letGo(room));
+  readonly #linger: Linger;
   readonly #publishing = new Set<Promise<unknown>>();
 
-  constructor({ layer, counters, log, clock, backlog }: HubOptions) {
+  constructor({ layer, counters, log, clock, backlog, linger }: HubOptions) {
+    this.#linger = new Linger(linger, (room) => this.#letGo(room));
     this.#layer = layer;
     this.#counters = counters;
     this.#log = log;

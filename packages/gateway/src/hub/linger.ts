@@ -1,20 +1,20 @@
-/** A room is let go between once and twice this after its last member has left, so that who comes back soon costs the broker nothing. In milliseconds. */
-const LINGER_MS = 5000;
-
-/** Rooms that everybody has left. One timer for all. */
+/** Rooms that everybody has left: each is let go between once and twice `delay` later, so that who comes back soon costs the broker nothing. One timer for all. */
 export class Linger {
+  readonly #delay: number;
   readonly #release: (room: string) => void;
   #left = new Set<string>();
   #before = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(release: (room: string) => void) {
+  /** `delay` in milliseconds. */
+  constructor(delay: number, release: (room: string) => void) {
+    this.#delay = delay;
     this.#release = release;
   }
 
   start(room: string): void {
     this.#left.add(room);
-    this.#timer ??= setTimeout(() => this.#sweep(), LINGER_MS).unref();
+    this.#timer ??= setTimeout(() => this.#sweep(), this.#delay).unref();
   }
 
   cancel(room: string): void {
@@ -33,7 +33,7 @@ export class Linger {
     const due = this.#before;
     this.#before = this.#left;
     this.#left = new Set();
-    if (this.#before.size > 0) this.#timer = setTimeout(() => this.#sweep(), LINGER_MS).unref();
+    if (this.#before.size > 0) this.#timer = setTimeout(() => this.#sweep(), this.#delay).unref();
     for (const room of due) this.#release(room);
   }
 }

@@ -12,7 +12,7 @@ import { Session } from '../../src/session/session.ts';
 import { FakeLink } from './fake-link.ts';
 
 /** Each message as it is, and a gap as the text `gap`. */
-const PLAIN: Encoding = {
+export const PLAIN: Encoding = {
   encoder: () => ({ message: ({ payload }) => ({ binary: false, parts: [payload], length: payload.length }), gap: () => textSheet('gap') }),
 };
 

@@ -83,6 +83,12 @@ export class GatewaySocket extends WebSocket implements Link {
     this.terminate();
   }
 
+  /** While it is not read, a message that has begun cannot end: its time begins anew with what comes next. */
+  override pause(): void {
+    super.pause();
+    this.session?.partial(false);
+  }
+
   /** Bytes have come, which `ws` has read. */
   follow(chunk: Uint8Array): void {
     const progress = this.#progress ?? spare;
@@ -93,7 +99,7 @@ export class GatewaySocket extends WebSocket implements Link {
     } else if (!isPartial) {
       this.#progress = undefined;
     }
-    this.session?.partial(isPartial);
+    this.session?.partial(isPartial && !this.isPaused);
   }
 }
 

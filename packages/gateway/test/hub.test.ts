@@ -1,0 +1,145 @@
+import { type ChannelLayer, LayerError, openLayer, type RoomEvent } from '@busgate/layer';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createCounters } from '../src/counters.ts';
+import { Hub, type Layer } from '../src/hub.ts';
+import { until } from './support/gateway.ts';
+import { PLAIN, Stage } from './support/stage.ts';
+
+/** The memory layer, counted, and failing when the test says so. */
+class Watched implements Layer {
+  subscribed = 0;
+  closed = 0;
+  fails = false;
+  /** What a subscription waits for. */
+  gate: Promise<void> = Promise.resolve();
+  readonly #layer: ChannelLayer;
+
+  constructor(layer: ChannelLayer) {
+    this.#layer = layer;
+  }
+
+  get status(): ChannelLayer['status'] {
+    return this.#layer.status;
+  }
+
+  publish: Layer['publish'] = async (room, payload) => {
+    if (this.fails) throw new LayerError('LAYER_AWAY', 'away');
+    return this.#layer.publish(room, payload);
+  };
+
+  subscribe: Layer['subscribe'] = async (room, listener, options) => {
+    this.subscribed += 1;
+    await this.gate;
+    if (this.fails) throw new LayerError('LAYER_AWAY', 'away');
+    const subscription = await this.#layer.subscribe(room, listener, options);
+    return {
+      ...subscription,
+      close: async () => {
+        this.closed += 1;
+        await subscription.close();
+      },
+    };
+  };
+}
+
+const LINGER = 30;
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+let layer: ChannelLayer;
+let watched: Watched;
+let hub: Hub;
+let stage: Stage;
+const counters = createCounters();
+
+beforeEach(async () => {
+  layer = await openLayer(`memory:${crypto.randomUUID()}`, { history: [{ rooms: 'kept', size: 100, ageMs: 60_000 }] });
+  watched = new Watched(layer);
+  stage = new Stage();
+  hub = new Hub({ layer: watched, counters, log: SILENT, clock: { now: () => 0, defer: setImmediate }, backlog: 1_000_000, linger: LINGER });
+});
+
+afterEach(async () => {
+  hub.close();
+  await layer.close();
+});
+
+async function join(name: string) {
+  const { session, link } = stage.session();
+  const room = await hub.hold(name);
+  const member = room.join(session, PLAIN);
+  session.feed = member;
+  return { member, link };
+}
+
+describe('the hub', () => {
+  test('takes one subscription a room, however many come at once', async () => {
+    const members = await Promise.all(Array.from({ length: 20 }, () => join('a')));
+    expect([watched.subscribed, hub.rooms]).toEqual([1, 1]);
+    await layer.publish('a', 'hello');
+    await until(() => members.every(({ link }) => link.texts().length === 1), 'all have it');
+    expect(hub.hold('a')).not.toBeInstanceOf(Promise);
+  });
+
+  test('lets a room go late, and not at all where somebody comes back', async () => {
+    const first = await join('a');
+    first.member.leave();
+    const second = await join('a');
+    const kept = await join('b');
+    second.member.leave();
+    await until(() => watched.closed === 1, 'the room is let go');
+    expect(watched.subscribed).toBe(2);
+    await layer.publish('b', 'still here');
+    await until(() => kept.link.texts().length === 1, 'the other room lives');
+    const third = await join('a');
+    await layer.publish('a', 'again');
+    await until(() => third.link.texts().length === 1, 'a room that was let go is taken again');
+    expect(watched.subscribed).toBe(3);
+  });
+
+  test('forgets a room that could not be subscribed, for all who waited, and tries again for the next', async () => {
+    watched.fails = true;
+    const results = await Promise.allSettled([join('a'), join('a')]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect([watched.subscribed, hub.rooms]).toEqual([1, 0]);
+    watched.fails = false;
+    const member = await join('a');
+    await layer.publish('a', 'hello');
+    await until(() => member.link.texts().length === 1, 'it has it');
+  });
+
+  test('a room that nobody joined after all is let go too, also while it is being subscribed', async () => {
+    const gate = Promise.withResolvers<void>();
+    watched.gate = gate.promise;
+    const holding = Promise.resolve(hub.hold('a'));
+    gate.resolve();
+    (await holding).release();
+    await until(() => watched.closed === 1, 'the room is let go');
+    expect(hub.rooms).toBe(0);
+  });
+
+  test('gives what was missed in the same moment in which what follows begins', async () => {
+    for (const text of ['1', '2', '3']) await layer.publish('kept', text);
+    const room = await hub.hold('kept');
+    const epoch = String(room.position).split(':')[0];
+    expect(room.position).toBe(`${epoch}:3`);
+    const seen: string[] = [];
+    const { session, link } = stage.session();
+    const publishing = layer.publish('kept', '4');
+    await hub.recover('kept', `${epoch}:1`, ({ events, recovered, position }) => {
+      seen.push(...events.map((event: RoomEvent) => Buffer.from(event.payload ?? []).toString()));
+      expect(recovered).toBe(true);
+      session.feed = room.join(session, PLAIN, undefined, position);
+    });
+    await publishing;
+    await layer.publish('kept', '5');
+    await until(() => link.texts().at(-1) === '5', 'what follows has come');
+    expect([...seen, ...link.texts()]).toEqual(['2', '3', '4', '5']);
+  });
+
+  test('counts what the layer took and why it did not take the rest', async () => {
+    const before = { published: counters.published, away: counters.publishFailures.away };
+    await hub.publish('a', 'x', 'http');
+    watched.fails = true;
+    await expect(hub.publish('a', 'x', 'http')).rejects.toThrow('away');
+    expect([counters.published - before.published, counters.publishFailures.away - before.away]).toEqual([1, 1]);
+  });
+});
