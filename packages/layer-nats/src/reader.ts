@@ -8,10 +8,14 @@ import type { Session } from './session.ts';
 
 /** Header: how long a message lives from when it was kept, in milliseconds; without it as long as the stream's own age. */
 export const LIFETIME = 'Busgate-Lifetime';
-/** How long a request for messages stands with the server; then it is made again, which shows that both are alive. */
+/**
+ * How long a request for messages stands with the server; then it is made again, which shows that both are alive. The first ones are short: in a
+ * cluster they may get lost, until our server knows of the consumer.
+ */
 const PULL_MS = 5000;
+const FIRST_PULL_MS = 500;
 /** A request of which nothing was heard for this long after its end is lost: the consumer may have gone. */
-const PULL_LATE_MS = 1000;
+const PULL_LATE_MS = 500;
 /** A consumer that nobody asked for messages for this long is removed by the server. */
 const INACTIVE_MS = 300_000;
 /** Messages that nobody waits for any more wait this long for the next listener, in order; then they go back. */
@@ -55,6 +59,8 @@ interface Source {
   readonly close: () => void;
   readonly ageMs: number;
   readonly pulls: Map<string, Pull>;
+  /** How long the next request stands. */
+  patience: number;
 }
 
 /**
@@ -130,7 +136,7 @@ export class QueueReader {
       await Promise.race([promise, delay(PAUSE_MS)]);
       return;
     }
-    const timer = setTimeout(resolve, PULL_MS + PULL_LATE_MS);
+    const timer = setTimeout(resolve, this.#quietFor());
     await promise;
     clearTimeout(timer);
     if (this.#late()) this.#drop();
@@ -152,7 +158,7 @@ export class QueueReader {
       inactive_threshold: nanoseconds(INACTIVE_MS),
     });
     const { reply, close } = session.channel((arrival) => this.#arrived(source, arrival));
-    const source: Source = { session, reply, close, ageMs: info.config.max_age / 1e6, pulls: new Map() };
+    const source: Source = { session, reply, close, ageMs: info.config.max_age / 1e6, pulls: new Map(), patience: FIRST_PULL_MS };
     this.#source = source;
     return source;
   }
@@ -164,9 +170,11 @@ export class QueueReader {
     if (missing <= 0) return;
     this.#pulled += 1;
     const reply = `${source.reply}.${this.#pulled.toString(36)}`;
-    source.pulls.set(reply, { left: missing, endsAt: performance.now() + PULL_MS });
+    const patience = source.patience;
+    source.patience = Math.min(2 * patience, PULL_MS);
+    source.pulls.set(reply, { left: missing, endsAt: performance.now() + patience });
     const { jetStream, stream, consumer } = this.#context;
-    jetStream.pull(source.session, stream, consumer, { batch: missing, expires: nanoseconds(PULL_MS) }, reply);
+    jetStream.pull(source.session, stream, consumer, { batch: missing, expires: nanoseconds(patience) }, reply);
   }
 
   #arrived(source: Source, arrival: Arrival): void {
@@ -177,6 +185,7 @@ export class QueueReader {
       this.#wake();
       return;
     }
+    source.patience = PULL_MS;
     const message = this.#read(source, arrival);
     for (const [reply, pull] of source.pulls) {
       pull.left -= 1;
@@ -273,6 +282,12 @@ export class QueueReader {
     }
     this.#drop();
     this.#context.released();
+  }
+
+  /** How long nothing need be heard of the requests. */
+  #quietFor(): number {
+    const ends = [...(this.#source?.pulls.values() ?? [])].map(({ endsAt }) => endsAt - performance.now());
+    return Math.max(0, ...ends) + PULL_LATE_MS;
   }
 
   #late(): boolean {
