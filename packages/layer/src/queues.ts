@@ -49,7 +49,7 @@ export class QueueReaders {
   async #pump(queue: Queue): Promise<void> {
     try {
       while (queue.waiters.size > 0) {
-        queue.stop = new AbortController();
+        if (queue.stop.signal.aborted) queue.stop = new AbortController();
         const taken = await this.#driver.pop(queue.name, queue.waiters.size, queue.stop.signal);
         await this.#hand(queue, taken);
       }
