@@ -9,6 +9,7 @@ import { refuse, refuseSocket } from './http/answer.ts';
 import { readBody } from './http/body.ts';
 import { failureKey } from './http/failure.ts';
 import { readRequest } from './http/request.ts';
+import { Turns } from './http/turns.ts';
 import { listen, type Listening } from './listen.ts';
 import type { Log } from './log.ts';
 import type { Opening, Params, Publishing, Route } from './routes/route.ts';
@@ -43,6 +44,7 @@ export interface PublicOptions {
 export class PublicServer {
   readonly #options: PublicOptions;
   readonly #server: Server;
+  readonly #turns = new Turns();
   #listening: Listening | undefined;
 
   constructor(options: PublicOptions) {
@@ -116,9 +118,10 @@ export class PublicServer {
   async #publish(request: IncomingMessage, response: ServerResponse, params: Params, publishing: Publishing): Promise<void> {
     try {
       if (request.headers.expect !== undefined && Number(request.headers['content-length'] ?? 0) <= this.#options.payload) response.writeContinue();
-      const payload = await readBody(request, this.#options.payload);
-      if (payload === undefined) return this.#refuse(response, 'body_too_large');
-      const published = await publishing.publish(params, payload);
+      const published = await this.#turns.take(request.socket, readBody(request, this.#options.payload), async (payload) =>
+        payload === undefined ? undefined : publishing.publish(params, payload),
+      );
+      if (published === undefined) return this.#refuse(response, 'body_too_large');
       const body = Buffer.from(`${JSON.stringify(published)}\n`);
       response.writeHead(202, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
     } catch (error) {

@@ -103,6 +103,20 @@ describe('POST to a room', () => {
     expect(client.received.map((payload) => Buffer.from(payload as string))).toEqual(bodies.map((body) => Buffer.from(body as string)));
   });
 
+  test('what one connection pipelines is published in its order, whatever the sizes of the bodies', async () => {
+    await using witness = await Client.open(gateway.ws('/room/lines'));
+    await using client = await RawClient.connect(gateway.port);
+    const bodies = Array.from({ length: 200 }, (_, index) => ['', `${index}`, `${index} ${'x'.repeat(50 * KIB)}`, '', `${index}`][index % 5] ?? '');
+    const pipelined = bodies.map((body, index) =>
+      index % 3 === 0
+        ? `${request('POST /room/lines HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked')}${body === '' ? '' : `${body.length.toString(16)}\r\n${body}\r\n`}0\r\n\r\n`
+        : `${request('POST /room/lines HTTP/1.1', 'Host: a', `Content-Length: ${body.length}`)}${body}`,
+    );
+    client.write(pipelined.join(''));
+    await witness.until(() => witness.received.length === bodies.length);
+    expect(witness.received).toEqual(bodies);
+  });
+
   test('tells the position where the room has a history', async () => {
     await using kept = await TestGateway.start([], [{ rooms: 'kept', size: 10, ageMs: 60_000 }]);
     const answer = await fetch(kept.http('/room/kept'), { method: 'POST', body: 'x' });
