@@ -27,7 +27,7 @@ function project(groupOrder: number, name: string, include: string[], options: P
 export default defineConfig({
   test: {
     projects: [
-      project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests] }),
+      project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests], testTimeout: 20_000 }),
       project(2, 'conformance', [brokerTests], { testTimeout: 20_000, hookTimeout: 180_000 }),
       project(3, 'e2e', ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts'], { testTimeout: 60_000, hookTimeout: 180_000, maxWorkers: 1 }),
       project(4, 'outside', ['test/outside/**/*.test.ts'], { testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: 1 }),
