@@ -111,6 +111,9 @@ const FLOOD = `
 import { connect } from 'nats';
 const nats = await connect({ servers: process.argv[1] });
 const payload = new Uint8Array(60000);
+console.log('ready');
+await new Promise((resolve) => process.stdin.once('data', resolve));
+process.stdin.destroy();
 for (let n = 0; n < 400; n += 1) { nats.publish('busgate.room.r', payload); if (n % 20 === 0) await nats.flush(); }
 await nats.flush();
 console.log('flooded');
@@ -123,8 +126,11 @@ describe('a server that is slow, or that finds us slow', () => {
     const { lines, logger } = keepingLog();
     await using layer = await openLayer(nats.url, { logger });
     const events = await listen(layer, 'r');
-    const child = new Child(process.execPath, ['--input-type=module', '-e', FLOOD, nats.url], { cwd: import.meta.dirname });
-    await delay(300);
+    await using child = new Child(process.execPath, ['--input-type=module', '-e', FLOOD, nats.url], { cwd: import.meta.dirname, stdin: 'pipe' });
+    await child.output.find((line) => line === 'ready');
+    child.write('\n');
+    // Time for the pipe, and not for the flood.
+    await delay(1);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
     await child.output.find((line) => line === 'flooded');
     await events.find((event) => event === 'GAP');
