@@ -1,7 +1,7 @@
 import { decodeMessage } from './codec.ts';
 import type { LayerLogger, LayerStats, Message } from './contract.ts';
 import type { Driver, Taken } from './driver/driver.ts';
-import { WaiterList } from './waiters.ts';
+import { WaiterList, type Waiter } from './waiters.ts';
 
 interface Queue {
   readonly name: string;
@@ -60,10 +60,20 @@ export class QueueReaders {
     }
   }
 
+  /** Waiters are taken before their messages are settled, in one round trip for all: from then on an abort comes too late. */
   async #hand(queue: Queue, taken: readonly Taken[]): Promise<void> {
+    const handed: { readonly item: Taken; readonly waiter: Waiter<Message> }[] = [];
     const left: Taken[] = [];
     for (const item of taken) {
-      if (left.length > 0 || !(await this.#handOne(queue, item))) left.push(item);
+      const waiter = this.#closed === undefined ? queue.waiters.take() : undefined;
+      if (waiter === undefined) left.push(item);
+      else handed.push({ item, waiter });
+    }
+    const settled = await Promise.all(handed.map(({ item }) => settle(item)));
+    const unserved = handed.filter(({ item, waiter }, index) => !this.#serve(waiter, item, settled[index] === true));
+    for (const { waiter } of unserved.toReversed()) {
+      if (this.#closed === undefined) queue.waiters.return(waiter);
+      else waiter.reject(this.#closed);
     }
     for (const item of left.toReversed()) {
       await item.giveBack().catch((error: unknown) => {
@@ -72,19 +82,17 @@ export class QueueReaders {
     }
   }
 
-  /** False where nobody waits any more. A waiter is taken before the message is settled: from then on its abort comes too late. */
-  async #handOne(queue: Queue, item: Taken): Promise<boolean> {
-    const waiter = this.#closed === undefined ? queue.waiters.take() : undefined;
-    if (waiter === undefined) return false;
-    const settled = item.accept === undefined || (await item.accept().catch(() => false));
-    const message = settled ? decodeMessage(item.payload) : undefined;
-    if (message !== undefined) {
-      waiter.resolve(message);
-      return true;
-    }
-    if (settled) this.#stats.undecodable += 1;
-    if (this.#closed === undefined) queue.waiters.return(waiter);
-    else waiter.reject(this.#closed);
-    return true;
+  /** False where there is nothing for the waiter after all. */
+  #serve(waiter: Waiter<Message>, item: Taken, settled: boolean): boolean {
+    if (!settled) return false;
+    const message = decodeMessage(item.payload);
+    if (message === undefined) this.#stats.undecodable += 1;
+    else waiter.resolve(message);
+    return message !== undefined;
   }
+}
+
+/** Whether the message is this process's now, and nobody else's. */
+async function settle(item: Taken): Promise<boolean> {
+  return item.accept === undefined || item.accept().catch(() => false);
 }
