@@ -63,11 +63,15 @@ export class NatsDriver implements Driver {
     return this.#subjects.topic(topic);
   }
 
-  async publish(topic: Topic, payload: Uint8Array): Promise<number | undefined> {
-    const session = this.#connected();
-    const subject = this.#subjects.topic(topic);
-    if (topic.kind === 'process') return (await session.publishTo(subject, payload)) ? undefined : 0;
-    return session.publish(subject, payload) as Promise<undefined>;
+  publish(topic: Topic, payload: Uint8Array): Promise<number | undefined> {
+    try {
+      const session = this.#connected();
+      const subject = this.#subjects.topic(topic);
+      if (topic.kind === 'process') return session.publishTo(subject, payload).then((heard) => (heard ? undefined : 0));
+      return session.publish(subject, payload) as Promise<undefined>;
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   async subscribe(topic: Topic, sink: TopicSink, history?: HistoryRule): Promise<void> {

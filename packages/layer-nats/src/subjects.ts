@@ -5,12 +5,15 @@ import type { Topic } from '@busgate/layer/driver';
 /** NATS allows 255 characters in the name of a consumer or stream. */
 const MAX_CONSUMER_TOKEN = 253;
 const MAX_STREAM_TOKEN = 120;
+/** Subjects of rooms that are kept made: publishing to one again makes no string and no hash. */
+const MAX_KEPT = 1000;
 
 /** Every subject and name that one prefix has on a NATS server. Names were checked by the layer, so that each is a subject as it stands. */
 export class Subjects {
   /** First part of the names of our streams. */
   readonly streams: string;
   readonly #prefix: string;
+  readonly #rooms = new Map<string, string>();
 
   constructor(prefix: string) {
     this.#prefix = prefix;
@@ -18,7 +21,7 @@ export class Subjects {
   }
 
   topic({ kind, name }: Topic): string {
-    return `${this.#prefix}.${kind}.${name}`;
+    return kind === 'room' ? this.#roomOf(name) : `${this.#prefix}.${kind}.${name}`;
   }
 
   queue(name: string): string {
@@ -86,6 +89,15 @@ export class Subjects {
   /** The durable consumer of a queue: `q_<base64url of its name>`, or where that passes what NATS allows a hash of it. */
   consumer(queue: string): string {
     return `q_${bounded(queue, MAX_CONSUMER_TOKEN)}`;
+  }
+
+  #roomOf(name: string): string {
+    const known = this.#rooms.get(name);
+    if (known !== undefined) return known;
+    if (this.#rooms.size === MAX_KEPT) this.#rooms.clear();
+    const subject = this.room(name);
+    this.#rooms.set(name, subject);
+    return subject;
   }
 }
 
