@@ -43,6 +43,7 @@ export async function subscribe(argv: readonly string[]): Promise<number> {
 
 function outputTo(stream: Writable, signal: AbortSignal): Output {
   let dropped = false;
+  let draining: Promise<void> | undefined;
   return {
     write: (payload) => {
       if (stream.writableLength <= MAX_WAITING) return stream.write(Buffer.concat([payload, LF]));
@@ -50,10 +51,11 @@ function outputTo(stream: Writable, signal: AbortSignal): Output {
       dropped = true;
       return false;
     },
+    // One wait for all who ask: what had been received before the reader fell behind still comes.
     drained: () =>
-      new Promise((resolve) => {
+      (draining ??= new Promise<void>((resolve) => {
         stream.once('drain', resolve);
         signal.addEventListener('abort', () => resolve(), { once: true });
-      }),
+      }).finally(() => (draining = undefined))),
   };
 }
