@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { ConfigError } from '../config/faults.ts';
 import { openOutput } from '../stdio.ts';
@@ -53,9 +54,8 @@ function outputTo(stream: Writable, signal: AbortSignal): Output {
     },
     // One wait for all who ask: what had been received before the reader fell behind still comes.
     drained: () =>
-      (draining ??= new Promise<void>((resolve) => {
-        stream.once('drain', resolve);
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      }).finally(() => (draining = undefined))),
+      (draining ??= once(stream, 'drain', { signal })
+        .catch(() => undefined)
+        .then(() => (draining = undefined))),
   };
 }
