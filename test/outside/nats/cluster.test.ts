@@ -86,9 +86,11 @@ describe('a cluster of three', () => {
         await delay(5);
       }
     });
-    await delay(500);
+    await expect.poll(() => taken.length, { timeout: 20_000 }).toBeGreaterThan(50);
     await node?.kill();
-    await delay(2000);
+    // The two that are left elect a leader and go on by themselves.
+    const before = taken.length;
+    await expect.poll(() => taken.length, { timeout: 20_000 }).toBeGreaterThan(before + 50);
     await node?.start();
     await Promise.all(layers.map((layer) => state(layer, 'connected')));
     await Promise.all(layers.map(elected));
