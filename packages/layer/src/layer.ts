@@ -262,7 +262,7 @@ export class ChannelLayer implements AsyncDisposable {
   #onState(state: 'connected' | 'away', reason: string | undefined): void {
     if (this.#status.state === 'closed') return;
     if (state === 'away') this.#options.logger.warn('the broker is away', { reason });
-    else this.#options.logger.info('the broker is reached');
+    else this.#options.logger.info('the layer is connected');
     if (state === this.#status.state) return;
     this.#status = { state, since: new Date() };
     if (state === 'connected') this.#onConnected();
