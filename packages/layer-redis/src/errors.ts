@@ -2,11 +2,15 @@ import { LayerError } from '@busgate/layer/driver';
 
 /** Replies that mean that these credentials do not allow it. */
 const CREDENTIALS = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|invalid username-password/;
+/** How Redis 6.2 wraps what a command inside a script answered. */
+const IN_SCRIPT = /^ERR Error running script .*?: -(?=[A-Z]+ )/;
+/** How Redis says, without a code, that the user may run a script and not what is in it. */
+const NOT_IN_SCRIPT = /user executing the script can't run this command|ACL failure in script/;
 
 /** What a failed command means to the caller. `sent`: it had been written to a connection. */
 export function layerError(error: unknown, sent: boolean): LayerError {
   if (error instanceof LayerError) return error;
-  const text = error instanceof Error ? error.message : String(error);
+  const text = isReply(error) ? replyText(error) : String(error instanceof Error ? error.message : error);
   if (isReply(error)) {
     if (CREDENTIALS.test(text)) return new LayerError('REFUSED', `Redis refused: ${text}`, { cause: error });
     return new LayerError('LAYER_AWAY', `Redis answered: ${text}; nothing was done`, { cause: error });
@@ -23,7 +27,11 @@ function isReply(error: unknown): error is Error {
 /** What Redis answered, where the error is an answer of it. */
 export function replyOf(error: unknown): string | undefined {
   const reply = error instanceof LayerError ? error.cause : error;
-  return isReply(reply) ? reply.message : undefined;
+  return isReply(reply) ? replyText(reply) : undefined;
+}
+
+function replyText({ message }: Error): string {
+  return NOT_IN_SCRIPT.test(message) ? `NOPERM ${message}` : message.replace(IN_SCRIPT, '');
 }
 
 /** The first word of an error reply. */

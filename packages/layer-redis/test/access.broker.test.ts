@@ -4,22 +4,31 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLayer } from '@busgate/layer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startRedis } from '../../../test/support/brokers.ts';
+import { type Broker, startRedis } from '../../../test/support/brokers.ts';
 import { freePort } from '../../../test/support/ports.ts';
+import { SCRIPTS } from '../src/scripts.ts';
 import { Log } from './log.ts';
-import { cli, connects, listen, state } from './support.ts';
+import { cli, connects, hasFunctions, listen, state } from './support.ts';
 
 const history = [{ rooms: '>', size: 10, ageMs: 60_000 }];
-/** The documented rules of a user, as they are in docs/layer-redis.md. */
+/** The documented rules of a user, as they are in docs/layer-redis.md; the last line is for Redis 7 and later. */
 const RULES = readFileSync(new URL('../../../docs/layer-redis.md', import.meta.url), 'utf8')
   .split('user gateway on >secret')[1]
   ?.split('```')[0]
-  ?.replaceAll(/\s+/g, ' ');
+  ?.trim();
+
+/** Makes a user with the documented rules, and those given. */
+async function allow(redis: Broker, ...rules: string[]): Promise<void> {
+  const lines = RULES?.split('\n') ?? [];
+  const known = (await hasFunctions(redis)) ? lines : lines.slice(0, -1);
+  expect(await cli(redis, 'ACL', 'SETUSER', 'gateway', 'on', '>s%cret', ...known.join(' ').split(/\s+/), ...rules)).toBe('OK');
+}
 
 describe('access', () => {
   test('a user with nothing but the documented rules can do everything, and names its connections', async () => {
     const log = new Log();
-    await using redis = await startRedis({ config: [`user gateway on >s%cret ${RULES}`, 'user default on nopass ~* &* +@all'] });
+    await using redis = await startRedis();
+    await allow(redis);
     await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { history, logger: log });
     const events = await listen(layer, 'r');
     const { position } = await layer.publish('r', 'x');
@@ -37,12 +46,13 @@ describe('access', () => {
 
   test('what the credentials do not allow is REFUSED, and logged', async () => {
     const log = new Log();
-    await using redis = await startRedis({ config: [`user gateway on >secret ${RULES} -rpush`, 'user default on nopass ~* &* +@all'] });
-    await using layer = await openLayer(redis.url.replace('//', '//gateway:secret@'), { logger: log });
-    await expect(layer.send('jobs', {})).rejects.toMatchObject({ code: 'LAYER_AWAY' });
+    await using redis = await startRedis();
+    await allow(redis, '-rpush');
+    await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { logger: log });
+    await expect(layer.send('jobs', {})).rejects.toMatchObject({ code: 'REFUSED' });
+    await log.has('Redis lives and refuses');
     await cli(redis, 'ACL', 'SETUSER', 'gateway', '-publish');
     await expect(layer.publish('r', 'x')).rejects.toMatchObject({ code: 'REFUSED' });
-    await log.has('Redis lives and refuses');
   });
 
   test('a password changed while running: away with the reason, and back with the old one', async () => {
@@ -115,6 +125,27 @@ describe('preflight', () => {
     await using redis = await startRedis();
     await using _layer = await openLayer(redis.url, { logger: log });
     expect(log.lines.all.filter((line) => line.startsWith('warn'))).toEqual([]);
+  });
+
+  test('credentials that may not look at settings are told that nobody looked', async () => {
+    const log = new Log();
+    await using redis = await startRedis({ config: ['maxmemory 100mb', 'maxmemory-policy allkeys-lru'] });
+    await allow(redis, '-config');
+    await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { logger: log });
+    await log.has('could not be looked for');
+    await log.has('set maxmemory-policy noeviction');
+    expect(layer.status.state).toBe('connected');
+  });
+
+  test('without functions it is said that other programs append by EVAL, and they do', async () => {
+    const log = new Log();
+    await using redis = await startRedis();
+    await allow(redis, ...((await hasFunctions(redis)) ? ['-function|load'] : []));
+    await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { history, logger: log });
+    await log.has('other programs must append to histories by EVAL');
+    const events = await listen(layer, 'r');
+    expect(await cli(redis, 'EVAL', SCRIPTS.publish.body, '1', '{busgate:room:r}:history', 'by script')).toMatch(/:1$/);
+    expect(await events.next()).toBe('by script');
   });
 
   test('out of memory: writes are refused with the reason, rooms go on', async () => {

@@ -4,7 +4,7 @@ import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { startRedis } from '../../../test/support/brokers.ts';
 import { SCRIPTS } from '../src/scripts.ts';
-import { cli, connects, listen, state } from './support.ts';
+import { append, cli, connects, listen, state } from './support.ts';
 
 const KEY = '{busgate:room:chat}:history';
 const history = [{ rooms: '>', size: 1000, ageMs: 60_000 }];
@@ -25,7 +25,7 @@ describe('histories on a Redis of their own', () => {
     await using layer = await openLayer(redis.url, { history });
     const { position } = await layer.publish('chat', 'ours');
     const events = await listen(layer, 'chat');
-    const second = await cli(redis, 'FCALL', 'busgate_publish', '1', KEY, 'function');
+    const second = await append(redis, KEY, 'function');
     const third = await cli(redis, 'EVAL', SCRIPTS.publish.body, '1', KEY, 'script');
     await cli(redis, 'PUBLISH', 'busgate:room:chat', 'plain');
     expect(await events.take(3)).toEqual(['function', 'script', 'plain']);
@@ -39,7 +39,7 @@ describe('histories on a Redis of their own', () => {
     await using redis = await startRedis();
     await using layer = await openLayer(redis.url, { history: [{ rooms: '>', size: 2, ageMs: 60_000 }] });
     const { position } = await layer.publish('chat', '1');
-    for (const text of ['2', '3', '4']) await cli(redis, 'FCALL', 'busgate_publish', '1', KEY, text);
+    for (const text of ['2', '3', '4']) await append(redis, KEY, text);
     expect(await cli(redis, 'XLEN', KEY)).toBe('2');
     expect(await replay(layer, position)).toEqual(['GAP']);
   });
@@ -81,7 +81,7 @@ describe('histories on a Redis of their own', () => {
     await copyFile(`${file}.old`, file);
     await redis.start();
     await connects(layer, 2);
-    await cli(redis, 'FCALL', 'busgate_publish', '1', KEY, 'in its place');
+    await append(redis, KEY, 'in its place');
     expect(await replay(layer, lost.position)).toEqual(['GAP']);
   });
 
@@ -92,7 +92,7 @@ describe('histories on a Redis of their own', () => {
     await layer.publish('chat', '1');
     await events.next();
     await cli(redis, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
-    await cli(redis, 'FCALL', 'busgate_publish', '1', KEY, 'missed');
+    await append(redis, KEY, 'missed');
     await connects(layer, 2);
     await layer.publish('chat', '2');
     expect(await events.take(2)).toEqual(['missed', '2']);

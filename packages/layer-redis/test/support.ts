@@ -5,6 +5,7 @@ import type { ChannelLayer } from '@busgate/layer';
 import { expect } from 'vitest';
 import type { Broker } from '../../../test/support/brokers.ts';
 import { Collector } from '../../../test/support/events.ts';
+import { SCRIPTS } from '../src/scripts.ts';
 
 const run = promisify(execFile);
 
@@ -27,4 +28,14 @@ export async function connects(layer: ChannelLayer, times: number): Promise<void
 
 export async function cli(redis: Pick<Broker, 'port'>, ...args: string[]): Promise<string> {
   return (await run('redis-cli', ['-p', `${redis.port}`, ...args])).stdout.trim();
+}
+
+/** Whether this Redis has functions: 7 and later. */
+export async function hasFunctions(redis: Pick<Broker, 'port'>): Promise<boolean> {
+  return !(await cli(redis, 'FUNCTION', 'LIST')).includes('unknown command');
+}
+
+/** Appends to a history as another program does: with the function, or where Redis has none with the script. */
+export async function append(redis: Pick<Broker, 'port'>, key: string, payload: string): Promise<string> {
+  return (await hasFunctions(redis)) ? cli(redis, 'FCALL', 'busgate_publish', '1', key, payload) : cli(redis, 'EVAL', SCRIPTS.publish.body, '1', key, payload);
 }
