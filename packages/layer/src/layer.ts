@@ -46,6 +46,10 @@ export class ChannelLayer implements AsyncDisposable {
   readonly #groups: Groups;
   readonly #inbox: Inbox;
   readonly #peers: Peers;
+  readonly #accepted = (): { position?: string } => {
+    this.stats.published += 1;
+    return {};
+  };
   #status: LayerStatus = { state: 'away', since: new Date() };
   #reachable: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -174,15 +178,17 @@ export class ChannelLayer implements AsyncDisposable {
    * Bytes as they are, to every subscriber of the room in every process, in order. With history it resolves with the position.
    * @throws LayerError MESSAGE_TOO_LARGE, INVALID_MESSAGE (neither string nor bytes)
    */
-  async publish(room: string, payload: string | Uint8Array): Promise<{ position?: string }> {
-    checkName('room', room);
-    const bytes = encodePayload(payload, this.#options.maxMessageBytes);
-    this.#checkReachable();
-    const rule = this.#historyOf(room);
-    const position = rule === undefined ? undefined : await this.#driver.append(room, bytes, rule);
-    if (position === undefined) await this.#driver.publish({ kind: 'room', name: room }, bytes);
-    this.stats.published += 1;
-    return position === undefined ? {} : { position: formatPosition(position) };
+  publish(room: string, payload: string | Uint8Array): Promise<{ position?: string }> {
+    try {
+      checkName('room', room);
+      const bytes = encodePayload(payload, this.#options.maxMessageBytes);
+      this.#checkReachable();
+      const rule = this.#historyOf(room);
+      if (rule === undefined) return this.#driver.publish({ kind: 'room', name: room }, bytes).then(this.#accepted);
+      return this.#driver.append(room, bytes, rule).then((position) => ({ ...this.#accepted(), position: formatPosition(position) }));
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   /** For tests: no message and no membership of this prefix is left, in the broker and in every process; other prefixes are untouched. */

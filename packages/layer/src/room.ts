@@ -119,8 +119,7 @@ export class Room implements TopicSink {
     if (this.#closed) return;
     this.#stats.received += 1;
     if (this.#rule !== undefined && stamp === undefined) this.#stats.unpositioned += 1;
-    if (this.#held !== undefined) this.#hold({ payload, stamp });
-    else this.#take({ payload, stamp });
+    this.#receive(payload, stamp);
   }
 
   gap(): void {
@@ -140,6 +139,12 @@ export class Room implements TopicSink {
     this.#held = undefined;
   }
 
+  #receive(payload: Uint8Array, stamp: Stamp | undefined): void {
+    if (this.#held !== undefined) this.#hold({ payload, stamp });
+    else if (stamp === undefined) this.#tell({ payload }, undefined);
+    else this.#take(payload, stamp);
+  }
+
   #hold(message: Held): void {
     if (this.#held === undefined) return;
     if (this.#held.length < MAX_HELD) this.#held.push(message);
@@ -147,18 +152,13 @@ export class Room implements TopicSink {
   }
 
   /** Decides by the positions whether this message is the next one, an old one, or shows that some were missed. */
-  #take(message: Held): void {
-    const { payload, stamp } = message;
-    if (stamp === undefined) {
-      this.#tell({ payload }, undefined);
-      return;
-    }
+  #take(payload: Uint8Array, stamp: Stamp): void {
     const at = this.#at;
     if (at === undefined || stamp.epoch !== at.epoch) this.#enterEpoch(stamp);
     else if (stamp.offset <= at.offset) return;
     else if (stamp.previous > at.offset) {
       this.#repair();
-      this.#hold(message);
+      this.#hold({ payload, stamp });
       return;
     }
     this.#at = { epoch: stamp.epoch, offset: stamp.offset };
@@ -227,10 +227,7 @@ export class Room implements TopicSink {
     const again = this.#again;
     this.#held = undefined;
     this.#again = false;
-    for (const message of held) {
-      if (this.#held === undefined) this.#take(message);
-      else this.#hold(message);
-    }
+    for (const message of held) this.#receive(message.payload, message.stamp);
     if (again && !this.#closed) this.#repair();
   }
 

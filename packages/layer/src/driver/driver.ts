@@ -75,7 +75,7 @@ export interface GroupPublishResult {
  *
  * Common to all calls: while the broker cannot be reached they reject with LAYER_AWAY at once and nothing is kept for later. A call whose
  * answer was lost with the connection rejects with OUTCOME_UNKNOWN and is never resent. Calls made one after the other without waiting reach
- * the broker in that order. Names were checked by the layer. A payload given to a driver does not change afterwards.
+ * the broker in that order. Names were checked by the layer. A payload given to a driver does not change afterwards; its buffer may hold others besides.
  */
 export interface Driver {
   readonly capabilities: Capabilities;

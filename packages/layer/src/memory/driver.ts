@@ -28,7 +28,7 @@ export class MemoryDriver implements Driver {
   }
 
   async publish(topic: Topic, payload: Uint8Array): Promise<number> {
-    return this.#bus.publish(topic, payload);
+    return this.#bus.publish(topic, topic.kind === 'room' ? unshared(payload) : payload);
   }
 
   async subscribe(topic: Topic, sink: TopicSink): Promise<void> {
@@ -65,7 +65,7 @@ export class MemoryDriver implements Driver {
   }
 
   async append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
-    return this.#bus.append(room, payload, rule);
+    return this.#bus.append(room, unshared(payload), rule);
   }
 
   async read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
@@ -82,4 +82,9 @@ export class MemoryDriver implements Driver {
     this.#subscribed.clear();
     this.#release();
   }
+}
+
+/** Listeners get this very object, and a history keeps it: it shares its buffer with no other message. */
+function unshared(payload: Uint8Array): Uint8Array {
+  return new Uint8Array(payload);
 }
