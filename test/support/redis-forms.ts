@@ -17,7 +17,7 @@ export async function redisCli(port: number, ...args: string[]): Promise<string>
   return (await run('redis-cli', ['-p', `${port}`, ...args])).stdout.trim();
 }
 
-/** A Redis Cluster of real servers, primaries first, each with one replica where `replicas` says so. */
+/** A Redis Cluster of real servers, primaries first, each with one replica where `replicas` says so. `config` are further lines of each server's configuration. */
 export class RedisCluster implements AsyncDisposable {
   readonly nodes: readonly Broker[];
 
@@ -25,9 +25,9 @@ export class RedisCluster implements AsyncDisposable {
     this.nodes = nodes;
   }
 
-  static async start({ primaries = 3, replicas = 0 } = {}): Promise<RedisCluster> {
-    const config = ['cluster-enabled yes', 'cluster-config-file nodes.conf', 'cluster-node-timeout 1500', 'cluster-require-full-coverage no'];
-    const nodes = await Promise.all(Array.from({ length: primaries * (1 + replicas) }, () => startRedis({ config })));
+  static async start({ primaries = 3, replicas = 0, config = [] as readonly string[] } = {}): Promise<RedisCluster> {
+    const own = ['cluster-enabled yes', 'cluster-config-file nodes.conf', 'cluster-node-timeout 1500', 'cluster-require-full-coverage no'];
+    const nodes = await Promise.all(Array.from({ length: primaries * (1 + replicas) }, () => startRedis({ config: [...own, ...config] })));
     const cluster = new RedisCluster(nodes);
     await run('redis-cli', ['--cluster', 'create', ...nodes.map((node) => `127.0.0.1:${node.port}`), '--cluster-replicas', `${replicas}`, '--cluster-yes']);
     for (const node of nodes) await until(() => isReady(node), 'a cluster whose state is ok, with replicas that follow');

@@ -5,7 +5,8 @@ import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Broker } from '../../support/brokers.ts';
 import { redisCli, RedisCluster } from '../../support/redis-forms.ts';
-import { connects, listen } from '../../../packages/layer-redis/test/support.ts';
+import { Log } from '../../../packages/layer-redis/test/log.ts';
+import { connects, hasFunctions, listen } from '../../../packages/layer-redis/test/support.ts';
 
 let cluster: RedisCluster;
 let other: Cluster;
@@ -42,7 +43,8 @@ describe('Redis Cluster', () => {
     await using layer = await openLayer(cluster.url);
     const events = await listen(layer, 'both');
     const owner = await cluster.ownerOf('busgate:room:both');
-    await redisCli(owner.port, 'SPUBLISH', 'busgate:room:both', 'sharded');
+    // Before Redis 7 there is only the one.
+    await redisCli(owner.port, (await hasFunctions(owner)) ? 'SPUBLISH' : 'PUBLISH', 'busgate:room:both', 'sharded');
     for (const node of cluster.nodes) await redisCli(node.port, 'PUBLISH', 'busgate:room:both', `plain ${node.port}`);
     await events.take(4);
     await layer.publish('both', 'end');
@@ -90,11 +92,29 @@ describe('Redis Cluster', () => {
     await using layer = await openLayer(cluster.url);
     await Promise.all(Array.from({ length: 300 }, (_, index) => listen(layer, `spread.${index}`)));
     for (const node of cluster.nodes) {
-      const channels = (await redisCli(node.port, 'PUBSUB', 'SHARDCHANNELS', 'busgate:room:spread.*')).split('\n');
+      const sharded = await hasFunctions(node);
+      const channels = (await redisCli(node.port, 'PUBSUB', sharded ? 'SHARDCHANNELS' : 'CHANNELS', 'busgate:room:spread.*')).split('\n');
       expect(channels.length).toBeGreaterThan(50);
-      const subscribers = (await redisCli(node.port, 'CLIENT', 'LIST')).split('\n').filter((line) => / ssub=[1-9]/.test(line));
-      expect(subscribers).toHaveLength(1);
+      const held = sharded ? / ssub=[1-9]/ : / name=busgate:.* sub=[1-9]/;
+      expect((await redisCli(node.port, 'CLIENT', 'LIST')).split('\n').filter((line) => held.test(line))).toHaveLength(1);
     }
+  });
+});
+
+describe('Redis Cluster without sharded pub/sub', () => {
+  test('it is said at the start, and rooms and histories work', async () => {
+    const log = new Log();
+    const config = (await hasFunctions(cluster.nodes[0] as Broker)) ? ['rename-command SPUBLISH ""', 'rename-command SSUBSCRIBE ""'] : [];
+    await using old = await RedisCluster.start({ config });
+    await using layer = await openLayer(old.url, { history: [{ rooms: 'kept.>', size: 100, ageMs: 60_000 }], logger: log });
+    await log.has('this cluster has no sharded pub/sub');
+    const [live, kept] = [await listen(layer, 'live'), await listen(layer, 'kept.1')];
+    for (const node of old.nodes) await redisCli(node.port, 'PUBLISH', 'busgate:room:live', 'plain');
+    await layer.publish('live', 'end');
+    expect((await live.take(4)).toSorted()).toEqual(['end', 'plain', 'plain', 'plain']);
+    const { position } = await layer.publish('kept.1', 'kept');
+    expect(await kept.next()).toBe('kept');
+    expect((await layer.subscribe('kept.1', () => undefined, { since: position as string })).recovered).toBe(true);
   });
 });
 

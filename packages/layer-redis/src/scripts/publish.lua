@@ -9,6 +9,8 @@ redis.call('PEXPIRE', KEYS[1], age)
 redis.call('HSET', beside, 'offset', whole(offset), 'last', whole(last), 'size', size, 'age', age)
 redis.call('PEXPIRE', beside, age + KEPT_BESIDE)
 local position = epoch .. ':' .. whole(offset)
-local publish = string.find(server, 'redis_mode:cluster', 1, true) and 'SPUBLISH' or 'PUBLISH'
-redis.call(publish, room .. ':live', position .. ':' .. whole(previous) .. '\n' .. ARGV[1])
+local message = position .. ':' .. whole(previous) .. '\n' .. ARGV[1]
+local sharded = string.find(server, 'redis_mode:cluster', 1, true) and redis.pcall('SPUBLISH', room .. ':live', message)
+-- A cluster before Redis 7 has no SPUBLISH.
+if not sharded or type(sharded) == 'table' then redis.call('PUBLISH', room .. ':live', message) end
 return position
