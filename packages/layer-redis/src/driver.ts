@@ -17,7 +17,8 @@ import { brokerFor } from './connect.ts';
 import { flushKeys } from './flush.ts';
 import { append, read, StampedReceiver } from './histories.ts';
 import { Keys } from './keys.ts';
-import { ListForm, Queues } from './queues.ts';
+import { ListForm, READ_AHEAD } from './queue-form.ts';
+import { Queues } from './queues.ts';
 import { SCRIPTS } from './scripts.ts';
 import type { Receiver } from './subscriber.ts';
 import type { Target } from './url.ts';
@@ -25,6 +26,7 @@ import type { Target } from './url.ts';
 /** The layer on Redis: each call is one command or one script. */
 export class RedisDriver implements Driver {
   readonly capabilities: Capabilities = { roomOrder: 'total', history: true, queues: true, groups: true, processes: true };
+  readonly readAhead = READ_AHEAD;
   readonly #context: DriverContext;
   readonly #keys: Keys;
   readonly #broker: Broker;

@@ -1,10 +1,8 @@
-import type { Buffer } from 'node:buffer';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { isLayerError, type LayerLogger, type Taken } from '@busgate/layer/driver';
 import type { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
-import { readElement, type Element } from './element.ts';
-import { SCRIPTS, type Runner } from './scripts.ts';
+import type { QueueForm } from './queue-form.ts';
 import type { Shard } from './shard.ts';
 
 /** A waiting reader speaks to the server this often, so that a connection that died silently is found. */
@@ -16,9 +14,6 @@ const AGAIN_MS = 250;
 const UNBLOCK_MS = 2;
 /** How long a message that nobody wants any more is kept for a queue that is away. */
 const GIVE_BACK_MS = 30_000;
-/** What expires sooner than that is judged by the server's clock asked anew; for all else one that was asked lately is good enough. */
-const DOUBT_MS = 5000;
-const CLOCK_MS = 10_000;
 /** Connections kept for the next reader. */
 const MAX_IDLE = 4;
 
@@ -38,87 +33,6 @@ interface Wait {
   since: number;
   /** Whether it was said that the queue cannot be read. */
   told: boolean;
-}
-
-/** How the elements of a queue are stored. `E` is one of them, as it was read. */
-export interface QueueForm<E> {
-  /** Waits for the first message, and takes up to `max` in one round trip; none that has expired, and none at all where none came in that time. */
-  take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly E[]>;
-  payload(element: E): Uint8Array;
-  giveBack(runner: Runner, key: string, element: E): Promise<unknown>;
-}
-
-/** An element of a list, as it stood there and taken apart. */
-interface Listed extends Element {
-  readonly raw: Buffer;
-}
-
-/** Lists, with the deadline in the element. */
-export class ListForm implements QueueForm<Listed> {
-  readonly #expiryMs: number;
-  readonly #clocks = new WeakMap<Connection, Clock>();
-
-  constructor(expiryMs: number) {
-    this.#expiryMs = expiryMs;
-  }
-
-  async take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly Listed[]> {
-    const first = connection.run('blpop', key, seconds) as Promise<[Buffer, Buffer] | null>;
-    if (max > 1) return this.#batch(connection, key, max, first);
-    const clock = this.#clocks.get(connection);
-    const known = clock !== undefined && this.#expiryMs > 2 * DOUBT_MS && performance.now() < clock.readUntil;
-    const asked = known ? undefined : this.#askClock(connection);
-    asked?.catch(() => undefined);
-    const popped = await first;
-    if (popped === null) return [];
-    const head = listed(popped[1]);
-    if (head.expiresAt === undefined) {
-      void this.#takeMore(connection, key, 0).catch(() => undefined);
-      return [head];
-    }
-    if (known && head.expiresAt - clock.ahead - performance.now() > DOUBT_MS) return [head];
-    const { ahead } = await (asked ?? this.#askClock(connection));
-    return head.expiresAt > ahead + performance.now() ? [head] : [];
-  }
-
-  payload({ payload }: Listed): Uint8Array {
-    return payload;
-  }
-
-  giveBack(runner: Runner, key: string, { raw }: Listed): Promise<unknown> {
-    return SCRIPTS.giveBack.run(runner, key, raw, this.#expiryMs);
-  }
-
-  async #batch(connection: Connection, key: string, max: number, first: Promise<[Buffer, Buffer] | null>): Promise<readonly Listed[]> {
-    const [popped, [clock, ...elements]] = await Promise.all([first, this.#takeMore(connection, key, max - 1)]);
-    const others = elements.map(listed);
-    if (popped === null) return others;
-    const head = listed(popped[1]);
-    return (head.expiresAt ?? Infinity) > Number(clock) ? [head, ...others] : others;
-  }
-
-  /** The server's clock, then up to `max` elements that have not expired. The script also gives a time to live to a queue that a plain `RPUSH` began. */
-  async #takeMore(connection: Connection, key: string, max: number): Promise<readonly Buffer[]> {
-    return (await SCRIPTS.take.run(connection, key, max, this.#expiryMs)) as Buffer[];
-  }
-
-  async #askClock(connection: Connection): Promise<Clock> {
-    const [seconds, micros] = (await connection.run('time')) as [Buffer, Buffer];
-    const now = performance.now();
-    const clock = { ahead: Number(seconds) * 1000 + Number(micros) / 1000 - now, readUntil: now + CLOCK_MS };
-    this.#clocks.set(connection, clock);
-    return clock;
-  }
-}
-
-/** How far a server's clock is ahead of this process's own, and until when that is believed. */
-interface Clock {
-  readonly ahead: number;
-  readonly readUntil: number;
-}
-
-function listed(raw: Buffer): Listed {
-  return { raw, ...readElement(raw) };
 }
 
 /**
@@ -166,7 +80,7 @@ export class Queues {
     while (!wait.aborted) {
       try {
         const elements = await this.#take(wait, broker.shardOf(key), form, key, max);
-        if (elements.length > 0) return elements.map((element) => this.#taken(broker, form, key, element));
+        if (elements.length > 0) return this.#taken(broker, form, key, elements);
       } catch (error) {
         if (!isLayerError(error, 'LAYER_AWAY') && !isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
         if (!wait.told) this.#logger.warn('a queue cannot be read; trying on', { key, error: error.message });
@@ -198,26 +112,42 @@ export class Queues {
     }
   }
 
-  #taken<E>(broker: Broker, form: QueueForm<E>, key: string, element: E): Taken {
-    return {
-      payload: form.payload(element),
-      giveBack: () => this.#giveBack(broker, form, key, element),
+  /** What is given back of them in one turn goes back in one step. */
+  #taken<E>(broker: Broker, form: QueueForm<E>, key: string, elements: readonly E[]): readonly Taken[] {
+    let returned: E[] = [];
+    let returning: Promise<void> | undefined;
+    const flush = (): Promise<void> => {
+      const youngestFirst = returned;
+      returned = [];
+      returning = undefined;
+      return this.#giveBack(broker, form, key, youngestFirst);
     };
+    return elements.map((element) => {
+      const endsAt = form.endsAt(element);
+      return {
+        payload: form.payload(element),
+        ...(endsAt === undefined ? {} : { endsAt }),
+        giveBack: () => {
+          returned.push(element);
+          return (returning ??= Promise.resolve().then(flush));
+        },
+      };
+    });
   }
 
   /** What Redis refused because it is away was certainly not put back, and is tried again. */
-  async #giveBack<E>(broker: Broker, form: QueueForm<E>, key: string, element: E): Promise<void> {
+  async #giveBack<E>(broker: Broker, form: QueueForm<E>, key: string, youngestFirst: readonly E[]): Promise<void> {
     const until = performance.now() + GIVE_BACK_MS;
     for (;;) {
       try {
-        await form.giveBack(broker.on(key), key, element);
+        await form.giveBack(broker.on(key), key, youngestFirst);
         return;
       } catch (error) {
         if (isLayerError(error, 'LAYER_AWAY') && performance.now() < until && !this.#closing.signal.aborted) {
           await setTimeout(AGAIN_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
           continue;
         }
-        this.#logger.error('a message could not be given back to its queue: it is lost', { key, error: String(error) });
+        this.#logger.error('messages could not be given back to their queue: they are lost', { key, messages: youngestFirst.length, error: String(error) });
         return;
       }
     }

@@ -77,6 +77,21 @@ describe('worker queues on a Redis of their own', () => {
     expect(await cli(redis, 'LLEN', KEY)).toBe('1');
   });
 
+  test('what was read ahead and nobody came for goes back in order, when it has waited a little and when its reader closes', async () => {
+    await using redis = await startRedis();
+    await using reader = await openLayer(redis.url);
+    await using next = await openLayer(redis.url);
+    for (let n = 0; n < 100; n += 1) await next.send('jobs', { n });
+    for (let n = 0; n < 40; n += 1) expect(await reader.receive('jobs')).toEqual({ n });
+    expect(Number(await cli(redis, 'LLEN', KEY))).toBeLessThan(60);
+    await expect.poll(() => cli(redis, 'LLEN', KEY), { timeout: 2000 }).toBe('60');
+    expect(Number(await cli(redis, 'PTTL', KEY))).toBeGreaterThan(0);
+    for (let n = 40; n < 80; n += 1) expect(await next.receive('jobs')).toEqual({ n });
+    await next.close();
+    expect(await cli(redis, 'LLEN', KEY)).toBe('20');
+    for (let n = 80; n < 100; n += 1) expect(await reader.receive('jobs')).toEqual({ n });
+  });
+
   test('a flushed script cache is not noticed', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(redis.url);

@@ -16,6 +16,7 @@ import type { Broker } from '../broker.ts';
 import { brokerFor } from '../connect.ts';
 import { flushKeys } from '../flush.ts';
 import { Keys } from '../keys.ts';
+import { READ_AHEAD } from '../queue-form.ts';
 import { Queues } from '../queues.ts';
 import type { Target } from '../url.ts';
 import { checkDjangoName, type DjangoMessage, fromJson, fromParsed, fromRoom, toJson, toRoom } from './messages.ts';
@@ -34,6 +35,7 @@ interface Listeners {
  */
 export class ChannelsDriver implements Driver {
   readonly capabilities: Capabilities = { roomOrder: 'total', history: false, queues: true, groups: true, processes: true };
+  readonly readAhead = READ_AHEAD;
   readonly #names: ChannelsNames;
   readonly #broker: Broker;
   readonly #queues: Queues;

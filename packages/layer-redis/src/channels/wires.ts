@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { LayerError, type ResolvedOptions, type Taken } from '@busgate/layer/driver';
 import type { Broker } from '../broker.ts';
 import type { Connection } from '../connection.ts';
-import type { QueueForm, Queues } from '../queues.ts';
+import type { QueueForm } from '../queue-form.ts';
+import type { Queues } from '../queues.ts';
 import { SCRIPTS, type Runner } from '../scripts.ts';
 import type { Receiver } from '../subscriber.ts';
 import { type DjangoMessage, packElement, packOpenElement, readElement, toJson, unpack } from './messages.ts';
@@ -237,7 +238,9 @@ const SORTED_ELEMENTS: QueueForm<Placed> = {
     return taken;
   },
   payload: ({ element }: Placed) => element,
-  giveBack: (runner: Runner, key: string, { element, score }: Placed) => runner.run('zadd', key, score, element),
+  endsAt: () => undefined,
+  giveBack: (runner: Runner, key: string, elements: readonly Placed[]) =>
+    runner.run('zadd', key, ...elements.flatMap(({ element, score }) => [score, element])),
 };
 
 /** The same, as messages of the layer. */

@@ -1,4 +1,4 @@
--- Puts an element back at the head. KEYS: queue; ARGV: element, expiry in ms.
-redis.call('LPUSH', KEYS[1], ARGV[1])
-if redis.call('PTTL', KEYS[1]) == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+-- Puts elements back at the head. KEYS: queue; ARGV: expiry in ms, then the elements, youngest first. Who waits for the queue is served after the last of them.
+for index = 2, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[index]) end
+if redis.call('PTTL', KEYS[1]) == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1

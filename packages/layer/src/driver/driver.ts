@@ -45,12 +45,17 @@ export interface DriverEvents {
 export interface Taken {
   /** The message as the sender's layer encoded it: one JSON object. */
   readonly payload: Uint8Array;
+  /** When it expires, on this process's `performance.now()`; absent where that is not known. A message that was read ahead is not handed out after it. */
+  readonly endsAt?: number;
   /**
    * Settles the message with the broker before anybody sees it; false where that could not be made sure, and the message must not be used
    * (at most once). Absent where taking it was settling it.
    */
   accept?(): Promise<boolean>;
-  /** Puts the message back at the head of its queue, since the reader that asked for it has gone. */
+  /**
+   * Puts the message back at the head of its queue, since the reader that asked for it has gone. Several of one pop are given back in one turn of
+   * the event loop, youngest first: no reader gets one of them before an older one.
+   */
   giveBack(): Promise<void>;
 }
 
@@ -79,6 +84,11 @@ export interface GroupPublishResult {
  */
 export interface Driver {
   readonly capabilities: Capabilities;
+  /**
+   * How many messages of a queue may be taken that nobody has asked for yet, where listeners read quickly: for brokers where taking one costs a
+   * round trip and settles it (no `accept`). Absent: none.
+   */
+  readonly readAhead?: number;
 
   /**
    * Connects. Resolves once connected, or once the first attempt failed for a reason that may pass (the driver then keeps trying, with

@@ -1,0 +1,63 @@
+import type { Taken } from './driver/driver.ts';
+
+/** A listener that comes back for the next message within this time, in milliseconds, is quick. */
+const QUICK_MS = 2;
+/** So many messages in a row must have been read quickly before any is taken that nobody has asked for. */
+const PROVEN = 32;
+
+/**
+ * Messages of one queue that were taken before they were asked for, so that listeners who read one after the other need not wait a round trip for
+ * each. Only for those who have proved to be quick, and never more than they read in a few milliseconds: a slow reader keeps nothing from a free one.
+ * What is held here no longer counts towards the queue's capacity, and dies with the process.
+ */
+export class ReadAhead {
+  readonly #limit: number;
+  readonly #held: Taken[] = [];
+  #streak = 0;
+  #handedAt = 0;
+
+  /** `limit`: how many may be held at most. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** How many more to take than were asked for. */
+  get wanted(): number {
+    return this.#streak < PROVEN ? 0 : this.#limit;
+  }
+
+  get empty(): boolean {
+    return this.#held.length === 0;
+  }
+
+  /** Somebody asks for a message. */
+  asked(now: number): void {
+    this.#streak = now - this.#handedAt <= QUICK_MS ? this.#streak + 1 : 0;
+  }
+
+  /** Somebody was given a message. */
+  handed(now: number): void {
+    this.#handedAt = now;
+  }
+
+  /** Keeps what nobody has asked for yet; nothing came where the queue is read faster than it fills, and looking further is no use. */
+  hold(items: readonly Taken[]): void {
+    if (items.length === 0) this.#streak = 0;
+    this.#held.push(...items);
+  }
+
+  /** The oldest that has not expired; `onExpired` is called for each that has. */
+  next(now: number, onExpired: () => void): Taken | undefined {
+    for (;;) {
+      const item = this.#held.shift();
+      if (item?.endsAt === undefined || item.endsAt > now) return item;
+      onExpired();
+    }
+  }
+
+  /** Everything, oldest first: nobody came for it. */
+  release(): Taken[] {
+    this.#streak = 0;
+    return this.#held.splice(0);
+  }
+}
