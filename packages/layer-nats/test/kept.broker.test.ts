@@ -105,6 +105,30 @@ describe('a history on JetStream', () => {
     await other.close();
   });
 
+  test('a stream deleted under us: one gap in each process, then the very first message of the new epoch', async () => {
+    await using nats = await startNats();
+    await using here = await openLayer(nats.url, HISTORY);
+    await using there = await openLayer(nats.url, HISTORY);
+    const rooms = [await listen(here, 'kept.f'), await listen(there, 'kept.f')];
+    const other = await connect({ servers: nats.url });
+    const manager = await other.jetstreamManager();
+    const expected: string[] = [];
+    for (let round = 1; round <= 5; round += 1) {
+      await here.publish('kept.f', `before ${round}`);
+      for (const events of rooms) await events.find((event) => event === `before ${round}`);
+      await manager.streams.delete(await manager.streams.find('busgate.room.kept.f'));
+      const texts = ['first', 'second', 'third'].map((text) => `${text} ${round}`);
+      await there.publish('kept.f', texts[0] as string);
+      for (const text of texts.slice(1)) await other.jetstream().publish('busgate.room.kept.f', text);
+      expected.push(`before ${round}`, 'GAP', ...texts);
+      for (const events of rooms) {
+        await events.find((event) => event === texts[2]);
+        expect(events.all).toEqual(expected);
+      }
+    }
+    await other.close();
+  });
+
   test('a position in a quiet room is good however long ago its message expired', async () => {
     await using nats = await startNats();
     await using layer = await openLayer(nats.url, { history: [{ rooms: 'kept.>', size: 10, ageMs: 500 }] });
@@ -200,6 +224,16 @@ describe('worker queues on JetStream', () => {
     await manager.streams.delete('BUSGATE_QUEUE');
     await layer.send('work', { n: 1 });
     expect(await waiting).toEqual({ n: 1 });
+    // Nobody sends: who waits makes it anew, so that a plain publish arrives too.
+    const again = layer.receive('work');
+    await manager.streams.delete('BUSGATE_QUEUE');
+    await expect.poll(async () => manager.consumers.list('BUSGATE_QUEUE').next().then((list) => list.length, () => 0), { timeout: 5000 }).toBe(1); // prettier-ignore
+    await other.jetstream().publish('busgate.queue.work', '{"n":2}');
+    expect(await again).toEqual({ n: 2 });
+    for (let n = 3; n < 6; n += 1) {
+      await layer.send('work', { n });
+      expect(await layer.receive('work')).toEqual({ n });
+    }
     await other.close();
   });
 

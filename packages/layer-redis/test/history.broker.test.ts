@@ -68,6 +68,19 @@ describe('histories on a Redis of their own', () => {
     expect(await replay(layer, after.position)).toEqual([]);
   });
 
+  test('everything deleted under us (FLUSHALL): one gap in each process, then the very first message of the new epoch', async () => {
+    await using redis = await startRedis();
+    await using here = await openLayer(redis.url, { history });
+    await using there = await openLayer(redis.url, { history });
+    const rooms = [await listen(here, 'chat'), await listen(there, 'chat')];
+    const { position } = await here.publish('chat', 'before');
+    await cli(redis, 'FLUSHALL');
+    await there.publish('chat', 'first');
+    await append(redis, KEY, 'second');
+    for (const events of rooms) expect(await events.take(4)).toEqual(['before', 'GAP', 'first', 'second']);
+    expect(await replay(here, position)).toEqual(['GAP']);
+  });
+
   test('a restart from an old file is noticed, although its offsets are taken again', async () => {
     await using redis = await startRedis({ args: ['--appendonly', 'no', '--dbfilename', 'dump.rdb'] });
     await using layer = await openLayer(redis.url, { history });

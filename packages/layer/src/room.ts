@@ -208,8 +208,7 @@ export class Room implements TopicSink {
 
   #adopt(page: HistoryPage): void {
     if (page.epoch !== this.#at?.epoch) {
-      this.#enterEpoch({ epoch: page.epoch, offset: page.head });
-      this.#at = { epoch: page.epoch, offset: page.head };
+      this.#adoptEpoch(page);
       return;
     }
     if (page.complete) this.#stats.repaired += 1;
@@ -220,6 +219,14 @@ export class Room implements TopicSink {
       this.#tell({ payload, position: formatPosition(this.#at) }, this.#at);
     }
     this.#at = { epoch: page.epoch, offset: Math.max(this.#at.offset, page.head) };
+  }
+
+  /** After the gap goes on what has come live in the new epoch, and nothing of the old one any more. */
+  #adoptEpoch({ epoch, head }: HistoryPage): void {
+    this.#held = this.#held?.filter(({ stamp }) => stamp === undefined || stamp.epoch === epoch);
+    const first = this.#held?.find(({ stamp }) => stamp !== undefined)?.stamp;
+    this.#enterEpoch({ epoch, offset: head });
+    this.#at = { epoch, offset: Math.min(head, first?.previous ?? head) };
   }
 
   #releaseHeld(): void {

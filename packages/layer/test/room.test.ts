@@ -181,6 +181,26 @@ describe('a room with history finds out what it missed', () => {
     expect(events).toEqual(['GAP', 'm1 f:1', 'm2 f:2']);
   });
 
+  test('another epoch that the history tells first is one gap, and what has come live in it meanwhile is given', async () => {
+    const script = await Script.started(3);
+    const events = script.join();
+    const gate = Promise.withResolvers<void>();
+    script.gate = gate.promise;
+    script.room.gap();
+    script.live(4);
+    script.epoch = 'f';
+    script.kept.clear();
+    script.head = 0;
+    script.publish(1, { missed: true });
+    script.publish(2);
+    script.publish(3);
+    gate.resolve();
+    await settled();
+    script.publish(4);
+    expect(events).toEqual(['GAP', 'm2 f:2', 'm3 f:3', 'm4 f:4']);
+    expect(script.stats).toMatchObject({ gaps: 1, repaired: 0 });
+  });
+
   test('after the broker was away the history tells: all there, no gap; another epoch, one gap', async () => {
     const script = await Script.started(1);
     const events = script.join();
