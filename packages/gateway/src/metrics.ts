@@ -51,6 +51,7 @@ const MESSAGES: readonly MetricDefinition[] = [
 const LAYER: readonly MetricDefinition[] = [
   gauge('busgate_layer_up', '1 while the layer is reached.', ({ layer }) => (layer.status.state === 'connected' ? 1 : 0)),
   counter('busgate_layer_connects_total', 'Times the layer was reached.', ({ layer }) => layer.stats.connects),
+  counter('busgate_layer_faults_total', 'Faults of the broker, by kind; while it is away each kind once.', ({ layer }) => layer.stats.faults, 'kind'),
   counter('busgate_layer_published_total', 'Messages of rooms that this process published.', ({ layer }) => layer.stats.published),
   counter('busgate_layer_received_total', 'Messages of rooms that reached this process.', ({ layer }) => layer.stats.received),
   counter('busgate_layer_gaps_total', 'Places where messages of a room may have been lost, told to its subscribers.', ({ layer }) => layer.stats.gaps),

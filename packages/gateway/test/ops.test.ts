@@ -1,27 +1,12 @@
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
-import type { LayerStatus } from '@busgate/layer';
+import { LAYER_FAULTS, type LayerStatus, newStats } from '@busgate/layer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Counters, createCounters, type GatewayState } from '../src/counters.ts';
 import { readiness } from '../src/health.ts';
 import { listen } from '../src/listen.ts';
 import { METRICS, Metrics } from '../src/metrics.ts';
 import { OpsServer } from '../src/ops.ts';
-
-const STATS = {
-  connects: 0,
-  published: 0,
-  received: 0,
-  droppedFull: 0,
-  expired: 0,
-  undecodable: 0,
-  gaps: 0,
-  repaired: 0,
-  unpositioned: 0,
-  missedHeartbeats: 0,
-  peers: 0,
-  silentPeers: 0,
-};
 
 function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
   return {
@@ -38,7 +23,7 @@ function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
 
 class Parts {
   readonly counters: Counters = createCounters();
-  readonly layer = { status: { state: 'connected', since: new Date(0) } as LayerStatus, stats: { ...STATS } };
+  readonly layer = { status: { state: 'connected', since: new Date(0) } as LayerStatus, stats: newStats() };
   settled = 0;
   draining = false;
   readonly state = stateOf(this);
@@ -68,6 +53,7 @@ describe('/metrics', () => {
     expect(page).toContain('busgate_closes_total{code="1013"} 0\n');
     expect(page).toContain('busgate_closes_total{code="other"} 0\n');
     expect(page).toContain('busgate_info{version="1.2.3"} 1\n');
+    for (const kind of LAYER_FAULTS) expect(page).toContain(`busgate_layer_faults_total{kind="${kind}"} 0\n`);
     for (const kind of ['major', 'minor', 'incremental', 'weakcb']) expect(page).toContain(`nodejs_gc_duration_seconds_count{kind="${kind}"} `);
     expect(parts.settled).toBe(1);
   });
@@ -76,7 +62,10 @@ describe('/metrics', () => {
     parts.counters.due = 10;
     await parts.metrics.scrape();
     parts.counters.due = 11;
-    expect(await parts.metrics.scrape()).toContain('busgate_deliveries_due_total 11\n');
+    parts.layer.stats.faults.out_of_space = 2;
+    const page = await parts.metrics.scrape();
+    expect(page).toContain('busgate_deliveries_due_total 11\n');
+    expect(page).toContain('busgate_layer_faults_total{kind="out_of_space"} 2\n');
   });
 
   test('scrapes at the same time share one computation', async () => {

@@ -1,3 +1,4 @@
+import type { LayerFault } from './faults.ts';
 import type { HistoryRule } from './history.ts';
 
 /** A value that a message may hold. Bytes travel as `{"$bytes":"<base64>"}`. */
@@ -65,6 +66,8 @@ export interface LayerStatus {
   readonly state: 'connected' | 'away' | 'closed';
   /** When this state began. */
   readonly since: Date;
+  /** While away, why; while connected, the last fault of the broker within the last 30 s. For people: `<kind>: <the broker's words>`. */
+  readonly reason?: string;
   /** Within the last 30 s a heartbeat of another process was missed although both lived: the broker is, or was, partitioned. */
   readonly partitioned?: true;
 }
@@ -85,6 +88,8 @@ export interface Capabilities {
 export interface LayerStats {
   /** Times the broker was reached. */
   connects: number;
+  /** Faults of the broker, by kind; every kind is there from the start. */
+  readonly faults: Record<LayerFault, number>;
   /** Messages published to rooms by this process and taken by the broker. */
   published: number;
   /** Messages of rooms that reached this process. */

@@ -1,3 +1,5 @@
+import type { LayerFault } from './faults.ts';
+
 /**
  * Every way a call on a layer can fail. The code is API and never changes its meaning; the message is for people.
  *
@@ -38,10 +40,13 @@ export type LayerErrorCode =
 export class LayerError extends Error {
   override readonly name = 'LayerError';
   readonly code: LayerErrorCode;
+  /** The kind of fault of the broker that it was, where that is known. */
+  readonly fault: LayerFault | undefined;
 
-  constructor(code: LayerErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: LayerErrorCode, message: string, options?: { cause?: unknown; fault?: LayerFault }) {
     super(message, options);
     this.code = code;
+    this.fault = options?.fault;
   }
 }
 

@@ -14,6 +14,8 @@ import type {
 } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
 import { LayerError, isLayerError } from './errors.ts';
+import { FaultLog } from './fault-log.ts';
+import type { LayerFault } from './faults.ts';
 import { Groups } from './groups.ts';
 import { historyRule, type HistoryRule } from './history.ts';
 import { Inbox, type MembershipRequest } from './inbox.ts';
@@ -46,6 +48,7 @@ export class ChannelLayer implements AsyncDisposable {
   readonly #groups: Groups;
   readonly #inbox: Inbox;
   readonly #peers: Peers;
+  readonly #faults: FaultLog;
   readonly #accepted = (): { position?: string } => {
     this.stats.published += 1;
     return {};
@@ -64,7 +67,8 @@ export class ChannelLayer implements AsyncDisposable {
     this.#rooms = new Rooms(driver, options, this.stats);
     this.#groups = new Groups(driver, this.#channels, options, this.stats);
     this.#inbox = new Inbox(process, driver, this.#channels, this.stats, (request) => this.#changeMembership(request));
-    this.#peers = new Peers(process, driver, this.stats, options.logger, (notice) => this.#onNotice(notice));
+    this.#faults = new FaultLog(this.stats, options.logger);
+    this.#peers = new Peers(process, driver, this.stats, { notice: (notice) => this.#onNotice(notice), fault: (kind, reason) => this.#onFault(kind, reason) });
   }
 
   get capabilities(): Capabilities {
@@ -72,7 +76,8 @@ export class ChannelLayer implements AsyncDisposable {
   }
 
   get status(): LayerStatus {
-    return this.#peers.isPartitioned ? { ...this.#status, partitioned: true } : this.#status;
+    const reason = this.#status.state === 'closed' ? undefined : this.#faults.reason;
+    return { ...this.#status, ...(reason === undefined ? {} : { reason }), ...(this.#peers.isPartitioned ? { partitioned: true } : {}) };
   }
 
   /** The topic on which any program reaches this process's channels: publish `{"channel":"<name>", …}` there with nothing but the broker's client. */
@@ -84,6 +89,7 @@ export class ChannelLayer implements AsyncDisposable {
   async open(): Promise<void> {
     await this.#driver.open({
       state: (state, reason) => this.#onState(state, reason),
+      fault: (kind, reason) => this.#onFault(kind, reason),
       undecodable: (where) => {
         this.stats.undecodable += 1;
         this.#options.logger.warn('a payload could not be read and was skipped', { where });
@@ -267,11 +273,20 @@ export class ChannelLayer implements AsyncDisposable {
 
   #onState(state: 'connected' | 'away', reason: string | undefined): void {
     if (this.#status.state === 'closed') return;
-    if (state === 'away') this.#options.logger.warn('the broker is away', { reason });
-    else this.#options.logger.info('the layer is connected');
+    if (state === 'away') {
+      this.#options.logger.warn('the broker is away', { reason });
+      this.#faults.away(reason ?? 'the broker is away');
+    } else {
+      this.#options.logger.info('the layer is connected');
+      this.#faults.connected();
+    }
     if (state === this.#status.state) return;
     this.#status = { state, since: new Date() };
     if (state === 'connected') this.#onConnected();
+  }
+
+  #onFault(kind: LayerFault, reason: string): void {
+    if (this.#status.state !== 'closed') this.#faults.tell(kind, reason);
   }
 
   #onConnected(): void {

@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
-import type { LayerLogger, LayerStats } from './contract.ts';
+import type { LayerStats } from './contract.ts';
 import type { Driver, Topic, TopicSink } from './driver/driver.ts';
+import type { LayerFault } from './faults.ts';
 import { isName } from './names.ts';
 
 /** How often a process says that it lives. */
@@ -25,6 +26,11 @@ export type Notice =
   | { readonly process: string; readonly flushed: true }
   | { readonly process: string; readonly discarded: readonly [group: string, queue: string] };
 
+export interface PeersEvents {
+  notice(notice: Notice): void;
+  fault(kind: LayerFault, reason: string): void;
+}
+
 /**
  * Who else shares this layer. Beats are numbered: one that was missed although its sender lived and this process was connected shows a partition
  * inside the broker.
@@ -33,8 +39,7 @@ export class Peers implements TopicSink {
   readonly #process: string;
   readonly #driver: Driver;
   readonly #stats: LayerStats;
-  readonly #logger: LayerLogger;
-  readonly #notice: (notice: Notice) => void;
+  readonly #events: PeersEvents;
   readonly #peers = new Map<string, Peer>();
   readonly #clock: Clock;
   #cancel: (() => void) | undefined;
@@ -42,12 +47,11 @@ export class Peers implements TopicSink {
   #missedAt = -Infinity;
   #stopped = false;
 
-  constructor(process: string, driver: Driver, stats: LayerStats, logger: LayerLogger, notice: (notice: Notice) => void, clock: Clock = SYSTEM_CLOCK) {
+  constructor(process: string, driver: Driver, stats: LayerStats, events: PeersEvents, clock: Clock = SYSTEM_CLOCK) {
     this.#process = process;
     this.#driver = driver;
     this.#stats = stats;
-    this.#logger = logger;
-    this.#notice = notice;
+    this.#events = events;
     this.#clock = clock;
   }
 
@@ -76,7 +80,7 @@ export class Peers implements TopicSink {
     if (notice.process === this.#process) return;
     if ('beat' in notice) this.#heard(notice.process, notice.beat);
     else if ('bye' in notice) this.#peers.delete(notice.process);
-    else this.#notice(notice);
+    else this.#events.notice(notice);
     this.#count();
   }
 
@@ -96,8 +100,8 @@ export class Peers implements TopicSink {
     const missed = known === undefined ? 0 : beat - known.beat - 1;
     if (missed > 0) {
       this.#stats.missedHeartbeats += missed;
+      if (!this.isPartitioned) this.#events.fault('partitioned', `${missed} heartbeats of process ${process} were missed although both were connected`);
       this.#missedAt = this.#clock.now();
-      this.#logger.warn('heartbeats of another process were missed although both were connected: the broker was partitioned', { process, missed });
     }
     this.#peers.set(process, { beat, heardAt: this.#clock.now() });
   }

@@ -95,6 +95,24 @@ describe('status', () => {
     expect(script.layer.status.state).toBe('closed');
   });
 
+  test('says what is wrong, and no longer once it is closed', async () => {
+    const script = new Script();
+    script.opening = (events) => {
+      events.state('away', 'ECONNREFUSED');
+      events.fault('unreachable', 'ECONNREFUSED');
+    };
+    await script.layer.open();
+    expect(script.layer.status).toEqual({ state: 'away', since: expect.any(Date) as Date, reason: 'unreachable: ECONNREFUSED' });
+    script.events?.state('connected');
+    script.events?.fault('out_of_space', 'OOM');
+    expect(script.layer.status).toEqual({ state: 'connected', since: expect.any(Date) as Date, reason: 'out_of_space: OOM' });
+    expect(script.layer.stats.faults).toMatchObject({ unreachable: 1, out_of_space: 1, data_lost: 0 });
+    await script.layer.close();
+    script.events?.fault('connection_lost', 'closed');
+    expect(script.layer.status).toEqual({ state: 'closed', since: expect.any(Date) as Date });
+    expect(script.layer.stats.faults.connection_lost).toBe(0);
+  });
+
   test('while away nothing is asked of the driver: LAYER_AWAY at once, and the error says since when', async () => {
     const script = new Script();
     await script.layer.open();

@@ -5,12 +5,12 @@ import { LayerError } from '../src/errors.ts';
 import { Peers, type Notice } from '../src/peers.ts';
 import { newStats } from '../src/stats.ts';
 import { TestClock } from './support/clock.ts';
-import { LogLines, scripted, settled } from './support/driver.ts';
+import { scripted, settled } from './support/driver.ts';
 
 class Script {
   readonly clock = new TestClock();
   readonly stats = newStats();
-  readonly log = new LogLines();
+  readonly faults: string[] = [];
   readonly notices: Notice[] = [];
   readonly sent: unknown[] = [];
   readonly peers: Peers;
@@ -26,7 +26,8 @@ class Script {
       },
       ...calls,
     });
-    this.peers = new Peers('me', driver, this.stats, this.log, (notice) => this.notices.push(notice), this.clock);
+    const events = { notice: (notice: Notice) => this.notices.push(notice), fault: (kind: string, reason: string) => this.faults.push(`${kind}: ${reason}`) };
+    this.peers = new Peers('me', driver, this.stats, events, this.clock);
   }
 
   hear(notice: unknown): void {
@@ -102,11 +103,14 @@ describe('who else shares the layer', () => {
     expect(script.stats).toMatchObject({ peers: 0, silentPeers: 0, missedHeartbeats: 0 });
   });
 
-  test('a beat that was missed while both live is counted and logged; one heard twice is not', () => {
+  test('a beat that was missed while both live is counted, and is a fault once for as long as it is told; one heard twice is not', () => {
     const script = new Script();
-    for (const beat of [1, 2, 2, 5, 6]) script.hear({ process: 'a', beat });
-    expect(script.stats.missedHeartbeats).toBe(2);
-    expect(script.log.lines).toHaveLength(1);
+    for (const beat of [1, 2, 2, 5, 6, 8]) script.hear({ process: 'a', beat });
+    expect(script.stats.missedHeartbeats).toBe(3);
+    expect(script.faults).toEqual(['partitioned: 2 heartbeats of process a were missed although both were connected']);
+    script.clock.advance(30_000);
+    script.hear({ process: 'a', beat: 10 });
+    expect(script.faults).toHaveLength(2);
   });
 
   test('a process that was cut off for longer than its lease was missed, not dead; it is told for 30 s', () => {

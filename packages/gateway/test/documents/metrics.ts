@@ -1,4 +1,22 @@
+import type { LayerFault } from '@busgate/layer';
 import { METRICS } from '../../src/metrics.ts';
+
+const FAULTS: Readonly<Record<LayerFault, readonly [what: string, cure: string]>> = {
+  connection_lost: ['A connection broke, and what answers there now, if anything, is not known to be the same.', 'Was the broker restarted, or its host?'],
+  cut_off: [
+    'The broker lives and ended a connection of this gateway: a reader too slow for its limit, or somebody’s `CLIENT KILL`.',
+    'Redis: `client-output-buffer-limit pubsub`; NATS: `max_pending`, `write_deadline`. Watch the event loop of the gateway; add gateways.',
+  ],
+  unreachable: ['No connection can be made.', 'Does the broker run; is the address right; is its certificate believed?'],
+  unresponsive: ['Connected, and no answer in time.', 'Is the broker stopped or overloaded; does the network drop packets?'],
+  overloaded: ['It takes less than is sent; what waits reached its bound, and publishes were refused.', 'Publish less, or give the broker more.'],
+  refused: ['Credentials, or what they permit; the reason names the command or subject.', 'The ACL in layer-redis.md; permissions of the NATS user.'],
+  out_of_space: ['Memory or storage is full, and a write was refused.', 'Raise `maxmemory` or the limits of JetStream; keep less history.'],
+  read_only: ['It lives and takes no writes: a replica, still loading, a failing disk, too few replicas, a stream without leader.', 'The reason says which.'],
+  data_lost: ['It came back as another one, or a stream was deleted: histories begin a new epoch.', 'Should the broker keep its data: persistence, volumes.'],
+  moved: ['Another server of the broker goes on, and may lack the last writes.', 'A failover or a resharding; find out why, if nobody asked for it.'],
+  partitioned: ['A heartbeat of another gateway was missed although both were connected.', 'Look at the network between the servers of the broker.'],
+};
 
 /** docs/metrics.md, from the definitions. */
 export function metricsDocument(): string {
@@ -22,5 +40,13 @@ Why a delivery was dropped: \`closed\`, the session ended first; \`slow\`, it wa
 
 Why a publish failed: \`away\`, the layer could not be reached and nothing was sent; \`unknown\`, the connection broke before the answer and it may have taken effect;
 \`not_allowed\`, the route lets no client publish; \`refused\`, the layer refused it.
+
+Kinds of faults of the broker, the same on Redis and NATS. The log has a line of each, \`a fault of the broker\`, with the broker's own words as its \`reason\`, at most one of a kind in 10 s.
+
+| kind | what it is | what to do |
+| --- | --- | --- |
+${Object.entries(FAULTS)
+  .map(([kind, [what, cure]]) => `| \`${kind}\` | ${what} | ${cure} |`)
+  .join('\n')}
 `;
 }

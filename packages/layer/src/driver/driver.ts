@@ -1,4 +1,5 @@
 import type { Capabilities, ResolvedOptions } from '../contract.ts';
+import type { LayerFault } from '../faults.ts';
 import type { HistoryRule } from '../history.ts';
 import type { Position } from '../position.ts';
 
@@ -37,6 +38,11 @@ export interface DriverEvents {
    * driver's own through each subscription connection. `away`: calls reject with LAYER_AWAY.
    */
   state(state: 'connected' | 'away', reason?: string): void;
+  /**
+   * Something is wrong with the broker, in its own words. Told once an occurrence, after the `state` that it led to, if any; while away as often as it
+   * is tried: the layer counts each kind once until the broker is back.
+   */
+  fault(kind: LayerFault, reason: string): void;
   /** A payload on a topic or a queue could not be read: it was skipped. */
   undecodable(where: string): void;
 }
