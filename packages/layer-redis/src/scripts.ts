@@ -36,7 +36,18 @@ class Script {
   }
 }
 
-type Name = 'push' | 'take' | 'giveBack' | 'addMember' | 'group' | 'publish' | 'read' | 'channelsSend' | 'channelsGroupSend';
+type Name =
+  | 'push'
+  | 'take'
+  | 'giveBack'
+  | 'addMember'
+  | 'group'
+  | 'publish'
+  | 'read'
+  | 'channelsSend'
+  | 'channelsGroupSend'
+  | 'channelsMembers'
+  | 'channelsBeat';
 
 /** All scripts of the driver. */
 export const SCRIPTS: Readonly<Record<Name, Script>> = {
@@ -49,6 +60,8 @@ export const SCRIPTS: Readonly<Record<Name, Script>> = {
   read: new Script('history.lua', 'read.lua'),
   channelsSend: new Script('channels-send.lua'),
   channelsGroupSend: new Script('channels-group-send.lua'),
+  channelsMembers: new Script('channels-members.lua'),
+  channelsBeat: new Script('channels-beat.lua'),
 };
 
 /** The library that gives any Redis client `FCALL busgate_publish 1 {<prefix>:room:<room>}:history <payload>`. */

@@ -22,6 +22,16 @@ interface TlsFiles {
 /** Whose formats are spoken: Busgate's, or those of one of Python's channels_redis layers. */
 type Wire = 'busgate' | 'channels-core' | 'channels-pubsub';
 
+/** How a site's channels_redis is configured to write messages. Both sides must agree. */
+export interface ChannelsFormat {
+  /** `serializer_format` */
+  readonly serializer: 'msgpack' | 'json';
+  /** `symmetric_encryption_keys`: the first encrypts, all decrypt; none: nothing is encrypted. */
+  readonly encryptionKeys: readonly string[];
+  /** `random_prefix_length` of the core layer, where it is not its default. */
+  readonly randomPrefixLength?: number;
+}
+
 /** What a URL says. */
 export interface Target {
   readonly kind: 'standalone' | 'sentinel' | 'cluster';
@@ -33,15 +43,21 @@ export interface Target {
   readonly db: number;
   readonly tls?: TlsFiles;
   readonly wire: Wire;
+  /** Of the wires of channels_redis. */
+  readonly format: ChannelsFormat;
 }
 
-const FORM = /^(redis|rediss)(-sentinel|-cluster)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^/?#]*))?(?:\?([^#]*))?$/;
-const PARAMETERS = ['db', 'wire', 'ca', 'cert', 'key', 'servername', 'sentinelUsername', 'sentinelPassword'];
+const FORM = /^(redis|rediss)(-sentinel|-cluster)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^@/?#]*))?(?:\?([^@#]*))?$/;
+const SECRETS: readonly string[] = ['sentinelPassword', 'encryptionKeys'];
+const FORMATS = ['serializer', 'encryptionKeys', 'randomPrefixLength'] as const;
+const PARAMETERS: readonly string[] = ['db', 'wire', ...FORMATS, 'ca', 'cert', 'key', 'servername', 'sentinelUsername', 'sentinelPassword'];
 const WIRES: readonly string[] = ['busgate', 'channels-core', 'channels-pubsub'];
+const SERIALIZERS: readonly string[] = ['msgpack', 'json'];
 
 /**
  * Reads `redis://[user:password@]host[:6379][/db]`, `redis-sentinel://[…@]h1[:26379],h2/<primary>`, `redis-cluster://[…@]h1[:6379],h2`;
- * with `rediss` for TLS. Its errors never repeat the URL, which may hold a password.
+ * with `rediss` for TLS; with `wire=channels-…` `redis://` may name several hosts, in the order of the Django site's. Its errors never repeat the
+ * URL, which may hold a password and keys.
  * @throws LayerError INVALID_URL
  */
 export function parseUrl(url: string): Target {
@@ -54,21 +70,30 @@ export function parseUrl(url: string): Target {
   const [, scheme, form, userinfo, hosts = '', path = '', query = ''] = match;
   const kind = form === '-sentinel' ? 'sentinel' : form === '-cluster' ? 'cluster' : 'standalone';
   const parameters = readParameters(query);
+  const wire = readWire(kind, parameters.get('wire'));
   return {
     kind,
-    nodes: readNodes(kind, hosts),
+    nodes: readNodes(kind, hosts, wire),
     ...readPrimary(kind, path),
     credentials: readUserinfo(userinfo),
     sentinelCredentials: credentials(parameters.get('sentinelUsername'), parameters.get('sentinelPassword')),
     db: readDb(kind, path, parameters.get('db')),
     ...readTls(scheme === 'rediss', parameters),
-    wire: readWire(kind, parameters.get('wire')),
+    wire,
+    format: readFormat(wire, parameters),
   };
 }
 
-function readNodes(kind: Target['kind'], hosts: string): readonly Node[] {
+function readNodes(kind: Target['kind'], hosts: string, wire: Wire): readonly Node[] {
   const nodes = hosts.split(',').map((host) => readNode(host, kind === 'sentinel' ? 26379 : 6379));
-  if (kind === 'standalone' && nodes.length > 1) throw invalid('redis:// names one host; several need redis-sentinel:// or redis-cluster://');
+  if (kind !== 'standalone' || nodes.length === 1) return nodes;
+  if (wire === 'busgate') {
+    throw invalid(
+      'redis:// names one host; several need redis-sentinel:// or redis-cluster://, or the wire of a Django site that has several (wire=channels-…)',
+    );
+  }
+  const twice = nodes.find((node, index) => nodes.findIndex(({ host, port }) => host === node.host && port === node.port) < index);
+  if (twice !== undefined) throw invalid(`host ${twice.host}:${twice.port} is named twice; each of several hosts is a server of its own`);
   return nodes;
 }
 
@@ -83,10 +108,41 @@ function readParameters(query: string): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>();
   for (const part of query.split('&').filter((text) => text !== '')) {
     const [name = '', ...value] = part.split('=');
-    if (!PARAMETERS.includes(name)) throw invalid(`parameter ${JSON.stringify(name)} is unknown; there are ${PARAMETERS.join(', ')}`);
-    parameters.set(name, decode(value.join('='), name));
+    if (!PARAMETERS.includes(name)) throw invalid(`${unknownParameter(name, parameters)}; there are ${PARAMETERS.join(', ')}`);
+    // Keys are told apart before they are decoded.
+    parameters.set(name, name === 'encryptionKeys' ? value.join('=') : decode(value.join('='), name));
   }
   return parameters;
+}
+
+/** What follows a secret may be the rest of one whose `&` was not percent-encoded. */
+function unknownParameter(name: string, before: ReadonlyMap<string, string>): string {
+  const secret = SECRETS.findLast((candidate) => before.has(candidate));
+  if (secret === undefined) return `parameter ${JSON.stringify(name)} is unknown`;
+  return `a parameter after ${secret} is unknown, or an & in it is not percent-encoded (%26)`;
+}
+
+function readFormat(wire: Wire, parameters: ReadonlyMap<string, string>): ChannelsFormat {
+  const serializer = parameters.get('serializer') ?? 'msgpack';
+  const length = parameters.get('randomPrefixLength');
+  const said = FORMATS.find((name) => parameters.has(name));
+  if (said !== undefined && wire === 'busgate') throw invalid(`parameter ${said} is channels_redis's: it needs wire=channels-core or wire=channels-pubsub`);
+  if (!SERIALIZERS.includes(serializer)) throw invalid(`serializer ${JSON.stringify(serializer)} is unknown; there are ${SERIALIZERS.join(', ')}`);
+  if (length !== undefined && wire !== 'channels-core')
+    throw invalid('parameter randomPrefixLength is for wire=channels-core: the other layer has no random bytes');
+  if (length !== undefined && !/^\d{1,3}$/.test(length)) throw invalid(`randomPrefixLength ${JSON.stringify(length)} is not a whole number from 0 to 999`);
+  return {
+    serializer: serializer as ChannelsFormat['serializer'],
+    encryptionKeys: readKeys(parameters.get('encryptionKeys')),
+    ...(length === undefined ? {} : { randomPrefixLength: Number(length) }),
+  };
+}
+
+function readKeys(text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  const keys = text.split(',').map((key) => decode(key, 'encryptionKeys'));
+  if (keys.includes('')) throw invalid('encryptionKeys holds an empty key; keys are percent-encoded, with commas between them');
+  return keys;
 }
 
 function readNode(text: string, defaultPort: number): Node {

@@ -1,38 +1,15 @@
 import { Buffer } from 'node:buffer';
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fromJson, fromRoom, packElement, packOpenElement, readElement, toJson, toRoom, unpack, checkDjangoName } from '../src/channels/messages.ts';
-import { Packer, type Packable } from '../src/channels/msgpack.ts';
+import { packOpenElement, readElement, writeElement } from '../src/channels/elements.ts';
+import { checkDjangoName, fromJson, fromRoom, toJson, toRoom } from '../src/channels/messages.ts';
+import { Packer } from '../src/channels/msgpack.ts';
+import { Serializer } from '../src/channels/serializer.ts';
+import { cases, value, type Vector } from './vectors.ts';
 
-interface Vector {
-  readonly id: string;
-  readonly description: string;
-  readonly layer: string;
-  readonly operation: string;
-  readonly config?: Record<string, unknown>;
-  readonly input?: { message?: unknown };
-  readonly payload?: readonly string[];
-  readonly msgpack_b64?: string;
-  readonly received?: unknown;
-  readonly error?: string;
-  readonly names?: { group: [string, boolean][]; channel: [string, boolean][] };
-}
-
-const { cases } = JSON.parse(readFileSync(new URL('wire/channels-redis-vectors.json', import.meta.url), 'utf8')) as { cases: Vector[] };
-
-/** A value of the vectors as this package has it. A whole float is a whole number here, and is written as one: left out of what is compared byte for byte. */
-function value(vector: unknown): Packable {
-  if (Array.isArray(vector)) return vector.map(value);
-  if (typeof vector !== 'object' || vector === null) return vector as Packable;
-  const tagged = vector as { $bytes?: string; $int?: string; $float?: string; $tuple?: unknown[]; $repeat?: [string, number] };
-  if (tagged.$bytes !== undefined) return Buffer.from(tagged.$bytes, 'base64');
-  if (tagged.$int !== undefined) return BigInt(tagged.$int);
-  if (tagged.$float !== undefined) return Number(tagged.$float);
-  if (tagged.$tuple !== undefined) return tagged.$tuple.map(value);
-  if (tagged.$repeat !== undefined) return tagged.$repeat[0].repeat(tagged.$repeat[1]);
-  return Object.fromEntries(Object.entries(vector).map(([key, member]) => [key, value(member)]));
-}
+const PLAIN = { serializer: 'msgpack', encryptionKeys: [] } as const;
+const core = Serializer.forCore(PLAIN, 60_000);
+const pubsub = Serializer.forPubSub(PLAIN);
 
 const plain = cases.filter(({ config = {} }) => !('serializer_format' in config) && !('symmetric_encryption_keys' in config));
 const written = plain.filter(({ operation, input, payload }) => /send/.test(operation) && input?.message !== undefined && payload?.length === 1);
@@ -51,7 +28,7 @@ describe('the vectors of channels_redis 4.3', () => {
 
   test.each(written.map((vector) => [vector.id, vector.description, vector] as const))('%s is read: %s', (_id, _description, vector) => {
     const bytes = Buffer.from(vector.payload?.[0] as string, 'base64');
-    const message = vector.layer === 'core' ? readElement(bytes).message : unpack(bytes);
+    const message = vector.layer === 'core' ? readElement(core, bytes).message : pubsub.read(bytes);
     expect(message).toEqual(value(vector.input?.message));
   });
 
@@ -61,13 +38,13 @@ describe('the vectors of channels_redis 4.3', () => {
 
   test.each(decoded.map((vector) => [vector.id, vector.description, vector] as const))('%s: %s', (id, _description, vector) => {
     const bytes = Buffer.from(vector.payload?.[0] ?? '', 'base64');
-    if (vector.error !== undefined || skipped.includes(id)) expect(() => unpack(bytes)).toThrow();
-    else expect(unpack(bytes)).toEqual(value(vector.received));
+    if (vector.error !== undefined || skipped.includes(id)) expect(() => pubsub.read(bytes)).toThrow();
+    else expect(pubsub.read(bytes)).toEqual(value(vector.received));
   });
 
   test('elements for channels of one process and of many', () => {
     const single = cases.find(({ id }) => id === 'cr-066') as Vector & { decoded: { __asgi_channel__: string } };
-    expect(packElement({ type: 'direct', n: 1 }, single.decoded.__asgi_channel__).subarray(12)).toEqual(
+    expect(writeElement(core, { type: 'direct', n: 1 }, single.decoded.__asgi_channel__).subarray(12)).toEqual(
       Buffer.from(single.payload?.[0] as string, 'base64').subarray(12),
     );
     const many = cases.find(({ id }) => id === 'cr-070') as Vector;
@@ -105,7 +82,7 @@ describe('messages between the layer and Django', () => {
         (payload) => {
           const message = fromRoom(payload);
           expect(message['type']).toBe('busgate.message');
-          expect(Buffer.from(toRoom(unpack(Packer.pack(message)))).equals(payload)).toBe(true);
+          expect(Buffer.from(toRoom(pubsub.read(pubsub.write(message)))).equals(payload)).toBe(true);
         },
       ),
     );
@@ -118,7 +95,7 @@ describe('messages between the layer and Django', () => {
   });
 
   test('the reserved member is refused', () => {
-    expect(() => packElement({ __asgi_channel__: 'x' })).toThrow(expect.objectContaining({ code: 'INVALID_MESSAGE' }));
+    expect(() => writeElement(core, { __asgi_channel__: 'x' })).toThrow(expect.objectContaining({ code: 'INVALID_MESSAGE' }));
   });
 
   test('any JSON object survives the way there and back', () => {
@@ -126,7 +103,7 @@ describe('messages between the layer and Django', () => {
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (message) => {
         const text = JSON.stringify(message);
         fc.pre(!text.includes('$bytes'));
-        expect(JSON.parse(String(toJson(unpack(Packer.pack(fromJson(Buffer.from(text)))))))).toEqual(JSON.parse(text));
+        expect(JSON.parse(String(toJson(pubsub.read(pubsub.write(fromJson(Buffer.from(text)))))))).toEqual(JSON.parse(text));
       }),
     );
   });

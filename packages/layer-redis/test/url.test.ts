@@ -32,7 +32,22 @@ describe('parseUrl', () => {
         tls: {},
       },
     ],
-    ['redis://h?wire=channels-core', { wire: 'channels-core' }],
+    ['redis://h?wire=channels-core', { wire: 'channels-core', format: { serializer: 'msgpack', encryptionKeys: [] } }],
+    ['redis://h?wire=channels-pubsub&serializer=json&encryptionKeys=a%2Cb,%C3%A9=%26', { format: { serializer: 'json', encryptionKeys: ['a,b', 'é=&'] } }],
+    ['redis://h?wire=channels-core&randomPrefixLength=0', { format: { randomPrefixLength: 0 } }],
+    [
+      'redis://:p@a,b:7,[::1]/2?wire=channels-core',
+      {
+        kind: 'standalone',
+        credentials: { password: 'p' },
+        db: 2,
+        nodes: [
+          { host: 'a', port: 6379 },
+          { host: 'b', port: 7 },
+          { host: '::1', port: 6379 },
+        ],
+      },
+    ],
   ])('%s', (url, expected) => {
     expect(parseUrl(url)).toMatchObject(expected);
   });
@@ -48,6 +63,15 @@ describe('parseUrl', () => {
     ['redis://h?what=1', 'there are db, wire'],
     ['redis://h?ca=/x', 'must begin with rediss'],
     ['redis://h?wire=x', 'there are busgate, channels-core'],
+    ['redis://a,b?wire=busgate', 'several need'],
+    ['redis://a,b,a:6379?wire=channels-core', 'a:6379 is named twice'],
+    ['redis://h?encryptionKeys=a', 'encryptionKeys is channels_redis'],
+    ['redis://h?wire=channels-core&encryptionKeys=a,,b', 'an empty key'],
+    ['redis://h?wire=channels-core&encryptionKeys=', 'an empty key'],
+    ['redis://h?wire=channels-core&encryptionKeys=%F', 'encryptionKeys has a bad percent escape'],
+    ['redis://h?wire=channels-core&serializer=pickle', 'there are msgpack, json'],
+    ['redis://h?wire=channels-core&randomPrefixLength=-1', 'not a whole number from 0'],
+    ['redis://h?wire=channels-pubsub&randomPrefixLength=4', 'is for wire=channels-core'],
     ['redis-sentinel://h', 'needs the name of the primary'],
     ['redis-cluster://h/1', 'one database'],
     ['redis-cluster://h?wire=channels-core', 'cannot run on Redis Cluster'],
@@ -56,7 +80,18 @@ describe('parseUrl', () => {
     expect(() => parseUrl(url)).toThrow(expect.objectContaining({ code: 'INVALID_URL', message: expect.stringContaining(message) }));
   });
 
-  test('an error never repeats the password', () => {
-    expect(() => parseUrl('redis://:geheim@a,b')).toThrow(expect.not.objectContaining({ message: expect.stringContaining('geheim') }));
+  test.each([
+    'redis://:geheim@a,b',
+    'redis://:geheim/x@h',
+    'redis://:geheim?x@h',
+    'redis://:a@geheim@h',
+    'redis-sentinel://h/m?sentinelPassword=a&geheim',
+    'redis://h?wire=channels-core&encryptionKeys=a&geheim',
+    'redis://h?wire=channels-core&encryptionKeys=a@geheim',
+    'redis://h?wire=channels-core&encryptionKeys=a#geheim',
+    'redis://h?wire=channels-core&encryptionKeys=geheim%',
+    'redis://h?wire=channels-core&encryptionKeys=geheim,',
+  ])('an error never repeats a secret: %s', (url) => {
+    expect(() => parseUrl(url)).toThrow(expect.objectContaining({ code: 'INVALID_URL', message: expect.not.stringContaining('geheim') }));
   });
 });

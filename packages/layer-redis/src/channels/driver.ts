@@ -12,16 +12,18 @@ import {
   type Topic,
   type TopicSink,
 } from '@busgate/layer/driver';
-import type { Broker } from '../broker.ts';
 import { brokerFor } from '../connect.ts';
 import { flushKeys } from '../flush.ts';
 import { Keys } from '../keys.ts';
 import { READ_AHEAD } from '../queue-form.ts';
 import { Queues } from '../queues.ts';
 import type { Target } from '../url.ts';
+import { CoreWire } from './core-wire.ts';
 import { checkDjangoName, type DjangoMessage, fromJson, fromParsed, fromRoom, toJson, toRoom } from './messages.ts';
 import { ChannelsNames } from './names.ts';
-import { CoreWire, PubSubWire, type Wire } from './wires.ts';
+import { PubSubWire } from './pubsub-wire.ts';
+import { Ring } from './ring.ts';
+import type { Wire } from './wire.ts';
 
 /** Who listens to a Django group here: the room of that name, the group, or both. */
 interface Listeners {
@@ -30,40 +32,43 @@ interface Listeners {
 }
 
 /**
- * Speaks the formats of Python's channels_redis 4.3 on one Redis: a Django group is the room and the group of that name, channels are Django's. What
- * gateways tell each other goes beside it, on channels of their own.
+ * Speaks the formats of Python's channels_redis 4.3 on the hosts of a Django site: a Django group is the room and the group of that name, channels are
+ * Django's. What gateways tell each other goes beside it, on channels of their own.
  */
 export class ChannelsDriver implements Driver {
   readonly capabilities: Capabilities = { roomOrder: 'total', history: false, queues: true, groups: true, processes: true };
   readonly readAhead = READ_AHEAD;
   readonly #names: ChannelsNames;
-  readonly #broker: Broker;
+  readonly #ring: Ring;
   readonly #queues: Queues;
   readonly #wire: Wire;
   readonly #listeners = new Map<string, Listeners>();
   #inbox: TopicSink | undefined;
   #events: DriverEvents | undefined;
+  /** What was told last. */
+  #told: string | undefined = 'not told yet';
 
   constructor(target: Target, wire: 'channels-core' | 'channels-pubsub', context: DriverContext) {
     const { options, process } = context;
     if (options.history.length > 0) throw new LayerError('INVALID_OPTION', `history: wire ${wire} has none`);
     this.#names = new ChannelsNames(options.prefix, process);
     this.#queues = new Queues(options.logger);
-    this.#broker = brokerFor(target, new Keys(`${this.#names.prefix}:busgate`), context, () => {
-      this.#events?.state(this.#broker.connected ? 'connected' : 'away', this.#broker.reason);
-    });
+    const keys = new Keys(`${this.#names.prefix}:busgate`);
+    const hosts = target.kind === 'standalone' ? target.nodes.map((node) => ({ ...target, nodes: [node] })) : [target];
+    this.#ring = new Ring(hosts.map((host) => brokerFor(host, keys, context, () => this.#changed())));
     const arrivals = {
       group: (name: string, message: DjangoMessage) => this.#onGroup(name, message),
       channel: (channel: string, message: DjangoMessage) => this.#onChannel(channel, message),
+      gap: (name: string) => this.#onGap(name),
       undecodable: (where: string) => this.#events?.undecodable(where),
     };
-    const parts = { broker: this.#broker, queues: this.#queues, names: this.#names, options, arrivals };
+    const parts = { ring: this.#ring, queues: this.#queues, names: this.#names, format: target.format, options, arrivals };
     this.#wire = wire === 'channels-core' ? new CoreWire(parts) : new PubSubWire(parts);
   }
 
   async open(events: DriverEvents): Promise<void> {
     this.#events = events;
-    await this.#broker.open();
+    await this.#ring.open();
   }
 
   topicName({ kind, name }: Topic): string {
@@ -79,7 +84,7 @@ export class ChannelsDriver implements Driver {
     const directed = topic.kind === 'process' ? readDirected(payload) : undefined;
     if (directed === undefined) {
       const channel = this.topicName(topic);
-      return (await this.#broker.on(channel).run('publish', channel, bytes(payload))) as number;
+      return (await this.#ring.on(channel).run('publish', channel, bytes(payload))) as number;
     }
     await this.#send(directed.channel, directed.message);
     return undefined;
@@ -89,14 +94,14 @@ export class ChannelsDriver implements Driver {
     if (topic.kind === 'room' || topic.kind === 'group') return this.#listen(topic.kind, topic.name, sink);
     const name = this.topicName(topic);
     const receivers = new Map([[name, sink]]);
-    if (topic.kind !== 'process') return this.#broker.subscribe(name, { sink, channels: receivers });
+    if (topic.kind !== 'process') return this.#ring.subscribe(name, { sink, channels: receivers });
     this.#inbox = sink;
     await this.#wire.start();
-    await this.#broker.subscribe(name, { sink: { gap: () => this.#onReturn(sink) }, channels: receivers });
+    await this.#ring.subscribe(name, { sink, channels: receivers });
   }
 
   async unsubscribe(topic: Topic): Promise<void> {
-    if (topic.kind !== 'room' && topic.kind !== 'group') return this.#broker.unsubscribe(this.topicName(topic));
+    if (topic.kind !== 'room' && topic.kind !== 'group') return this.#ring.unsubscribe(this.topicName(topic));
     const listeners = this.#listeners.get(topic.name);
     if (listeners === undefined) return;
     delete listeners[topic.kind];
@@ -143,13 +148,14 @@ export class ChannelsDriver implements Driver {
   async flush(): Promise<void> {
     const { prefix } = this.#names;
     const owned = { pattern: `${prefix}*`, owns: (key: string) => key.startsWith(`${prefix}:group:`) || key.startsWith(`${prefix}specific.`) };
-    await Promise.all(this.#broker.shards().map((shard) => flushKeys(shard, owned)));
+    await Promise.all(this.#ring.shards().map((shard) => flushKeys(shard, owned)));
+    this.#wire.flushed();
   }
 
   async close(): Promise<void> {
     await this.#wire.close();
     await this.#queues.close();
-    await this.#broker.close();
+    await this.#ring.close();
   }
 
   async #listen(kind: 'room' | 'group', name: string, sink: TopicSink): Promise<void> {
@@ -184,14 +190,23 @@ export class ChannelsDriver implements Driver {
     this.#inbox?.message(Buffer.concat([Buffer.from(`{"$to":${JSON.stringify(channel)},"$message":`), toJson(message), Buffer.from('}')]));
   }
 
-  /** What was sent to groups meanwhile may be lost, on either wire. */
-  #onReturn(inbox: TopicSink): void {
-    inbox.gap();
-    this.#wire.returned();
-    for (const { room, group } of this.#listeners.values()) {
-      room?.gap();
-      group?.gap();
-    }
+  #onGap(name: string): void {
+    const listeners = this.#listeners.get(name);
+    listeners?.room?.gap();
+    listeners?.group?.gap();
+  }
+
+  /** Told once a change; one host more or less that is away changes nothing for who asks. */
+  #changed(): void {
+    const { connected, reason } = this.#ring;
+    if (connected || reason !== undefined) this.#tell(connected ? undefined : reason);
+    this.#ring.changed();
+  }
+
+  #tell(fault: string | undefined): void {
+    if (fault === this.#told) return;
+    this.#told = fault;
+    this.#events?.state(fault === undefined ? 'connected' : 'away', fault);
   }
 }
 

@@ -1,15 +1,10 @@
 import { Buffer } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import { LayerError } from '@busgate/layer/driver';
-import { type Packable, Packer, Unpacker } from './msgpack.ts';
+import type { Packable } from './msgpack.ts';
 
 /** The type of what is published to a room: a consumer's method `busgate_message` gets it. Clients cannot choose another: it names a method. */
 const ROOM_TYPE = 'busgate.message';
-/** The member by which the core layer says which channels a queue's message is for. */
-const RECIPIENTS = '__asgi_channel__';
 const BYTES = '$bytes';
-/** Bytes that the core layer puts before each element, since two of a sorted set may not be equal. */
-const RANDOM = 12;
 
 export type DjangoMessage = { readonly [key: string]: Packable };
 
@@ -62,47 +57,8 @@ export function toRoom(message: DjangoMessage): Uint8Array {
   return toJson(message);
 }
 
-/** @throws Error where it is no message of Django's */
-export function unpack(bytes: Buffer): DjangoMessage {
-  const value = Unpacker.unpack(bytes);
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) throw new Error('no map');
-  return value as DjangoMessage;
-}
-
-/** An element of the core layer's queues for one channel; of a process's own queue it names the channel. */
-export function packElement(message: DjangoMessage, recipient?: string): Buffer {
-  checkReserved(message);
-  return Buffer.concat([randomBytes(RANDOM), Packer.pack(recipient === undefined ? message : { ...message, [RECIPIENTS]: recipient })]);
-}
-
-/** The first part of an element for many channels: an array of their names completes it. */
-export function packOpenElement(message: DjangoMessage): Buffer {
-  checkReserved(message);
-  const members = Object.entries(message);
-  const packer = new Packer();
-  packer.mapOf(members.length + 1);
-  for (const [key, value] of members) {
-    packer.text(key);
-    packer.value(value);
-  }
-  packer.text(RECIPIENTS);
-  return packer.bytes();
-}
-
-export interface Addressed {
-  readonly message: DjangoMessage;
-  readonly recipients: readonly string[];
-}
-
-/** @throws Error where it is no element of the core layer's */
-export function readElement(element: Buffer): Addressed {
-  const { [RECIPIENTS]: named, ...message } = unpack(element.subarray(RANDOM));
-  const recipients = Array.isArray(named) ? (named as readonly Packable[]) : [named];
-  return { message, recipients: recipients.filter((name) => typeof name === 'string') };
-}
-
-function checkReserved(message: DjangoMessage): void {
-  if (Object.hasOwn(message, RECIPIENTS)) throw new LayerError('INVALID_MESSAGE', `message must not have the member ${RECIPIENTS}: it is channels_redis's own`);
+export function isMessage(value: Packable): value is DjangoMessage {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }
 
 /**

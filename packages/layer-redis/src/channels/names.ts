@@ -5,11 +5,11 @@ const BUSGATE_PREFIX = 'busgate';
 /** The names of everything that channels_redis has in Redis, and of what gateways tell each other beside it. */
 export class ChannelsNames {
   readonly prefix: string;
-  readonly #process: string;
+  readonly process: string;
 
   constructor(prefix: string, process: string) {
     this.prefix = prefix === BUSGATE_PREFIX ? DJANGO_PREFIX : prefix;
-    this.#process = process;
+    this.process = process;
   }
 
   /** Where the pub/sub layer publishes to a group. */
@@ -22,19 +22,42 @@ export class ChannelsNames {
     return `${this.prefix}:group:${group}`;
   }
 
-  /** The core layer's queue of a channel: the channels of a process share one. */
+  /** What the core layer's groups are found by. */
+  get groupPattern(): string {
+    return `${this.prefix}:group:*`;
+  }
+
+  /** The part of a channel's name that says which queue of the core layer it has: the channels of a process share one. */
+  static address(channel: string): string {
+    return /^[^!]*!/.exec(channel)?.[0] ?? channel;
+  }
+
+  /** The core layer's queue of a channel. */
   queue(channel: string): string {
-    return `${this.prefix}${/^[^!]*!/.exec(channel)?.[0] ?? channel}`;
+    return `${this.prefix}${ChannelsNames.address(channel)}`;
   }
 
   /** The core layer's queue of this process. */
   get inbox(): string {
-    return `${this.prefix}specific.${this.#process}!`;
+    return this.inboxOf(this.process);
+  }
+
+  get inboxAddress(): string {
+    return `specific.${this.process}!`;
+  }
+
+  inboxOf(process: string): string {
+    return `${this.prefix}specific.${process}!`;
+  }
+
+  /** The hash of gateways that are members of the core layer's groups. */
+  get lives(): string {
+    return this.own('core', 'lives');
   }
 
   /** This process as a member of a group: `tag` comes back with each message. */
   member(tag: string): string {
-    return `specific.${this.#process}!g-${tag}`;
+    return `specific.${this.process}!g-${tag}`;
   }
 
   /** The tag of {@link member}; undefined for a channel of a session. */
@@ -44,7 +67,7 @@ export class ChannelsNames {
 
   /** Every channel of this process, on the pub/sub layer. */
   get ownChannels(): string {
-    return `*.${this.#process}!*`;
+    return `*.${this.process}!*`;
   }
 
   /** What only gateways use. */

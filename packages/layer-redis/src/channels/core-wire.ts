@@ -1,0 +1,258 @@
+import type { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { LayerError, type Taken } from '@busgate/layer/driver';
+import type { Broker } from '../broker.ts';
+import { SCRIPTS } from '../scripts.ts';
+import { packOpenElement, readElement, writeElement } from './elements.ts';
+import { Janitor, LOOK_MS } from './janitor.ts';
+import { type DjangoMessage, toJson } from './messages.ts';
+import { ChannelsNames } from './names.ts';
+import { Serializer } from './serializer.ts';
+import { SortedForm } from './sorted.ts';
+import type { Wire, WireContext } from './wire.ts';
+
+/** Memberships are written again this often: Django forgets them after a day. */
+const RENEW_MS = 300_000;
+const INBOX_BATCH = 1000;
+/** Where a queue may not be read, it is tried again after this time. */
+const REFUSED_MS = 1000;
+
+/** `RedisChannelLayer`: a sorted set for each queue and each group. */
+export class CoreWire implements Wire {
+  readonly #context: WireContext;
+  readonly #serializer: Serializer;
+  readonly #elements = new SortedForm((element) => element);
+  readonly #messages = new SortedForm((element) => this.#read(element));
+  readonly #janitors = new Map<Broker, Janitor>();
+  /** The tag of each group that this process is a member of, and back. */
+  readonly #tags = new Map<string, string>();
+  readonly #groups = new Map<string, string>();
+  readonly #closing = new AbortController();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #issued = 0;
+  #popped = 0;
+  #reading: Promise<unknown> | undefined;
+  /** Groups of which messages may have been lost, and that have not been told. */
+  readonly #owed = new Set<string>();
+  #settling: Promise<unknown> = Promise.resolve();
+
+  constructor(context: WireContext) {
+    this.#context = context;
+    this.#serializer = Serializer.forCore(context.format, context.options.expiryMs);
+    for (const host of context.ring.hosts) {
+      this.#janitors.set(host, new Janitor(host.on(context.names.lives), context.names, context.options, () => this.#onLoss(host)));
+    }
+  }
+
+  /** Nothing is joined before its name stands where a janitor finds it. */
+  async start(): Promise<void> {
+    const { ring, names } = this.#context;
+    const watched = names.own('watch', names.process);
+    for (const [host, janitor] of this.#janitors) {
+      await janitor.look();
+      await host.subscribe(watched, { sink: { gap: () => this.#onReturn(host, janitor) }, channels: new Map([[watched, { message() {} }]]) });
+    }
+    if (this.#reading !== undefined) return;
+    this.#reading = Promise.all(ring.hosts.map((host) => this.#readInbox(host)));
+    this.#timers.push(setInterval(() => this.#renew(), RENEW_MS).unref(), setInterval(() => this.#look(), LOOK_MS).unref());
+  }
+
+  async joinGroup(group: string): Promise<void> {
+    this.#issued += 1;
+    const tag = this.#issued.toString(36);
+    await this.#add(group, this.#context.names.member(tag));
+    this.#tags.set(group, tag);
+    this.#groups.set(tag, group);
+  }
+
+  async leaveGroup(group: string): Promise<void> {
+    const tag = this.#tags.get(group);
+    if (tag === undefined) return;
+    this.#tags.delete(group);
+    this.#groups.delete(tag);
+    await this.removeMember(group, this.#context.names.member(tag));
+  }
+
+  /** One step where Redis can complete what was packed; else the members are asked for, and each queue has its own element. */
+  async groupSend(group: string, message: DjangoMessage): Promise<void> {
+    const { ring, names, options } = this.#context;
+    const { capacity, expiryMs, groupExpiryMs } = options;
+    const key = names.groupKey(group);
+    const runner = ring.host(group).on(key);
+    if (ring.hosts.length > 1 || !this.#serializer.isPlain) {
+      const element = (recipients: readonly string[]): Buffer => writeElement(this.#serializer, message, recipients);
+      // What cannot be written is refused also where nobody is a member.
+      element([]);
+      const members = (await SCRIPTS.channelsMembers.run(runner, key, groupExpiryMs)) as Buffer[];
+      return this.#sendToAll(group, members.map(String), element);
+    }
+    const open = packOpenElement(message);
+    await SCRIPTS.channelsGroupSend.run(runner, key, names.prefix, open, randomBytes(8), capacity, expiryMs, groupExpiryMs);
+  }
+
+  async send(channel: string, message: DjangoMessage): Promise<boolean> {
+    const element = writeElement(this.#serializer, message, channel.includes('!') ? channel : undefined);
+    return this.#push(ChannelsNames.address(channel), element);
+  }
+
+  /** From all hosts, the first of them another one each time. */
+  async pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+    const { ring, queues, names } = this.#context;
+    const key = names.queue(queue);
+    const [only, ...others] = ring.hosts as [Broker, ...Broker[]];
+    if (others.length === 0) return queues.pop(only, this.#messages, key, max, signal);
+    const enough = new AbortController();
+    const either = AbortSignal.any([signal, enough.signal]);
+    this.#popped += 1;
+    const first = this.#popped % ring.hosts.length;
+    const popping = [...ring.hosts.slice(first), ...ring.hosts.slice(0, first)].map(async (host) => {
+      try {
+        const taken = await queues.pop(host, this.#messages, key, max, either);
+        if (taken.length > 0) enough.abort();
+        return taken;
+      } catch (error) {
+        enough.abort();
+        throw error;
+      }
+    });
+    const settled = await Promise.allSettled(popping);
+    const taken = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+    if (taken.length === 0) await Promise.all(popping);
+    const surplus = taken.splice(max);
+    await Promise.all(surplus.toReversed().map((item) => item.giveBack()));
+    return taken;
+  }
+
+  addMember(group: string, queue: string): Promise<void> {
+    return this.#add(group, queue);
+  }
+
+  async removeMember(group: string, queue: string): Promise<void> {
+    const key = this.#context.names.groupKey(group);
+    await this.#context.ring.host(group).on(key).run('zrem', key, queue);
+  }
+
+  flushed(): void {
+    for (const janitor of this.#janitors.values()) janitor.forget();
+    this.#renew();
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#closing.abort();
+    this.#context.ring.changed();
+    await Promise.all([...this.#tags].map(([group, tag]) => this.removeMember(group, this.#context.names.member(tag)).catch(() => undefined)));
+    await Promise.all([...this.#janitors.values()].map((janitor) => janitor.leave()));
+    await this.#reading;
+  }
+
+  async #add(group: string, channel: string): Promise<void> {
+    const { ring, names, options } = this.#context;
+    const key = names.groupKey(group);
+    const runner = ring.host(group).on(key);
+    await Promise.all([runner.run('zadd', key, (Date.now() / 1000).toFixed(6), channel), runner.run('expire', key, Math.ceil(options.groupExpiryMs / 1000))]);
+  }
+
+  #renew(): void {
+    for (const [group, tag] of this.#tags) this.#add(group, this.#context.names.member(tag)).catch(() => undefined);
+  }
+
+  #look(): void {
+    for (const janitor of this.#janitors.values()) janitor.look().catch(() => undefined);
+    if (this.#owed.size > 0) this.#settle();
+  }
+
+  /** The host was away, and may have come back empty. */
+  #onReturn(host: Broker, janitor: Janitor): void {
+    janitor.forget();
+    this.#onLoss(host);
+  }
+
+  /** Memberships on that host, and what waited there for this process, may be gone. */
+  #onLoss(host: Broker): void {
+    const { ring, names } = this.#context;
+    const hasInbox = ring.host(names.inboxAddress) === host;
+    for (const group of this.#tags.keys()) if (hasInbox || ring.host(group) === host) this.#owed.add(group);
+    this.#settle();
+  }
+
+  /** Each group that is owed a gap is told it when this process is its member again; where that fails, it is tried with the next look. */
+  #settle(): void {
+    const settled = [...this.#owed].map(async (group) => {
+      const tag = this.#tags.get(group);
+      if (tag !== undefined) await this.#add(group, this.#context.names.member(tag));
+      if (this.#owed.delete(group)) this.#context.arrivals.gap(group);
+    });
+    this.#settling = Promise.allSettled(settled);
+  }
+
+  /** A queue's elements are sent in one turn, so that two messages of this process to a group keep their order in each. */
+  async #sendToAll(group: string, members: readonly string[], element: (recipients: readonly string[]) => Buffer): Promise<void> {
+    const recipients = new Map<string, string[]>();
+    for (const member of members) {
+      const address = ChannelsNames.address(member);
+      const known = recipients.get(address);
+      if (known === undefined) recipients.set(address, [member]);
+      else known.push(member);
+    }
+    const sent = await Promise.allSettled([...recipients].map(([address, names]) => this.#push(address, element(names))));
+    const failed = sent.filter((result) => result.status === 'rejected');
+    if (failed.length === 0) return;
+    const cause: unknown = failed[0]?.reason;
+    if (failed.length === sent.length) throw cause;
+    throw new LayerError('OUTCOME_UNKNOWN', `${failed.length} of ${sent.length} queues could not be sent what was for group ${group}`, { cause });
+  }
+
+  /** False where the queue is full. A process's own queue is where its process reads; what any reader takes goes to the hosts in turn, as readers go. */
+  async #push(address: string, element: Buffer): Promise<boolean> {
+    const { ring, names, options } = this.#context;
+    const host = address.endsWith('!') ? ring.host(address) : ring.next(address);
+    const key = names.queue(address);
+    return (await SCRIPTS.channelsSend.run(host.on(key), key, element, options.capacity, options.expiryMs)) === 1;
+  }
+
+  /**
+   * Takes what is for this process in batches: senders drop what passes their capacity, and one at a time is too slow in a burst. From every host: what
+   * Python sends to one channel goes to any. After an outage its gap comes first.
+   */
+  async #readInbox(host: Broker): Promise<void> {
+    const { queues, names, ring, options } = this.#context;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        const taken = await queues.pop(host, this.#elements, names.inbox, INBOX_BATCH, signal);
+        await ring.settled(host, signal);
+        await this.#settling;
+        for (const { payload } of taken) this.#arrived(payload as Buffer);
+      } catch (error) {
+        options.logger.error('what is sent to this process cannot be read; trying on', { error: String(error) });
+        await setTimeout(REFUSED_MS, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  #arrived(element: Buffer): void {
+    const { arrivals, names } = this.#context;
+    try {
+      const { message, recipients } = readElement(this.#serializer, element);
+      for (const channel of recipients) {
+        const tag = ChannelsNames.tagOf(channel);
+        const group = tag === undefined ? undefined : this.#groups.get(tag);
+        if (group !== undefined) arrivals.group(group, message);
+        else if (tag === undefined) arrivals.channel(channel, message);
+      }
+    } catch {
+      arrivals.undecodable(names.inbox);
+    }
+  }
+
+  #read(element: Buffer): Uint8Array {
+    try {
+      return toJson(readElement(this.#serializer, element).message);
+    } catch {
+      // The layer skips and counts what is no JSON.
+      return element;
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import type { Buffer } from 'node:buffer';
+import type { Connection } from '../connection.ts';
+import type { QueueForm } from '../queue-form.ts';
+import type { Runner } from '../scripts.ts';
+
+/** An element of a sorted set, with its place in it. */
+interface Placed {
+  readonly element: Buffer;
+  readonly score: string;
+}
+
+/** The core layer's queues; `payload` makes what a reader gets of an element. */
+export class SortedForm implements QueueForm<Placed> {
+  readonly #payload: (element: Buffer) => Uint8Array;
+
+  constructor(payload: (element: Buffer) => Uint8Array) {
+    this.#payload = payload;
+  }
+
+  async take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly Placed[]> {
+    const [first, rest] = await Promise.all([connection.run('bzpopmin', key, seconds), connection.run('zpopmin', key, max - 1)]);
+    const popped = first as [Buffer, Buffer, Buffer] | null;
+    const taken: Placed[] = popped === null ? [] : [{ element: popped[1], score: popped[2].toString() }];
+    const flat = (rest as unknown[]).flat() as Buffer[];
+    for (let index = 0; index < flat.length; index += 2) taken.push({ element: flat[index] as Buffer, score: String(flat[index + 1]) });
+    return taken;
+  }
+
+  payload({ element }: Placed): Uint8Array {
+    return this.#payload(element);
+  }
+
+  endsAt(): undefined {
+    return undefined;
+  }
+
+  giveBack(runner: Runner, key: string, elements: readonly Placed[]): Promise<unknown> {
+    return runner.run('zadd', key, ...elements.flatMap(({ element, score }) => [score, element]));
+  }
+}
