@@ -45,6 +45,8 @@ export interface Receiver {
 }
 
 interface ServerFacts {
+  /** Another one at each start of the server. */
+  readonly id: string;
   readonly name: string;
   readonly version: string;
   readonly maxPayload: number;
@@ -159,6 +161,7 @@ class NatsOnce implements Connection {
     this.#nats = nats;
     this.server = server;
     const {
+      server_id = '',
       server_name = '',
       version,
       max_payload,
@@ -168,6 +171,7 @@ class NatsOnce implements Connection {
       server_name?: string;
     };
     this.facts = {
+      id: server_id,
       name: server_name,
       version: version ?? '',
       maxPayload: max_payload ?? 1_048_576,

@@ -36,12 +36,14 @@ export class NatsDriver implements Driver {
     const { logger, prefix } = context.options;
     this.#context = context;
     this.#subjects = new Subjects(prefix);
-    this.#topics = new Topics(this.#subjects, logger, (where) => this.#events?.undecodable(where));
+    this.#topics = new Topics(this.#subjects, logger, {
+      undecodable: (where) => this.#events?.undecodable(where),
+      heard: (made, sequence, arrival) => this.#keeping.histories.heard(made, sequence, arrival),
+    });
     this.#keeping = new Keeping(target, context.options, this.#subjects, {
       session: () => this.#session,
       changed: () => this.#change.promise,
       missed: ({ rules }) => this.#topics.tellGaps((rule) => rules.includes(rule)),
-      listened: () => this.#topics.rules,
     });
     this.#link = new Link(target, `busgate ${context.process}`, logger, {
       arrived: (session) => this.#arrived(session),
@@ -141,7 +143,8 @@ export class NatsDriver implements Driver {
 
   async #arrived(session: Session): Promise<void> {
     this.#warnOfLimits(session);
-    await Promise.all([this.#topics.renew(session), this.#keeping.arrive(session)]);
+    await this.#keeping.arrive(session);
+    await this.#topics.renew(session);
     await session.prove();
     if (session.ended !== undefined) throw away(session.ended);
     this.#session = session;
@@ -149,7 +152,7 @@ export class NatsDriver implements Driver {
     this.#change = Promise.withResolvers();
     this.#events?.state('connected');
     this.#topics.release(session);
-    this.#keeping.settle(session);
+    this.#keeping.settle();
   }
 
   #left(reason: string): void {

@@ -1,7 +1,9 @@
-import type { HistoryPage, HistoryRule, Position } from '@busgate/layer/driver';
+import type { HistoryPage, HistoryRule, LayerLogger, Position } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
+import type { Arrival } from './connection.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { HistoryReader, type Kept } from './history-reader.ts';
+import { Incarnations, type Incarnation } from './incarnations.ts';
 import type { JetStream, StoredMessage, StreamInfo } from './jetstream.ts';
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
 import type { Session } from './session.ts';
@@ -9,16 +11,14 @@ import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
 /** What a stream knows of one room. */
-interface Standing {
-  readonly epoch: string;
-  readonly stream: StreamInfo;
+interface Standing extends Incarnation {
   /** Sequence of the room's newest message, as far as anybody remembers. */
   readonly newest: { readonly sequence: number; readonly kept: boolean } | undefined;
 }
 
 /**
  * Rooms with history. A stream captures what is published to them, by whomever, and republishes it with its sequence and the previous one of the
- * same room. Its incarnation, the epoch, is in the subject that it republishes on, so that each live message names its own.
+ * same room. The epoch that it was made with is in the subject that it republishes on, so that each live message names its own.
  */
 export class Histories {
   readonly #jetStream: JetStream;
@@ -28,12 +28,13 @@ export class Histories {
   readonly #plans: ReadonlyMap<HistoryRule, HistoryPlan>;
   readonly #heads: StreamPlan;
   readonly #reader: HistoryReader;
+  readonly #incarnations: Incarnations;
   /** Streams of which something could not be read although the server is there. */
   readonly #unread = new Set<HistoryPlan>();
   /** The epoch of each stream when it was looked at last. */
   readonly #epochs = new Map<string, string>();
 
-  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock }, rules: readonly HistoryRule[]) {
+  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock; logger: LayerLogger }, rules: readonly HistoryRule[]) {
     this.#jetStream = parts.jetStream;
     this.#streams = parts.streams;
     this.#subjects = parts.subjects;
@@ -41,6 +42,7 @@ export class Histories {
     this.#plans = planHistories(rules, parts.subjects);
     this.#heads = planHeads(this.#plans.values(), parts.subjects);
     this.#reader = new HistoryReader(parts.jetStream);
+    this.#incarnations = new Incarnations(parts, this.#heads.name);
   }
 
   /** The streams of all rules. */
@@ -68,7 +70,14 @@ export class Histories {
     const plan = this.#planOf(rule);
     await this.#ensure(session, plan);
     const { seq } = await this.#streams.store(session, plan, this.#subjects.room(room), payload);
-    return { epoch: (await this.#ensure(session, plan)).epoch, offset: seq };
+    const incarnation = await this.#ensure(session, plan);
+    this.#incarnations.stored(incarnation, seq);
+    return { epoch: incarnation.epoch, offset: seq };
+  }
+
+  /** A live message has come; tells its epoch, where `made` is the one that its stream was made with. */
+  heard(made: string, sequence: number, arrival: Arrival): string {
+    return this.#incarnations.heard(made, sequence, arrival);
   }
 
   async read(session: Session, room: string, rule: HistoryRule, after: Position | undefined): Promise<HistoryPage> {
@@ -102,7 +111,7 @@ export class Histories {
     if (newest?.kept !== true) return { ...nothing, complete: newest === undefined && untouched };
     const [kept, known] = await Promise.all([
       this.#reader.read(session, plan.name, this.#subjects.room(room), offset + 1, newest.sequence),
-      untouched || this.#reaches(session, plan, epoch, room, offset),
+      untouched || this.#reaches(session, plan, { stream, room }, offset),
       this.#clock.set(session),
     ]);
     return this.#page({ epoch, rule, known, head }, kept);
@@ -120,31 +129,31 @@ export class Histories {
   }
 
   /** Whether a message of the room from before or at `offset` is still known, there or among the heads: then none that followed it is lost. */
-  async #reaches(session: Session, plan: HistoryPlan, epoch: string, room: string, offset: number): Promise<boolean> {
+  async #reaches(session: Session, plan: HistoryPlan, { stream, room }: { stream: StreamInfo; room: string }, offset: number): Promise<boolean> {
     const [oldest, head] = await Promise.all([
       this.#jetStream.message(session, plan.name, { seq: 1, next_by_subj: this.#subjects.room(room) }),
-      this.#jetStream.message(session, this.#heads.name, { seq: 1, next_by_subj: this.#subjects.liveIn(epoch, room) }),
+      this.#jetStream.message(session, this.#heads.name, { seq: 1, next_by_subj: this.#liveOf(stream, room) }),
     ]);
     return (oldest !== undefined && oldest.seq <= offset) || (head !== undefined && sequenceOf(head) <= offset);
   }
 
-  async #standing(session: Session, plan: HistoryPlan, room: string): Promise<Standing> {
+  async #standing(session: Session, plan: HistoryPlan, room: string, again = true): Promise<Standing> {
     this.#streams.forget(session, plan.name);
     const [{ epoch, stream }, last] = await Promise.all([
       this.#ensure(session, plan),
       this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) }),
     ]);
     if (last !== undefined) return { epoch, stream, newest: { sequence: last.seq, kept: true } };
-    const head = await this.#jetStream.message(session, this.#heads.name, { last_by_subj: this.#subjects.liveIn(epoch, room) });
+    const head = await this.#jetStream.message(session, this.#heads.name, { last_by_subj: this.#liveOf(stream, room) });
     // It came between the two questions: it is kept, and the next look finds it.
-    if (head !== undefined && sequenceOf(head) > stream.state.last_seq) return this.#standing(session, plan, room);
+    if (again && head !== undefined && sequenceOf(head) > stream.state.last_seq) return this.#standing(session, plan, room, false);
     return { epoch, stream, newest: head === undefined ? undefined : { sequence: sequenceOf(head), kept: false } };
   }
 
-  async #ensure(session: Session, plan: HistoryPlan): Promise<{ readonly epoch: string; readonly stream: StreamInfo }> {
+  async #ensure(session: Session, plan: HistoryPlan): Promise<Incarnation> {
     try {
       const [stream] = await Promise.all([this.#streams.ensure(session, plan), this.#streams.ensure(session, this.#heads)]);
-      return { epoch: this.#subjects.epochOf(stream.config.republish?.dest ?? ''), stream };
+      return await this.#incarnations.of(session, plan, stream);
     } catch (error) {
       if (!isJetStream(error, JS.subjectsOverlap)) throw error;
       const others = (await this.#jetStream.streamsOf(session, plan.subjects[0] ?? '')).filter((name) => name !== plan.name);
@@ -153,6 +162,11 @@ export class Histories {
         description: `the stream ${others.join(' and ')} captures some of ${plan.subjects.join(' and ')} already; remove it (nats stream rm) or its rule`,
       });
     }
+  }
+
+  /** Where the stream republishes the room's messages. */
+  #liveOf({ config }: StreamInfo, room: string): string {
+    return this.#subjects.liveIn(this.#subjects.epochOf(config.republish?.dest ?? ''), room);
   }
 
   #planOf(rule: HistoryRule): HistoryPlan {

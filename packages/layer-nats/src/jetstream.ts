@@ -16,12 +16,19 @@ export interface StreamConfig {
   readonly max_msgs_per_subject: number;
   readonly num_replicas: number;
   readonly republish?: { readonly src: string; readonly dest: string };
+  readonly description?: string;
   readonly [setting: string]: unknown;
 }
 
 export interface StreamInfo {
   readonly config: StreamConfig;
-  readonly state: { readonly first_seq: number; readonly last_seq: number; readonly subjects?: Readonly<Record<string, number>> };
+  readonly state: {
+    readonly first_seq: number;
+    readonly last_seq: number;
+    /** When the newest message was taken, in RFC 3339 to the nanosecond. */
+    readonly last_ts: string;
+    readonly subjects?: Readonly<Record<string, number>>;
+  };
 }
 
 export interface ConsumerInfo {
@@ -33,7 +40,11 @@ export interface StoredMessage {
   readonly seq: number;
   /** Milliseconds of the broker's clock. */
   readonly time: number;
+  /** The same, in RFC 3339 to the nanosecond. */
+  readonly timestamp: string;
   readonly headers: string;
+  /** The payload in base64. */
+  readonly data: string;
 }
 
 /** Where a stream put a message. */
@@ -45,13 +56,19 @@ export interface Stored {
 /** How long each asking of the same waits for its answer. */
 const PATIENCE_MS = [500, 1000, 3500];
 const NOTHING = new Uint8Array(0);
+const LOCAL = '$JS.API';
 
 /** JetStream's requests, as JSON over NATS. What it refuses rejects with a JetStreamError, what it does not answer with OUTCOME_UNKNOWN. */
 export class JetStream {
   readonly #api: string;
 
   constructor(domain: string | undefined) {
-    this.#api = domain === undefined ? '$JS.API' : `$JS.${domain}.API`;
+    this.#api = domain === undefined ? LOCAL : `$JS.${domain}.API`;
+  }
+
+  /** Names this start of the server that keeps our streams; undefined where that may be any of several. */
+  startOf({ connection: { facts } }: Session): string | undefined {
+    return facts.jetStream && !facts.clustered && this.#api === LOCAL ? facts.id : undefined;
   }
 
   /** Whether queues and history can be had here: false only where that is certain. */
@@ -94,13 +111,13 @@ export class JetStream {
     await this.#orNone(this.#ask(session, `STREAM.PURGE.${stream}`, which, `empty the stream ${stream}`), JS.noSuchStream);
   }
 
-  /** One message without its payload: the newest of a subject, or the oldest of it from a sequence on. Undefined where there is none. */
+  /** One message: the newest of a subject, or the oldest of it from a sequence on, or the one of that sequence. Undefined where there is none. */
   async message(
     session: Session,
     stream: string,
-    which: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj: string },
+    which: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj?: string },
   ): Promise<StoredMessage | undefined> {
-    const answer = this.#ask<{ message: { seq: number; time: string; hdrs?: string } }>(
+    const answer = this.#ask<{ message: { seq: number; time: string; hdrs?: string; data?: string } }>(
       session,
       `STREAM.MSG.GET.${stream}`,
       which,
@@ -108,8 +125,8 @@ export class JetStream {
     );
     const found = await this.#orNone(answer, JS.noSuchMessage, JS.noSuchStream);
     if (found === undefined) return undefined;
-    const { seq, time, hdrs } = found.message;
-    return { seq, time: Date.parse(time), headers: Buffer.from(hdrs ?? '', 'base64').toString('latin1') };
+    const { seq, time, hdrs, data = '' } = found.message;
+    return { seq, time: Date.parse(time), timestamp: time, headers: Buffer.from(hdrs ?? '', 'base64').toString('latin1'), data };
   }
 
   /** Removes one message, so that it does not come back when the server is killed. False where another was quicker. */

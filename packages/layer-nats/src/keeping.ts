@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { HistoryRule, LayerLogger, ResolvedOptions } from '@busgate/layer/driver';
+import type { LayerLogger, ResolvedOptions } from '@busgate/layer/driver';
 import { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
 import { Histories } from './histories.ts';
@@ -12,7 +12,7 @@ import { Streams, type StreamPlan } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 import type { Target } from './url.ts';
 
-/** How often the streams of rooms that are listened to are looked at, where nothing tells of a change. */
+/** How often the streams of rooms with history are looked at, where nothing tells of a change. */
 const LOOK_MS = 5000;
 
 export interface KeepingEvents {
@@ -20,8 +20,6 @@ export interface KeepingEvents {
   readonly changed: () => Promise<void>;
   /** The history of these rooms began a new epoch, or could not be read and now can. */
   readonly missed: (plan: HistoryPlan) => void;
-  /** Rules of rooms that are listened to. */
-  readonly listened: () => ReadonlySet<HistoryRule>;
 }
 
 /** All that JetStream keeps for one prefix. */
@@ -52,7 +50,7 @@ export class Keeping {
       keepsLongerAge: true,
     };
     const clock = new Clock(jetStream, subjects.clock, async (session) => (await streams.store(session, groups, subjects.clock, new Uint8Array(0))).stream);
-    const parts = { jetStream, streams, subjects, clock };
+    const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, changed: events.changed });
     this.members = new Members(parts, groups, options.groupExpiryMs);
     this.histories = new Histories(parts, options.history);
@@ -63,7 +61,10 @@ export class Keeping {
     return this.#there;
   }
 
-  /** A new connection: finds out what there is, and watches our streams. */
+  /**
+   * A new connection: finds out what there is, and watches our streams. Where the server was started anew it is clear before the first message
+   * comes which epoch that is of.
+   */
   async arrive(session: Session): Promise<void> {
     this.#there = await this.#jetStream.isThere(session);
     if (!this.#there) {
@@ -71,13 +72,14 @@ export class Keeping {
       return;
     }
     this.#watch(session, this.queues.stream, (action) => action !== 'modify' && this.queues.streamChanged(session));
-    for (const plan of this.histories.plans) this.#watch(session, plan.name, (action) => action !== 'modify' && void this.#look(session, plan));
+    for (const plan of this.histories.plans) this.#watch(session, plan.name, () => this.#look(session, plan));
+    if (this.#jetStream.startOf(session) !== undefined) await Promise.all(this.histories.plans.map((plan) => this.#find(session, plan)));
   }
 
   /** The connection counts: streams of rooms with history are made where they are missing, so that what others publish is kept from now on. */
-  settle(session: Session): void {
+  settle(): void {
     if (!this.#there) return;
-    for (const plan of this.histories.plans) void this.#look(session, plan);
+    this.#lookAll();
     this.#timer ??= this.histories.plans.length === 0 ? undefined : setInterval(() => this.#lookAll(), LOOK_MS).unref();
   }
 
@@ -96,17 +98,21 @@ export class Keeping {
   #lookAll(): void {
     const session = this.#events.session();
     if (session === undefined) return;
-    const listened = this.#events.listened();
-    for (const plan of this.histories.plans) if (plan.rules.some((rule) => listened.has(rule))) void this.#look(session, plan);
+    for (const plan of this.histories.plans) void this.#look(session, plan);
   }
 
   async #look(session: Session, plan: HistoryPlan): Promise<void> {
+    if ((await this.#find(session, plan)) !== undefined) this.#events.missed(plan);
+  }
+
+  async #find(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
     try {
       const news = await this.histories.look(session, plan);
       if (news === 'new epoch') this.#logger.warn('the stream of a history is another one: its rooms begin a new epoch', { stream: plan.name });
-      if (news !== undefined) this.#events.missed(plan);
+      return news;
     } catch (error) {
       if (session.ended === undefined) this.#logger.error('the stream of a history is not as it should be', { stream: plan.name, reason: String(error) });
+      return undefined;
     }
   }
 

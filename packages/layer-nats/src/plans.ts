@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { LayerError, matchesRooms, type HistoryRule } from '@busgate/layer/driver';
+import { writeRecord } from './record.ts';
 import type { StreamPlan } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -39,7 +40,11 @@ export function planHistories(rules: readonly HistoryRule[], subjects: Subjects)
       subjects: [subjects.room(top.rooms)],
       maxAgeMs: WITNESS_FACTOR * Math.max(...inside.map(({ ageMs }) => ageMs)),
       maxPerSubject: Math.max(...inside.map(({ size }) => size)) + 1,
-      fixed: () => ({ retention: 'limits', discard: 'old', allow_direct: true, republish: subjects.republish(randomBytes(8).toString('hex')) }),
+      fixed: (start = '') => {
+        const epoch = randomBytes(8).toString('hex');
+        const description = writeRecord({ start, epoch }, epoch);
+        return { retention: 'limits', discard: 'old', allow_direct: true, republish: subjects.republish(epoch), description };
+      },
       keepsLongerAge: false,
     };
     for (const rule of inside) plans.set(rule, plan);

@@ -19,8 +19,8 @@ export interface StreamPlan {
   readonly subjects: readonly string[];
   readonly maxAgeMs: number;
   readonly maxPerSubject: number;
-  /** Settings that are made once and never changed. */
-  readonly fixed: () => Readonly<Record<string, unknown>>;
+  /** Settings that are made once; `start` names this start of the server, as in {@link JetStream.startOf}. */
+  readonly fixed: (start: string | undefined) => Readonly<Record<string, unknown>>;
   /** Whether an age that is there already and longer stays, since others may need it. */
   readonly keepsLongerAge: boolean;
 }
@@ -118,7 +118,7 @@ export class Streams {
     const replicas = this.#replicas ?? (session.connection.facts.clustered ? 3 : 1);
     const config = (copies: number): StreamConfig => ({
       storage: 'file',
-      ...plan.fixed(),
+      ...plan.fixed(this.#jetStream.startOf(session)),
       name: plan.name,
       subjects: plan.subjects,
       max_age: nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS)),

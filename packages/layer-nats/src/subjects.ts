@@ -42,7 +42,7 @@ export class Subjects {
     return `${this.#prefix}.live.*.${room}`;
   }
 
-  /** What a stream of that epoch does with all that it captures. */
+  /** What the stream that is made with that epoch does with all that it captures. */
   republish(epoch: string): { readonly src: string; readonly dest: string } {
     return { src: `${this.#prefix}.room.>`, dest: `${this.#prefix}.live.${epoch}.>` };
   }
@@ -69,7 +69,7 @@ export class Subjects {
     return { queue: Buffer.from(queue, 'base64url').toString(), endsAt: Number(endsAt) };
   }
 
-  /** Where a stream republished a room's messages last, in that epoch. */
+  /** Where the stream that was made with that epoch republishes a room's messages. */
   liveIn(epoch: string, room: string): string {
     return `${this.#prefix}.live.${epoch}.${room}`;
   }

@@ -32,24 +32,25 @@ interface Entry {
   confirmed: boolean;
 }
 
+export interface TopicsEvents {
+  readonly undecodable: (where: string) => void;
+  /** A message of a stream has come; tells the epoch that it is of, where `made` is the one that the stream was made with. */
+  readonly heard: (made: string, sequence: number, arrival: Arrival) => string;
+}
+
 /** What this process subscribes: confirmed at the call, made anew on every connection, with exactly one gap between the two. */
 export class Topics {
   readonly #subjects: Subjects;
   readonly #logger: LayerLogger;
-  readonly #undecodable: (where: string) => void;
+  readonly #events: TopicsEvents;
   readonly #entries = new Map<string, Entry>();
   #retry: NodeJS.Timeout | undefined;
   #session: Session | undefined;
 
-  constructor(subjects: Subjects, logger: LayerLogger, undecodable: (where: string) => void) {
+  constructor(subjects: Subjects, logger: LayerLogger, events: TopicsEvents) {
     this.#subjects = subjects;
     this.#logger = logger;
-    this.#undecodable = undecodable;
-  }
-
-  /** The rules of the rooms with history that are subscribed. */
-  get rules(): ReadonlySet<HistoryRule> {
-    return new Set([...this.#entries.values()].flatMap(({ rule }) => (rule === undefined ? [] : [rule])));
+    this.#events = events;
   }
 
   /** @throws LayerError REFUSED, LAYER_AWAY */
@@ -131,10 +132,10 @@ export class Topics {
     const offset = Number(arrival.header('Nats-Sequence'));
     const previous = Number(arrival.header('Nats-Last-Sequence'));
     if (!Number.isSafeInteger(offset) || offset < 1 || !Number.isSafeInteger(previous)) {
-      this.#undecodable(arrival.subject);
+      this.#events.undecodable(arrival.subject);
       return;
     }
-    const stamp: Stamp = { epoch: this.#subjects.epochOf(arrival.subject), offset, previous };
+    const stamp: Stamp = { epoch: this.#events.heard(this.#subjects.epochOf(arrival.subject), offset, arrival), offset, previous };
     if (entry.held === undefined) entry.sink.message(arrival.payload, stamp);
     else if (entry.held.length < MAX_HELD) entry.held.push({ payload: arrival.payload, stamp });
   }

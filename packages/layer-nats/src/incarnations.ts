@@ -1,0 +1,208 @@
+import { Buffer } from 'node:buffer';
+import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LayerLogger } from '@busgate/layer/driver';
+import type { Arrival } from './connection.ts';
+import type { JetStream, StoredMessage, StreamInfo } from './jetstream.ts';
+import { readRecord, writeRecord, type StreamRecord } from './record.ts';
+import type { Session } from './session.ts';
+import type { StreamPlan } from './streams.ts';
+import type { Subjects } from './subjects.ts';
+
+/** A leader that was elected just now may know less for a moment than there is: it is asked again this often before it is believed. */
+const DOUBTS = 8;
+const DOUBT_MS = 250;
+
+/** A stream as it is, and the epoch of what is in it. */
+export interface Incarnation {
+  readonly epoch: string;
+  readonly stream: StreamInfo;
+}
+
+/** What this process knows of a stream. */
+interface Memory {
+  /** The epoch that the stream was made with. */
+  readonly made: string;
+  epoch: string;
+  /** Epochs that it had before: none of them comes back. */
+  readonly left: Set<string>;
+  /** The connection through which it was compared last. */
+  session: Session;
+  /** The newest message that is known to have been there. */
+  highest: number;
+  /** The newest message of which more is known than its sequence. */
+  witness: number;
+  /** When the stream took the witness, where that was told. Servers before 2.10 do not tell it with a live message: then its payload has to do. */
+  time: string;
+  arrival: Arrival | undefined;
+}
+
+/** What a stream should say of itself. */
+interface Verdict extends StreamRecord {
+  readonly made: string;
+  /** Whether it does not say so yet. */
+  readonly changes: boolean;
+  /** Why it is another epoch. */
+  readonly reason?: string;
+}
+
+const LOST = 'messages that were in it are not there any more';
+const UNKNOWN = 'its server was started anew, and no process that was there can tell that nothing was lost';
+
+interface Expected {
+  readonly time: string;
+  readonly payload: Uint8Array | undefined;
+}
+
+/** `doubt`: what this process knew is not there any more, as when it has expired. */
+type Finding = 'same' | 'doubt' | 'lost';
+
+/**
+ * Tells whether a stream that came back is what it was. A server that lost its last messages, or was given an older copy of its files, uses their
+ * sequences again. So a stream says by which start of the server it was used: after another one it goes on only where a process that knew it finds
+ * the last message that it knew; else, and wherever a process finds less than it knew, a new epoch begins. In a cluster, where one server's start
+ * means nothing, only what processes know counts.
+ */
+export class Incarnations {
+  readonly #jetStream: JetStream;
+  readonly #subjects: Subjects;
+  readonly #logger: LayerLogger;
+  readonly #heads: string;
+  readonly #memories = new Map<string, Memory>();
+  readonly #byMaking = new Map<string, Memory>();
+  #changing: Promise<unknown> = Promise.resolve();
+  readonly #identified = new WeakMap<StreamInfo, Promise<Incarnation>>();
+
+  /** `heads` names the stream that keeps the rooms' newest messages. */
+  constructor(parts: { jetStream: JetStream; subjects: Subjects; logger: LayerLogger }, heads: string) {
+    this.#jetStream = parts.jetStream;
+    this.#subjects = parts.subjects;
+    this.#logger = parts.logger;
+    this.#heads = heads;
+  }
+
+  /** Which one it is that was found so. */
+  of(session: Session, plan: StreamPlan, found: StreamInfo): Promise<Incarnation> {
+    const known = this.#identified.get(found);
+    if (known !== undefined) return known;
+    const identified = this.#identify(session, plan, found);
+    this.#identified.set(found, identified);
+    identified.catch(() => this.#identified.delete(found));
+    return identified;
+  }
+
+  /** A message of the stream that was made with that epoch has come live; tells the epoch that it is of. */
+  heard(made: string, sequence: number, arrival: Arrival): string {
+    const memory = this.#byMaking.get(made);
+    if (memory === undefined) return made;
+    if (sequence > memory.highest) memory.highest = sequence;
+    if (sequence > memory.witness) {
+      memory.witness = sequence;
+      memory.arrival = arrival;
+    }
+    return memory.epoch;
+  }
+
+  /** The stream has taken a message of ours. */
+  stored({ epoch, stream }: Incarnation, sequence: number): void {
+    const memory = this.#memories.get(stream.config.name);
+    if (memory?.epoch === epoch && sequence > memory.highest) memory.highest = sequence;
+  }
+
+  async #identify(session: Session, plan: StreamPlan, found: StreamInfo): Promise<Incarnation> {
+    const verdict = await this.#judge(session, plan, found);
+    if (!verdict.changes) return this.#remember(session, found, verdict);
+    const changed = this.#changing.then(() => this.#change(session, plan, found));
+    this.#changing = changed.catch(() => undefined);
+    return changed;
+  }
+
+  /** What was found may be older than what another process, or this one, has said of the stream since: it is judged anew before anything is done. */
+  async #change(session: Session, plan: StreamPlan, before: StreamInfo): Promise<Incarnation> {
+    const found = (await this.#jetStream.stream(session, plan.name)) ?? before;
+    const verdict = await this.#judge(session, plan, found);
+    if (!verdict.changes) return this.#remember(session, found, verdict);
+    if (verdict.reason !== undefined) {
+      this.#logger.warn('the history on this stream begins a new epoch', { stream: plan.name, reason: verdict.reason });
+      // What is known of quiet rooms was known of what is no more.
+      await this.#jetStream.purge(session, this.#heads, { filter: this.#subjects.liveIn(verdict.made, '>') });
+    }
+    const description = writeRecord(verdict, verdict.made);
+    return this.#remember(session, await this.#jetStream.updateStream(session, { ...found.config, description }), verdict);
+  }
+
+  async #judge(session: Session, plan: StreamPlan, found: StreamInfo): Promise<Verdict> {
+    const made = this.#subjects.epochOf(found.config.republish?.dest ?? '');
+    const known = this.#known(plan.name, made);
+    const record = readRecord(found.config.description, made);
+    const start = this.#jetStream.startOf(session) ?? record.start;
+    const finding = known === undefined ? 'doubt' : await this.#compare(session, found, record, known);
+    if (finding === 'lost') return { made, start, epoch: nextEpoch(record, start, known), changes: true, reason: LOST };
+    if (start === record.start) return { made, ...record, changes: false };
+    if (finding === 'same') return { made, start, epoch: record.epoch, changes: true };
+    return { made, start, epoch: nextEpoch(record, start, known), changes: true, reason: UNKNOWN };
+  }
+
+  async #compare(session: Session, found: StreamInfo, record: StreamRecord, known: Memory): Promise<Finding> {
+    if (record.epoch !== known.epoch) return known.left.has(record.epoch) ? 'lost' : 'doubt';
+    const { highest, witness } = known;
+    const expected: Expected = { time: timeOf(known), payload: known.arrival?.payload };
+    const { last_seq, last_ts } = await this.#newest(session, found, highest);
+    if (last_seq < highest) return 'lost';
+    if (session === known.session || witness === 0) return 'same';
+    if (last_seq === witness && last_ts === expected.time) return 'same';
+    const there = await this.#jetStream.message(session, found.config.name, { seq: witness });
+    if (there === undefined) return 'doubt';
+    return isSame(there, expected) ? 'same' : 'lost';
+  }
+
+  /** Where the stream ends, which is `highest` or later if nothing was lost: what was found may be older than what has come since. */
+  async #newest(session: Session, { config, state }: StreamInfo, highest: number): Promise<StreamInfo['state']> {
+    let newest = state;
+    const doubts = session.connection.facts.clustered ? DOUBTS : 1;
+    for (let asked = 0; newest.last_seq < highest && asked < doubts; asked += 1) {
+      if (asked > 0) await delay(DOUBT_MS);
+      newest = (await this.#jetStream.stream(session, config.name))?.state ?? newest;
+    }
+    return newest;
+  }
+
+  #remember(session: Session, stream: StreamInfo, { made, epoch }: Verdict): Incarnation {
+    const { config, state } = stream;
+    const before = this.#known(config.name, made);
+    const same = before?.epoch === epoch ? before : undefined;
+    const left = before?.left ?? new Set<string>();
+    if (before !== undefined && same === undefined) left.add(before.epoch);
+    const memory: Memory = same ?? { made, epoch, left, session, highest: 0, witness: 0, time: '', arrival: undefined };
+    memory.session = session;
+    memory.highest = Math.max(memory.highest, state.last_seq);
+    if (state.last_seq >= memory.witness) Object.assign(memory, { witness: state.last_seq, time: state.last_ts, arrival: undefined });
+    const gone = this.#memories.get(config.name);
+    if (gone !== undefined) this.#byMaking.delete(gone.made);
+    this.#memories.set(config.name, memory);
+    this.#byMaking.set(made, memory);
+    return { epoch, stream };
+  }
+
+  #known(stream: string, made: string): Memory | undefined {
+    const memory = this.#memories.get(stream);
+    return memory?.made === made ? memory : undefined;
+  }
+}
+
+/** Processes at one server come to the same name by themselves, so that they need not agree on one. */
+function nextEpoch({ epoch }: StreamRecord, start: string, known: Memory | undefined): string {
+  const salt = start === '' ? randomBytes(16).toString('hex') : start;
+  let next = epoch;
+  do next = createHash('sha256').update(`${next} ${salt}`).digest('hex').slice(0, 16);
+  while (known?.left.has(next) === true || known?.epoch === next);
+  return next;
+}
+
+function timeOf({ arrival, time }: Memory): string {
+  return arrival === undefined ? time : arrival.header('Nats-Time-Stamp');
+}
+
+function isSame(there: StoredMessage, { time, payload }: Expected): boolean {
+  return time === '' ? payload !== undefined && Buffer.from(payload).toString('base64') === there.data : there.timestamp === time;
+}
