@@ -205,8 +205,8 @@ class NatsOnce implements Connection {
     };
   }
 
-  async ping(): Promise<void> {
-    await this.#nats.flush();
+  ping(): Promise<void> {
+    return this.#nats.flush();
   }
 
   async close(): Promise<void> {

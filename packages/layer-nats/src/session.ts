@@ -207,21 +207,21 @@ export class Session {
     this.#unanswered.add(turn);
     try {
       for (const { subject, payload, reply } of turn.publications) this.connection.publish(subject, payload, reply);
-      this.#awaitPong(turn).catch((error: unknown) => this.end(String(error)));
+      this.connection.ping().then(
+        () => setImmediate(() => this.#confirm(turn)),
+        (error: unknown) => this.end(String(error)),
+      );
     } catch (error) {
       this.end(String(error));
     }
   }
 
   /** What the server does not permit it says before its pong, and the library tells it within the same turn of the event loop. */
-  async #awaitPong(turn: Turn): Promise<void> {
-    await this.connection.ping();
-    setImmediate(() => {
-      if (!this.#unanswered.delete(turn)) return;
-      this.#bytes -= turn.bytes;
-      for (const outcome of turn.subjects.values()) outcome.resolve();
-      turn.processed.resolve();
-    });
+  #confirm(turn: Turn): void {
+    if (!this.#unanswered.delete(turn)) return;
+    this.#bytes -= turn.bytes;
+    for (const outcome of turn.subjects.values()) outcome.resolve();
+    turn.processed.resolve();
   }
 
   async #orEnd<T>(promise: Promise<T>): Promise<T> {
