@@ -102,6 +102,10 @@ export class NatsDriver implements Driver {
     await this.#keeping.members.remove(this.#withJetStream(), group, queue);
   }
 
+  renewMember(group: string, queue: string, leftMs: number): Promise<boolean> {
+    return this.#keeping.members.renew(this.#withJetStream(), group, queue, leftMs);
+  }
+
   async publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult> {
     const session = this.#connected();
     const published = session.publish(this.#subjects.topic({ kind: 'group', name: group }), payload);

@@ -5,8 +5,8 @@ import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
 /**
- * Worker queues that are members of groups: a message in a stream for each, whose subject holds group, queue and when the membership ends, so that
- * one question answers all of a group's.
+ * Worker queues that are members of groups: a message in a stream for each, whose subject holds group, queue and when the membership ends (0: it
+ * was ended), so that one question answers all of a group's.
  */
 export class Members {
   readonly #jetStream: JetStream;
@@ -29,15 +29,22 @@ export class Members {
     this.#plan = plan;
   }
 
-  async add(session: Session, group: string, queue: string): Promise<void> {
+  async add(session: Session, group: string, queue: string, forMs = this.#expiryMs): Promise<void> {
     await this.#clock.set(session);
-    const subject = this.#subjects.member(group, queue, Math.ceil(this.#clock.now() + this.#expiryMs));
-    const { seq } = await this.#streams.store(session, this.#plan, subject, new Uint8Array(0));
-    await this.#jetStream.purge(session, this.#plan.name, { filter: this.#subjects.members(group, queue), seq });
+    await this.#keep(session, group, queue, Math.ceil(this.#clock.now() + forMs));
   }
 
+  /** What has ended is kept as well: a process that was away, and had added it, is to see that it was ended and not lost. */
   async remove(session: Session, group: string, queue: string): Promise<void> {
-    await this.#jetStream.purge(session, this.#plan.name, { filter: this.#subjects.members(group, queue) });
+    await this.#keep(session, group, queue, 0);
+  }
+
+  /** Adds it again where it was lost; false where it has been ended. */
+  async renew(session: Session, group: string, queue: string, forMs: number): Promise<boolean> {
+    const there = await this.#find(session, this.#subjects.members(group, queue));
+    if (there.length > 0) return there.some(({ endsAt }) => endsAt > 0);
+    await this.add(session, group, queue, forMs);
+    return true;
   }
 
   /** Asked after this call began, answered in the order of the calls. */
@@ -59,11 +66,20 @@ export class Members {
     setImmediate(resolve);
     await promise;
     this.#asking.delete(group);
-    const info = await this.#jetStream.stream(session, this.#plan.name, this.#subjects.members(group));
-    const members = Object.keys(info?.state.subjects ?? {}).map((subject) => this.#subjects.readMember(subject));
+    const members = await this.#find(session, this.#subjects.members(group));
     if (members.length === 0) return [];
     await this.#clock.set(session);
     const now = this.#clock.now();
     return [...new Set(members.filter(({ endsAt }) => endsAt > now).map(({ queue }) => queue))];
+  }
+
+  async #find(session: Session, filter: string): Promise<{ queue: string; endsAt: number }[]> {
+    const info = await this.#jetStream.stream(session, this.#plan.name, filter);
+    return Object.keys(info?.state.subjects ?? {}).map((subject) => this.#subjects.readMember(subject));
+  }
+
+  async #keep(session: Session, group: string, queue: string, endsAt: number): Promise<void> {
+    const { seq } = await this.#streams.store(session, this.#plan, this.#subjects.member(group, queue, endsAt), new Uint8Array(0));
+    await this.#jetStream.purge(session, this.#plan.name, { filter: this.#subjects.members(group, queue), seq });
   }
 }

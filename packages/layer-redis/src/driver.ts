@@ -90,7 +90,12 @@ export class RedisDriver implements Driver {
 
   async removeMember(group: string, queue: string): Promise<void> {
     const key = this.#keys.members(group);
-    await this.#broker.on(key).run('zrem', key, queue);
+    await SCRIPTS.removeMember.run(this.#broker.on(key), key, queue, this.#context.options.groupExpiryMs);
+  }
+
+  async renewMember(group: string, queue: string, leftMs: number): Promise<boolean> {
+    const key = this.#keys.members(group);
+    return (await SCRIPTS.renewMember.run(this.#broker.on(key), key, queue, this.#context.options.groupExpiryMs, Math.ceil(leftMs))) === 1;
   }
 
   async publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult> {

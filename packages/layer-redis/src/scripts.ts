@@ -41,6 +41,8 @@ type Name =
   | 'take'
   | 'giveBack'
   | 'addMember'
+  | 'removeMember'
+  | 'renewMember'
   | 'group'
   | 'publish'
   | 'read'
@@ -55,6 +57,8 @@ export const SCRIPTS: Readonly<Record<Name, Script>> = {
   take: new Script('element.lua', 'take.lua'),
   giveBack: new Script('give-back.lua'),
   addMember: new Script('element.lua', 'add-member.lua'),
+  removeMember: new Script('element.lua', 'remove-member.lua'),
+  renewMember: new Script('element.lua', 'renew-member.lua'),
   group: new Script('element.lua', 'group.lua'),
   publish: new Script('history.lua', 'publish.lua'),
   read: new Script('history.lua', 'read.lua'),

@@ -33,6 +33,7 @@ for (const [name, empty] of [
           running = true;
         },
       },
+      reachable: { port: () => redis.port, openAt: (port, options) => openLayer(`redis://127.0.0.1:${port}`, options) },
     },
   );
 }

@@ -134,15 +134,21 @@ export class Groups {
     await Promise.all([...(this.#groupsOf.get(channel) ?? [])].map((name) => this.discardLocal(name, channel)));
   }
 
-  /** The broker was away and may have come back empty. */
+  /** The broker was away and may have come back empty. What another process discarded meanwhile stays discarded. */
   async renew(): Promise<void> {
     const now = this.#clock.now();
     for (const [name, queues] of this.#queues) {
       for (const [queue, endsAt] of queues) {
-        if (endsAt > now) await this.#driver.addMember(name, queue);
-        else this.forgetQueue(name, queue);
+        const ended = endsAt <= now || !(await this.#renewQueue(name, queue, endsAt - now));
+        if (ended && queues.get(queue) === endsAt) this.forgetQueue(name, queue);
       }
     }
+  }
+
+  async #renewQueue(name: string, queue: string, leftMs: number): Promise<boolean> {
+    if (this.#driver.renewMember !== undefined) return this.#driver.renewMember(name, queue, leftMs);
+    await this.#driver.addMember(name, queue);
+    return true;
   }
 
   /** Forgets every membership of this process. */

@@ -170,4 +170,19 @@ describe('worker queues as members', () => {
     await script.groups.renew();
     expect(script.asked).toEqual(['add g kept']);
   });
+
+  test('whose membership was ended while the broker was away are forgotten', async () => {
+    const asked: unknown[] = [];
+    const script = new Script({
+      renewMember: async (...args) => {
+        asked.push(args);
+        return args[1] !== 'ended';
+      },
+    });
+    for (const queue of ['ended', 'lost']) await script.groups.addQueue('g', queue);
+    script.clock.advance(1000);
+    await script.groups.renew();
+    await script.groups.renew();
+    expect(asked).toEqual(['ended', 'lost', 'lost'].map((queue) => ['g', queue, EXPIRY_MS - 1000]));
+  });
 });

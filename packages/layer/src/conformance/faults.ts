@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { isLayerError } from '../errors.ts';
 import type { ChannelLayer } from '../layer.ts';
 import { parsePosition } from '../position.ts';
+import { cutOff, type Reachable } from './cut-off.ts';
 import { next, record, rejects, soon, until } from './expect.ts';
 import { runFamilies, type Family, type Runner, type Subject } from './suite.ts';
 
@@ -11,12 +12,18 @@ export interface Broker {
   start(): Promise<void>;
 }
 
+/** A layer whose broker can go away. Without `reachable`, what one process misses while others go on is not tested. */
+export interface FaultSubject extends Subject {
+  readonly broker: Broker;
+  readonly reachable?: Reachable;
+}
+
 /**
  * Defines the tests of a broker that goes away and comes back, with what it stored or without. The broker should serve this suite alone.
  * Not for a layer whose broker cannot go away.
  */
-export function layerFaultConformance(runner: Runner, subject: Subject & { readonly broker: Broker }): void {
-  const { broker } = subject;
+export function layerFaultConformance(runner: Runner, subject: FaultSubject): void {
+  const { broker, reachable } = subject;
   const whole: Runner = {
     describe: runner.describe,
     test: (title, body) =>
@@ -29,7 +36,8 @@ export function layerFaultConformance(runner: Runner, subject: Subject & { reado
         }
       }),
   };
-  runner.describe(`layer conformance while the broker is away: ${subject.name}`, () => runFamilies(whole, subject, families(broker)));
+  const all = [...families(broker), ...(reachable === undefined ? [] : [cutOff(reachable)])];
+  runner.describe(`layer conformance while the broker is away: ${subject.name}`, () => runFamilies(whole, subject, all));
 }
 
 /** The operations that need the broker. */

@@ -24,7 +24,8 @@ import { runFamilies, type Runner, type Subject } from './suite.ts';
 
 const FAMILIES = [names, messages, rooms, history, channels, queues, groups, groupsOfQueues, cancellation, expiry, groupExpiry, lifecycle, apart];
 
-export { layerFaultConformance, type Broker } from './faults.ts';
+export type { Reachable } from './cut-off.ts';
+export { layerFaultConformance, type Broker, type FaultSubject } from './faults.ts';
 export type { Runner, Subject } from './suite.ts';
 
 /** Defines the tests that every layer must pass. `subject.open` is called several times a test, each time as another process. */

@@ -25,9 +25,14 @@ export class Stage {
   }
 
   /** One more layer of this test, as another process would open it. */
-  async open(options: LayerOptions = {}): Promise<ChannelLayer> {
+  open(options: LayerOptions = {}): Promise<ChannelLayer> {
+    return this.openBy((whole) => this.subject.open(whole), options);
+  }
+
+  /** One more layer of this test, opened in another way than the subject's. */
+  async openBy(open: Subject['open'], options: LayerOptions = {}): Promise<ChannelLayer> {
     const prefix = options.prefix ?? this.prefix;
-    const layer = await this.subject.open({ ...options, prefix });
+    const layer = await open({ ...options, prefix });
     this.#opened.push({ layer, prefix });
     return layer;
   }

@@ -127,6 +127,11 @@ export interface Driver {
   /** Makes a worker queue a member of a group for `groupExpiryMs` from now. */
   addMember(group: string, queue: string): Promise<void>;
   removeMember(group: string, queue: string): Promise<void>;
+  /**
+   * After the broker was away: makes a worker queue that this process had added a member again where the broker has lost it, for `leftMs` from now.
+   * False where the membership has been ended meanwhile. Absent where the broker cannot tell that from a loss: it is added again.
+   */
+  renewMember?(group: string, queue: string, leftMs: number): Promise<boolean>;
   /** Publishes once on the group's topic, and tells which worker queues are members. */
   publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult>;
 

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import type { LayerOptions } from '../contract.ts';
+import type { ChannelLayer } from '../layer.ts';
+import { next, record, until } from './expect.ts';
+import type { Stage } from './stage.ts';
+import type { Family } from './suite.ts';
+import { Way } from './way.ts';
+
+/** A broker that other ports of this machine can lead to, so that one process is cut off from it while others go on. */
+export interface Reachable {
+  /** Where the broker listens on 127.0.0.1. */
+  readonly port: () => number;
+  /** Opens a layer as the subject does, on a broker that listens on that port. */
+  readonly openAt: (port: number, options: LayerOptions) => Promise<ChannelLayer>;
+}
+
+/** What one process misses while others go on. */
+export function cutOff(reachable: Reachable): Family {
+  return {
+    title: 'one process is cut off while others go on',
+    tests: {
+      "a room's subscribers in it get one gap, the others none": (stage) =>
+        oneIsCutOff(stage, reachable, async ({ here, apart, cut, mend }) => {
+          const [present, absent] = [await record(here, 'room'), await record(apart, 'room')];
+          await cut();
+          await here.publish('room', 'missed');
+          await mend();
+          await here.publish('room', 'after');
+          await Promise.all([present.seen('after'), absent.seen('after')]);
+          assert.deepEqual(
+            [present.texts, absent.texts],
+            [
+              ['missed', 'after'],
+              ['GAP', 'after'],
+            ],
+          );
+        }),
+
+      'a worker queue that it had added and another discarded meanwhile stays discarded when it returns': (stage) =>
+        oneIsCutOff(stage, reachable, async ({ here, apart, cut, mend }) => {
+          if (!here.capabilities.groups || !here.capabilities.queues) return;
+          for (const queue of ['discarded', 'kept']) await apart.groupAdd('group', queue);
+          await cut();
+          await here.groupDiscard('group', 'discarded');
+          await mend();
+          // What it does on its return comes before this.
+          await apart.groupAdd('group', 'marker');
+          await here.groupSend('group', { to: 'members' });
+          for (const queue of ['marker', 'kept']) assert.deepEqual(await next(here, queue), { to: 'members' });
+          await here.send('discarded', { direct: true });
+          assert.deepEqual(await next(here, 'discarded'), { direct: true });
+        }),
+    },
+  };
+}
+
+interface Parts {
+  readonly here: ChannelLayer;
+  readonly apart: ChannelLayer;
+  readonly cut: () => Promise<void>;
+  readonly mend: () => Promise<void>;
+}
+
+async function oneIsCutOff(stage: Stage, { port, openAt }: Reachable, body: (parts: Parts) => Promise<void>): Promise<void> {
+  await using way = await Way.to(port());
+  const here = await stage.open();
+  await using apart = await stage.openBy((options) => openAt(way.port, options));
+  await body({
+    here,
+    apart,
+    cut: async () => {
+      way.cut();
+      await until(() => apart.status.state === 'away', 'status away');
+    },
+    mend: async () => {
+      await way.mend();
+      await until(() => apart.status.state === 'connected', 'status connected');
+    },
+  });
+}
