@@ -105,7 +105,7 @@ describe('worker queues of wire channels-core on three hosts', () => {
     for (const n of [1, 2, 3]) await layer.groupSend('all', { n });
     expect(await Promise.all(hosts.map((host) => cli(host, 'ZCARD', 'asgiworker')))).toEqual(['1', '1', '1']);
     const received = [await layer.receive('worker'), await layer.receive('worker'), await layer.receive('worker')];
-    expect(received.map(({ n }) => n).toSorted()).toEqual([1, 2, 3]);
+    expect(new Set(received.map(({ n }) => n))).toEqual(new Set([1, 2, 3]));
   });
 });
 

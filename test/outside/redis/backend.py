@@ -31,8 +31,8 @@ async def burst(layer, group, count):
     await asyncio.gather(*(layer.group_send(group, {"type": "burst", "n": n}) for n in range(count)))
 
 
-async def main(url, wire):
-    layer = LAYERS[wire](hosts=[url])
+async def main(wire, config):
+    layer = LAYERS[wire](**config)
     calls = {
         "new_channel": lambda: layer.new_channel(),
         "group_add": lambda group, channel: layer.group_add(group, channel),
@@ -52,4 +52,4 @@ async def main(url, wire):
         print(json.dumps(answer), flush=True)
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2]))
+asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))

@@ -1,46 +1,19 @@
 import { Buffer } from 'node:buffer';
-import { join } from 'node:path';
 import { openLayer } from '@busgate/layer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, listen } from '../../../packages/layer-redis/test/support.ts';
 import { startRedis } from '../../support/brokers.ts';
-import { Child } from '../../support/child.ts';
-import { PythonEnvironment } from '../support/python.ts';
+import { DjangoEnvironment } from './django.ts';
 
-let python: PythonEnvironment;
+let python: DjangoEnvironment;
 
 beforeAll(async () => {
-  python = await PythonEnvironment.with('channels==4.3.2', 'channels_redis==4.3.0');
+  python = await DjangoEnvironment.make();
 });
 
 afterAll(async () => {
   await python?.[Symbol.asyncDispose]();
 });
-
-/** A process with channels_redis's own layer. */
-class Django implements AsyncDisposable {
-  readonly #child: Child;
-
-  constructor(url: string, wire: string) {
-    this.#child = new Child(python.command('python'), [join(import.meta.dirname, 'backend.py'), url, wire], { stdin: 'pipe' });
-  }
-
-  async ready(): Promise<this> {
-    expect(await this.#child.output.next()).toBe('ready');
-    return this;
-  }
-
-  async call(name: string, ...args: unknown[]): Promise<unknown> {
-    this.#child.write(`${JSON.stringify([name, ...args])}\n`);
-    const { value, error } = JSON.parse(await this.#child.output.next()) as { value?: unknown; error?: string };
-    if (error !== undefined) throw new Error(error);
-    return value;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#child[Symbol.asyncDispose]();
-  }
-}
 
 const MESSAGES = [
   { type: 'chat.message', text: 'Grüße 漢字 😀 \u0000' },
@@ -52,7 +25,7 @@ describe.each(['channels-core', 'channels-pubsub'])('wire %s beside the real cha
   test('group_send of a backend reaches the room and the group, publish and groupSend reach its consumers', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(`${redis.url}?wire=${wire}`);
-    await using django = await new Django(redis.url, wire).ready();
+    await using django = await python.backend(wire, { hosts: [redis.url] });
     const events = await listen(layer, 'chat');
     const channel = layer.newChannel();
     await layer.groupAdd('chat', channel);
@@ -79,7 +52,7 @@ describe.each(['channels-core', 'channels-pubsub'])('wire %s beside the real cha
   test('channels of both sides reach each other', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(`${redis.url}?wire=${wire}`);
-    await using django = await new Django(redis.url, wire).ready();
+    await using django = await python.backend(wire, { hosts: [redis.url] });
     const mine = layer.newChannel();
     await django.call('send', mine, { type: 'websocket.send', text: 'hi' });
     expect(await layer.receive(mine)).toEqual({ type: 'websocket.send', text: 'hi' });
@@ -91,7 +64,7 @@ describe.each(['channels-core', 'channels-pubsub'])('wire %s beside the real cha
   test('an undecodable message is skipped and counted', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(`${redis.url}?wire=${wire}`);
-    await using django = await new Django(redis.url, wire).ready();
+    await using django = await python.backend(wire, { hosts: [redis.url] });
     const events = await listen(layer, 'chat');
     if (wire === 'channels-pubsub') await cli(redis, 'PUBLISH', 'asgi__group__chat', 'garbage');
     else {
@@ -125,7 +98,7 @@ describe('wire channels-core beside the real channels_redis', () => {
   test('a burst of 1000 from a backend loses nothing that its capacity lets through', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(`${redis.url}?wire=channels-core`);
-    await using django = await new Django(redis.url, 'channels-core').ready();
+    await using django = await python.backend('channels-core', { hosts: [redis.url] });
     const events = await listen(layer, 'chat');
     for (let round = 0; round < 20; round += 1) await django.call('burst', 'chat', 50);
     await events.take(1000);
@@ -135,7 +108,7 @@ describe('wire channels-core beside the real channels_redis', () => {
   test('worker queues both ways, in order, at their capacity, and as members of groups', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(`${redis.url}?wire=channels-core`, { capacity: 3 });
-    await using django = await new Django(redis.url, 'channels-core').ready();
+    await using django = await python.backend('channels-core', { hosts: [redis.url] });
     for (const n of [1, 2, 3]) await layer.send('thumbnails', { type: 'make', n });
     await expect(layer.send('thumbnails', { type: 'make', n: 4 })).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
     for (const n of [1, 2, 3]) expect(await django.call('receive', 'thumbnails')).toEqual({ type: 'make', n });
