@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { LayerError, isLayerError } from '@busgate/layer/driver';
+import { LayerError, isLayerError, type DriverEvents } from '@busgate/layer/driver';
 import type { Broker } from './broker.ts';
 import { Connection, type Access, type Argument } from './connection.ts';
 import { replyOf } from './errors.ts';
@@ -16,7 +16,7 @@ const ASK_MS = 2000;
 const MAX_HOPS = 16;
 const HOP_WAIT_MS = 50;
 
-export interface ClusterSettings {
+export interface ClusterSettings extends Pick<DriverEvents, 'fault'> {
   readonly seeds: readonly Node[];
   readonly access: Access;
   shard(node: Node, sharded: boolean, moved: () => void, changed: () => void): Shard;
@@ -149,14 +149,18 @@ export class ClusterBroker implements Broker {
       if (isLayerError(error, 'REFUSED') && this.#topology === undefined) throw error;
       this.#reason = (error as Error).message;
       this.#tell();
+      if (!this.#closing.signal.aborted) this.#settings.fault((error as LayerError).fault ?? 'unreachable', this.#reason);
       return;
     }
     if (this.#closing.signal.aborted) return;
     this.#reason = topology.complete ? undefined : 'some slots have no primary';
+    const moved = this.#topology === undefined ? undefined : topology.movedSince(this.#topology);
     this.#topology = topology;
     await this.#adopt(topology);
     this.#rehome();
     this.#tell();
+    if (moved !== undefined) this.#settings.fault('moved', moved);
+    if (this.#reason !== undefined) this.#settings.fault('unreachable', this.#reason);
   }
 
   async #askAny(): Promise<Topology> {

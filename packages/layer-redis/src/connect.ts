@@ -1,4 +1,4 @@
-import type { DriverContext } from '@busgate/layer/driver';
+import type { DriverContext, DriverEvents } from '@busgate/layer/driver';
 import { SingleBroker, type Broker } from './broker.ts';
 import { ClusterBroker } from './cluster.ts';
 import { accessTo, type Connection } from './connection.ts';
@@ -10,27 +10,36 @@ import { Shard } from './shard.ts';
 import { addressOf } from './topology.ts';
 import type { Node, Target } from './url.ts';
 
-/** The broker that the URL names. `changed` is called when its state may have changed. */
-export function brokerFor(target: Target, keys: Keys, { options, process }: DriverContext, changed: () => void): Broker {
+export interface BrokerEvents extends Pick<DriverEvents, 'fault'> {
+  /** Its state may have changed. */
+  changed(): void;
+}
+
+/** The broker that the URL names. */
+export function brokerFor(target: Target, keys: Keys, { options, process }: DriverContext, events: BrokerEvents): Broker {
   const { logger } = options;
   const access = accessTo(target, `${options.prefix}:${process}`);
   const preflight = new Preflight(logger);
-  const greet = async (connection: Connection): Promise<void> => {
-    await preflight.check(connection);
+  const changed = (): void => events.changed();
+  const fault: BrokerEvents['fault'] = (kind, reason) => events.fault(kind, reason);
+  const greet = async (connection: Connection): Promise<string | undefined> => {
+    const id = await preflight.check(connection);
     const missing = await loadScripts(connection, options.history.length > 0);
     if (missing !== undefined) preflight.tell('other programs must append to histories by EVAL: the function busgate_publish is not here', { reason: missing });
+    return id;
   };
   if (target.kind === 'cluster') {
     return new ClusterBroker({
       seeds: target.nodes,
       access,
       changed,
+      fault,
       unsharded: () =>
         preflight.tell('this cluster has no sharded pub/sub: each message goes to every node, and its order is its publisher’s alone; Redis 7 has it', {}),
       shard: (node, sharded, moved, shardChanged) =>
         new Shard({
           access,
-          logger,
+          fault,
           sharded,
           moved,
           greet,
@@ -46,7 +55,7 @@ export function brokerFor(target: Target, keys: Keys, { options, process }: Driv
   const [node] = target.nodes as [Node];
   const shard = new Shard({
     access,
-    logger,
+    fault,
     greet,
     changed,
     sharded: false,

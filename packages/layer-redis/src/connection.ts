@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { LayerError } from '@busgate/layer/driver';
 import { Command, Redis, type RedisOptions } from 'ioredis';
-import { layerError } from './errors.ts';
+import { faultOf, layerError } from './errors.ts';
 import type { Credentials, Node, Target } from './url.ts';
 
 export type Argument = string | number | Buffer;
@@ -74,7 +74,11 @@ export class Connection {
       connectTimeout: OPEN_MS,
     });
     const connection = new Connection(redis, node);
-    const timer = setTimeout(() => connection.destroy(`no answer within ${OPEN_MS} ms`), OPEN_MS);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      connection.destroy(`no answer within ${OPEN_MS} ms`);
+    }, OPEN_MS);
     const onAbort = (): void => connection.destroy('closed');
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
@@ -84,8 +88,9 @@ export class Connection {
     } catch (error) {
       connection.destroy('could not be opened');
       const cause = connection.#reason === undefined ? error : Object.assign(new Error(connection.#reason), { name: replyName(connection.#reason) });
-      const { code, message } = layerError(error instanceof LayerError && error.code !== 'OUTCOME_UNKNOWN' ? error : cause, false);
-      throw new LayerError(code, `${node.host}:${node.port}: ${message}`, { cause });
+      const known = layerError(error instanceof LayerError && error.code !== 'OUTCOME_UNKNOWN' ? error : cause, false);
+      const fault = faultOf(known) ?? (late ? 'unresponsive' : 'unreachable');
+      throw new LayerError(known.code, `${node.host}:${node.port}: ${known.message}`, { cause, fault });
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
@@ -157,7 +162,8 @@ export class Connection {
     if (!this.#alive || this.#redis.status !== 'ready') throw new LayerError('LAYER_AWAY', `Redis cannot be reached: ${this.#reason ?? 'not connected'}`);
     const unsent = this.#redis.stream.writableLength;
     if (unsent < MAX_UNSENT && this.#unanswered < MAX_UNANSWERED) return;
-    throw new LayerError('LAYER_AWAY', `Redis does not keep up: ${this.#unanswered} commands (${unsent} bytes unsent) wait for it; nothing was sent`);
+    const waiting = `${this.#unanswered} commands (${unsent} bytes unsent) wait for it`;
+    throw new LayerError('LAYER_AWAY', `Redis does not keep up: ${waiting}; nothing was sent`, { fault: 'overloaded' });
   }
 
   #cork(): void {

@@ -40,8 +40,9 @@ export class RedisDriver implements Driver {
     this.#keys = new Keys(options.prefix);
     this.#queues = new Queues(options.logger);
     this.#form = new ListForm(options.expiryMs);
-    this.#broker = brokerFor(target, this.#keys, context, () => {
-      this.#events?.state(this.#broker.connected ? 'connected' : 'away', this.#broker.reason);
+    this.#broker = brokerFor(target, this.#keys, context, {
+      changed: () => this.#events?.state(this.#broker.connected ? 'connected' : 'away', this.#broker.reason),
+      fault: (kind, reason) => this.#events?.fault(kind, reason),
     });
   }
 

@@ -1,4 +1,4 @@
-import { LayerError } from '@busgate/layer/driver';
+import { LayerError, type LayerFault } from '@busgate/layer/driver';
 
 /** Replies that mean that these credentials do not allow it. */
 const CREDENTIALS = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|invalid username-password/;
@@ -6,14 +6,25 @@ const CREDENTIALS = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|invalid usern
 const IN_SCRIPT = /^ERR Error running script .*?: -(?=[A-Z]+ )/;
 /** How Redis says, without a code, that the user may run a script and not what is in it. */
 const NOT_IN_SCRIPT = /user executing the script can't run this command|ACL failure in script/;
+/** What it says of a server that it answers so. */
+const FAULTS: Readonly<Record<string, LayerFault>> = {
+  OOM: 'out_of_space',
+  READONLY: 'read_only',
+  LOADING: 'read_only',
+  MASTERDOWN: 'read_only',
+  MISCONF: 'read_only',
+  NOREPLICAS: 'read_only',
+  CLUSTERDOWN: 'read_only',
+};
 
 /** What a failed command means to the caller. `sent`: it had been written to a connection. */
 export function layerError(error: unknown, sent: boolean): LayerError {
   if (error instanceof LayerError) return error;
   const text = isReply(error) ? replyText(error) : String(error instanceof Error ? error.message : error);
   if (isReply(error)) {
-    if (CREDENTIALS.test(text)) return new LayerError('REFUSED', `Redis refused: ${text}`, { cause: error });
-    return new LayerError('LAYER_AWAY', `Redis answered: ${text}; nothing was done`, { cause: error });
+    if (CREDENTIALS.test(text)) return new LayerError('REFUSED', `Redis refused: ${text}`, { cause: error, fault: 'refused' });
+    const fault = FAULTS[/^[A-Z]+/.exec(text)?.[0] ?? ''];
+    return new LayerError('LAYER_AWAY', `Redis answered: ${text}; nothing was done`, { cause: error, ...(fault === undefined ? {} : { fault }) });
   }
   if (sent) return new LayerError('OUTCOME_UNKNOWN', `the connection to Redis broke before its answer: ${text}`, { cause: error });
   return new LayerError('LAYER_AWAY', `Redis cannot be reached: ${text}`, { cause: error });
@@ -37,6 +48,12 @@ function replyText({ message }: Error): string {
 /** The first word of an error reply. */
 export function replyCode(error: unknown): string | undefined {
   return /^[A-Z]+/.exec(replyOf(error) ?? '')?.[0];
+}
+
+/** The kind of fault that kept a server from being used; undefined where all that is known is that a connection broke. */
+export function faultOf(error: LayerError): LayerFault | undefined {
+  if (error.fault !== undefined || replyOf(error) === undefined) return error.fault;
+  return replyCode(error) === 'MOVED' ? 'moved' : 'refused';
 }
 
 /** Whether the node that answered so can no longer be the one to talk to. */

@@ -16,9 +16,12 @@ export class Preflight {
     this.#logger = logger;
   }
 
-  async check(runner: Runner): Promise<void> {
+  /** @returns the server's `run_id`, where these credentials may see it */
+  async check(runner: Runner): Promise<string | undefined> {
+    let id: string | undefined;
     try {
       const info = String(await runner.run('info'));
+      id = field(info, 'run_id');
       this.#checkVersion(field(info, 'redis_version'));
       this.#checkEviction(info);
       await this.#checkBuffers(runner);
@@ -27,6 +30,7 @@ export class Preflight {
         reason: (error as Error).message,
       });
     }
+    return id;
   }
 
   /** Says it once. */

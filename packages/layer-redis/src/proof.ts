@@ -24,6 +24,7 @@ export async function within<T>(connection: Connection, what: string, awaited: P
     if (done.signal.aborted) return settled;
     if (connection.bytesRead === before || !connection.alive) break;
   }
+  const fault = connection.alive ? ({ fault: 'unresponsive' } as const) : {};
   connection.destroy(what);
-  throw new LayerError('LAYER_AWAY', `${connection.node.host}:${connection.node.port}: ${what}`);
+  throw new LayerError('LAYER_AWAY', `${connection.node.host}:${connection.node.port}: ${what}`, fault);
 }

@@ -107,6 +107,7 @@ export class Queues {
       return elements;
     } catch (error) {
       wait.lane = undefined;
+      shard.blame(error);
       lane.connection.destroy('the queue could not be read through it');
       throw error;
     }

@@ -38,7 +38,7 @@ export class Sentinels {
       }
       this.close();
     }
-    throw new LayerError('LAYER_AWAY', `no sentinel says where the primary is: ${faults.join('; ')}`);
+    throw new LayerError('LAYER_AWAY', `no sentinel says where the primary is: ${faults.join('; ')}`, { fault: 'unreachable' });
   }
 
   /** What the sentinel asked last says now; undefined where it does not answer. */

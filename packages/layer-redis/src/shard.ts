@@ -1,8 +1,9 @@
 import type { Buffer } from 'node:buffer';
 import { setTimeout } from 'node:timers/promises';
-import { LayerError, isLayerError, type LayerLogger } from '@busgate/layer/driver';
+import { LayerError, isLayerError, type DriverEvents } from '@busgate/layer/driver';
 import { Connection, type Access, type Argument } from './connection.ts';
 import { isLostNode, layerError, replyCode } from './errors.ts';
+import { Losses, type Met } from './losses.ts';
 import { within } from './proof.ts';
 import { Subscriber, type Held } from './subscriber.ts';
 import type { Node } from './url.ts';
@@ -11,16 +12,11 @@ import type { Node } from './url.ts';
 const BEAT_MS = 1000;
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2000;
-/** Replies of a server that lives and takes no writes. */
-const REFUSED_WRITES: ReadonlySet<string> = new Set(['OOM', 'MISCONF', 'NOREPLICAS', 'NOPERM']);
-/** A fault that lasts is logged this often. */
-const COMPLAIN_MS = 10_000;
 /** How long `close` waits for answers. */
 const LAST_ANSWERS_MS = 2000;
 
-export interface ShardSettings {
+export interface ShardSettings extends Pick<DriverEvents, 'fault'> {
   readonly access: Access;
-  readonly logger: LayerLogger;
   /** On Redis Cluster: topics are held sharded and plain. */
   readonly sharded: boolean;
   /** A channel of this connection pair alone. */
@@ -31,8 +27,8 @@ export interface ShardSettings {
   locate(): Promise<Node>;
   /** Where it is now, where that may change while this one still answers; undefined where nobody says. */
   relocate(): Promise<Node | undefined>;
-  /** Called with each new connection for commands, before it is used. */
-  greet(connection: Connection): Promise<void>;
+  /** Called with each new connection for commands, before it is used; answers the server's `run_id`, where that may be known. */
+  greet(connection: Connection): Promise<string | undefined>;
   /** Called when the state has changed. */
   changed(): void;
   /** Called when the server ended a subscription because its slot has moved. */
@@ -52,13 +48,18 @@ export class Shard {
   #subscriber: Subscriber | undefined;
   #connected = false;
   #reason: string | undefined;
+  readonly #losses: Losses;
+  /** The server at the connection for commands. */
+  #met: Met | undefined;
+  /** Why the connections were given up, where it is more than that one broke. */
+  #cause: Error | undefined;
   #probe = 0;
-  #silentUntil = 0;
   #awaited: { readonly id: string; resolve(): void } | undefined;
   #running: Promise<void> | undefined;
 
   constructor(settings: ShardSettings) {
     this.#settings = settings;
+    this.#losses = new Losses((kind, reason) => settings.fault(kind, reason));
   }
 
   get connected(): boolean {
@@ -88,10 +89,15 @@ export class Shard {
     try {
       return await commands.run(name, ...args);
     } catch (error) {
-      if (isLostNode(error)) this.#lose(commands, (error as Error).message);
-      else if (REFUSED_WRITES.has(replyCode(error) ?? '')) this.#complain(error as Error);
+      if (isLostNode(error)) this.#lose(commands, error as Error);
+      else this.blame(error);
       throw error;
     }
+  }
+
+  /** Tells what a failed command says of a server that lives; nothing where it says nothing of it. */
+  blame(error: unknown): void {
+    if (error instanceof LayerError && error.fault !== undefined) this.#settings.fault(error.fault, error.message);
   }
 
   /** Another connection to the same server, for commands that wait. */
@@ -168,7 +174,9 @@ export class Shard {
           return;
         }
         if (replyCode(error) === 'MOVED') this.#settings.moved();
-        this.#set(false, layerError(error, false).message);
+        const failure = layerError(error, false);
+        this.#set(false, failure.message);
+        if (!signal.aborted) this.#losses.lost(failure);
         opened();
       }
       first = false;
@@ -185,6 +193,7 @@ export class Shard {
     const over = new AbortController();
     for (const { ended } of [this.#commands, subscriber.connection]) void ended.then((reason) => over.abort(reason));
     await this.#prove();
+    if (this.#met !== undefined) this.#losses.found(this.#met);
     return over.signal;
   }
 
@@ -195,7 +204,9 @@ export class Shard {
     known?.destroy('replaced');
     const commands = await this.#open(node);
     try {
-      await within(commands, 'no answer to the first commands', this.#greet(commands));
+      const id = await within(commands, 'no answer to the first commands', this.#greet(commands));
+      this.#met = { node, id };
+      this.#cause = undefined;
       return commands;
     } catch (error) {
       commands.destroy('not usable');
@@ -203,9 +214,9 @@ export class Shard {
     }
   }
 
-  async #greet(commands: Connection): Promise<void> {
+  async #greet(commands: Connection): Promise<string | undefined> {
     if (this.#settings.writeProbe !== undefined) await commands.run('del', this.#settings.writeProbe);
-    await this.#settings.greet(commands);
+    return this.#settings.greet(commands);
   }
 
   async #subscriberTo(node: Node): Promise<Subscriber> {
@@ -241,7 +252,7 @@ export class Shard {
       const written = writeProbe === undefined ? undefined : commands.run('del', writeProbe);
       await within(commands, 'no answer', Promise.all([written, commands.run('publish', probeChannel, this.#awaited.id)]));
     } catch (error) {
-      this.#lose(commands, (error as Error).message);
+      this.#lose(commands, error as Error);
       throw error;
     }
     await within(subscriber.connection, 'our own message did not arrive through the subscriber connection', promise);
@@ -255,33 +266,28 @@ export class Shard {
     const either = AbortSignal.any([over, this.#closing.signal]);
     for (;;) {
       await setTimeout(BEAT_MS, undefined, { signal: either }).catch(() => undefined);
-      if (either.aborted) throw new LayerError('LAYER_AWAY', String(over.reason ?? 'closed'));
+      if (either.aborted) throw this.#cause ?? new LayerError('LAYER_AWAY', String(over.reason ?? 'closed'));
       const now = await this.#settings.relocate();
       const at = this.#commands?.node;
       if (now !== undefined && at !== undefined && (now.host !== at.host || now.port !== at.port)) {
-        const reason = `${now.host}:${now.port} has become the primary`;
-        if (this.#commands !== undefined) this.#lose(this.#commands, reason);
-        throw new LayerError('LAYER_AWAY', reason);
+        const error = new LayerError('LAYER_AWAY', `${now.host}:${now.port} has become the primary`, { fault: 'moved' });
+        if (this.#commands !== undefined) this.#lose(this.#commands, error);
+        throw error;
       }
       await this.#prove();
     }
   }
 
   /** The server does not answer, or is no longer the one that takes writes: nothing that it says is believed any more. */
-  #lose(commands: Connection, reason: string): void {
+  #lose(commands: Connection, error: Error): void {
+    const reason = error.message;
     commands.destroy(reason);
     for (const other of this.#others) other.destroy(reason);
     if (this.#commands !== commands) return;
+    this.#cause = error;
     this.#commands = undefined;
     this.#subscriber?.connection.destroy(reason);
     this.#subscriber = undefined;
-  }
-
-  #complain(error: Error): void {
-    const now = performance.now();
-    if (now < this.#silentUntil) return;
-    this.#silentUntil = now + COMPLAIN_MS;
-    this.#settings.logger.error('Redis lives and refuses', { reason: error.message });
   }
 
   #set(connected: boolean, reason: string | undefined): void {

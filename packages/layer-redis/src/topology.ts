@@ -33,6 +33,12 @@ export class Topology {
     return this.#owners[slot];
   }
 
+  /** A slot that had another primary before: which one, and which it has now. */
+  movedSince(before: Topology): string | undefined {
+    const slot = this.#owners.findIndex((owner, at) => owner !== undefined && before.#owners[at] !== undefined && before.#owners[at] !== owner);
+    return slot === -1 ? undefined : `slot ${slot}, for one, has gone from ${before.#owners[slot]} to ${this.#owners[slot]}`;
+  }
+
   /** Whether every slot has a primary. */
   get complete(): boolean {
     return this.#owners.every((owner) => owner !== undefined);

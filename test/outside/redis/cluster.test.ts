@@ -4,6 +4,7 @@ import { layerConformance } from '@busgate/layer/conformance';
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Broker } from '../../support/brokers.ts';
+import { expectFaults, faultsOf } from '../../support/faults.ts';
 import { redisCli, RedisCluster } from '../../support/redis-forms.ts';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
 import { connects, hasFunctions, listen } from '../../../packages/layer-redis/test/support.ts';
@@ -53,7 +54,8 @@ describe('Redis Cluster', () => {
   });
 
   test('a slot moves while messages flow: none is delivered twice, and a loss is told', async () => {
-    await using layer = await openLayer(cluster.url);
+    const log = new Log();
+    await using layer = await openLayer(cluster.url, { logger: log });
     const room = 'moving';
     const key = `busgate:room:${room}`;
     const events = await listen(layer, room);
@@ -74,6 +76,7 @@ describe('Redis Cluster', () => {
     const numbers = events.all.filter((event) => /^\d+$/.test(event)).map(Number);
     expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
     expect(events.all.filter((event) => event === 'GAP')).toHaveLength(1);
+    await expectFaults(layer, log.lines, { moved: 1 });
   });
 
   test('queues and histories follow their slots', async () => {
@@ -121,7 +124,8 @@ describe('Redis Cluster without sharded pub/sub', () => {
 describe('Redis Cluster with replicas', () => {
   test('a primary dies: its replica takes over, and its rooms are told', async () => {
     await using replicated = await RedisCluster.start({ primaries: 3, replicas: 1 });
-    await using layer = await openLayer(replicated.url);
+    const log = new Log();
+    await using layer = await openLayer(replicated.url, { logger: log });
     const key = 'busgate:room:failing';
     const events = await listen(layer, 'failing');
     await layer.publish('failing', 'before');
@@ -130,5 +134,7 @@ describe('Redis Cluster with replicas', () => {
     await connects(layer, 2);
     await layer.publish('failing', 'after');
     expect(await events.take(2)).toEqual(['GAP', 'after']);
+    expect(faultsOf(layer)).toMatchObject({ connection_lost: 1, unreachable: 1, moved: 1 });
+    for (const kind of ['connection_lost', 'unreachable', 'moved']) await log.has(`"kind":"${kind}"`);
   });
 });

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
 import { cli, connects, listen, state } from '../../../packages/layer-redis/test/support.ts';
 import { startRedis } from '../../support/brokers.ts';
+import { expectFaults, faultsOf } from '../../support/faults.ts';
 import { DistantRedis } from '../../support/netns.ts';
 
 /** The code with which a call ends; `taken` where it does not fail. */
@@ -22,8 +23,9 @@ async function expectToWork(layer: ChannelLayer, room: string): Promise<void> {
 
 describe('when Redis misbehaves', () => {
   test('paused for 10 s under load: found within 5 s, memory stays bounded, one gap on return', async () => {
+    const log = new Log();
     await using redis = await startRedis();
-    await using layer = await openLayer(redis.url);
+    await using layer = await openLayer(redis.url, { logger: log });
     const events = await listen(layer, 'r');
     redis.pause();
     const since = performance.now();
@@ -37,7 +39,12 @@ describe('when Redis misbehaves', () => {
     const codes = await Promise.all(calls);
     expect([...new Set(codes)].toSorted()).toEqual(['LAYER_AWAY', 'OUTCOME_UNKNOWN']);
     expect(codes.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeLessThan(10_000);
+    expect(faultsOf(layer).overloaded).toBeGreaterThan(1000);
+    await log.has('the broker is away');
     await delay(10_000 - (performance.now() - since));
+    expect(faultsOf(layer)).toMatchObject({ unresponsive: 1 });
+    expect(layer.status.reason).toMatch(/^unresponsive: .*no answer/);
+    for (const kind of ['overloaded', 'unresponsive']) await log.has(`"kind":"${kind}"`);
     redis.resume();
     await state(layer, 'connected');
     await layer.publish('r', 'after');
@@ -55,11 +62,13 @@ describe('when Redis misbehaves', () => {
     await expect(layer.publish('r', 'lost')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     expect(performance.now() - since).toBeLessThan(5000);
     await log.has('the broker is away');
+    await expectFaults(layer, log.lines, { unresponsive: 1 });
     await redis.mend();
     await connects(layer, 2);
     await layer.publish('r', 'after');
     await events.find((event) => event === 'after');
     expect(events.all.filter((event) => event === 'GAP')).toHaveLength(1);
+    expect(faultsOf(layer)).toEqual({ unresponsive: 1 });
   });
 
   test('a slow line (tc) is not a dead one', async () => {
@@ -72,30 +81,128 @@ describe('when Redis misbehaves', () => {
     await events.take(40);
     expect(events.all.map((event) => Number(event.split(' ')[0]))).toEqual(Array.from({ length: 40 }, (_, index) => index));
     expect(layer.stats.connects).toBe(1);
+    expect(faultsOf(layer)).toEqual({});
   });
 
   test('the output buffer limit cuts off the subscriber: each room is told, and it goes on', async () => {
+    const log = new Log();
     await using redis = await startRedis({ config: ['client-output-buffer-limit pubsub 1mb 1mb 1'] });
-    await using layer = await openLayer(redis.url);
+    await using layer = await openLayer(redis.url, { logger: log });
     const events = await listen(layer, 'r');
     await cli(redis, 'EVAL', "for _ = 1, 100 do redis.call('PUBLISH', 'busgate:room:r', string.rep('x', 500000)) end", '0');
     await events.find((event) => event === 'GAP');
     await connects(layer, 2);
     await expectToWork(layer, 'other');
+    await expectFaults(layer, log.lines, { cut_off: 1 });
+  });
+
+  test.each([
+    ['pubsub', 1],
+    ['normal', 0],
+  ] as const)('CLIENT KILL TYPE %s: cut off by a server that lives', async (type, gaps) => {
+    const log = new Log();
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { logger: log });
+    const events = await listen(layer, 'r');
+    await cli(redis, 'CLIENT', 'KILL', 'TYPE', type);
+    await connects(layer, 2);
+    await layer.publish('r', 'after');
+    await events.find((event) => event === 'after');
+    expect(events.all.filter((event) => event === 'GAP')).toHaveLength(gaps);
+    await expectFaults(layer, log.lines, { cut_off: 1 });
+    await log.has('the broker is away');
+  });
+
+  test('out of memory without eviction: what is refused is counted and logged, and the status tells of it', async () => {
+    const log = new Log();
+    await using redis = await startRedis({ config: ['maxmemory-policy noeviction'] });
+    await using layer = await openLayer(redis.url, { logger: log });
+    await cli(redis, 'CONFIG', 'SET', 'maxmemory', '1');
+    for (let count = 0; count < 2; count += 1) expect(await outcome(layer.send('jobs', {}))).toBe('LAYER_AWAY');
+    await expectFaults(layer, log.lines, { out_of_space: 2 });
+    expect(layer.status).toMatchObject({ state: 'connected', reason: expect.stringMatching(/^out_of_space: .*OOM/) as string });
+    expect(log.lines.all.filter((line) => line.includes('"kind":"out_of_space"'))).toHaveLength(1);
+    await expectToWork(layer, 'r');
+  });
+
+  test('a primary that becomes a replica takes no writes: away, and back when it takes them', async () => {
+    const log = new Log();
+    await using primary = await startRedis();
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { logger: log });
+    await cli(redis, 'REPLICAOF', '127.0.0.1', `${primary.port}`);
+    await state(layer, 'away');
+    await expectFaults(layer, log.lines, { read_only: 1 });
+    expect(layer.status.reason).toContain('READONLY');
+    await cli(redis, 'REPLICAOF', 'NO', 'ONE');
+    await connects(layer, 2);
+    await expectToWork(layer, 'r');
+    expect(faultsOf(layer)).toEqual({ read_only: 1 });
+  });
+
+  test('a password that is changed meanwhile: away, refused, and back with the old one', async () => {
+    const log = new Log();
+    await using redis = await startRedis({ config: ['requirepass old'] });
+    const cliWith = (password: string, ...args: string[]): Promise<string> => cli(redis, '-a', password, '--no-auth-warning', ...args);
+    await expect(openLayer(redis.url.replace('//', '//:wrong@'))).rejects.toMatchObject({ code: 'REFUSED', fault: 'refused' });
+    await using layer = await openLayer(redis.url.replace('//', '//:old@'), { logger: log });
+    await cliWith('old', 'CONFIG', 'SET', 'requirepass', 'new');
+    await cliWith('new', 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await cliWith('new', 'CLIENT', 'KILL', 'TYPE', 'normal');
+    await expect.poll(() => faultsOf(layer)).toMatchObject({ refused: 1 });
+    expect(layer.status).toMatchObject({ state: 'away', reason: expect.stringMatching(/^refused: .*WRONGPASS/) as string });
+    await log.has('"kind":"refused"');
+    await cliWith('new', 'CONFIG', 'SET', 'requirepass', 'old');
+    await connects(layer, 2);
+    await expectToWork(layer, 'r');
+  });
+
+  test('scripts that were flushed are sent anew: nobody notices', async () => {
+    const log = new Log();
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { logger: log, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    const events = await listen(layer, 'kept');
+    for (let round = 0; round < 2; round += 1) {
+      await cli(redis, 'SCRIPT', 'FLUSH');
+      await layer.send('jobs', { round });
+      expect(await layer.receive('jobs')).toEqual({ round });
+      await layer.publish('kept', `${round}`);
+      expect(await events.next()).toBe(`${round}`);
+    }
+    expect([layer.status.reason, layer.stats.connects, faultsOf(layer)]).toEqual([undefined, 1, {}]);
+    expect(log.lines.all.filter((line) => !line.startsWith('info'))).toEqual([]);
+  });
+
+  test('what a server that is stopped is sent is bounded, and what passes that is refused as overload', async () => {
+    const log = new Log();
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { logger: log });
+    redis.pause();
+    const payload = new Uint8Array(1_000_000);
+    const codes = await Promise.all(Array.from({ length: 100 }, () => outcome(layer.publish('r', payload))));
+    const refused = codes.filter((code) => code === 'LAYER_AWAY').length;
+    expect(refused).toBeGreaterThan(25);
+    expect(faultsOf(layer).overloaded).toBeGreaterThanOrEqual(refused);
+    await log.has('"kind":"overloaded"');
+    redis.resume();
+    await state(layer, 'connected');
   });
 
   test('killed and restarted empty again and again: memberships and rooms are there each time', async () => {
+    const log = new Log();
     await using redis = await startRedis();
-    await using layer = await openLayer(redis.url);
+    await using layer = await openLayer(redis.url, { logger: log });
     const events = await listen(layer, 'r');
     const channel = layer.newChannel();
     await layer.groupAdd('g', channel);
     await layer.groupAdd('g', 'jobs');
     for (let round = 1; round <= 3; round += 1) {
       await redis.kill();
-      await state(layer, 'away');
+      await expectFaults(layer, log.lines, { connection_lost: round, unreachable: round, ...(round === 1 ? {} : { data_lost: round - 1 }) });
+      expect(layer.status).toMatchObject({ state: 'away', reason: expect.stringMatching(/^unreachable: .*ECONNREFUSED/) as string });
       await redis.start({ empty: true });
       await connects(layer, round + 1);
+      await expectFaults(layer, log.lines, { connection_lost: round, unreachable: round, data_lost: round });
       await layer.publish('r', `${round}`);
       expect(await events.take(2)).toEqual(['GAP', `${round}`]);
       await expect.poll(() => cli(redis, 'ZCARD', '{busgate:group:g}:queues')).toBe('1');

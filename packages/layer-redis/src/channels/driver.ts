@@ -12,7 +12,7 @@ import {
   type Topic,
   type TopicSink,
 } from '@busgate/layer/driver';
-import { brokerFor } from '../connect.ts';
+import { brokerFor, type BrokerEvents } from '../connect.ts';
 import { flushKeys } from '../flush.ts';
 import { Keys } from '../keys.ts';
 import { READ_AHEAD } from '../queue-form.ts';
@@ -55,7 +55,8 @@ export class ChannelsDriver implements Driver {
     this.#queues = new Queues(options.logger);
     const keys = new Keys(`${this.#names.prefix}:busgate`);
     const hosts = target.kind === 'standalone' ? target.nodes.map((node) => ({ ...target, nodes: [node] })) : [target];
-    this.#ring = new Ring(hosts.map((host) => brokerFor(host, keys, context, () => this.#changed())));
+    const events: BrokerEvents = { changed: () => this.#changed(), fault: (kind, reason) => this.#events?.fault(kind, reason) };
+    this.#ring = new Ring(hosts.map((host) => brokerFor(host, keys, context, events)));
     const arrivals = {
       group: (name: string, message: DjangoMessage) => this.#onGroup(name, message),
       channel: (channel: string, message: DjangoMessage) => this.#onChannel(channel, message),
