@@ -17,9 +17,10 @@ import { brokerFor } from './connect.ts';
 import { flushKeys } from './flush.ts';
 import { append, read, StampedReceiver } from './histories.ts';
 import { Keys } from './keys.ts';
+import { Pushes } from './pushes.ts';
 import { ListForm, READ_AHEAD } from './queue-form.ts';
 import { Queues } from './queues.ts';
-import { SCRIPTS } from './scripts.ts';
+import { SCRIPTS, type Runner } from './scripts.ts';
 import type { Receiver } from './subscriber.ts';
 import type { Target } from './url.ts';
 
@@ -32,6 +33,7 @@ export class RedisDriver implements Driver {
   readonly #broker: Broker;
   readonly #queues: Queues;
   readonly #form: ListForm;
+  readonly #pushes = new Pushes((key, messages) => this.#push(key, messages));
   #events: DriverEvents | undefined;
 
   constructor(target: Target, context: DriverContext) {
@@ -57,7 +59,7 @@ export class RedisDriver implements Driver {
 
   async publish(topic: Topic, payload: Uint8Array): Promise<number> {
     const channel = this.#keys.topic(topic);
-    return (await this.#broker.on(channel).run(this.#broker.publishCommand, channel, bytes(payload))) as number;
+    return (await this.#on(channel).run(this.#broker.publishCommand, channel, bytes(payload))) as number;
   }
 
   async subscribe(topic: Topic, sink: TopicSink, history?: HistoryRule): Promise<void> {
@@ -74,10 +76,8 @@ export class RedisDriver implements Driver {
     await this.#broker.unsubscribe(this.#keys.topic(topic));
   }
 
-  async push(queue: string, payload: Uint8Array): Promise<boolean> {
-    const { capacity, expiryMs } = this.#context.options;
-    const key = this.#keys.queue(queue);
-    return (await SCRIPTS.push.run(this.#broker.on(key), key, bytes(payload), capacity, expiryMs)) === 1;
+  push(queue: string, payload: Uint8Array): Promise<boolean> {
+    return this.#pushes.add(this.#keys.queue(queue), bytes(payload));
   }
 
   pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
@@ -86,34 +86,34 @@ export class RedisDriver implements Driver {
 
   async addMember(group: string, queue: string): Promise<void> {
     const key = this.#keys.members(group);
-    await SCRIPTS.addMember.run(this.#broker.on(key), key, queue, this.#context.options.groupExpiryMs);
+    await SCRIPTS.addMember.run(this.#on(key), key, queue, this.#context.options.groupExpiryMs);
   }
 
   async removeMember(group: string, queue: string): Promise<void> {
     const key = this.#keys.members(group);
-    await SCRIPTS.removeMember.run(this.#broker.on(key), key, queue, this.#context.options.groupExpiryMs);
+    await SCRIPTS.removeMember.run(this.#on(key), key, queue, this.#context.options.groupExpiryMs);
   }
 
   async renewMember(group: string, queue: string, leftMs: number): Promise<boolean> {
     const key = this.#keys.members(group);
-    return (await SCRIPTS.renewMember.run(this.#broker.on(key), key, queue, this.#context.options.groupExpiryMs, Math.ceil(leftMs))) === 1;
+    return (await SCRIPTS.renewMember.run(this.#on(key), key, queue, this.#context.options.groupExpiryMs, Math.ceil(leftMs))) === 1;
   }
 
   async publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult> {
     const key = this.#keys.members(group);
     const channel = this.#keys.topic({ kind: 'group', name: group });
-    const queues = await SCRIPTS.group.run(this.#broker.on(key), key, this.#broker.publishCommand, channel, bytes(payload));
+    const queues = await SCRIPTS.group.run(this.#on(key), key, this.#broker.publishCommand, channel, bytes(payload));
     return { queues: (queues as Buffer[]).map(String) };
   }
 
   append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
     const keys = this.#historyKeys(room);
-    return append(this.#broker.on(keys[0]), keys, bytes(payload), rule);
+    return append(this.#on(keys[0]), keys, bytes(payload), rule);
   }
 
   read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
     const keys = this.#historyKeys(room);
-    return read(this.#broker.on(keys[0]), keys, rule, after);
+    return read(this.#on(keys[0]), keys, rule, after);
   }
 
   async flush(): Promise<void> {
@@ -123,6 +123,17 @@ export class RedisDriver implements Driver {
   async close(): Promise<void> {
     await this.#queues.close();
     await this.#broker.close();
+  }
+
+  async #push(key: string, messages: readonly Buffer[]): Promise<number> {
+    const { capacity, expiryMs } = this.#context.options;
+    return (await SCRIPTS.push.run(this.#broker.on(key), key, capacity, expiryMs, ...messages)) as number;
+  }
+
+  /** Where a command goes; what was sent before it goes first. */
+  #on(key: string): Runner {
+    this.#pushes.flush();
+    return this.#broker.on(key);
   }
 
   /** Both are named, so that a slot that is on its way moves them as one. */

@@ -1,5 +1,7 @@
 import { openLayer } from '@busgate/layer';
+import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
+import { Collector } from '../../../test/support/events.ts';
 import { startRedis } from '../../../test/support/brokers.ts';
 import { expectAtMostOnce } from './at-most-once.ts';
 import { cli, connects, state } from './support.ts';
@@ -21,6 +23,34 @@ describe('worker queues on a Redis of their own', () => {
     expect(Number(await cli(redis, 'PTTL', KEY))).toBeGreaterThan(0);
     expect(await layer.receive('jobs')).toEqual({ n: 1 });
     expect(await layer.receive('jobs')).toEqual({ n: 3 });
+  });
+
+  test('what is sent in one turn reaches Redis in that order, messages to one queue in one step', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { capacity: 3, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    const client = new Redis(redis.url);
+    const monitor = await client.monitor();
+    const seen = new Collector<string>();
+    monitor.on('monitor', (_time: string, [name = '', ...words]: string[], source: string) => {
+      const numbers = words.filter((word) => /^\{"n":\d\}$|^publish \d$/.test(word));
+      if (source !== 'lua' && numbers.length > 0) seen.push(`${name.toLowerCase()} ${numbers.join(' ')}`);
+    });
+    try {
+      const calls = [
+        layer.send('jobs', { n: 1 }),
+        layer.send('jobs', { n: 2 }),
+        layer.publish('room', 'publish 3'),
+        layer.send('jobs', { n: 4 }),
+        layer.send('jobs', { n: 5 }),
+        layer.publish('kept', 'publish 6'),
+      ];
+      const results = await Promise.allSettled(calls);
+      expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
+      expect(await seen.take(4)).toEqual(['evalsha {"n":1} {"n":2}', 'publish publish 3', 'evalsha {"n":4} {"n":5}', 'evalsha publish 6']);
+    } finally {
+      monitor.disconnect();
+      client.disconnect();
+    }
   });
 
   test('a queue that nobody reads leaves nothing behind', async () => {

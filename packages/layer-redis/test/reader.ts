@@ -1,10 +1,23 @@
+import { Buffer } from 'node:buffer';
 import { writeSync } from 'node:fs';
 import { openLayer } from '@busgate/layer';
 
-/** Reads the queue `jobs` and writes the number of each message as a line, until it gets a negative one. */
+/** Says that it is `reading`; then reads the queue `jobs` and writes the number of each message as a line, until it gets a negative one. */
 await using layer = await openLayer(process.argv[2] as string);
+write('reading\n');
 for (;;) {
   const { n } = await layer.receive('jobs');
   if (typeof n !== 'number' || n < 0) break;
-  writeSync(1, `${n}\n`);
+  write(`${n}\n`);
+}
+
+/** Returns when the pipe has taken it, so that a reader that is killed has told all that it had been given. */
+function write(line: string): void {
+  for (let rest = Buffer.from(line); rest.length > 0;) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
 }
