@@ -257,6 +257,17 @@ describe('busgate config', () => {
     expect(printed).toContain('redis-sentinel://***@h2/main?***');
     expect(printed).not.toContain('s3cret');
   });
+
+  test.each([
+    ['redis://h1,h2?wire=channels-core&encryptionKeys=s3cret', 'redis://h1,h2?***'],
+    ['redis://u:s3cret@h?wire=channels-core&encryptionKeys=s3cret', 'redis://***@h?***'],
+    ['redis://h?wire=channels-core&encryptionKeys=s3@cret', 'redis://***'],
+    ['redis://u:p@h?wire=channels-core&encryptionKeys=s3@cret', 'redis://***'],
+    ['redis://u:s3?cr@et@h', 'redis://***'],
+  ])('%s is shown as %s', (url, shown) => {
+    const printed = printConfig(load({ argv: ['--demo', '--layer', url] }));
+    expect(parse(printed)).toMatchObject({ layer: shown });
+  });
 });
 
 describe('units', () => {

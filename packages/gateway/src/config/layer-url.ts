@@ -5,7 +5,12 @@ export const layerUrl: ValueType<string> = text('a layer URL such as memory:, re
   /^[a-z][a-z0-9+.-]*:(?:\/\/[^\s/]+(?:[/?][^\s]*)?)?$/.test(value),
 );
 
-/** The URL without what only its owner may know: everything up to the last @ goes, since a password may hold any character, and so does the query. */
+/**
+ * The URL without what only its owner may know: everything up to the last @ goes, since a password may hold any character, and so does the query. Where
+ * the last @ may stand in the query, all goes but the scheme.
+ */
 export function maskUrl(url: string): string {
+  const query = url.indexOf('?');
+  if (query !== -1 && query < url.lastIndexOf('@')) return `${/^(?:[a-z][a-z0-9+.-]*:\/*)?/.exec(url)?.[0]}***`;
   return url.replace(/^([a-z][a-z0-9+.-]*:\/*)?.*@/s, '$1***@').replace(/\?.*$/s, '?***');
 }
