@@ -1,7 +1,10 @@
 import { openLayer } from '@busgate/layer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Broker, startRedis } from '../../../test/support/brokers.ts';
+import { writeElement } from '../src/channels/elements.ts';
 import { hostOf } from '../src/channels/hash.ts';
+import { Serializer } from '../src/channels/serializer.ts';
+import { Connection } from '../src/connection.ts';
 import { cli, listen, state } from './support.ts';
 
 const WIRES = ['channels-core', 'channels-pubsub'];
@@ -106,6 +109,25 @@ describe('worker queues of wire channels-core on three hosts', () => {
     expect(await Promise.all(hosts.map((host) => cli(host, 'ZCARD', 'asgiworker')))).toEqual(['1', '1', '1']);
     const received = [await layer.receive('worker'), await layer.receive('worker'), await layer.receive('worker')];
     expect(new Set(received.map(({ n }) => n))).toEqual(new Set([1, 2, 3]));
+  });
+});
+
+describe('wire channels-core on one host', () => {
+  test('what comes while a connection is replaced waits for the gap', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(`${redis.url}?wire=channels-core`);
+    const seen: string[] = [];
+    await layer.subscribe('chat', (event) => seen.push(event.gap === true ? 'GAP' : layer.status.state));
+    const member = await cli(redis, 'ZRANGE', 'asgi:group:chat', '0', '-1');
+    const django = await Connection.open({ host: '127.0.0.1', port: redis.port }, { credentials: {}, db: 0, tls: undefined, name: 'test' });
+    const serializer = Serializer.forCore({ serializer: 'msgpack', encryptionKeys: [] }, 60_000);
+    const killed = cli(redis, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+    for (let n = 0; !seen.includes('GAP') || seen.at(-1) === 'GAP'; n += 1) {
+      await django.run('zadd', `asgi${member.split('!')[0]}!`, n, writeElement(serializer, { type: 't', n }, [member]));
+    }
+    await killed;
+    django.destroy('done');
+    expect(seen.filter((event) => event !== 'connected')).toEqual(['GAP']);
   });
 });
 

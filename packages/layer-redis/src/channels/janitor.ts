@@ -74,7 +74,6 @@ export class Janitor {
       const [process, said] = [listed[index] as string, listed[index + 1] as string];
       const known = this.#seen.get(process);
       gone.delete(process);
-      if (process === this.#names.process) continue;
       if (known?.said !== said) this.#seen.set(process, { said, looks: 0 });
       else if ((known.looks += 1) >= PATIENCE) dead.push(process);
     }
