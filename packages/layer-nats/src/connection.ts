@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { LayerError } from '@busgate/layer/driver';
+import { LayerError, type LayerFault } from '@busgate/layer/driver';
 import {
   connect as natsConnect,
   credsAuthenticator,
@@ -61,6 +61,8 @@ export interface Connection {
   readonly facts: ServerFacts;
   /** Resolves with the reason when the connection has ended, for whatever reason. */
   readonly ended: Promise<string>;
+  /** What kind of fault ended it, where more is known than that it broke. */
+  readonly fault: LayerFault | undefined;
   publish(subject: string, payload: Uint8Array, reply?: string, headers?: Readonly<Record<string, string>>): void;
   /** Returns what ends the subscription: the receiver is not called from then on. */
   subscribe(subject: string, receiver: Receiver): () => void;
@@ -121,7 +123,7 @@ async function fromFile(path: string, kind: string, make: (secret: Buffer) => Au
     return authenticator;
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    throw new LayerError('REFUSED', `the file ${path} is no ${kind} that can be read (${code ?? String(cause)})`, { cause });
+    throw new LayerError('REFUSED', `the file ${path} is no ${kind} that can be read (${code ?? String(cause)})`, { cause, fault: 'refused' });
   }
 }
 
@@ -147,7 +149,7 @@ const REFUSALS: readonly string[] = [
 
 function asRefusal(error: NatsError): LayerError | undefined {
   if (error.code === undefined || !REFUSALS.includes(error.code)) return undefined;
-  return new LayerError('REFUSED', `NATS refused the credentials: ${error.message}`, { cause: error });
+  return new LayerError('REFUSED', `NATS refused the credentials: ${error.message}`, { cause: error, fault: 'refused' });
 }
 
 class NatsOnce implements Connection {
@@ -156,6 +158,7 @@ class NatsOnce implements Connection {
   readonly ended: Promise<string>;
   readonly #nats: NatsConnection;
   #complaint = '';
+  #fault: LayerFault | undefined;
 
   constructor(nats: NatsConnection, server: Server, events: ConnectionEvents) {
     this.#nats = nats;
@@ -179,8 +182,12 @@ class NatsOnce implements Connection {
       jetStream: jetstream === true,
       keepsAcknowledgements: !/^2\.\d\./.test(version ?? ''),
     };
-    this.ended = nats.closed().then((error) => (error instanceof Error ? error.message : this.#complaint) || 'the connection was closed');
+    this.ended = nats.closed().then((error) => this.#whyEnded(error));
     void this.#watch(events);
+  }
+
+  get fault(): LayerFault | undefined {
+    return this.#fault;
   }
 
   publish(subject: string, payload: Uint8Array, reply?: string, headers?: Readonly<Record<string, string>>): void {
@@ -213,10 +220,20 @@ class NatsOnce implements Connection {
     await this.#nats.close();
   }
 
+  #whyEnded(error: unknown): string {
+    if (this.#fault !== undefined) return 'it does not answer';
+    if (!(error instanceof Error)) return this.#complaint || 'the connection was closed';
+    this.#fault = asRefusal(error as NatsError)?.fault;
+    return error.message;
+  }
+
   async #watch(events: ConnectionEvents): Promise<void> {
     for await (const status of this.#nats.status()) {
       // By itself the library would first wait until its last bytes are written, which on such a connection may be never.
-      if (status.type === 'staleConnection') void this.#nats.close();
+      if (status.type === 'staleConnection') {
+        this.#fault = 'unresponsive';
+        void this.#nats.close();
+      }
       if (status.type !== 'error') {
         const peers = (this.#nats.info as { connect_urls?: string[] } | undefined)?.connect_urls;
         if (status.type === 'ldm' || peers === undefined) continue;

@@ -38,16 +38,19 @@ export class NatsDriver implements Driver {
     this.#subjects = new Subjects(prefix);
     this.#topics = new Topics(this.#subjects, logger, {
       undecodable: (where) => this.#events?.undecodable(where),
+      fault: (kind, reason) => this.#events?.fault(kind, reason),
       heard: (made, sequence, arrival) => this.#keeping.histories.heard(made, sequence, arrival),
     });
     this.#keeping = new Keeping(target, context.options, this.#subjects, {
       session: () => this.#session,
       changed: () => this.#change.promise,
+      fault: (kind, reason) => this.#events?.fault(kind, reason),
       missed: ({ rules }) => this.#topics.tellGaps((rule) => rules.includes(rule)),
     });
     this.#link = new Link(target, `busgate ${context.process}`, logger, {
       arrived: (session) => this.#arrived(session),
       left: (reason) => this.#left(reason),
+      fault: (kind, reason) => this.#events?.fault(kind, reason),
     });
   }
 

@@ -1,24 +1,32 @@
-import { LayerError } from '@busgate/layer/driver';
+import { LayerError, type LayerFault } from '@busgate/layer/driver';
 
-export function away(why: string): LayerError {
-  return new LayerError('LAYER_AWAY', `NATS cannot be reached: ${why}`);
+export function away(why: string, fault?: LayerFault): LayerError {
+  return new LayerError('LAYER_AWAY', `NATS cannot be reached: ${why}`, fault === undefined ? {} : { fault });
 }
 
 /** What was written when the connection broke. */
-export function unanswered(why: string): LayerError {
-  return new LayerError('OUTCOME_UNKNOWN', `NATS has not answered what was sent: ${why}`);
+export function unanswered(why: string, fault?: LayerFault): LayerError {
+  return new LayerError('OUTCOME_UNKNOWN', `NATS has not answered what was sent: ${why}`, fault === undefined ? {} : { fault });
 }
 
 export function forbidden(operation: 'publish' | 'subscribe', subject: string): LayerError {
-  return new LayerError('REFUSED', `NATS does not permit this user to ${operation} ${operation === 'publish' ? 'on' : 'to'} ${subject}`);
+  return new LayerError('REFUSED', `NATS does not permit this user to ${operation} ${operation === 'publish' ? 'on' : 'to'} ${subject}`, {
+    fault: 'refused',
+  });
+}
+
+/** The kind of fault that kept a server from being used. */
+export function faultOf(error: unknown): LayerFault {
+  if (error instanceof LayerError) return error.fault ?? 'connection_lost';
+  return (error as { code?: string }).code?.endsWith('TIMEOUT') === true ? 'unresponsive' : 'unreachable';
 }
 
 /** What JetStream itself answered that it has not done. */
 export class JetStreamError extends LayerError {
   readonly jetStreamCode: number;
 
-  constructor(what: string, answer: { err_code?: number; description?: string }) {
-    super('LAYER_AWAY', `JetStream could not ${what}: ${answer.description ?? 'no reason given'}; nothing was done`);
+  constructor(what: string, answer: { err_code?: number; description?: string }, fault: LayerFault | undefined = faultIn(answer)) {
+    super('LAYER_AWAY', `JetStream could not ${what}: ${answer.description ?? 'no reason given'}; nothing was done`, fault === undefined ? {} : { fault });
     this.jetStreamCode = answer.err_code ?? 0;
   }
 }
@@ -37,7 +45,22 @@ export const JS = {
   tooManyReplicas: 10_074,
   noSuitablePeers: 10_005,
   queueFull: 10_077,
+  noResources: 10_023,
+  noStorage: 10_047,
+  noMemory: 10_028,
+  accountFull: 10_002,
+  notAvailable: 10_008,
 } as const;
+
+const FULL: readonly number[] = [JS.noResources, JS.noStorage, JS.noMemory, JS.accountFull];
+
+/** What it says of the server that it answers so. */
+function faultIn({ err_code, description = '' }: { err_code?: number; description?: string }): LayerFault | undefined {
+  if (err_code === undefined) return undefined;
+  // The same code for whatever a stream could not store; a full subject is a full queue.
+  if (FULL.includes(err_code) || (err_code === JS.queueFull && !description.includes('per subject'))) return 'out_of_space';
+  return err_code === JS.notAvailable ? 'read_only' : undefined;
+}
 
 export function isJetStream(error: unknown, ...codes: readonly number[]): error is JetStreamError {
   return error instanceof JetStreamError && codes.includes(error.jetStreamCode);

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { isLayerError } from '@busgate/layer/driver';
+import { isLayerError, type DriverEvents, type LayerError } from '@busgate/layer/driver';
 import { JetStreamError, JS, away, isJetStream } from './errors.ts';
 import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
 
@@ -21,6 +21,8 @@ export interface StreamConfig {
 }
 
 export interface StreamInfo {
+  /** When it was made: tells it from one of the same name that was deleted. */
+  readonly created: string;
   readonly config: StreamConfig;
   readonly state: {
     readonly first_seq: number;
@@ -61,8 +63,10 @@ const LOCAL = '$JS.API';
 /** JetStream's requests, as JSON over NATS. What it refuses rejects with a JetStreamError, what it does not answer with OUTCOME_UNKNOWN. */
 export class JetStream {
   readonly #api: string;
+  readonly #fault: DriverEvents['fault'];
 
-  constructor(domain: string | undefined) {
+  constructor(domain: string | undefined, fault: DriverEvents['fault']) {
+    this.#fault = fault;
     this.#api = domain === undefined ? LOCAL : `$JS.${domain}.API`;
   }
 
@@ -162,10 +166,10 @@ export class JetStream {
 
   /** Publishes what a stream is to keep. Undefined where no stream takes that subject. */
   async store(session: Session, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored | undefined> {
-    const answer = await session.request(subject, payload, headers);
+    const answer = await session.request(subject, payload, headers).catch((error: LayerError) => Promise.reject(this.#told(error, 'unresponsive')));
     if (answer.status === 503) return undefined;
     const { error, stream, seq } = parse(answer.payload) as Partial<Stored> & Failure;
-    if (error !== undefined) throw new JetStreamError('keep the message', error);
+    if (error !== undefined) throw this.#told(new JetStreamError('keep the message', error));
     if (stream === undefined || seq === undefined) throw new JetStreamError('keep the message', { description: 'something else answered for it' });
     return { stream, seq };
   }
@@ -179,7 +183,7 @@ export class JetStream {
         if (session.ended !== undefined || !isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
       }
     }
-    throw new JetStreamError(purpose, { err_code: JS.nobody, description: 'it does not answer, as when no leader is elected' });
+    throw this.#told(new JetStreamError(purpose, { err_code: JS.nobody, description: 'it does not answer, as when no leader is elected' }, 'read_only'));
   }
 
   async #askOnce<T>(session: Session, what: string, body: unknown, purpose: string, patience: number): Promise<T> {
@@ -187,8 +191,14 @@ export class JetStream {
     const answer = await session.request(`${this.#api}.${what}`, payload, undefined, patience);
     if (answer.status === 503) throw new JetStreamError(purpose, { err_code: JS.nobody, description: 'it is not there just now' });
     const parsed = parse(answer.payload) as T & Failure;
-    if (parsed.error !== undefined) throw new JetStreamError(purpose, parsed.error);
+    if (parsed.error !== undefined) throw this.#told(new JetStreamError(purpose, parsed.error));
     return parsed;
+  }
+
+  /** What the error says of the server is told to the operator too; `only` where the rest was told by the connection. */
+  #told(error: LayerError, only = error.fault): LayerError {
+    if (error.fault !== undefined && error.fault === only) this.#fault(error.fault, error.message);
+    return error;
   }
 
   async #orNone<T>(answer: Promise<T>, ...codes: readonly number[]): Promise<T | undefined> {

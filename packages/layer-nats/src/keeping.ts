@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { LayerLogger, ResolvedOptions } from '@busgate/layer/driver';
+import type { DriverEvents, LayerLogger, ResolvedOptions } from '@busgate/layer/driver';
 import { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
 import { Histories } from './histories.ts';
@@ -15,7 +15,7 @@ import type { Target } from './url.ts';
 /** How often the streams of rooms with history are looked at, where nothing tells of a change. */
 const LOOK_MS = 5000;
 
-export interface KeepingEvents {
+export interface KeepingEvents extends Pick<DriverEvents, 'fault'> {
   readonly session: () => Session | undefined;
   readonly changed: () => Promise<void>;
   /** The history of these rooms began a new epoch, or could not be read and now can. */
@@ -38,9 +38,9 @@ export class Keeping {
     this.#subjects = subjects;
     this.#logger = options.logger;
     this.#events = events;
-    this.#jetStream = new JetStream(target.domain);
+    this.#jetStream = new JetStream(target.domain, (kind, reason) => events.fault(kind, reason));
     const jetStream = this.#jetStream;
-    const streams = new Streams(jetStream, target.replicas, options.logger);
+    const streams = new Streams(jetStream, target.replicas, options.logger, (name) => this.#onReplaced(name));
     const groups: StreamPlan = {
       name: `${subjects.streams}_GROUP`,
       subjects: [subjects.all('member'), subjects.all('clock')],
@@ -108,12 +108,18 @@ export class Keeping {
   async #find(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
     try {
       const news = await this.histories.look(session, plan);
-      if (news === 'new epoch') this.#logger.warn('the stream of a history is another one: its rooms begin a new epoch', { stream: plan.name });
+      if (news === 'new epoch') this.#events.fault('data_lost', `the stream ${plan.name} is another one: its rooms begin a new epoch`);
       return news;
     } catch (error) {
       if (session.ended === undefined) this.#logger.error('the stream of a history is not as it should be', { stream: plan.name, reason: String(error) });
       return undefined;
     }
+  }
+
+  /** Of a history it is told with its new epoch. */
+  #onReplaced(stream: string): void {
+    if (this.histories.plans.some(({ name }) => name === stream)) return;
+    this.#events.fault('data_lost', `the stream ${stream} was deleted: what was in it is gone`);
   }
 
   /** JetStream tells when a stream is made, changed or removed. Where this user may not hear it, the regular look finds it later. */

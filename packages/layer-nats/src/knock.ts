@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { away } from './errors.ts';
 import type { Server } from './url.ts';
 
 /** What a server says of itself before anybody has logged in. */
@@ -18,7 +19,7 @@ const MAX_BYTES = 65_536;
 export function knock({ host, port }: Server, timeoutMs: number): Promise<Greeting> {
   const { promise, resolve, reject } = Promise.withResolvers<Greeting>();
   const socket: Socket = connect({ host, port });
-  const timer = setTimeout(() => reject(new Error(`${host}:${port} has not greeted within ${timeoutMs} ms`)), timeoutMs);
+  const timer = setTimeout(() => reject(away(`${host}:${port} has not greeted within ${timeoutMs} ms`, 'unresponsive')), timeoutMs);
   let text = '';
   socket.setEncoding('latin1');
   socket.on('data', (chunk: string) => {

@@ -1,12 +1,13 @@
-import { isLayerError, type LayerError, type LayerLogger } from '@busgate/layer/driver';
+import { Losses, isLayerError, type DriverEvents, type LayerError, type LayerLogger } from '@busgate/layer/driver';
 import { connect, type ConnectionEvents } from './connection.ts';
+import { faultOf, forbidden } from './errors.ts';
 import { Session } from './session.ts';
 import type { Server, Target } from './url.ts';
 
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 2000;
 
-export interface LinkEvents {
+export interface LinkEvents extends Pick<DriverEvents, 'fault'> {
   /** A connection is there; it counts once this resolves. */
   arrived(session: Session): Promise<void>;
   /** The connection that counted has ended. */
@@ -19,6 +20,7 @@ export class Link {
   readonly #name: string;
   readonly #logger: LayerLogger;
   readonly #events: LinkEvents;
+  readonly #losses: Losses;
   readonly #closing = new AbortController();
   /** Servers by the order in which they are tried; those of the URL first, shuffled so that a fleet spreads. */
   #servers: Server[];
@@ -30,6 +32,7 @@ export class Link {
     this.#name = name;
     this.#logger = logger;
     this.#events = events;
+    this.#losses = new Losses((kind, reason) => events.fault(kind, reason));
     this.#servers = shuffle(target.servers);
   }
 
@@ -43,7 +46,10 @@ export class Link {
       this.#closing.abort();
       throw failure;
     }
-    if (failure !== undefined) this.#events.left(failure.message);
+    if (failure !== undefined) {
+      this.#events.left(failure.message);
+      this.#losses.lost(failure.message, faultOf(failure));
+    }
     this.#running = this.#run();
   }
 
@@ -57,17 +63,19 @@ export class Link {
     let wait = FIRST_WAIT_MS;
     while (!this.#closing.signal.aborted) {
       if (this.#session !== undefined) {
-        const reason = await this.#session.connection.ended;
+        const { connection } = this.#session;
+        const reason = await connection.ended;
         this.#session = undefined;
         if (this.#closing.signal.aborted) return;
         this.#events.left(reason);
+        this.#losses.lost(reason, connection.fault);
         wait = FIRST_WAIT_MS;
       } else {
         await this.#pause(wait * (0.5 + Math.random()));
         wait = Math.min(wait * 2, LONGEST_WAIT_MS);
       }
       const failure = this.#closing.signal.aborted ? undefined : await this.#round();
-      if (isLayerError(failure, 'REFUSED')) this.#logger.error('NATS refuses this process', { reason: failure.message });
+      if (failure !== undefined) this.#losses.lost(failure.message, faultOf(failure));
     }
   }
 
@@ -91,8 +99,9 @@ export class Link {
   async #try(server: Server): Promise<void> {
     const made: { session?: Session } = {};
     const connection = await connect(server, this.#target, this.#name, this.#connectionEvents(made));
-    const session = new Session(connection);
+    const session = new Session(connection, (kind, reason) => this.#events.fault(kind, reason));
     made.session = session;
+    this.#losses.found({ address: `${server.host}:${server.port}`, id: connection.facts.id || undefined });
     try {
       await this.#events.arrived(session);
       this.#session = session;
@@ -106,7 +115,7 @@ export class Link {
   #connectionEvents(made: { readonly session?: Session }): ConnectionEvents {
     return {
       publishRefused: (subject) => {
-        this.#logger.error('NATS does not permit this user to publish', { subject });
+        this.#events.fault('refused', forbidden('publish', subject).message);
         made.session?.refuse(subject);
       },
       complaint: (text) => this.#logger.error('NATS complains', { text }),

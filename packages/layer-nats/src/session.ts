@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { LayerError } from '@busgate/layer/driver';
+import { LayerError, type DriverEvents } from '@busgate/layer/driver';
 import type { Arrival, Connection, Receiver } from './connection.ts';
 import { away, forbidden, unanswered } from './errors.ts';
 
@@ -35,6 +35,7 @@ interface Request {
  */
 export class Session {
   readonly connection: Connection;
+  readonly #tell: DriverEvents['fault'];
   readonly #inbox = `_INBOX.${randomBytes(12).toString('hex')}`;
   readonly #answers = new Map<string, (arrival: Arrival) => void>();
   readonly #requests = new Map<string, Request>();
@@ -44,8 +45,9 @@ export class Session {
   #issued = 0;
   #ended: string | undefined;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, fault: DriverEvents['fault']) {
     this.connection = connection;
+    this.#tell = fault;
     connection.subscribe(`${this.#inbox}.*`, {
       message: (arrival) => this.#answers.get(arrival.subject.slice(this.#inbox.length + 1))?.(arrival),
       refused: (error) => this.end(error.message),
@@ -113,7 +115,7 @@ export class Session {
     if (fault !== undefined) throw fault;
     const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
     const { reply, close } = this.listen(resolve);
-    const timer = setTimeout(() => reject(unanswered(`${subject} within ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(() => reject(unanswered(`${subject} within ${timeoutMs} ms`, 'unresponsive')), timeoutMs);
     this.#requests.set(reply, { subject, resolve, reject });
     try {
       this.send(subject, payload, reply, headers);
@@ -192,7 +194,10 @@ export class Session {
     if (bytes > maxPayload) {
       return new LayerError('MESSAGE_TOO_LARGE', `the NATS server takes ${maxPayload} bytes at most (max_payload in its configuration), not ${bytes}`);
     }
-    return this.#bytes > MAX_UNANSWERED_BYTES ? away(`${this.#bytes} bytes were sent that the server has not taken yet`) : undefined;
+    if (this.#bytes <= MAX_UNANSWERED_BYTES) return undefined;
+    const overload = away(`${this.#bytes} bytes were sent that the server has not taken yet`, 'overloaded');
+    this.#tell('overloaded', overload.message);
+    return overload;
   }
 
   #newTurn(): Turn {

@@ -33,12 +33,17 @@ export class Streams {
   readonly #jetStream: JetStream;
   readonly #replicas: number | undefined;
   readonly #logger: LayerLogger;
+  readonly #replaced: (name: string) => void;
+  /** When each stream that was found was made. */
+  readonly #made = new Map<string, string>();
   readonly #adapted = new Set<string>();
   /** How many messages were sent to each stream. */
   readonly #sent = new Map<string, number>();
   readonly #known = new WeakMap<Session, Map<string, Promise<StreamInfo>>>();
 
-  constructor(jetStream: JetStream, replicas: number | undefined, logger: LayerLogger) {
+  /** `replaced` is called when a stream is another one than was found before. */
+  constructor(jetStream: JetStream, replicas: number | undefined, logger: LayerLogger, replaced: (name: string) => void) {
+    this.#replaced = replaced;
     this.#jetStream = jetStream;
     this.#replicas = replicas;
     this.#logger = logger;
@@ -79,6 +84,9 @@ export class Streams {
 
   async #make(session: Session, plan: StreamPlan): Promise<StreamInfo> {
     const made = await this.#makeOrFind(session, plan);
+    const before = this.#made.get(plan.name);
+    this.#made.set(plan.name, made.created);
+    if (before !== undefined && before !== made.created) this.#replaced(plan.name);
     if (session.connection.facts.clustered) await this.#reach(session, plan);
     return made;
   }
@@ -134,7 +142,8 @@ export class Streams {
     }
   }
 
-  async #adapt(session: Session, plan: StreamPlan, { config, state }: StreamInfo): Promise<StreamInfo> {
+  async #adapt(session: Session, plan: StreamPlan, there: StreamInfo): Promise<StreamInfo> {
+    const { config } = there;
     const wanted = nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS));
     const changed: StreamConfig = {
       ...config,
@@ -149,6 +158,6 @@ export class Streams {
       changed.max_msgs_per_subject === config.max_msgs_per_subject &&
       changed.num_replicas === config.num_replicas &&
       [...changed.subjects].toSorted().join(' ') === [...config.subjects].toSorted().join(' ');
-    return same ? { config, state } : this.#jetStream.updateStream(session, changed);
+    return same ? there : this.#jetStream.updateStream(session, changed);
   }
 }

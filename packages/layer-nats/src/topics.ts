@@ -1,4 +1,4 @@
-import type { HistoryRule, LayerError, LayerLogger, Stamp, Topic, TopicSink } from '@busgate/layer/driver';
+import type { DriverEvents, HistoryRule, LayerError, LayerLogger, Stamp, Topic, TopicSink } from '@busgate/layer/driver';
 import type { Arrival } from './connection.ts';
 import { away } from './errors.ts';
 import type { Session } from './session.ts';
@@ -32,7 +32,7 @@ interface Entry {
   confirmed: boolean;
 }
 
-export interface TopicsEvents {
+export interface TopicsEvents extends Pick<DriverEvents, 'fault'> {
   readonly undecodable: (where: string) => void;
   /** A message of a stream has come; tells the epoch that it is of, where `made` is the one that the stream was made with. */
   readonly heard: (made: string, sequence: number, arrival: Arrival) => string;
@@ -157,6 +157,8 @@ export class Topics {
 
   #refused(session: Session, entry: Entry, error: LayerError): void {
     entry.refused = error;
+    const tried = session === this.#session && entry.held !== undefined;
+    if (!tried) this.#events.fault('refused', error.message);
     if (session === this.#session && entry.confirmed && entry.held === undefined) {
       entry.sink.gap();
       this.#lose(entry);

@@ -2,9 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openLayer } from '@busgate/layer';
+import { connect } from 'nats';
 import { describe, expect, test } from 'vitest';
 import { startNats, type Broker } from '../../../test/support/brokers.ts';
 import { Child } from '../../../test/support/child.ts';
+import { expectFaults, faultsOf } from '../../../test/support/faults.ts';
 import { keepingLog } from './support/log.ts';
 import { listen, state } from './support/rooms.ts';
 
@@ -56,6 +58,8 @@ describe('a server that says no', () => {
     expect(await events.next()).toBe('beside');
     expect(layer.stats.connects).toBe(1);
     await lines.find((line) => line.includes('busgate.room.mute.1'));
+    await expectFaults(layer, lines, { refused: 3 });
+    expect(layer.status).toMatchObject({ state: 'connected', reason: /^refused: .*subscribe to busgate\.room\.deaf\.1/ });
   });
 
   test('a subscription that is taken away while it stands: a gap, and another one when it is back', async () => {
@@ -67,26 +71,29 @@ describe('a server that says no', () => {
     await reload(nats, users('{ subscribe: { deny: ["busgate.room.private"] } }'));
     expect(await events.next()).toBe('GAP');
     await lines.find((line) => line.includes('not permitted any more'));
+    await expectFaults(layer, lines, { refused: 1 });
     await reload(nats, users('{ subscribe: ">" }'));
     expect(await events.next()).toBe('GAP');
     await layer.publish('private', 'again');
     expect(await events.next()).toBe('again');
     await layer.publish('r', 'x');
     await stays.find((event) => event === 'x');
+    expect(faultsOf(layer)).toEqual({ refused: 1 });
   });
 
   test('wrong credentials are REFUSED at once; refused while it is away it keeps trying, and says so', async () => {
     await using nats = await startNats({ config: [users('{}')] });
     for (const url of [nats.url, nats.url.replace('nats://', 'nats://u:wrong@'), nats.url.replace('nats://', 'nats://token@')]) {
-      await expect(openLayer(url)).rejects.toMatchObject({ code: 'REFUSED' });
+      await expect(openLayer(url)).rejects.toMatchObject({ code: 'REFUSED', fault: 'refused' });
     }
     const { lines, logger } = keepingLog();
     await using layer = await openLayer(withUser(nats.url), { logger });
     await nats.stop();
     await writeFile(join(nats.folder, 'config'), 'authorization { user: x, password: y }');
     await nats.start();
-    await lines.find((line) => line.includes('refuses'));
-    expect(layer.status.state).toBe('away');
+    await expect.poll(() => layer.stats.faults.refused, { timeout: 10_000 }).toBe(1);
+    await lines.find((line) => line.includes('"kind":"refused"'));
+    expect(layer.status).toMatchObject({ state: 'away', reason: /^refused: NATS refused the credentials/ });
     await nats.stop();
     await writeFile(join(nats.folder, 'config'), users('{}'));
     await nats.start();
@@ -95,7 +102,8 @@ describe('a server that says no', () => {
 
   test('JetStream out of space: what could not be kept is refused in words, live rooms go on', async () => {
     await using nats = await startNats({ config: ['jetstream { max_file_store: 300K }'] });
-    await using layer = await openLayer(nats.url, { history: [{ rooms: 'kept', size: 100_000, ageMs: 60_000 }] });
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(nats.url, { logger, history: [{ rooms: 'kept', size: 100_000, ageMs: 60_000 }] });
     const events = await listen(layer, 'r');
     const fill = async (): Promise<void> => {
       for (let n = 0; n < 100; n += 1) await layer.publish('kept', 'x'.repeat(10_000));
@@ -103,7 +111,56 @@ describe('a server that says no', () => {
     await expect(fill()).rejects.toMatchObject({ code: 'LAYER_AWAY', message: /JetStream could not keep the message/ });
     await layer.publish('r', 'live');
     expect(await events.next()).toBe('live');
+    await expectFaults(layer, lines, { out_of_space: 1 });
     expect(layer.status.state).toBe('connected');
+  });
+
+  test('a queue that is full is no fault', async () => {
+    await using nats = await startNats();
+    await using layer = await openLayer(nats.url, { capacity: 1 });
+    await layer.send('work', {});
+    await expect(layer.send('work', {})).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
+    expect([faultsOf(layer), layer.status.reason]).toEqual([{}, undefined]);
+  });
+});
+
+describe('a server that loses what it kept', () => {
+  test('streams that were deleted under us are made anew: rooms with history get a gap, and each stream is a fault', async () => {
+    await using nats = await startNats();
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(nats.url, { logger, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    const events = await listen(layer, 'kept');
+    await layer.publish('kept', 'before');
+    await layer.send('work', { n: 1 });
+    await using other = await openLayer(nats.url);
+    const received = other.receive('elsewhere');
+    const manager = await connect({ servers: nats.url });
+    const streams = await (await manager.jetstreamManager()).streams.names().next();
+    for (const name of ['BUSGATE_QUEUE', streams.find((stream) => stream.startsWith('BUSGATE_ROOM'))])
+      await (await manager.jetstreamManager()).streams.delete(name ?? '');
+    await manager.close();
+    await events.find((event) => event === 'GAP');
+    await layer.send('elsewhere', { n: 2 });
+    expect(await received).toEqual({ n: 2 });
+    await expectFaults(layer, lines, { data_lost: 2 });
+    expect(layer.status).toMatchObject({ state: 'connected', reason: /^data_lost: the stream BUSGATE_/ });
+    await layer.publish('kept', 'after');
+    await events.find((event) => event === 'after');
+  });
+
+  test('killed and started again empty: gone, then unreachable, and back with nothing', async () => {
+    await using nats = await startNats();
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(nats.url, { logger, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    const [events, kept] = [await listen(layer, 'r'), await listen(layer, 'kept')];
+    await layer.publish('kept', 'before');
+    await nats.kill();
+    await expectFaults(layer, lines, { connection_lost: 1, unreachable: 1 });
+    expect(layer.status).toMatchObject({ state: 'away', reason: /^unreachable: .*ECONNREFUSED/ });
+    await nats.start({ empty: true });
+    await state(layer, 'connected');
+    await expectFaults(layer, lines, { connection_lost: 1, unreachable: 1, data_lost: 1 });
+    for (const room of [events, kept]) await room.find((event) => event === 'GAP');
   });
 });
 
@@ -139,12 +196,14 @@ describe('a server that is slow, or that finds us slow', () => {
     await events.find((event) => event === 'after');
     expect(events.all.filter((event) => event === 'GAP')).toHaveLength(1);
     expect(lines.all.join('\n')).toMatch(/away/);
+    await expectFaults(layer, lines, { cut_off: 1 });
     await child.exited;
   });
 
   test('what is sent to a server that takes nothing is bounded', async () => {
     await using nats = await startNats();
-    await using layer = await openLayer(nats.url);
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(nats.url, { logger });
     nats.pause();
     const payload = new Uint8Array(1_000_000);
     const codes = await Promise.all(
@@ -155,8 +214,12 @@ describe('a server that is slow, or that finds us slow', () => {
         ),
       ),
     );
-    expect(codes.filter((code) => code === 'LAYER_AWAY').length).toBeGreaterThan(25);
+    const refused = codes.filter((code) => code === 'LAYER_AWAY').length;
+    expect(refused).toBeGreaterThan(25);
     expect(codes.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeGreaterThan(50);
+    await expect.poll(() => faultsOf(layer)).toMatchObject({ overloaded: refused, unresponsive: 1 });
+    expect(layer.status).toMatchObject({ state: 'away', reason: /^unresponsive: / });
+    for (const kind of ['overloaded', 'unresponsive']) await lines.find((line) => line.includes(`"kind":"${kind}"`));
     nats.resume();
     await state(layer, 'connected');
   });

@@ -1,11 +1,11 @@
 import type { Buffer } from 'node:buffer';
 import { setTimeout } from 'node:timers/promises';
-import { LayerError, isLayerError, type DriverEvents } from '@busgate/layer/driver';
+import { LayerError, Losses, isLayerError, type DriverEvents, type Met } from '@busgate/layer/driver';
 import { Connection, type Access, type Argument } from './connection.ts';
-import { isLostNode, layerError, replyCode } from './errors.ts';
-import { Losses, type Met } from './losses.ts';
+import { faultOf, isLostNode, layerError, replyCode } from './errors.ts';
 import { within } from './proof.ts';
 import { Subscriber, type Held } from './subscriber.ts';
+import { addressOf } from './topology.ts';
 import type { Node } from './url.ts';
 
 /** Between two proofs that both connections are alive; with the time a proof may take, a dead link is found within 4 s. */
@@ -176,7 +176,7 @@ export class Shard {
         if (replyCode(error) === 'MOVED') this.#settings.moved();
         const failure = layerError(error, false);
         this.#set(false, failure.message);
-        if (!signal.aborted) this.#losses.lost(failure);
+        if (!signal.aborted) this.#losses.lost(failure.message, faultOf(failure));
         opened();
       }
       first = false;
@@ -193,7 +193,9 @@ export class Shard {
     const over = new AbortController();
     for (const { ended } of [this.#commands, subscriber.connection]) void ended.then((reason) => over.abort(reason));
     await this.#prove();
-    if (this.#met !== undefined) this.#losses.found(this.#met);
+    if (this.#met !== undefined && this.#losses.found(this.#met)) {
+      this.#settings.fault('data_lost', `${this.#met.address} is another one than before: its run_id has changed`);
+    }
     return over.signal;
   }
 
@@ -205,7 +207,7 @@ export class Shard {
     const commands = await this.#open(node);
     try {
       const id = await within(commands, 'no answer to the first commands', this.#greet(commands));
-      this.#met = { node, id };
+      this.#met = { address: addressOf(node), id };
       this.#cause = undefined;
       return commands;
     } catch (error) {

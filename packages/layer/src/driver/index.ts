@@ -6,6 +6,7 @@
 export type { Capabilities, LayerLogger, ResolvedOptions } from '../contract.ts';
 export { LayerError, isLayerError, type LayerErrorCode } from '../errors.ts';
 export type { LayerFault } from '../faults.ts';
+export { Losses, type Met } from './losses.ts';
 export { historyRule, matchesRooms, type HistoryRule } from '../history.ts';
 export { formatPosition, parsePosition, type Position } from '../position.ts';
 export type {
