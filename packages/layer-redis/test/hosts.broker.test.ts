@@ -149,6 +149,16 @@ describe.each(WIRES)('wire %s on one host', (wire) => {
     }
   });
 
+  test('closes while its host is away', async () => {
+    await using redis = await startRedis();
+    const layer = await openLayer(`${redis.url}?wire=${wire}`);
+    await listen(layer, 'r');
+    await redis.kill();
+    await state(layer, 'away');
+    await layer.close();
+    expect(layer.status.state).toBe('closed');
+  });
+
   test('with encryption and JSON nothing that is written can be read without the key', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(`${redis.url}?wire=${wire}&serializer=json&encryptionKeys=new,old`);
@@ -164,5 +174,14 @@ describe.each(WIRES)('wire %s on one host', (wire) => {
     await expect.poll(() => [layer, older, stranger].map(({ stats }) => stats.undecodable)).toEqual([1, 2, 2]);
     await expect(layer.publish('r', new Uint8Array([0xff]))).rejects.toMatchObject({ code: 'INVALID_MESSAGE' });
     await expect(layer.groupSend('nobody', { bytes: new Uint8Array(1) })).rejects.toMatchObject({ code: 'INVALID_MESSAGE' });
+  });
+});
+
+describe('wire channels-pubsub', () => {
+  test('has no queue to receive from, and says which layers have', async () => {
+    await using layer = await openLayer(`${hosts[0]?.url}?wire=channels-pubsub`);
+    for (const call of [layer.receive('thumbnails'), layer.groupAdd('all', 'thumbnails')]) {
+      await expect(call).rejects.toMatchObject({ code: 'UNSUPPORTED', message: expect.stringMatching(/layers that can: .*channels-core.*memory:.*nats:/) });
+    }
   });
 });

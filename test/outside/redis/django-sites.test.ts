@@ -98,6 +98,22 @@ describe('worker queues of encrypted sites, wire channels-core', () => {
   });
 });
 
+describe('a worker of a Django site, wire channels-pubsub', () => {
+  test('has what is sent here once it listens', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(`${redis.url}?wire=channels-pubsub`);
+    await using django = await python.backend('channels-pubsub', { hosts: [redis.url] });
+    const received = django.call('receive', 'thumbnails');
+    await until(
+      'the worker listens',
+      () => cli(redis, 'PUBSUB', 'NUMSUB', 'thumbnails'),
+      (answer) => answer.endsWith('1'),
+    );
+    await layer.send('thumbnails', { type: 'make', n: 1 });
+    expect(await received).toEqual({ type: 'make', n: 1 });
+  });
+});
+
 describe.each(WIRES)('a Django site on three hosts, wire %s', (wire) => {
   test('groups, rooms and channels reach each other whichever host they are on', async () => {
     await using hosts = new AsyncDisposableStack();
