@@ -13,6 +13,11 @@ MESSAGE = {"type": "bench.message", "text": "x" * 100}
 ON_THEIR_WAY = 64
 
 
+def hosts(url):
+    """Without a time limit of the client's own, which is as long as channels_redis waits for a message: whichever is reached first, the wait fails."""
+    return [{"address": url, "socket_timeout": None}]
+
+
 def used():
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
@@ -31,7 +36,7 @@ class Clock:
 
 async def queue(url, clock, readers, total):
     """Its readers lose and repeat messages: it ends when nothing has come for a second, and what came is counted."""
-    layer = RedisChannelLayer(hosts=[url], capacity=10_000)
+    layer = RedisChannelLayer(hosts=hosts(url), capacity=10_000)
     received = sent = 0
 
     async def send():
@@ -63,7 +68,7 @@ async def queue(url, clock, readers, total):
 
 
 async def members(url, clock, count, messages):
-    layer = RedisChannelLayer(hosts=[url], capacity=10_000)
+    layer = RedisChannelLayer(hosts=hosts(url), capacity=10_000)
     channels = [await layer.new_channel() for _ in range(count)]
     for channel in channels:
         await layer.group_add("bench", channel)
@@ -79,7 +84,7 @@ async def members(url, clock, count, messages):
 
 
 async def group_send(url, clock, messages, _):
-    layer = RedisChannelLayer(hosts=[url], capacity=10_000)
+    layer = RedisChannelLayer(hosts=hosts(url), capacity=10_000)
     await clock.begin()
     for _ in range(messages):
         await layer.group_send("bench", MESSAGE)
@@ -87,7 +92,7 @@ async def group_send(url, clock, messages, _):
 
 
 async def rooms(url, clock, count, _):
-    layer = RedisPubSubChannelLayer(hosts=[url])
+    layer = RedisPubSubChannelLayer(hosts=hosts(url))
     channel = await layer.new_channel()
     await clock.begin()
     for index in range(count):
