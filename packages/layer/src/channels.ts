@@ -7,8 +7,8 @@ import { WaiterList } from './waiters.ts';
 
 const SWEEP_MS = 1000;
 
-/** An encoded message that is decoded anew for each reader, or one that belongs to this channel alone. */
-type Body = Uint8Array | { readonly own: Message };
+/** An encoded message, or the text of one, that is parsed anew for each reader, or one that belongs to this channel alone. */
+type Body = Uint8Array | string | { readonly own: Message };
 
 interface Waiting {
   readonly body: Body;
@@ -132,6 +132,7 @@ export class ProcessChannels {
   }
 
   #dropExpired(state: State): void {
+    if (state.waiting.length === 0) return;
     const now = this.#clock.now();
     while (state.waiting[0] !== undefined && state.waiting[0].expiresAt <= now) {
       state.waiting.shift();
@@ -156,7 +157,7 @@ export class ProcessChannels {
 }
 
 function read(body: Body): Message | undefined {
-  return body instanceof Uint8Array ? decodeMessage(body) : (body.own as Message);
+  return typeof body === 'string' || body instanceof Uint8Array ? decodeMessage(body) : (body.own as Message);
 }
 
 function gone(channel: string): LayerError {

@@ -22,10 +22,19 @@ export function encodeMessage(message: unknown, maxBytes: number): Uint8Array {
   return bytes;
 }
 
-/** Reads what {@link encodeMessage} or a program in another language wrote; undefined where it is no JSON object in UTF-8. */
-export function decodeMessage(payload: Uint8Array): Message | undefined {
+/** The text of what several will read, so that each need only parse it; undefined where it is not UTF-8. */
+export function decodeText(payload: Uint8Array): string | undefined {
   try {
-    const text = decoder.decode(payload);
+    return decoder.decode(payload);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads what {@link encodeMessage} or a program in another language wrote; undefined where it is no JSON object in UTF-8. */
+export function decodeMessage(payload: Uint8Array | string): Message | undefined {
+  try {
+    const text = typeof payload === 'string' ? payload : decoder.decode(payload);
     const parsed: unknown = JSON.parse(text);
     if (!isPlainObject(parsed)) return undefined;
     return text.includes(BYTES) ? reviveMessage(parsed) : (parsed as Message);

@@ -1,5 +1,6 @@
 import type { ProcessChannels } from './channels.ts';
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
+import { decodeText } from './codec.ts';
 import type { LayerLogger, LayerStats } from './contract.ts';
 import type { Driver, TopicSink } from './driver/driver.ts';
 import { LayerError } from './errors.ts';
@@ -25,9 +26,11 @@ class Group implements TopicSink {
   }
 
   message(payload: Uint8Array): void {
-    this.dropEnded();
-    for (const channel of this.members.keys()) {
-      if (!this.#channels.push(channel, payload)) this.#stats.droppedFull += 1;
+    const body = decodeText(payload) ?? payload;
+    const now = this.#clock.now();
+    for (const [channel, endsAt] of this.members) {
+      if (endsAt <= now || !this.#channels.has(channel)) this.#ended(channel);
+      else if (!this.#channels.push(channel, body)) this.#stats.droppedFull += 1;
     }
   }
 

@@ -134,12 +134,8 @@ export class ChannelLayer implements AsyncDisposable {
    * The oldest unexpired message, to one listener only; several take turns. Waits as long as it takes, also over a time without broker.
    * @throws LayerError FOREIGN_CHANNEL, CHANNEL_GONE; `signal.reason` when aborted
    */
-  async receive(channel: string, options: ReceiveOptions = {}): Promise<Message> {
-    const address = channelAddress(channel);
-    this.#checkOpen();
-    if ('process' in address) return this.#channels.receive(this.#ownChannel(channel), options.signal);
-    requireCapability(this.capabilities, 'queues');
-    return this.#queues.receive(address.queue, options.signal);
+  receive(channel: string, options: ReceiveOptions = {}): Promise<Message> {
+    return this.#channels.has(channel) ? this.#channels.receive(channel, options.signal) : this.#receiveElsewhere(channel, options.signal);
   }
 
   /**
@@ -314,6 +310,15 @@ export class ChannelLayer implements AsyncDisposable {
     const rule = historyRule(this.#options.history, room);
     if (rule !== undefined) requireCapability(this.capabilities, 'history');
     return rule;
+  }
+
+  /** From a worker queue; any other channel that is not open here is an error. */
+  async #receiveElsewhere(channel: string, signal: AbortSignal | undefined): Promise<Message> {
+    const address = channelAddress(channel);
+    this.#checkOpen();
+    if ('process' in address) return this.#channels.receive(this.#ownChannel(channel), signal);
+    requireCapability(this.capabilities, 'queues');
+    return this.#queues.receive(address.queue, signal);
   }
 
   #ownChannel(channel: string): string {
