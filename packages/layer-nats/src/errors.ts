@@ -45,6 +45,7 @@ export const JS = {
   tooManyReplicas: 10_074,
   noSuitablePeers: 10_005,
   queueFull: 10_077,
+  replicasDiffer: 10_134,
   noResources: 10_023,
   noStorage: 10_047,
   noMemory: 10_028,

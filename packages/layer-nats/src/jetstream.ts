@@ -57,6 +57,8 @@ export interface Stored {
 
 /** How long each asking of the same waits for its answer. */
 const PATIENCE_MS = [500, 1000, 3500];
+/** How long each asking of one server waits, until it counts as dead; the last one is short, since what it finds may just have been put right by another process. */
+const LONE_PATIENCE_MS = [800, 200];
 const NOTHING = new Uint8Array(0);
 const LOCAL = '$JS.API';
 
@@ -150,6 +152,19 @@ export class JetStream {
     return this.#ask(session, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body, `create the consumer ${name}`);
   }
 
+  /** The same where one server of a cluster keeps it: when that one does not answer, the consumer is removed, so that the next attempt may find another server. */
+  async loneConsumer(session: Session, stream: string, name: string, config: Readonly<Record<string, unknown>>): Promise<ConsumerInfo> {
+    const body = { stream_name: stream, config: { ...config, durable_name: name } };
+    try {
+      return await this.#ask(session, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body, `create the consumer ${name}`, LONE_PATIENCE_MS);
+    } catch (error) {
+      if (session.ended === undefined && isJetStream(error, JS.nobody)) {
+        this.#askOnce(session, `CONSUMER.DELETE.${stream}.${name}`, undefined, 'delete a consumer', REQUEST_TIMEOUT_MS).catch(() => undefined);
+      }
+      throw error;
+    }
+  }
+
   ephemeralConsumer(session: Session, stream: string, config: Readonly<Record<string, unknown>>): Promise<ConsumerInfo> {
     return this.#ask(session, `CONSUMER.CREATE.${stream}`, { stream_name: stream, config }, `create a consumer of ${stream}`);
   }
@@ -175,8 +190,8 @@ export class JetStream {
   }
 
   /** Asks again where there is no answer: a stream in a cluster that has no leader just now does not answer, and what is asked so may be done twice. */
-  async #ask<T>(session: Session, what: string, body: unknown, purpose: string): Promise<T> {
-    for (const patience of PATIENCE_MS) {
+  async #ask<T>(session: Session, what: string, body: unknown, purpose: string, patiences: readonly number[] = PATIENCE_MS): Promise<T> {
+    for (const patience of patiences) {
       try {
         return await this.#askOnce<T>(session, what, body, purpose, patience);
       } catch (error) {

@@ -40,7 +40,6 @@ export class Keeping {
     this.#events = events;
     this.#jetStream = new JetStream(target.domain, (kind, reason) => events.fault(kind, reason));
     const jetStream = this.#jetStream;
-    const streams = new Streams(jetStream, target.replicas, options.logger, (name) => this.#onReplaced(name));
     const groups: StreamPlan = {
       name: `${subjects.streams}_GROUP`,
       subjects: [subjects.all('member'), subjects.all('clock')],
@@ -49,6 +48,7 @@ export class Keeping {
       fixed: () => ({ retention: 'limits', discard: 'old' }),
       keepsLongerAge: true,
     };
+    const streams = new Streams({ jetStream, logger: options.logger }, target.replicas, groups, (name) => this.#onReplaced(name));
     const clock = new Clock(jetStream, subjects.clock, async (session) => (await streams.store(session, groups, subjects.clock, new Uint8Array(0))).stream);
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, changed: events.changed });

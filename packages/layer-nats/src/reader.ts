@@ -4,22 +4,22 @@ import { isLayerError, type Taken } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
 import { nanoseconds, type JetStream, type StreamInfo } from './jetstream.ts';
+import { LONGEST_PULL_MS, makeConsumer, type Consuming } from './queue-consumer.ts';
 import type { Session } from './session.ts';
 
 /** Header: how long a message lives from when it was kept, in milliseconds; without it as long as the stream's own age. */
 export const LIFETIME = 'Busgate-Lifetime';
 /**
- * How long a request for messages stands with the server; then it is made again, which shows that both are alive. The first ones are short: in a
- * cluster they may get lost, until our server knows of the consumer.
+ * In a cluster the first requests for messages are short, since they may get lost until our server knows of the consumer; each stands twice as long as
+ * the one before.
  */
-const PULL_MS = 5000;
-const FIRST_PULL_MS = 500;
+const FIRST_PULL_MS = 100;
+/** So long may the requests become of which nothing was ever heard; then the consumer may have gone. */
+const LAST_HOPE_MS = 400;
 /** A request of which nothing was heard for this long after its end is lost: the consumer may have gone. */
 const PULL_LATE_MS = 500;
-/** A consumer that nobody asked for messages for this long is removed by the server. */
-const INACTIVE_MS = 300_000;
 /** Messages that nobody waits for any more wait this long for the next listener, in order; then they go back. */
-const GRACE_MS = 20;
+const GRACE_MS = 100;
 const PAUSE_MS = 250;
 
 const ACK = Buffer.from('+ACK');
@@ -39,8 +39,7 @@ export interface ReaderContext {
   readonly released: () => void;
 }
 
-interface Waiting {
-  readonly session: Session;
+interface Waiting extends Pick<Source, 'session' | 'byRemoval'> {
   readonly sequence: number;
   readonly reply: string;
   readonly payload: Uint8Array;
@@ -53,20 +52,20 @@ interface Pull {
 }
 
 /** One connection's part in reading a queue: where its messages arrive, and what was asked for and has not come. */
-interface Source {
+interface Source extends Consuming {
   readonly session: Session;
   readonly reply: string;
   readonly close: () => void;
-  readonly ageMs: number;
   readonly pulls: Map<string, Pull>;
   /** How long the next request stands. */
   patience: number;
+  /** Whether a request was ever answered. */
+  heard: boolean;
 }
 
 /**
- * Reads one worker queue through its durable consumer. The server hands out each message once: it would do so again only when the message has
- * expired, since the consumer waits for an acknowledgement as long as a message lives. So what a reader was given and has not
- * acknowledged is nobody else's, and at most once is exact whatever a process does.
+ * Reads one worker queue through its durable consumer. A message is settled before anybody sees it, so that at most once is exact whatever a process
+ * does: acknowledged, where the server hands it out but once, or taken out of the stream, which only one reader can do.
  */
 export class QueueReader {
   readonly #context: ReaderContext;
@@ -99,7 +98,7 @@ export class QueueReader {
     } finally {
       this.#popping = false;
       signal.removeEventListener('abort', abort);
-      this.#settle();
+      this.#rest();
     }
   }
 
@@ -139,7 +138,7 @@ export class QueueReader {
     const timer = setTimeout(resolve, this.#quietFor());
     await promise;
     clearTimeout(timer);
-    if (this.#late()) this.#drop();
+    if (this.#late()) this.#lose();
   }
 
   async #open(session: Session): Promise<Source> {
@@ -147,18 +146,10 @@ export class QueueReader {
     this.#drop();
     await this.#context.clock.set(session);
     const info = await this.#context.ensureStream(session);
-    const { jetStream, stream, consumer, subject } = this.#context;
-    await jetStream.durableConsumer(session, stream, consumer, {
-      ack_policy: 'explicit',
-      ack_wait: info.config.max_age,
-      deliver_policy: 'all',
-      filter_subject: subject,
-      replay_policy: 'instant',
-      max_ack_pending: 100_000,
-      inactive_threshold: nanoseconds(INACTIVE_MS),
-    });
+    const consuming = await makeConsumer(this.#context, session, info.config);
     const { reply, close } = session.channel((arrival) => this.#arrived(source, arrival));
-    const source: Source = { session, reply, close, ageMs: info.config.max_age / 1e6, pulls: new Map(), patience: FIRST_PULL_MS };
+    const patience = session.connection.facts.clustered ? FIRST_PULL_MS : consuming.pullMs;
+    const source: Source = { ...consuming, session, reply, close, pulls: new Map(), patience, heard: false };
     this.#source = source;
     return source;
   }
@@ -171,13 +162,14 @@ export class QueueReader {
     this.#pulled += 1;
     const reply = `${source.reply}.${this.#pulled.toString(36)}`;
     const patience = source.patience;
-    source.patience = Math.min(2 * patience, PULL_MS);
+    source.patience = Math.min(2 * patience, source.pullMs);
     source.pulls.set(reply, { left: missing, endsAt: performance.now() + patience });
     const { jetStream, stream, consumer } = this.#context;
     jetStream.pull(source.session, stream, consumer, { batch: missing, expires: nanoseconds(patience) }, reply);
   }
 
   #arrived(source: Source, arrival: Arrival): void {
+    source.heard = true;
     if (arrival.status !== 0) {
       source.pulls.delete(arrival.subject);
       // 408 and 404 are the request's own end; anything else says that the consumer is not what it was.
@@ -185,7 +177,7 @@ export class QueueReader {
       this.#wake();
       return;
     }
-    source.patience = PULL_MS;
+    source.patience = source.pullMs;
     const message = this.#read(source, arrival);
     for (const [reply, pull] of source.pulls) {
       pull.left -= 1;
@@ -199,16 +191,16 @@ export class QueueReader {
   /** What came in one turn is taken together. */
   #came(): void {
     if (this.#popping) this.#wake();
-    else this.#settle();
+    else this.#rest();
   }
 
-  #read({ session, ageMs }: Source, arrival: Arrival): Waiting {
+  #read({ session, ageMs, byRemoval }: Source, arrival: Arrival): Waiting {
     // $JS.ACK[.<domain>.<account>].<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>[.<random>]
     const tokens = arrival.reply.split('.');
     const from = tokens.length >= 11 ? 6 : 4;
     const kept = Number(tokens[from + 3]) / 1e6;
     const lifetime = Number(arrival.header(LIFETIME)) || ageMs;
-    return { session, sequence: Number(tokens[from + 1]), reply: arrival.reply, payload: arrival.payload, endsAt: kept + lifetime };
+    return { session, byRemoval, sequence: Number(tokens[from + 1]), reply: arrival.reply, payload: arrival.payload, endsAt: kept + lifetime };
   }
 
   #taken(message: Waiting): Taken {
@@ -219,16 +211,19 @@ export class QueueReader {
     };
   }
 
-  async #accept({ session, reply, endsAt, sequence }: Waiting): Promise<boolean> {
-    const expired = endsAt <= this.#context.clock.now();
+  async #accept(message: Waiting): Promise<boolean> {
+    const expired = message.endsAt <= this.#context.clock.now();
     try {
-      if (session.connection.facts.keepsAcknowledgements) return (await session.request(reply, ACK)).status === 0 && !expired;
-      const removed = await this.#context.jetStream.deleteMessage(session, this.#context.stream, sequence);
-      session.send(reply, ACK);
-      return removed && !expired;
+      return (await this.#settle(message)) && !expired;
     } catch {
       return false;
     }
+  }
+
+  /** False where the message is another's, or gone. */
+  async #settle({ session, byRemoval, reply, sequence }: Waiting): Promise<boolean> {
+    if (byRemoval) return this.#context.jetStream.deleteMessage(session, this.#context.stream, sequence);
+    return (await session.request(reply, ACK)).status === 0;
   }
 
   /** It keeps its place before what came later. */
@@ -257,27 +252,27 @@ export class QueueReader {
   #dropStale(): void {
     if (this.#ready.length === 0) return;
     const now = this.#context.clock.now();
-    const good = this.#ready.filter(({ session, endsAt, reply }) => {
-      if (session.ended !== undefined) return false;
-      if (endsAt > now) return true;
-      session.send(reply, ACK);
+    const good = this.#ready.filter((message) => {
+      if (message.session.ended !== undefined) return false;
+      if (message.endsAt > now) return true;
+      this.#settle(message).catch(() => undefined);
       return false;
     });
     this.#ready = good;
   }
 
   /** Between two pops: what has come waits a little for the next one, what was asked for a little longer. */
-  #settle(): void {
+  #rest(): void {
     if (this.#popping || this.#closed) return;
     clearTimeout(this.#grace);
-    this.#grace = setTimeout(() => this.#idle(), this.#ready.length > 0 ? GRACE_MS : PULL_MS + PULL_LATE_MS).unref();
+    this.#grace = setTimeout(() => this.#idle(), this.#ready.length > 0 ? GRACE_MS : LONGEST_PULL_MS + PULL_LATE_MS).unref();
   }
 
   #idle(): void {
     if (this.#popping) return;
     this.#giveBack(this.#ready.splice(0));
     if ((this.#source?.pulls.size ?? 0) > 0 && !this.#late()) {
-      this.#settle();
+      this.#rest();
       return;
     }
     this.#drop();
@@ -287,13 +282,23 @@ export class QueueReader {
   /** How long nothing need be heard of the requests. */
   #quietFor(): number {
     const ends = [...(this.#source?.pulls.values() ?? [])].map(({ endsAt }) => endsAt - performance.now());
-    return Math.max(0, ...ends) + PULL_LATE_MS;
+    return Math.max(0, ...ends) + this.#lateAfter();
   }
 
   #late(): boolean {
-    const now = performance.now();
-    for (const pull of this.#source?.pulls.values() ?? []) if (pull.endsAt + PULL_LATE_MS <= now) return true;
+    const since = performance.now() - this.#lateAfter();
+    for (const pull of this.#source?.pulls.values() ?? []) if (pull.endsAt <= since) return true;
     return false;
+  }
+
+  #lateAfter(): number {
+    return this.#source?.heard === false ? FIRST_PULL_MS : PULL_LATE_MS;
+  }
+
+  /** A request was lost: where none was ever answered it is made again, else the consumer is looked at. */
+  #lose(): void {
+    if (this.#source?.heard === false && this.#source.patience <= LAST_HOPE_MS) this.#source.pulls.clear();
+    else this.#drop();
   }
 
   #drop(): void {

@@ -34,6 +34,7 @@ export class Streams {
   readonly #replicas: number | undefined;
   readonly #logger: LayerLogger;
   readonly #replaced: (name: string) => void;
+  readonly #companion: StreamPlan;
   /** When each stream that was found was made. */
   readonly #made = new Map<string, string>();
   readonly #adapted = new Set<string>();
@@ -41,12 +42,16 @@ export class Streams {
   readonly #sent = new Map<string, number>();
   readonly #known = new WeakMap<Session, Map<string, Promise<StreamInfo>>>();
 
-  /** `replaced` is called when a stream is another one than was found before. */
-  constructor(jetStream: JetStream, replicas: number | undefined, logger: LayerLogger, replaced: (name: string) => void) {
-    this.#replaced = replaced;
-    this.#jetStream = jetStream;
+  /**
+   * `companion` is the stream that readers of every other one need: it is made together with the first, so that in a cluster no reader waits for its
+   * election. `replaced` is called when a stream is another one than was found before.
+   */
+  constructor(parts: { jetStream: JetStream; logger: LayerLogger }, replicas: number | undefined, companion: StreamPlan, replaced: (name: string) => void) {
+    this.#jetStream = parts.jetStream;
+    this.#logger = parts.logger;
     this.#replicas = replicas;
-    this.#logger = logger;
+    this.#companion = companion;
+    this.#replaced = replaced;
   }
 
   ensure(session: Session, plan: StreamPlan): Promise<StreamInfo> {
@@ -111,7 +116,7 @@ export class Streams {
     }
     try {
       if (this.#adapted.has(plan.name)) await delay(MOURNING_MS);
-      const made = await this.#create(session, plan);
+      const [made] = await Promise.all([this.#create(session, plan), this.#accompany(session, plan)]);
       this.#adapted.add(plan.name);
       return made;
     } catch (error) {
@@ -120,6 +125,11 @@ export class Streams {
       if (quicker === undefined) throw error;
       return quicker;
     }
+  }
+
+  /** What hinders it is told to those who need it. */
+  async #accompany(session: Session, plan: StreamPlan): Promise<void> {
+    if (plan !== this.#companion) await this.ensure(session, this.#companion).catch(() => undefined);
   }
 
   async #create(session: Session, plan: StreamPlan): Promise<StreamInfo> {

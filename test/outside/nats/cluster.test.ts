@@ -35,13 +35,12 @@ afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
 });
 
-// All processes at one node: what is promised is promised by the node that a process is connected to. One copy of each stream: with three the election of
-// a new queue's leader takes longer than the suite's shortest messages live. Three copies are what the tests below are about.
+// All processes at one node: what is promised is promised by the node that a process is connected to.
 layerConformance(
   { describe, test },
   {
     name: 'nats cluster',
-    open: (options) => openLayer(`nats://127.0.0.1:${cluster.nodes[0]?.port}?replicas=1`, options),
+    open: (options) => openLayer(`nats://127.0.0.1:${cluster.nodes[0]?.port}`, options),
     publishRaw: async (topicName, payload) => {
       other.publish(topicName, payload);
       await other.flush();
@@ -118,6 +117,34 @@ describe('a cluster of three', () => {
       expect(sent.kept.filter((text) => !events.all.includes(text))).toEqual([]);
     }
     await Promise.all(layers.map((layer) => layer.close()));
+  });
+
+  test('the node that keeps a queue is killed: its readers go on, every message comes, in order and once', async () => {
+    const prefix = 'keeper';
+    await using sender = await openLayer(cluster.url, { prefix });
+    for (let n = 0; n < 60; n += 1) await sender.send('work', { n });
+    const taken: unknown[] = [];
+    const take = async (layer: ChannelLayer, count: number): Promise<void> => {
+      for (let n = 0; n < count; n += 1) taken.push((await layer.receive('work'))['n']);
+    };
+    await take(sender, 10);
+    const manager = await other.jetstreamManager();
+    const { cluster: keeper } = await manager.consumers.info('KEEPER_QUEUE', `q_${Buffer.from('work').toString('base64url')}`);
+    const index = Number(keeper?.leader?.slice(1));
+    const rest = cluster.nodes.filter((_, at) => at !== index).map(({ port }) => `127.0.0.1:${port}`);
+    await using first = await openLayer(`nats://${rest[0]}`, { prefix });
+    await using second = await openLayer(`nats://${rest[1]}`, { prefix });
+    await take(first, 10);
+    await take(second, 10);
+    await cluster.nodes[index]?.kill();
+    await take(first, 15);
+    await take(second, 15);
+    expect(taken).toEqual(Array.from({ length: 60 }, (_, n) => n));
+    await cluster.nodes[index]?.start();
+    await state(sender, 'connected');
+    await elected(sender);
+    await sender.send('work', { n: 'end' });
+    expect(await second.receive('work')).toEqual({ n: 'end' });
   });
 
   test('a process moves to another node when its own is gone, and its rooms are told', async () => {
