@@ -7,9 +7,10 @@ import type { Choice } from '../choice.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
-import { report, type Sample } from './report.ts';
+import type { Sample } from '../rig/table.ts';
+import type { Work } from '../rig/work.ts';
+import { report } from './report.ts';
 import { resubscribe } from './resubscribe.ts';
-import type { Work } from './worker.ts';
 
 /** The processes of a measurement: the first one's figures count, and the CPU of all. */
 interface Process {

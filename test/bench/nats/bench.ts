@@ -1,24 +1,11 @@
 import { join } from 'node:path';
 import { type Broker, startNats, startRedis } from '../../support/brokers.ts';
 import type { Choice } from '../choice.ts';
-import type { Work } from '../layer/worker.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
-import { median } from '../rig/median.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
-
-interface Sample {
-  readonly scenario: string;
-  readonly server: string;
-  readonly work: Work;
-}
-
-interface Row {
-  readonly scenario: string;
-  readonly server: string;
-  readonly rate: number;
-  readonly cpu: number;
-}
+import { find, summarise, table, verdict, type Row, type Sample } from '../rig/table.ts';
+import type { Work } from '../rig/work.ts';
 
 /** Live messages of 128 bytes that the publishing process hears itself, 64 on their way; messages through one worker queue, with so many readers. */
 const scenarios: Readonly<Record<string, readonly [string, ...number[]]>> = {
@@ -29,7 +16,7 @@ const scenarios: Readonly<Record<string, readonly [string, ...number[]]>> = {
 };
 
 export const natsScenarios: readonly string[] = Object.keys(scenarios);
-/** The layer on NATS, a loop on the library \`nats\` alone, the layer on Redis. */
+/** The layer on NATS, a loop on the library `nats` alone, the layer on Redis. */
 export const natsServers: readonly string[] = ['nats', 'bare', 'redis'];
 
 /** CPU of a live message from publish to delivery, of the bare loop's. */
@@ -52,7 +39,8 @@ export async function benchNats(choice: Choice): Promise<void> {
       }
     }
   }
-  const text = report(samples, choice.runs);
+  const rows = summarise(samples);
+  const text = table('Layer on NATS', 'nats', choice.runs, rows, goals(rows));
   console.log(`\n${text}`);
   if (choice.whole) await keep(text, 'RESULTS-nats.md');
 }
@@ -71,33 +59,8 @@ async function measure(cores: Cores, { url }: Broker, subject: string, scenario:
   return JSON.parse(await child.output.find((line) => line.startsWith('{'), 'its figures')) as Work;
 }
 
-function report(samples: readonly Sample[], runs: number): string {
-  const rows = summarise(samples);
-  return [
-    `Layer on NATS: medians of ${runs} runs, \`npm run bench -- nats --runs ${runs}\`.`,
-    '',
-    '| scenario | subject | a second | CPU µs each |',
-    '| --- | --- | ---: | ---: |',
-    ...rows.map(({ scenario, server, rate, cpu }) => `| ${scenario} | ${server} | ${Math.round(rate)} | ${cpu.toFixed(1)} |`),
-    '',
-    ...goals(rows),
-  ].join('\n');
-}
-
-function summarise(samples: readonly Sample[]): Row[] {
-  const groups = Map.groupBy(samples, ({ scenario, server }) => `${scenario} ${server}`);
-  return [...groups.values()].map((group) => ({
-    scenario: group[0]?.scenario ?? '',
-    server: group[0]?.server ?? '',
-    rate: median(group.map(({ work: { count, seconds } }) => count / seconds)),
-    cpu: median(group.map(({ work: { count, cpuMicros } }) => cpuMicros / count)),
-  }));
-}
-
 function goals(rows: readonly Row[]): string[] {
-  const of = (server: string): number | undefined => rows.find((row) => row.scenario === 'live' && row.server === server)?.cpu;
-  const [ours, bare] = [of('nats'), of('bare')];
+  const [ours, bare] = ['nats', 'bare'].map((server) => find(rows, 'live', server));
   if (ours === undefined || bare === undefined) return [];
-  const ratio = ours / bare;
-  return [`- live: CPU per message, of the bare loop's: **${ratio.toFixed(2)}**, wanted at most ${LIVE_GOAL}: ${ratio <= LIVE_GOAL ? 'met' : 'missed'}`];
+  return [verdict("live: CPU per message, of the bare loop's", ours.cpu / bare.cpu, LIVE_GOAL, 'at most')];
 }

@@ -1,11 +1,8 @@
 /** `worker.ts <subject> <url> <scenario> <its numbers>`: one process of a measurement. It says `ready`, waits for a line, works, and prints one line of JSON. */
-import { createInterface } from 'node:readline';
 import { openLayer } from '@busgate/layer';
 import { connect } from 'nats';
 import { busgate } from '../layer/busgate.ts';
-import type { Work } from '../layer/worker.ts';
-
-type Begin = () => Promise<void>;
+import { work, type Begin } from '../rig/work.ts';
 
 /** Bytes of a message, and how many are published and not yet delivered at any time. */
 const PAYLOAD = new Uint8Array(128).fill(120);
@@ -74,20 +71,6 @@ const live: Readonly<Record<string, Live>> = {
 
 const [subject = '', url = '', scenario = '', ...numbers] = process.argv.slice(2);
 const [first = 0, second = 0] = numbers.map(Number);
-const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-let since = 0;
-let usage = process.cpuUsage();
-
-const begin: Begin = async () => {
-  console.log('ready');
-  await input.next();
-  since = performance.now();
-  usage = process.cpuUsage();
-};
-
-const count = scenario === 'queue' ? await busgate.queue(url, first, second, begin) : await live[subject]?.(url, first, begin);
-if (count === undefined) throw new Error(`no subject is called ${subject}; there are ${Object.keys(live).join(', ')}`);
-const seconds = (performance.now() - since) / 1000;
-const { user, system } = process.cpuUsage(usage);
-console.log(JSON.stringify({ count, seconds, cpuMicros: user + system } satisfies Work));
-process.exit(0);
+const run = live[subject];
+if (run === undefined) throw new Error(`no subject is called ${subject}; there are ${Object.keys(live).join(', ')}`);
+await work((begin) => (scenario === 'queue' ? busgate.queue(url, first, second, begin) : run(url, first, begin)));
