@@ -4,10 +4,10 @@ import { isIP } from 'node:net';
 import { LayerError } from '@busgate/layer/driver';
 import { Command, Redis, type RedisOptions } from 'ioredis';
 import { faultOf, layerError } from './errors.ts';
+import { type MessageHandler, readAhead } from './message-reader.ts';
 import type { Credentials, Node, Target } from './url.ts';
 
 export type Argument = string | number | Buffer;
-export type MessageHandler = (channel: Buffer, payload: Buffer) => void;
 
 /** From the first packet to a connection that answers. */
 const OPEN_MS = 2500;
@@ -130,15 +130,26 @@ export class Connection {
     }
   }
 
-  /** Calls `handler` for what arrives on subscribed channels, plain and sharded. */
-  onMessage(handler: MessageHandler): void {
-    this.#redis.on('messageBuffer', handler);
-    this.#redis.on('smessageBuffer', handler);
-  }
-
-  /** Calls `handler` for what arrives through subscribed patterns. */
-  onPatternMessage(handler: (pattern: string, channel: Buffer, payload: Buffer) => void): void {
-    this.#redis.on('pmessageBuffer', handler);
+  /**
+   * Calls `handler` for each message until the connection is destroyed. To be called once, while nothing is on its way.
+   * Answers whether messages are taken from the socket's bytes; where the client library reads the socket in a way that is not known here, it
+   * reads the messages too, which costs ten times as much.
+   */
+  onMessages(handler: MessageHandler): boolean {
+    const toChannel = (channel: Buffer, payload: Buffer): void => handler.message(channel.toString('latin1'), payload);
+    this.#redis.on('messageBuffer', toChannel);
+    this.#redis.on('smessageBuffer', toChannel);
+    this.#redis.on('pmessageBuffer', (pattern: string, channel: Buffer, payload: Buffer) => {
+      handler.patternMessage(pattern, channel.toString('latin1'), payload);
+    });
+    return readAhead(this.#redis.stream, {
+      message: (channel, payload) => {
+        if (this.#alive) handler.message(channel, payload);
+      },
+      patternMessage: (pattern, channel, payload) => {
+        if (this.#alive) handler.patternMessage(pattern, channel, payload);
+      },
+    });
   }
 
   /** Calls `handler` when the server ended a sharded subscription by itself, since its slot has moved. */

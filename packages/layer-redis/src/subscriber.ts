@@ -30,8 +30,10 @@ export class Subscriber {
   constructor(connection: Connection, sharded: boolean) {
     this.connection = connection;
     this.#sharded = sharded;
-    connection.onMessage((channel, payload) => this.#receivers.get(channel.toString('latin1'))?.message(payload));
-    connection.onPatternMessage((pattern, channel, payload) => this.#receivers.get(pattern)?.from?.(channel.toString(), payload));
+    connection.onMessages({
+      message: (channel, payload) => this.#receivers.get(channel)?.message(payload),
+      patternMessage: (pattern, channel, payload) => this.#receivers.get(pattern)?.from?.(channel, payload),
+    });
   }
 
   /** Listens to a channel that belongs to the connection itself. */

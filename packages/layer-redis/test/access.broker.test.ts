@@ -6,8 +6,10 @@ import { openLayer } from '@busgate/layer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Broker, startRedis } from '../../../test/support/brokers.ts';
 import { freePort } from '../../../test/support/ports.ts';
+import { Connection } from '../src/connection.ts';
 import { SCRIPTS } from '../src/scripts.ts';
 import { Log } from './log.ts';
+import { expectAll } from './payloads.ts';
 import { cli, connects, hasFunctions, listen, state } from './support.ts';
 
 const history = [{ rooms: '>', size: 10, ageMs: 60_000 }];
@@ -82,20 +84,35 @@ describe('TLS', () => {
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('a server with a certificate of our own authority; without the authority it is not believed', async () => {
+  /** A server that speaks TLS on a port of its own. */
+  async function startTls(): Promise<AsyncDisposable & { readonly port: number; readonly cert: string }> {
     const port = await freePort();
     const cert = join(folder, 'cert.pem');
     const config = [`tls-port ${port}`, `tls-cert-file ${cert}`, `tls-key-file ${join(folder, 'key.pem')}`, `tls-ca-cert-file ${cert}`, 'tls-auth-clients no'];
-    await using _redis = await startRedis({ config });
-    await using layer = await openLayer(`rediss://127.0.0.1:${port}?ca=${encodeURIComponent(cert)}`);
+    const redis = await startRedis({ config });
+    return { port, cert, [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose]() };
+  }
+
+  test('a server with a certificate of our own authority; without the authority it is not believed', async () => {
+    await using redis = await startTls();
+    await using layer = await openLayer(`rediss://127.0.0.1:${redis.port}?ca=${encodeURIComponent(redis.cert)}`);
     expect(layer.status.state).toBe('connected');
     const events = await listen(layer, 'r');
     await layer.publish('r', 'secret');
     expect(await events.next()).toBe('secret');
+    await expectAll(layer, layer, 'random', 1000);
     const log = new Log();
-    await using doubtful = await openLayer(`rediss://127.0.0.1:${port}`, { logger: log });
+    await using doubtful = await openLayer(`rediss://127.0.0.1:${redis.port}`, { logger: log });
     expect(doubtful.status.state).toBe('away');
     await log.has('self-signed');
+  });
+
+  test('messages are read before the client library', async () => {
+    await using redis = await startTls();
+    const access = { credentials: {}, db: 0, tls: { ca: readFileSync(redis.cert) }, name: 'test' };
+    const connection = await Connection.open({ host: '127.0.0.1', port: redis.port }, access);
+    expect(connection.onMessages({ message: () => undefined, patternMessage: () => undefined })).toBe(true);
+    connection.destroy('over');
   });
 
   test('a file that cannot be read is named', async () => {

@@ -7,6 +7,7 @@ import type { Broker } from '../../support/brokers.ts';
 import { expectFaults, faultsOf } from '../../support/faults.ts';
 import { redisCli, RedisCluster } from '../../support/redis-forms.ts';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
+import { expectAll } from '../../../packages/layer-redis/test/payloads.ts';
 import { connects, hasFunctions, listen } from '../../../packages/layer-redis/test/support.ts';
 
 let cluster: RedisCluster;
@@ -51,6 +52,12 @@ describe('Redis Cluster', () => {
     await layer.publish('both', 'end');
     await events.next();
     expect(events.all.toSorted()).toEqual(['end', ...cluster.nodes.map((node) => `plain ${node.port}`).toSorted(), 'sharded']);
+  });
+
+  test('3,000 payloads of any bytes, from none to 1 MiB, arrive as they are, once and in order', async () => {
+    await using layer = await openLayer(cluster.url);
+    await using publisher = await openLayer(cluster.url);
+    await expectAll(layer, publisher, 'random', 3000);
   });
 
   test('a slot moves while messages flow: none is delivered twice, and a loss is told', async () => {
