@@ -159,6 +159,8 @@ class NatsOnce implements Connection {
   readonly #nats: NatsConnection;
   #complaint = '';
   #fault: LayerFault | undefined;
+  /** Pings without answer when the last one was sent. */
+  #pings = 0;
 
   constructor(nats: NatsConnection, server: Server, events: ConnectionEvents) {
     this.#nats = nats;
@@ -221,19 +223,22 @@ class NatsOnce implements Connection {
   }
 
   #whyEnded(error: unknown): string {
-    if (this.#fault !== undefined) return 'it does not answer';
-    if (!(error instanceof Error)) return this.#complaint || 'the connection was closed';
-    this.#fault = asRefusal(error as NatsError)?.fault;
-    return error.message;
+    if (error instanceof Error) {
+      this.#fault = asRefusal(error as NatsError)?.fault;
+      return error.message;
+    }
+    if (this.#complaint !== '') return this.#complaint;
+    // The library ends such a connection without a word, and its own sign of it may come too late.
+    if (this.#pings < MAX_PINGS_OUT) return 'the connection was closed';
+    this.#fault = 'unresponsive';
+    return 'it does not answer';
   }
 
   async #watch(events: ConnectionEvents): Promise<void> {
     for await (const status of this.#nats.status()) {
       // By itself the library would first wait until its last bytes are written, which on such a connection may be never.
-      if (status.type === 'staleConnection') {
-        this.#fault = 'unresponsive';
-        void this.#nats.close();
-      }
+      if (status.type === 'staleConnection') void this.#nats.close();
+      if (status.type === 'pingTimer') this.#pings = Number(status.data);
       if (status.type !== 'error') {
         const peers = (this.#nats.info as { connect_urls?: string[] } | undefined)?.connect_urls;
         if (status.type === 'ldm' || peers === undefined) continue;

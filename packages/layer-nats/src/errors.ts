@@ -44,7 +44,7 @@ export const JS = {
   subjectsOverlap: 10_065,
   tooManyReplicas: 10_074,
   noSuitablePeers: 10_005,
-  queueFull: 10_077,
+  storeFailed: 10_077,
   replicasDiffer: 10_134,
   noResources: 10_023,
   noStorage: 10_047,
@@ -53,16 +53,22 @@ export const JS = {
   notAvailable: 10_008,
 } as const;
 
+/** What a stream says that could not store a message for want of space; all its reasons have one code. */
+const NO_SPACE = /maximum (bytes|messages) exceeded|insufficient|resource|no space/;
 const FULL: readonly number[] = [JS.noResources, JS.noStorage, JS.noMemory, JS.accountFull];
 
 /** What it says of the server that it answers so. */
 function faultIn({ err_code, description = '' }: { err_code?: number; description?: string }): LayerFault | undefined {
   if (err_code === undefined) return undefined;
-  // The same code for whatever a stream could not store; a full subject is a full queue.
-  if (FULL.includes(err_code) || (err_code === JS.queueFull && !description.includes('per subject'))) return 'out_of_space';
+  if (FULL.includes(err_code) || (err_code === JS.storeFailed && NO_SPACE.test(description))) return 'out_of_space';
   return err_code === JS.notAvailable ? 'read_only' : undefined;
 }
 
 export function isJetStream(error: unknown, ...codes: readonly number[]): error is JetStreamError {
   return error instanceof JetStreamError && codes.includes(error.jetStreamCode);
+}
+
+/** Whether as many messages wait in that queue as may. */
+export function isFullQueue(error: unknown): boolean {
+  return isJetStream(error, JS.storeFailed) && error.message.includes('per subject');
 }

@@ -1,6 +1,6 @@
 import type { Taken } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
-import { JS, isJetStream } from './errors.ts';
+import { isFullQueue } from './errors.ts';
 import type { JetStream } from './jetstream.ts';
 import { LIFETIME, QueueReader, type ReaderContext } from './reader.ts';
 import type { Session } from './session.ts';
@@ -64,7 +64,7 @@ export class Queues {
         await this.#streams.store(session, this.#plan, subject, payload, headers);
         return true;
       } catch (error) {
-        if (!isJetStream(error, JS.queueFull)) throw error;
+        if (!isFullQueue(error)) throw error;
         if (attempt === ATTEMPTS || !(await this.#freeExpired(session, subject, config.max_age / 1e6))) return false;
       }
     }

@@ -131,8 +131,9 @@ describe('a server that loses what it kept', () => {
     await using layer = await openLayer(nats.url, { logger, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
     const events = await listen(layer, 'kept');
     await layer.publish('kept', 'before');
-    await layer.send('work', { n: 1 });
     await using other = await openLayer(nats.url);
+    await layer.send('elsewhere', { n: 1 });
+    expect(await other.receive('elsewhere')).toEqual({ n: 1 });
     const received = other.receive('elsewhere');
     const manager = await connect({ servers: nats.url });
     const streams = await (await manager.jetstreamManager()).streams.names().next();
