@@ -3,28 +3,34 @@ import { promisify } from 'node:util';
 import { requireBinary } from './binaries.ts';
 import { Child } from './child.ts';
 import { freePort } from './ports.ts';
-import { redisCli } from './redis-forms.ts';
 
 const run = promisify(execFile);
 
-/** A redis-server behind a network of its own, whose packets can be dropped and slowed. Needs root. */
-export class DistantRedis implements AsyncDisposable {
+/** What differs between the brokers. */
+const KINDS = {
+  redis: {
+    binary: 'redis-server',
+    options: (port: number) => ['--port', `${port}`, '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--appendonly', 'no'],
+    ready: /Ready to accept connections/,
+  },
+  nats: { binary: 'nats-server', options: (port: number) => ['--addr', '0.0.0.0', '--port', `${port}`], ready: /Server is ready/ },
+} as const;
+
+/** A broker behind a network of its own, whose packets can be dropped and slowed. Needs root. */
+export class DistantBroker implements AsyncDisposable {
   readonly url: string;
   readonly #namespace: string;
   readonly #child: Child;
-  readonly #host: string;
-  readonly #port: number;
 
-  private constructor(namespace: string, child: Child, host: string, port: number) {
+  private constructor(scheme: string, namespace: string, child: Child, host: string, port: number) {
     this.#namespace = namespace;
     this.#child = child;
-    this.#host = host;
-    this.#port = port;
-    this.url = `redis://${host}:${port}`;
+    this.url = `${scheme}://${host}:${port}`;
   }
 
-  static async start(): Promise<DistantRedis> {
-    const binary = await requireBinary('redis-server');
+  static async start(kind: keyof typeof KINDS): Promise<DistantBroker> {
+    const { binary: name, options, ready } = KINDS[kind];
+    const binary = await requireBinary(name);
     const port = await freePort();
     const id = port.toString(36);
     const [namespace, here, there] = [`bg${id}`, `bgh${id}`, `bgt${id}`];
@@ -36,10 +42,9 @@ export class DistantRedis implements AsyncDisposable {
       await run('ip', ['link', 'set', here, 'up']);
       await run('ip', ['-n', namespace, 'addr', 'add', `${net}.2/24`, 'dev', there]);
       await run('ip', ['-n', namespace, 'link', 'set', there, 'up']);
-      const options = ['--port', `${port}`, '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--appendonly', 'no'];
-      const child = new Child('ip', ['netns', 'exec', namespace, binary, ...options]);
-      await child.lines.find((line) => line.includes('Ready to accept connections'), 'a server that is ready');
-      return new DistantRedis(namespace, child, `${net}.2`, port);
+      const child = new Child('ip', ['netns', 'exec', namespace, binary, ...options(port)]);
+      await child.lines.find((line) => ready.test(line), 'a server that is ready');
+      return new DistantBroker(kind, namespace, child, `${net}.2`, port);
     } catch (error) {
       await run('ip', ['netns', 'del', namespace]);
       throw error;
@@ -59,10 +64,6 @@ export class DistantRedis implements AsyncDisposable {
   async slow(kilobits: number): Promise<void> {
     const device = (await run('ip', ['-n', this.#namespace, '-o', 'link', 'show', 'type', 'veth'])).stdout.match(/: (bgt\w+)/)?.[1] as string;
     await run('tc', ['-n', this.#namespace, 'qdisc', 'replace', 'dev', device, 'root', 'tbf', 'rate', `${kilobits}kbit`, 'burst', '8kb', 'latency', '2s']);
-  }
-
-  cli(...args: string[]): Promise<string> {
-    return redisCli(this.#port, '-h', this.#host, ...args);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,7 +4,9 @@ import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { layerConformance } from '@busgate/layer/conformance';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectFaults } from '../../support/faults.ts';
 import { NatsCluster } from '../../support/nats-cluster.ts';
+import { keepingLog } from '../../../packages/layer-nats/test/support/log.ts';
 import { listen, state } from '../../../packages/layer-nats/test/support/rooms.ts';
 
 let cluster: NatsCluster;
@@ -149,13 +151,15 @@ describe('a cluster of three', () => {
 
   test('a process moves to another node when its own is gone, and its rooms are told', async () => {
     const [first] = cluster.nodes;
-    await using layer = await openLayer(`nats://127.0.0.1:${first?.port}`);
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(`nats://127.0.0.1:${first?.port}`, { logger });
     const events = await listen(layer, 'moved');
     await first?.kill();
     expect(await events.next()).toBe('GAP');
     await state(layer, 'connected');
     await layer.publish('moved', Buffer.from('here'));
     expect(await events.next()).toBe('here');
+    await expectFaults(layer, lines, { connection_lost: 1, moved: 1 });
     await first?.start();
   });
 });

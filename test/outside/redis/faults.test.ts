@@ -1,11 +1,9 @@
 import { openLayer, type ChannelLayer } from '@busgate/layer';
-import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
 import { cli, connects, listen, state } from '../../../packages/layer-redis/test/support.ts';
 import { startRedis } from '../../support/brokers.ts';
 import { expectFaults, faultsOf } from '../../support/faults.ts';
-import { DistantRedis } from '../../support/netns.ts';
 
 /** The code with which a call ends; `taken` where it does not fail. */
 function outcome(call: Promise<unknown>): Promise<string> {
@@ -22,68 +20,6 @@ async function expectToWork(layer: ChannelLayer, room: string): Promise<void> {
 }
 
 describe('when Redis misbehaves', () => {
-  test('paused for 10 s under load: found within 5 s, memory stays bounded, one gap on return', async () => {
-    const log = new Log();
-    await using redis = await startRedis();
-    await using layer = await openLayer(redis.url, { logger: log });
-    const events = await listen(layer, 'r');
-    redis.pause();
-    const since = performance.now();
-    const calls: Promise<string>[] = [];
-    const payload = 'x'.repeat(20_000);
-    while (layer.status.state === 'connected') {
-      for (let count = 0; count < 500; count += 1) calls.push(outcome(layer.publish('r', payload)));
-      await delay(10);
-    }
-    expect(performance.now() - since).toBeLessThan(5000);
-    const codes = await Promise.all(calls);
-    expect([...new Set(codes)].toSorted()).toEqual(['LAYER_AWAY', 'OUTCOME_UNKNOWN']);
-    expect(codes.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeLessThan(10_000);
-    expect(faultsOf(layer).overloaded).toBeGreaterThan(1000);
-    await log.has('the broker is away');
-    await delay(10_000 - (performance.now() - since));
-    expect(faultsOf(layer)).toMatchObject({ unresponsive: 1 });
-    expect(layer.status.reason).toMatch(/^unresponsive: .*no answer/);
-    for (const kind of ['overloaded', 'unresponsive']) await log.has(`"kind":"${kind}"`);
-    redis.resume();
-    await state(layer, 'connected');
-    await layer.publish('r', 'after');
-    await events.find((event) => event === 'after');
-    expect(events.all).toEqual(['GAP', 'after']);
-  });
-
-  test('cut off without a word (iptables): found within 5 s, one gap on return', async () => {
-    const log = new Log();
-    await using redis = await DistantRedis.start();
-    await using layer = await openLayer(redis.url, { logger: log });
-    const events = await listen(layer, 'r');
-    await redis.cut();
-    const since = performance.now();
-    await expect(layer.publish('r', 'lost')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
-    expect(performance.now() - since).toBeLessThan(5000);
-    await log.has('the broker is away');
-    await expectFaults(layer, log.lines, { unresponsive: 1 });
-    await redis.mend();
-    await connects(layer, 2);
-    await layer.publish('r', 'after');
-    await events.find((event) => event === 'after');
-    expect(events.all.filter((event) => event === 'GAP')).toHaveLength(1);
-    expect(faultsOf(layer)).toEqual({ unresponsive: 1 });
-  });
-
-  test('a slow line (tc) is not a dead one', async () => {
-    await using redis = await DistantRedis.start();
-    await using layer = await openLayer(redis.url);
-    const events = await listen(layer, 'r');
-    await redis.slow(400);
-    const body = 'x'.repeat(10_000);
-    for (let count = 0; count < 40; count += 1) await layer.publish('r', `${count} ${body}`);
-    await events.take(40);
-    expect(events.all.map((event) => Number(event.split(' ')[0]))).toEqual(Array.from({ length: 40 }, (_, index) => index));
-    expect(layer.stats.connects).toBe(1);
-    expect(faultsOf(layer)).toEqual({});
-  });
-
   test('the output buffer limit cuts off the subscriber: each room is told, and it goes on', async () => {
     const log = new Log();
     await using redis = await startRedis({ config: ['client-output-buffer-limit pubsub 1mb 1mb 1'] });
