@@ -73,6 +73,24 @@ function families(broker: Broker): Family[] {
       assert.ok(layer.status.since >= away);
     },
 
+    'a fault is counted by its kind, told in the status and logged; once an absence, however long': async (stage) => {
+      const told: string[] = [];
+      const error = (message: string, fields?: Record<string, unknown>): void => void told.push(`${message} ${String(fields?.['kind'])}`);
+      const layer = await stage.open({ logger: { info() {}, warn() {}, error } });
+      const { faults } = layer.stats;
+      assert.deepEqual(new Set(Object.values(faults)), new Set([0]));
+      assert.equal(layer.status.reason, undefined);
+      for (const round of [1, 2]) {
+        await leave(layer);
+        assert.ok(layer.status.reason);
+        await until(() => faults.connection_lost === round && faults.unreachable === round, 'the fault is counted');
+        assert.match(layer.status.reason, /^unreachable: /);
+        await comeBack(layer);
+        assert.deepEqual([faults.connection_lost, faults.unreachable], [round, round]);
+      }
+      for (const kind of ['connection_lost', 'unreachable']) assert.ok(told.includes(`a fault of the broker ${kind}`));
+    },
+
     'calls reject with LAYER_AWAY at once, and nothing is held for later': async (stage) => {
       const [here, there] = await stage.openTwo();
       const [mine, other] = [await record(here, 'room'), await record(there, 'room')];
