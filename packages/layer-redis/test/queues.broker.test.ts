@@ -53,6 +53,23 @@ describe('worker queues on a Redis of their own', () => {
     }
   });
 
+  test("a sender's wrong clock changes neither the order nor how long its messages live", async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { expiryMs: 60_000 });
+    await using wrong = await openLayer(redis.url, { expiryMs: 60_000 });
+    const right = Date.now;
+    for (const [n, ahead] of [-3_600_000, 3_600_000, 0, 61_000].entries()) {
+      Date.now = () => right() + ahead;
+      await wrong.send('jobs', { n }).finally(() => (Date.now = right));
+      await layer.send('jobs', { n: n + 0.5 });
+    }
+    const waiting = (await cli(redis, 'LRANGE', KEY, '0', '-1')).split('\n').map((element) => JSON.parse(element) as { __expires: number });
+    const [seconds] = (await cli(redis, 'TIME')).split('\n');
+    for (const { __expires: ends } of waiting) expect(Math.abs(ends - Number(seconds) * 1000 - 60_000)).toBeLessThan(10_000);
+    for (const n of [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]) expect(await layer.receive('jobs')).toEqual({ n });
+    expect(await cli(redis, 'DBSIZE')).toBe('0');
+  });
+
   test('a queue that nobody reads leaves nothing behind', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(redis.url, { expiryMs: 200, groupExpiryMs: 200 });

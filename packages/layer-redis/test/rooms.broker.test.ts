@@ -1,7 +1,8 @@
 import { openLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { startRedis } from '../../../test/support/brokers.ts';
-import { cli, listen, state } from './support.ts';
+import { Line } from './line.ts';
+import { cli, connects, listen, state } from './support.ts';
 
 describe('rooms on a Redis of their own', () => {
   test('a plain PUBLISH of any client reaches the room', async () => {
@@ -51,6 +52,34 @@ describe('rooms on a Redis of their own', () => {
     await state(layer, 'connected');
     await layer.publish('r', 'after');
     expect(await events.next()).toBe('after');
+  });
+
+  test('a subscriber connection that is open and silent is found by a message of our own, and replaced', async () => {
+    await using redis = await startRedis();
+    await using line = await Line.to(redis.port);
+    await using layer = await openLayer(line.url);
+    const events = await listen(layer, 'r');
+    expect(line.silence('subscribe')).toBe(1);
+    await layer.publish('r', 'unheard');
+    expect(await events.next()).toBe('GAP');
+    await connects(layer, 2);
+    await layer.publish('r', 'after');
+    expect(await events.next()).toBe('after');
+  });
+
+  test('one subscription a room and process, let go after the last listener', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    await using other = await openLayer(redis.url);
+    const held = await Promise.all([layer, layer, layer, other].map((each) => each.subscribe('r', () => undefined)));
+    const subscribed = (): Promise<string> => cli(redis, 'PUBSUB', 'NUMSUB', 'busgate:room:r');
+    expect(await subscribed()).toBe('busgate:room:r\n2');
+    await held[0]?.close();
+    await held[1]?.close();
+    expect(await subscribed()).toBe('busgate:room:r\n2');
+    await held[2]?.close();
+    await held[3]?.close();
+    await expect.poll(subscribed, { timeout: 5000 }).toBe('busgate:room:r\n0');
   });
 
   test('the layer opens while there is no broker, and works when there is one', async () => {
