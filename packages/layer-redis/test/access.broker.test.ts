@@ -1,31 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLayer } from '@busgate/layer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Broker, startRedis } from '../../../test/support/brokers.ts';
+import { startRedis } from '../../../test/support/brokers.ts';
+import { expectFaults, faultsOf } from '../../../test/support/faults.ts';
 import { freePort } from '../../../test/support/ports.ts';
 import { Connection } from '../src/connection.ts';
 import { SCRIPTS } from '../src/scripts.ts';
 import { Log } from './log.ts';
 import { expectAll } from './payloads.ts';
-import { cli, connects, hasFunctions, listen, state } from './support.ts';
+import { allow, cli, connects, hasFunctions, listen, state } from './support.ts';
 
 const history = [{ rooms: '>', size: 10, ageMs: 60_000 }];
-/** The documented rules of a user, as they are in docs/layer-redis.md; the last line is for Redis 7 and later. */
-const RULES = readFileSync(new URL('../../../docs/layer-redis.md', import.meta.url), 'utf8')
-  .split('user gateway on >secret')[1]
-  ?.split('```')[0]
-  ?.trim();
-
-/** Makes a user with the documented rules, and those given. */
-async function allow(redis: Broker, ...rules: string[]): Promise<void> {
-  const lines = RULES?.split('\n') ?? [];
-  const known = (await hasFunctions(redis)) ? lines : lines.slice(0, -1);
-  expect(await cli(redis, 'ACL', 'SETUSER', 'gateway', 'on', '>s%cret', ...known.join(' ').split(/\s+/), ...rules)).toBe('OK');
-}
-
 describe('access', () => {
   test('a user with nothing but the documented rules can do everything, and names its connections', async () => {
     const log = new Log();
@@ -42,17 +30,18 @@ describe('access', () => {
     await layer.groupDiscard('g', 'jobs');
     expect(await cli(redis, 'CLIENT', 'LIST')).toMatch(/ name=busgate:[0-9a-f]{16} .* user=gateway/);
     await layer.flush();
-    expect(log.lines.all.filter((line) => line.includes('refuses'))).toEqual([]);
+    expect(faultsOf(layer)).toEqual({});
     expect(await cli(redis, 'ACL', 'LOG')).not.toMatch(/reason\n(?!command)/);
   });
 
   test('what the credentials do not allow is REFUSED, and logged', async () => {
     const log = new Log();
     await using redis = await startRedis();
-    await allow(redis, '-rpush');
+    await allow(redis, '-rpush', '-blpop');
     await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { logger: log });
     await expect(layer.send('jobs', {})).rejects.toMatchObject({ code: 'REFUSED' });
-    await log.has('a fault of the broker');
+    await expect(layer.receive('jobs')).rejects.toMatchObject({ code: 'REFUSED' });
+    await expectFaults(layer, log.lines, { refused: 2 });
     await cli(redis, 'ACL', 'SETUSER', 'gateway', '-publish');
     await expect(layer.publish('r', 'x')).rejects.toMatchObject({ code: 'REFUSED' });
   });
@@ -173,7 +162,7 @@ describe('preflight', () => {
     await cli(redis, 'CONFIG', 'SET', 'maxmemory', '1');
     await expect(layer.send('jobs', { n: 1 })).rejects.toMatchObject({ code: 'LAYER_AWAY', message: expect.stringContaining('OOM') });
     await expect(layer.publish('kept', 'x')).rejects.toMatchObject({ message: expect.stringContaining('OOM') });
-    await log.has('a fault of the broker');
+    await expectFaults(layer, log.lines, { out_of_space: 2 });
     await layer.publish('r', 'x');
     expect(await events.next()).toBe('x');
     expect(layer.status.state).toBe('connected');
