@@ -68,7 +68,11 @@ export class ChannelLayer implements AsyncDisposable {
     this.#groups = new Groups(driver, this.#channels, options, this.stats);
     this.#inbox = new Inbox(process, driver, this.#channels, this.stats, (request) => this.#changeMembership(request));
     this.#faults = new FaultLog(this.stats, options.logger);
-    this.#peers = new Peers(process, driver, this.stats, { notice: (notice) => this.#onNotice(notice), fault: (kind, reason) => this.#onFault(kind, reason) });
+    this.#peers = new Peers(process, driver, this.stats, {
+      notice: (notice) => this.#onNotice(notice),
+      fault: (kind, reason) => this.#onFault(kind, reason),
+      missed: () => this.#rooms.missed(),
+    });
   }
 
   get capabilities(): Capabilities {

@@ -29,6 +29,8 @@ export type Notice =
 export interface PeersEvents {
   notice(notice: Notice): void;
   fault(kind: LayerFault, reason: string): void;
+  /** Messages of others were lost on their way, although both were connected. Told once, however many processes are heard again. */
+  missed(): void;
 }
 
 /**
@@ -100,6 +102,8 @@ export class Peers implements TopicSink {
     const missed = known === undefined ? 0 : beat - known.beat - 1;
     if (missed > 0) {
       this.#stats.missedHeartbeats += missed;
+      // All that were beyond it are heard again within this time.
+      if (this.#clock.now() - this.#missedAt > 2 * HEARTBEAT_MS) this.#events.missed();
       if (!this.isPartitioned) this.#events.fault('partitioned', `${missed} heartbeats of process ${process} were missed although both were connected`);
       this.#missedAt = this.#clock.now();
     }

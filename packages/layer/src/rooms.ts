@@ -47,6 +47,11 @@ export class Rooms {
     for (const room of this.#rooms.values()) room.reconnected();
   }
 
+  /** The broker was partitioned: each room may have missed what was published beyond. */
+  missed(): void {
+    for (const room of this.#rooms.values()) room.gap();
+  }
+
   close(reason: Error): void {
     this.#closed = reason;
     this.#linger.close();

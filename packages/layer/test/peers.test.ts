@@ -11,6 +11,7 @@ class Script {
   readonly clock = new TestClock();
   readonly stats = newStats();
   readonly faults: string[] = [];
+  losses = 0;
   readonly notices: Notice[] = [];
   readonly sent: unknown[] = [];
   readonly peers: Peers;
@@ -26,7 +27,11 @@ class Script {
       },
       ...calls,
     });
-    const events = { notice: (notice: Notice) => this.notices.push(notice), fault: (kind: string, reason: string) => this.faults.push(`${kind}: ${reason}`) };
+    const events = {
+      notice: (notice: Notice) => this.notices.push(notice),
+      fault: (kind: string, reason: string) => this.faults.push(`${kind}: ${reason}`),
+      missed: () => (this.losses += 1),
+    };
     this.peers = new Peers('me', driver, this.stats, events, this.clock);
   }
 
@@ -111,6 +116,21 @@ describe('who else shares the layer', () => {
     script.clock.advance(30_000);
     script.hear({ process: 'a', beat: 10 });
     expect(script.faults).toHaveLength(2);
+  });
+
+  test('what was lost beyond a partition is told once, however many processes are heard again; and once more after the next one', () => {
+    const script = new Script();
+    for (const process of ['a', 'b', 'c']) script.hear({ process, beat: 1 });
+    script.clock.advance(30_000);
+    expect(script.losses).toBe(0);
+    for (const process of ['a', 'b', 'c']) {
+      script.clock.advance(1500);
+      script.hear({ process, beat: 7 });
+    }
+    expect(script.losses).toBe(1);
+    script.clock.advance(15_000);
+    script.hear({ process: 'a', beat: 10 });
+    expect([script.losses, script.faults.length]).toEqual([2, 1]);
   });
 
   test('a process that was cut off for longer than its lease was missed, not dead; it is told for 30 s', () => {

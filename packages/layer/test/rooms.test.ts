@@ -148,6 +148,16 @@ describe('the rooms of a process', () => {
     expect([asked, clock.pending]).toEqual([[], 0]);
   });
 
+  test('what was lost beyond a partition of the broker is a gap in live rooms, and is read where there is a history', async () => {
+    const page = { epoch: 'e', head: 1, complete: true, messages: [{ offset: 1, payload: Buffer.from('missed') }] };
+    const { rooms } = start({ read: async (_room, _rule, after) => (after === undefined ? { ...page, head: 0, messages: [] } : page) });
+    const events: string[] = [];
+    for (const name of ['live', 'kept']) await rooms.subscribe(name, ({ gap, payload }) => events.push(`${name} ${gap ?? String(payload)}`), undefined);
+    rooms.missed();
+    await settled();
+    expect(events).toEqual(['live true', 'kept missed']);
+  });
+
   test('once closed nobody is called any more, whatever still comes', async () => {
     const { rooms, sinks } = start();
     const events: unknown[] = [];
