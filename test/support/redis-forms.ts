@@ -93,9 +93,11 @@ export class RedisSentinel implements AsyncDisposable {
     this.url = `redis-sentinel://${ports.map((port) => `127.0.0.1:${port}`).join(',')}/mymaster`;
   }
 
-  static async start(): Promise<RedisSentinel> {
-    const primary = await startRedis({ config: ['repl-diskless-sync-delay 0'] });
-    const replica = await startRedis({ config: [`replicaof 127.0.0.1 ${primary.port}`] });
+  /** With a `password`, all of them want it; redis-cli takes it from `REDISCLI_AUTH`. */
+  static async start(password?: string): Promise<RedisSentinel> {
+    const secret = password === undefined ? [] : [`requirepass ${password}`, `masterauth ${password}`];
+    const primary = await startRedis({ config: ['repl-diskless-sync-delay 0', ...secret] });
+    const replica = await startRedis({ config: [`replicaof 127.0.0.1 ${primary.port}`, ...secret] });
     await until(async () => (await redisCli(replica.port, 'INFO', 'replication')).includes('master_link_status:up'), 'a replica that follows');
     const folder = await mkdtemp(join(tmpdir(), 'busgate-sentinel-'));
     const binary = await requireBinary('redis-server');
@@ -106,7 +108,8 @@ export class RedisSentinel implements AsyncDisposable {
       const config = join(folder, `${port}.conf`);
       const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, `sentinel monitor mymaster 127.0.0.1 ${primary.port} 2`];
       const times = ['sentinel down-after-milliseconds mymaster 1000', 'sentinel failover-timeout mymaster 3000'];
-      await writeFile(config, `${[...lines, ...times].join('\n')}\n`);
+      const access = password === undefined ? [] : [`requirepass ${password}`, `sentinel auth-pass mymaster ${password}`];
+      await writeFile(config, `${[...lines, ...times, ...access].join('\n')}\n`);
       const sentinel = new Child(binary, [config, '--sentinel']);
       await sentinel.lines.find((line) => line.includes('+monitor master mymaster'), 'a sentinel that watches');
       ports.push(port);

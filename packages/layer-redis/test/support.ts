@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { ChannelLayer } from '@busgate/layer';
 import { expect } from 'vitest';
@@ -8,6 +9,11 @@ import { Collector } from '../../../test/support/events.ts';
 import { SCRIPTS } from '../src/scripts.ts';
 
 const run = promisify(execFile);
+/** The documented rules of a user, as they are in docs/layer-redis.md; the last line is for Redis 7 and later. */
+const RULES = readFileSync(new URL('../../../docs/layer-redis.md', import.meta.url), 'utf8')
+  .split('user gateway on >secret')[1]
+  ?.split('```')[0]
+  ?.trim();
 
 /** What a room's listener gets, as text; `GAP` for a gap. */
 export async function listen(layer: ChannelLayer, room: string): Promise<Collector<string>> {
@@ -38,4 +44,11 @@ export async function hasFunctions(redis: Pick<Broker, 'port'>): Promise<boolean
 /** Appends to a history as another program does: with the function, or where Redis has none with the script. */
 export async function append(redis: Pick<Broker, 'port'>, key: string, payload: string): Promise<string> {
   return (await hasFunctions(redis)) ? cli(redis, 'FCALL', 'busgate_publish', '1', key, payload) : cli(redis, 'EVAL', SCRIPTS.publish.body, '1', key, payload);
+}
+
+/** Makes the user `gateway` with the password `s%cret`, the documented rules, and those given. */
+export async function allow(redis: Pick<Broker, 'port'>, ...rules: string[]): Promise<void> {
+  const lines = RULES?.split('\n') ?? [];
+  const known = (await hasFunctions(redis)) ? lines : lines.slice(0, -1);
+  expect(await cli(redis, 'ACL', 'SETUSER', 'gateway', 'on', '>s%cret', ...known.join(' ').split(/\s+/), ...rules)).toBe('OK');
 }

@@ -4,11 +4,12 @@ import { layerConformance } from '@busgate/layer/conformance';
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Broker } from '../../support/brokers.ts';
+import { Collector } from '../../support/events.ts';
 import { expectFaults, faultsOf } from '../../support/faults.ts';
 import { redisCli, RedisCluster } from '../../support/redis-forms.ts';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
 import { expectAll } from '../../../packages/layer-redis/test/payloads.ts';
-import { connects, hasFunctions, listen } from '../../../packages/layer-redis/test/support.ts';
+import { allow, connects, hasFunctions, listen } from '../../../packages/layer-redis/test/support.ts';
 
 let cluster: RedisCluster;
 let other: Cluster;
@@ -38,6 +39,12 @@ layerConformance(
 async function elsewhere(key: string): Promise<Broker> {
   const owner = await cluster.ownerOf(key);
   return cluster.nodes.find((node) => node !== owner) as Broker;
+}
+
+/** A user with the documented rules on each node; the URL that names it. */
+async function allowOnAll(): Promise<string> {
+  for (const node of cluster.nodes) await allow(node, '+cluster|slots', '+command|info', '+asking');
+  return cluster.url.replace('//', '//gateway:s%25cret@');
 }
 
 describe('Redis Cluster', () => {
@@ -84,6 +91,70 @@ describe('Redis Cluster', () => {
     expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
     expect(events.all.filter((event) => event === 'GAP')).toHaveLength(1);
     await expectFaults(layer, log.lines, { moved: 1 });
+  });
+
+  test('a queue whose slot moves while it is written and read: all of it, once, in order', async () => {
+    await using layer = await openLayer(cluster.url, { capacity: 100_000 });
+    await using reader = await openLayer(cluster.url, { capacity: 100_000 });
+    const seen = new Collector<number>();
+    const stop = new AbortController();
+    const reading = (async () => {
+      for (;;) seen.push((await reader.receive('flowing', { signal: stop.signal }))['n'] as number);
+    })().catch((error: unknown) => error);
+    const accepted: number[] = [];
+    const writing = (async () => {
+      for (let n = 0; !stop.signal.aborted; n += 1) {
+        await layer.send('flowing', { n }).then(
+          () => accepted.push(n),
+          () => undefined,
+        );
+      }
+    })();
+    for (let move = 1; move <= 3; move += 1) {
+      await seen.until((all) => all.length > move * 100);
+      await cluster.move('busgate:queue:flowing', await elsewhere('busgate:queue:flowing'));
+    }
+    const moved = seen.all.length;
+    await seen.until((all) => all.length > moved + 100);
+    const last = accepted.length;
+    await seen.until(() => accepted.length > last);
+    stop.abort(new Error('enough'));
+    await writing;
+    expect(await reading).toEqual(new Error('enough'));
+    for (let left = accepted.length - seen.all.length; left > 0; left -= 1) seen.push((await reader.receive('flowing'))['n'] as number);
+    expect(seen.all).toEqual(accepted);
+  });
+
+  test('who only listens is told of a move by the end of its sharded subscription, at once', async () => {
+    await using layer = await openLayer(cluster.url);
+    const room = 'followed';
+    const key = `busgate:room:${room}`;
+    const sharded = await hasFunctions(cluster.nodes[0] as Broker);
+    const events = await listen(layer, room);
+    let waited = 0;
+    for (let move = 0; move < 5; move += 1) {
+      await cluster.move(key, await elsewhere(key));
+      const since = performance.now();
+      expect(await events.next()).toBe('GAP');
+      waited += performance.now() - since;
+      await redisCli((await cluster.ownerOf(key)).port, sharded ? 'SPUBLISH' : 'PUBLISH', key, `${move}`);
+      expect(await events.next()).toBe(`${move}`);
+    }
+    // Asking the cluster now and then, as before Redis 7, takes a second each on average.
+    expect(waited).toBeLessThan(sharded ? 3000 : 15_000);
+  });
+
+  test('a user with nothing but the documented rules can do everything', async () => {
+    await using layer = await openLayer(await allowOnAll(), { history: [{ rooms: 'kept.>', size: 100, ageMs: 60_000 }] });
+    const [live, kept] = [await listen(layer, 'live'), await listen(layer, 'kept.1')];
+    await layer.publish('live', 'x');
+    expect((await layer.publish('kept.1', 'y')).position).toBeDefined();
+    expect([await live.next(), await kept.next()]).toEqual(['x', 'y']);
+    await layer.groupAdd('g', 'jobs');
+    await layer.groupSend('g', { n: 1 });
+    expect(await layer.receive('jobs')).toEqual({ n: 1 });
+    await layer.groupDiscard('g', 'jobs');
+    for (const node of cluster.nodes) expect(await redisCli(node.port, 'ACL', 'LOG')).toBe('');
   });
 
   test('queues and histories follow their slots', async () => {

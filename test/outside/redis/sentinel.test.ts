@@ -4,7 +4,8 @@ import { layerConformance } from '@busgate/layer/conformance';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectFaults, faultsOf } from '../../support/faults.ts';
-import { RedisSentinel } from '../../support/redis-forms.ts';
+import type { Broker } from '../../support/brokers.ts';
+import { redisCli, RedisSentinel } from '../../support/redis-forms.ts';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
 import { connects, listen } from '../../../packages/layer-redis/test/support.ts';
 
@@ -63,6 +64,51 @@ describe('Redis Sentinel', () => {
     expect(after.position?.split(':')[0]).not.toBe(before.position?.split(':')[0]);
     expect(faultsOf(layer)).toMatchObject({ connection_lost: 1, moved: 1 });
     for (const kind of ['connection_lost', 'moved']) await log.has(`"kind":"${kind}"`);
+  });
+
+  test('a failover with lost writes: what was accepted and is not there any more is told as a gap, and its position is not given again', async () => {
+    await using sentinels = await RedisSentinel.start();
+    await using layer = await openLayer(sentinels.url, { history });
+    const events = await listen(layer, 'kept.1');
+    await layer.publish('kept.1', 'safe');
+    const primary = await sentinels.primary();
+    const replica = sentinels.servers.find((server) => server !== primary) as Broker;
+    await expect.poll(() => redisCli(replica.port, 'XLEN', '{busgate:room:kept.1}:history')).toBe('1');
+    await replica.stop();
+    const lost = await layer.publish('kept.1', 'lost');
+    await primary.kill();
+    await replica.start();
+    await sentinels.failedOver(primary);
+    await connects(layer, 2);
+    const after = await layer.publish('kept.1', 'in its place');
+    expect(await events.take(4)).toEqual(['safe', 'lost', 'GAP', 'in its place']);
+    expect(after.position?.split(':')[0]).not.toBe(lost.position?.split(':')[0]);
+    const late: string[] = [];
+    const { recovered } = await layer.subscribe('kept.1', (event) => late.push(event.gap === true ? 'GAP' : String(Buffer.from(event.payload))), {
+      since: lost.position as string,
+    });
+    expect([recovered, late]).toEqual([false, ['GAP']]);
+  });
+
+  test('servers and sentinels that want a password, each its own credentials in the one URL', async () => {
+    process.env['REDISCLI_AUTH'] = 's%cret';
+    try {
+      await using sentinels = await RedisSentinel.start('s%cret');
+      const secret = 's%25cret';
+      const url = sentinels.url.replace('//', `//:${secret}@`);
+      const primary = await sentinels.primary();
+      await redisCli(primary.port, 'ACL', 'SETUSER', 'gateway', 'on', '>own', '~*', '&*', '+@all');
+      for (const whole of [`${url}?sentinelPassword=${secret}`, `${url.replace(`:${secret}@`, 'gateway:own@')}?sentinelPassword=${secret}`]) {
+        await using layer = await openLayer(whole);
+        const events = await listen(layer, 'r');
+        await layer.publish('r', 'x');
+        expect(await events.next()).toBe('x');
+      }
+      await using doubtful = await openLayer(url);
+      expect(doubtful.status.state).toBe('away');
+    } finally {
+      delete process.env['REDISCLI_AUTH'];
+    }
   });
 
   test('the primary is paused and deposed: when it comes back, nobody believes it any more', async () => {
