@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import process from 'node:process';
 import type { Readable } from 'node:stream';
 import { Extent } from './extent.ts';
 
@@ -119,11 +120,18 @@ export class MessageReader {
     return taken;
   }
 
+  /** What the handler throws is nobody's here to catch, and must not end the reading of what else has come. */
   #hand(chunk: Buffer): void {
     const name = chunk.toString('latin1', this.#nameStart, this.#nameEnd);
     const payload = chunk.subarray(this.#payloadStart, this.#payloadEnd);
-    if (this.#isPattern) this.#handler.patternMessage(name, chunk.toString('latin1', this.#channelStart, this.#channelEnd), payload);
-    else this.#handler.message(name, payload);
+    try {
+      if (this.#isPattern) this.#handler.patternMessage(name, chunk.toString('latin1', this.#channelStart, this.#channelEnd), payload);
+      else this.#handler.message(name, payload);
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 
   /** The bytes of the message that begins at `at`, or NONE, or CUT. */

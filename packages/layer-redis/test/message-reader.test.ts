@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import process from 'node:process';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -146,6 +148,25 @@ describe('messages among other replies', () => {
   test('no memory is set aside for more than Redis can send: such a reply is passed on', () => {
     const wire = '>3\r\n$7\r\nmessage\r\n$1\r\na\r\n$999999999999\r\nabc';
     expect(outcomesOf(cut(wire, [30]))).toEqual([['rest', wire]]);
+  });
+
+  test('an error of the handler is uncaught, as one of any listener, and the messages after it are handed on', async () => {
+    const others = process.rawListeners('uncaughtException') as NodeJS.UncaughtExceptionListener[];
+    process.removeAllListeners('uncaughtException');
+    const uncaught = once(process, 'uncaughtException');
+    try {
+      const taken: string[] = [];
+      const message = (channel: string): void => {
+        taken.push(channel);
+        if (channel === 'a') throw new Error('of the handler');
+      };
+      const reader = new MessageReader({ message, patternMessage: () => undefined }, () => undefined);
+      for (const chunk of cut(['a', 'b', 'c'].map((channel) => array('>', ['message', channel, ''].map(string))).join(''), [40])) reader.write(chunk);
+      expect(taken).toEqual(['a', 'b', 'c']);
+      expect(await uncaught).toMatchObject([{ message: 'of the handler' }, 'uncaughtException']);
+    } finally {
+      for (const other of others) process.on('uncaughtException', other);
+    }
   });
 
   test('a payload that came in one chunk is a part of it', () => {
