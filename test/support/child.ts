@@ -9,7 +9,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-interface ChildOptions {
+export interface ChildOptions {
   readonly cwd?: string;
   /** Beside the environment of the tests. */
   readonly env?: Readonly<Record<string, string>>;

@@ -58,7 +58,7 @@ export class Histories {
   /** Looks whether a stream is what it was; makes it anew where it is gone. Says what its rooms must be told, if anything. */
   async look(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
     this.#streams.forget(session, plan.name);
-    const { epoch } = await this.#ensure(session, plan);
+    const { epoch } = await this.#orUnread(session, plan, this.#ensure(session, plan));
     const before = this.#epochs.get(plan.name);
     this.#epochs.set(plan.name, epoch);
     const unread = this.#unread.delete(plan);
@@ -82,8 +82,13 @@ export class Histories {
 
   async read(session: Session, room: string, rule: HistoryRule, after: Position | undefined): Promise<HistoryPage> {
     const plan = this.#planOf(rule);
+    return this.#orUnread(session, plan, this.#read(session, plan, { room, rule }, after));
+  }
+
+  /** What a stream cannot say just now, as in a part of a cluster that was cut off, its rooms may have missed: once it can they look. */
+  async #orUnread<T>(session: Session, plan: HistoryPlan, asked: Promise<T>): Promise<T> {
     try {
-      return await this.#read(session, plan, { room, rule }, after);
+      return await asked;
     } catch (error) {
       if (session.ended === undefined) this.#unread.add(plan);
       throw error;

@@ -3,15 +3,18 @@ import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
 import type { Arrival } from './connection.ts';
-import type { JetStream, StoredMessage, StreamInfo } from './jetstream.ts';
+import { JetStreamError } from './errors.ts';
+import { nanoseconds, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
 import { readRecord, writeRecord, type StreamRecord } from './record.ts';
 import type { Session } from './session.ts';
 import type { StreamPlan } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
 /** A leader that was elected just now may know less for a moment than there is: it is asked again this often before it is believed. */
-const DOUBTS = 8;
+const DOUBTS = 20;
 const DOUBT_MS = 250;
+/** Leader and followers hear each other once a second. */
+const SILENT_MS = 3000;
 
 /** A stream as it is, and the epoch of what is in it. */
 export interface Incarnation {
@@ -147,7 +150,7 @@ export class Incarnations {
     if (record.epoch !== known.epoch) return known.left.has(record.epoch) ? 'lost' : 'doubt';
     const { highest, witness } = known;
     const expected: Expected = { time: timeOf(known), payload: known.arrival?.payload };
-    const { last_seq, last_ts } = await this.#newest(session, found, highest);
+    const { last_seq, last_ts } = (await this.#newest(session, found, highest)).state;
     if (last_seq < highest) return 'lost';
     if (session === known.session || witness === 0) return 'same';
     if (last_seq === witness && last_ts === expected.time) return 'same';
@@ -157,13 +160,15 @@ export class Incarnations {
   }
 
   /** Where the stream ends, which is `highest` or later if nothing was lost: what was found may be older than what has come since. */
-  async #newest(session: Session, { config, state }: StreamInfo, highest: number): Promise<StreamInfo['state']> {
-    let newest = state;
+  async #newest(session: Session, found: StreamInfo, highest: number): Promise<StreamInfo> {
+    let newest = found;
     const doubts = session.connection.facts.clustered ? DOUBTS : 1;
-    for (let asked = 0; newest.last_seq < highest && asked < doubts; asked += 1) {
+    for (let asked = 0; newest.state.last_seq < highest && asked < doubts; asked += 1) {
       if (asked > 0) await delay(DOUBT_MS);
-      newest = (await this.#jetStream.stream(session, config.name))?.state ?? newest;
+      newest = (await this.#jetStream.stream(session, found.config.name)) ?? newest;
     }
+    if (newest.state.last_seq < highest && !leadsMajority(newest))
+      throw new JetStreamError('describe a stream', { description: 'the server that answers for it does not reach a majority' });
     return newest;
   }
 
@@ -197,6 +202,12 @@ function nextEpoch({ epoch }: StreamRecord, start: string, known: Memory | undef
   do next = createHash('sha256').update(`${next} ${salt}`).digest('hex').slice(0, 16);
   while (known?.left.has(next) === true || known?.epoch === next);
   return next;
+}
+
+/** One that was cut off and takes itself for the leader still does not. */
+function leadsMajority({ cluster: { replicas = [] } = {} }: StreamInfo): boolean {
+  const heard = replicas.filter(({ offline = false, active }) => !offline && active < nanoseconds(SILENT_MS));
+  return 2 * (heard.length + 1) > replicas.length + 1;
 }
 
 function timeOf({ arrival, time }: Memory): string {

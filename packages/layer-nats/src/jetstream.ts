@@ -31,6 +31,8 @@ export interface StreamInfo {
     readonly last_ts: string;
     readonly subjects?: Readonly<Record<string, number>>;
   };
+  /** In a cluster: the other servers that keep it, as the one sees them that answered. */
+  readonly cluster?: { readonly replicas?: readonly { readonly offline?: boolean; readonly active: number }[] };
 }
 
 export interface ConsumerInfo {
