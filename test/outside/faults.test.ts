@@ -36,7 +36,7 @@ describe.each([
     const codes = await Promise.all(calls);
     expect([...new Set(codes)].toSorted()).toEqual(['LAYER_AWAY', 'OUTCOME_UNKNOWN']);
     expect(codes.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeLessThan(10_000);
-    expect(faultsOf(layer).overloaded).toBeGreaterThan(1000);
+    expect(faultsOf(layer).overloaded).toBeGreaterThan(0);
     await log.has('the broker is away');
     await delay(10_000 - (performance.now() - since));
     expect(faultsOf(layer)).toMatchObject({ unresponsive: 1 });
