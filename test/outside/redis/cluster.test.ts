@@ -67,10 +67,9 @@ describe('Redis Cluster', () => {
     await expectAll(layer, publisher, 'random', 3000);
   });
 
-  test('a slot moves while messages flow: none is delivered twice, and a loss is told', async () => {
+  test.each(['moving', 'kept.moving'])('the slot of %s moves while messages flow: none is delivered twice, and a loss is told', async (room) => {
     const log = new Log();
-    await using layer = await openLayer(cluster.url, { logger: log });
-    const room = 'moving';
+    await using layer = await openLayer(cluster.url, { history: [{ rooms: 'kept.>', size: 100_000, ageMs: 60_000 }], logger: log });
     const key = `busgate:room:${room}`;
     const events = await listen(layer, room);
     let published = 0;
