@@ -1,10 +1,12 @@
 import { openLayer } from '@busgate/layer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Broker, startRedis } from '../../../test/support/brokers.ts';
+import { expectFaults } from '../../../test/support/faults.ts';
 import { writeElement } from '../src/channels/elements.ts';
 import { hostOf } from '../src/channels/hash.ts';
 import { Serializer } from '../src/channels/serializer.ts';
 import { Connection } from '../src/connection.ts';
+import { Log } from './log.ts';
 import { cli, listen, state } from './support.ts';
 
 const WIRES = ['channels-core', 'channels-pubsub'];
@@ -133,14 +135,17 @@ describe('wire channels-core on one host', () => {
 
 describe.each(WIRES)('wire %s on one host', (wire) => {
   test('after a restart each room is told one gap, before anything else', async () => {
+    const log = new Log();
     await using redis = await startRedis();
-    await using layer = await openLayer(`${redis.url}?wire=${wire}`);
+    await using layer = await openLayer(`${redis.url}?wire=${wire}`, { logger: log });
     await using other = await openLayer(`${redis.url}?wire=${wire}`);
     const rooms = await Promise.all(ROOMS.map((room) => listen(layer, room)));
     await redis.kill();
     await Promise.all([state(layer, 'away'), state(other, 'away')]);
+    await expectFaults(layer, log.lines, { connection_lost: 1, unreachable: 1 });
     await redis.start({ empty: true });
     await Promise.all([state(layer, 'connected'), state(other, 'connected')]);
+    await expectFaults(layer, log.lines, { connection_lost: 1, unreachable: 1, data_lost: 1 });
     for (const events of rooms) await events.next();
     for (const room of ROOMS) await other.publish(room, 'after');
     for (const events of rooms) {
