@@ -150,8 +150,10 @@ export class NatsDriver implements Driver {
 
   async #arrived(session: Session): Promise<void> {
     this.#warnOfLimits(session);
-    await this.#keeping.arrive(session);
-    await this.#topics.renew(session);
+    const kept = this.#keeping.arrive(session);
+    // A single server may have been started anew: then which epoch messages are of is found out before the first one comes.
+    if (!session.connection.facts.clustered) await kept;
+    await Promise.all([this.#topics.renew(session), kept]);
     await session.prove();
     if (session.ended !== undefined) throw away(session.ended);
     this.#session = session;
