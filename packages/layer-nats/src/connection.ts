@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { LayerError, type LayerFault } from '@busgate/layer/driver';
+import { LayerError, type LayerFault, type TlsFiles } from '@busgate/layer/driver';
 import {
   connect as natsConnect,
   credsAuthenticator,
@@ -19,7 +19,7 @@ import {
 } from 'nats';
 import { forbidden } from './errors.ts';
 import { knock } from './knock.ts';
-import type { Credentials, Server, Target, TlsFiles } from './url.ts';
+import type { Credentials, Server, Target } from './url.ts';
 
 /** A server that does not answer a connect by then is passed over. */
 const CONNECT_TIMEOUT_MS = 4000;

@@ -1,10 +1,7 @@
-import { LayerError } from '@busgate/layer/driver';
+import { UrlReader, type Address, type LayerError, type TlsFiles } from '@busgate/layer/driver';
 
 /** One NATS server. */
-export interface Server {
-  readonly host: string;
-  readonly port: number;
-}
+export type Server = Address;
 
 /** How a client says who it is: one of these, or none. Paths are read at every connect, so that what they hold can be renewed. */
 export interface Credentials {
@@ -15,14 +12,6 @@ export interface Credentials {
   readonly nkey?: string;
   /** Path of a credentials file (JWT and seed), as `nsc` writes it. */
   readonly creds?: string;
-}
-
-/** Paths of PEM files, and the name to expect in the servers' certificate. */
-export interface TlsFiles {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  readonly servername?: string;
 }
 
 /** What a URL says. */
@@ -37,6 +26,7 @@ export interface Target {
   readonly domain?: string;
 }
 
+const urls = new UrlReader('NATS');
 const FORM = /^(nats|tls):\/\/([^/?#]+)\/?(?:\?([^#]*))?$/;
 const PARAMETERS = ['replicas', 'domain', 'nkey', 'creds', 'ca', 'cert', 'key', 'servername'];
 const EXPECTED =
@@ -55,7 +45,7 @@ export function parseUrl(url: string): Target {
   const replicas = readReplicas(parameters.get('replicas'));
   const domain = readDomain(parameters.get('domain'));
   return {
-    servers: parts.map(({ host }) => readServer(host)),
+    servers: parts.map(({ host }) => urls.address(host, 4222)),
     credentials: readCredentials(parts.find(({ userinfo }) => userinfo !== undefined)?.userinfo, parameters),
     ...readTls(scheme === 'tls', parameters),
     ...(replicas === undefined ? {} : { replicas }),
@@ -66,13 +56,6 @@ export function parseUrl(url: string): Target {
 function splitUserinfo(part: string): { userinfo?: string; host: string } {
   const at = part.lastIndexOf('@');
   return at === -1 ? { host: part } : { userinfo: part.slice(0, at), host: part.slice(at + 1) };
-}
-
-function readServer(text: string): Server {
-  const match = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text);
-  const port = Number(match?.[2] ?? 4222);
-  if (match?.[1] === undefined || port < 1 || port > 65_535) throw invalid(`host ${JSON.stringify(text)} is not host[:port], with a port from 1 to 65535`);
-  return { host: match[1].replaceAll(/^\[|\]$/g, ''), port };
 }
 
 function readCredentials(userinfo: string | undefined, parameters: ReadonlyMap<string, string>): Credentials {
@@ -100,13 +83,8 @@ function readParameters(query: string): ReadonlyMap<string, string> {
 }
 
 function readTls(demanded: boolean, parameters: ReadonlyMap<string, string>): { tls?: TlsFiles } {
-  const files: Record<string, string> = {};
-  for (const name of ['ca', 'cert', 'key', 'servername']) {
-    const value = parameters.get(name);
-    if (value !== undefined) files[name] = value;
-  }
-  if ((files['cert'] === undefined) !== (files['key'] === undefined)) throw invalid('cert and key go together');
-  return demanded || Object.keys(files).length > 0 ? { tls: files } : {};
+  const files = urls.tls(parameters);
+  return demanded || files !== undefined ? { tls: files ?? {} } : {};
 }
 
 function readReplicas(text: string | undefined): number | undefined {
@@ -121,13 +99,9 @@ function readDomain(text: string | undefined): string | undefined {
 }
 
 function decode(text: string, what: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw invalid(`${what} has a bad percent escape`);
-  }
+  return urls.decode(text, what);
 }
 
 function invalid(what: string): LayerError {
-  return new LayerError('INVALID_URL', `NATS URL: ${what}`);
+  return urls.invalid(what);
 }

@@ -1,22 +1,11 @@
-import { LayerError } from '@busgate/layer/driver';
+import { UrlReader, type Address, type LayerError, type TlsFiles } from '@busgate/layer/driver';
 
 /** One Redis server. */
-export interface Node {
-  readonly host: string;
-  readonly port: number;
-}
+export type Node = Address;
 
 export interface Credentials {
   readonly username?: string;
   readonly password?: string;
-}
-
-/** Paths of PEM files, and the name to expect in the server's certificate. */
-interface TlsFiles {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  readonly servername?: string;
 }
 
 /** Whose formats are spoken: Busgate's, or those of one of Python's channels_redis layers. */
@@ -47,6 +36,7 @@ export interface Target {
   readonly format: ChannelsFormat;
 }
 
+const urls = new UrlReader('Redis');
 const FORM = /^(redis|rediss)(-sentinel|-cluster)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^@/?#]*))?(?:\?([^@#]*))?$/;
 const SECRETS: readonly string[] = ['sentinelPassword', 'encryptionKeys'];
 const FORMATS = ['serializer', 'encryptionKeys', 'randomPrefixLength'] as const;
@@ -85,7 +75,7 @@ export function parseUrl(url: string): Target {
 }
 
 function readNodes(kind: Target['kind'], hosts: string, wire: Wire): readonly Node[] {
-  const nodes = hosts.split(',').map((host) => readNode(host, kind === 'sentinel' ? 26379 : 6379));
+  const nodes = hosts.split(',').map((host) => urls.address(host, kind === 'sentinel' ? 26379 : 6379));
   if (kind !== 'standalone' || nodes.length === 1) return nodes;
   if (wire === 'busgate') {
     throw invalid(
@@ -145,13 +135,6 @@ function readKeys(text: string | undefined): readonly string[] {
   return keys;
 }
 
-function readNode(text: string, defaultPort: number): Node {
-  const match = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(text);
-  const port = Number(match?.[2] ?? defaultPort);
-  if (match?.[1] === undefined || port < 1 || port > 65535) throw invalid(`host ${JSON.stringify(text)} is not host[:port], with a port from 1 to 65535`);
-  return { host: match[1].replaceAll(/^\[|\]$/g, ''), port };
-}
-
 function readUserinfo(userinfo: string | undefined): Credentials {
   if (userinfo === undefined || userinfo === '') return {};
   const [name = '', ...rest] = userinfo.split(':');
@@ -175,14 +158,9 @@ function readDb(kind: Target['kind'], path: string, parameter: string | undefine
 }
 
 function readTls(on: boolean, parameters: ReadonlyMap<string, string>): { tls?: TlsFiles } {
-  const files: Record<string, string> = {};
-  for (const name of ['ca', 'cert', 'key', 'servername']) {
-    const value = parameters.get(name);
-    if (value === undefined) continue;
-    if (!on) throw invalid(`parameter ${name} is for TLS: the URL must begin with rediss`);
-    files[name] = value;
-  }
-  return on ? { tls: files } : {};
+  const files = urls.tls(parameters);
+  if (!on && files !== undefined) throw invalid(`parameter ${Object.keys(files)[0]} is for TLS: the URL must begin with rediss`);
+  return on ? { tls: files ?? {} } : {};
 }
 
 function readWire(kind: Target['kind'], wire = 'busgate'): Wire {
@@ -192,13 +170,9 @@ function readWire(kind: Target['kind'], wire = 'busgate'): Wire {
 }
 
 function decode(text: string, what: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw invalid(`${what} has a bad percent escape`);
-  }
+  return urls.decode(text, what);
 }
 
 function invalid(what: string): LayerError {
-  return new LayerError('INVALID_URL', `Redis URL: ${what}`);
+  return urls.invalid(what);
 }

@@ -58,6 +58,7 @@ describe('parseUrl', () => {
     ['redis://a,b', 'several need'],
     ['redis://h:0', '"h:0" is not host[:port]'],
     ['redis://h:70000', 'is not host[:port]'],
+    ['rediss://h?cert=/c.pem', 'cert and key go together'],
     ['redis://h/x', 'database "x"'],
     ['redis://user@h', 'needs a password'],
     ['redis://h?what=1', 'there are db, wire'],

@@ -22,3 +22,4 @@ export type {
   TopicKind,
   TopicSink,
 } from './driver.ts';
+export { UrlReader, type Address, type TlsFiles } from './url.ts';
