@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Arrival } from './connection.ts';
 import { unanswered } from './errors.ts';
 import { nanoseconds, type JetStream } from './jetstream.ts';
@@ -9,6 +10,9 @@ const PAGE_BYTES = 8 * 1_048_576;
 /** Rooms read at a time: a fleet that comes back would ask for thousands at once. */
 const MOST_AT_ONCE = 16;
 const INACTIVE_MS = 10_000;
+/** How many consumers are tried where one gives less than is there, and how much longer each waits than the one before. */
+const ATTEMPTS = 8;
+const BEHIND_MS = 50;
 
 /** A message of a stream. */
 export interface Kept {
@@ -28,28 +32,43 @@ export class HistoryReader {
     this.#jetStream = jetStream;
   }
 
-  /** Everything of the subject from one sequence on, up to another one at least. */
+  /**
+   * Everything of the subject from one sequence on, up to another one at least, which the stream has. A consumer may be given to a server whose copy of
+   * the stream has stayed behind: then another one is asked.
+   * @throws LayerError OUTCOME_UNKNOWN where none gives all of it
+   */
   async read(session: Session, stream: string, subject: string, from: number, to: number): Promise<readonly Kept[]> {
     await this.#enter();
     try {
-      const consumer = await this.#jetStream.ephemeralConsumer(session, stream, {
-        ack_policy: 'none',
-        deliver_policy: 'by_start_sequence',
-        opt_start_seq: from,
-        filter_subject: subject,
-        replay_policy: 'instant',
-        mem_storage: true,
-        num_replicas: 1,
-        inactive_threshold: nanoseconds(INACTIVE_MS),
-      });
-      try {
-        return consumer.num_pending === 0 ? [] : await this.#pages(session, stream, consumer.name, to);
-      } finally {
-        this.#jetStream.dropConsumer(session, stream, consumer.name);
+      for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+        const kept = await this.#readOnce(session, stream, subject, from, to);
+        if ((kept.at(-1)?.offset ?? 0) >= to) return kept;
+        const newest = await this.#jetStream.message(session, stream, { last_by_subj: subject });
+        if (newest === undefined || newest.seq < to) return kept;
+        await delay(BEHIND_MS * attempt);
       }
     } finally {
       this.#reading -= 1;
       this.#waiting.shift()?.();
+    }
+    throw unanswered(`the servers that were asked for the stream ${stream} have less of it than its leader`);
+  }
+
+  async #readOnce(session: Session, stream: string, subject: string, from: number, to: number): Promise<readonly Kept[]> {
+    const consumer = await this.#jetStream.ephemeralConsumer(session, stream, {
+      ack_policy: 'none',
+      deliver_policy: 'by_start_sequence',
+      opt_start_seq: from,
+      filter_subject: subject,
+      replay_policy: 'instant',
+      mem_storage: true,
+      num_replicas: 1,
+      inactive_threshold: nanoseconds(INACTIVE_MS),
+    });
+    try {
+      return consumer.num_pending === 0 ? [] : await this.#pages(session, stream, consumer.name, to);
+    } finally {
+      this.#jetStream.dropConsumer(session, stream, consumer.name);
     }
   }
 

@@ -161,10 +161,15 @@ export class JetStream {
       return await this.#ask(session, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body, `create the consumer ${name}`, LONE_PATIENCE_MS);
     } catch (error) {
       if (session.ended === undefined && isJetStream(error, JS.nobody)) {
-        this.#askOnce(session, `CONSUMER.DELETE.${stream}.${name}`, undefined, 'delete a consumer', REQUEST_TIMEOUT_MS).catch(() => undefined);
+        this.removeConsumer(session, stream, name).catch(() => undefined);
       }
       throw error;
     }
+  }
+
+  /** Asked once, so that it cannot remove one that was made anew. A server that is dead does not answer, but the consumer goes. */
+  async removeConsumer(session: Session, stream: string, name: string): Promise<void> {
+    await this.#askOnce(session, `CONSUMER.DELETE.${stream}.${name}`, undefined, 'delete a consumer', REQUEST_TIMEOUT_MS);
   }
 
   ephemeralConsumer(session: Session, stream: string, config: Readonly<Record<string, unknown>>): Promise<ConsumerInfo> {

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts';
 import { JS, isJetStream } from './errors.ts';
 import { nanoseconds, type JetStream, type StreamConfig } from './jetstream.ts';
 import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
@@ -6,6 +7,8 @@ import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
 export const LONGEST_PULL_MS = 5000;
 /** The same where nobody takes the consumer over when its server dies, so that readers must find out. */
 const LONE_PULL_MS = 2000;
+/** A message that waits for longer than this, while somebody asks for messages, is not seen by the consumer; that is looked at as often. */
+export const BLIND_MS = 2 * REQUEST_TIMEOUT_MS;
 /** A consumer that nobody asked for messages for this long is removed by the server. */
 const INACTIVE_MS = 300_000;
 
@@ -15,6 +18,8 @@ export interface Consuming {
   readonly ageMs: number;
   /** How long a request for messages stands, at most. */
   readonly pullMs: number;
+  /** Whether one server alone keeps the consumer. */
+  readonly lone: boolean;
   /** Whether a message is settled by taking it out of the stream, which the servers do once, rather than by acknowledging it to the consumer. */
   readonly byRemoval: boolean;
 }
@@ -45,7 +50,27 @@ export async function makeConsumer(
   };
   const lone = byRemoval && num_replicas > 1 && (await madeLone(jetStream, session, { stream, consumer }, config));
   if (!lone) await jetStream.durableConsumer(session, stream, consumer, config);
-  return { ageMs: max_age / 1e6, pullMs: lone ? LONE_PULL_MS : LONGEST_PULL_MS, byRemoval };
+  return { ageMs: max_age / 1e6, pullMs: lone ? LONE_PULL_MS : LONGEST_PULL_MS, lone, byRemoval };
+}
+
+/**
+ * Removes a consumer that one server keeps where it does not hand out what the stream has: that server's copy of the stream may have stayed behind, after
+ * a restart for ever. True where it did.
+ */
+export async function removeBlind(
+  {
+    jetStream,
+    stream,
+    consumer,
+    subject,
+    clock,
+  }: { readonly jetStream: JetStream; readonly stream: string; readonly consumer: string; readonly subject: string; readonly clock: Clock },
+  session: Session,
+): Promise<boolean> {
+  const oldest = await jetStream.message(session, stream, { seq: 1, next_by_subj: subject });
+  if (oldest === undefined || clock.now() - oldest.time < BLIND_MS) return false;
+  await jetStream.removeConsumer(session, stream, consumer);
+  return true;
 }
 
 /** False where a newer server that leads the cluster demands that the consumer has as many copies as its stream, as while a cluster is moved to a newer version. */

@@ -4,7 +4,7 @@ import { isLayerError, type Taken } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
 import { nanoseconds, type JetStream, type StreamInfo } from './jetstream.ts';
-import { LONGEST_PULL_MS, makeConsumer, type Consuming } from './queue-consumer.ts';
+import { BLIND_MS, LONGEST_PULL_MS, makeConsumer, removeBlind, type Consuming } from './queue-consumer.ts';
 import type { Session } from './session.ts';
 
 /** Header: how long a message lives from when it was kept, in milliseconds; without it as long as the stream's own age. */
@@ -61,6 +61,8 @@ interface Source extends Consuming {
   patience: number;
   /** Whether a request was ever answered. */
   heard: boolean;
+  /** When its consumer last handed out a message, or was looked at. */
+  seenAt: number;
 }
 
 /**
@@ -149,7 +151,7 @@ export class QueueReader {
     const consuming = await makeConsumer(this.#context, session, info.config);
     const { reply, close } = session.channel((arrival) => this.#arrived(source, arrival));
     const patience = session.connection.facts.clustered ? FIRST_PULL_MS : consuming.pullMs;
-    const source: Source = { ...consuming, session, reply, close, pulls: new Map(), patience, heard: false };
+    const source: Source = { ...consuming, session, reply, close, pulls: new Map(), patience, heard: false, seenAt: performance.now() };
     this.#source = source;
     return source;
   }
@@ -172,12 +174,14 @@ export class QueueReader {
     source.heard = true;
     if (arrival.status !== 0) {
       source.pulls.delete(arrival.subject);
+      if (source.lone && performance.now() - source.seenAt > BLIND_MS) void this.#doubt(source);
       // 408 and 404 are the request's own end; anything else says that the consumer is not what it was.
       if (source === this.#source && arrival.status !== 408 && arrival.status !== 404) this.#drop();
       this.#wake();
       return;
     }
     source.patience = source.pullMs;
+    source.seenAt = performance.now();
     const message = this.#read(source, arrival);
     for (const [reply, pull] of source.pulls) {
       pull.left -= 1;
@@ -299,6 +303,15 @@ export class QueueReader {
   #lose(): void {
     if (this.#source?.heard === false && this.#source.patience <= LAST_HOPE_MS) this.#source.pulls.clear();
     else this.#drop();
+  }
+
+  /** Nothing has come for long: that should be because nothing is there. */
+  async #doubt(source: Source): Promise<void> {
+    source.seenAt = performance.now();
+    const blind = await removeBlind(this.#context, source.session).catch(() => false);
+    if (!blind || source !== this.#source) return;
+    this.#drop();
+    this.#wake();
   }
 
   #drop(): void {
