@@ -46,6 +46,7 @@ export const JS = {
   noSuitablePeers: 10_005,
   storeFailed: 10_077,
   replicasDiffer: 10_134,
+  wrongLastSequence: 10_071,
   noResources: 10_023,
   noStorage: 10_047,
   noMemory: 10_028,

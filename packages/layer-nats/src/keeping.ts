@@ -48,7 +48,7 @@ export class Keeping {
       fixed: () => ({ retention: 'limits', discard: 'old' }),
       keepsLongerAge: true,
     };
-    const streams = new Streams({ jetStream, logger: options.logger }, target.replicas, groups, (name) => this.#onReplaced(name));
+    const streams = new Streams({ jetStream, logger: options.logger, subjects }, target.replicas, groups, (name) => this.#onReplaced(name));
     const clock = new Clock(jetStream, subjects.clock, async (session) => (await streams.store(session, groups, subjects.clock, new Uint8Array(0))).stream);
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, changed: events.changed });

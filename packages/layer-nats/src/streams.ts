@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
+import { decide } from './decisions.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { nanoseconds, type JetStream, type Stored, type StreamConfig, type StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
+import type { Subjects } from './subjects.ts';
 
 /** A stream that was there and is gone is made anew after this time: made sooner, while the server is still removing it, it may be a dead one. */
 const MOURNING_MS = 250;
@@ -35,6 +37,7 @@ export class Streams {
   readonly #logger: LayerLogger;
   readonly #replaced: (name: string) => void;
   readonly #companion: StreamPlan;
+  readonly #decisionOn: (stream: string) => string;
   /** When each stream that was found was made. */
   readonly #made = new Map<string, string>();
   readonly #adapted = new Set<string>();
@@ -46,11 +49,17 @@ export class Streams {
    * `companion` is the stream that readers of every other one need: it is made together with the first, so that in a cluster no reader waits for its
    * election. `replaced` is called when a stream is another one than was found before.
    */
-  constructor(parts: { jetStream: JetStream; logger: LayerLogger }, replicas: number | undefined, companion: StreamPlan, replaced: (name: string) => void) {
+  constructor(
+    parts: { jetStream: JetStream; logger: LayerLogger; subjects: Subjects },
+    replicas: number | undefined,
+    companion: StreamPlan,
+    replaced: (name: string) => void,
+  ) {
     this.#jetStream = parts.jetStream;
     this.#logger = parts.logger;
     this.#replicas = replicas;
     this.#companion = companion;
+    this.#decisionOn = (stream) => parts.subjects.decision(stream);
     this.#replaced = replaced;
   }
 
@@ -132,11 +141,20 @@ export class Streams {
     if (plan !== this.#companion) await this.ensure(session, this.#companion).catch(() => undefined);
   }
 
+  /** The settings that a stream is made with, the same in all processes that make it at once. */
+  async #fixed(session: Session, plan: StreamPlan): Promise<Readonly<Record<string, unknown>>> {
+    const own = plan.fixed(this.#jetStream.startOf(session));
+    if (plan === this.#companion || !session.connection.facts.clustered) return own;
+    const { config } = await this.ensure(session, this.#companion);
+    return decide(this.#jetStream, session, { stream: config.name, subject: this.#decisionOn(plan.name) }, own);
+  }
+
   async #create(session: Session, plan: StreamPlan): Promise<StreamInfo> {
     const replicas = this.#replicas ?? (session.connection.facts.clustered ? 3 : 1);
+    const fixed = await this.#fixed(session, plan);
     const config = (copies: number): StreamConfig => ({
       storage: 'file',
-      ...plan.fixed(this.#jetStream.startOf(session)),
+      ...fixed,
       name: plan.name,
       subjects: plan.subjects,
       max_age: nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS)),

@@ -78,6 +78,11 @@ export class Subjects {
     return `${this.#prefix}.clock.now`;
   }
 
+  /** Where it is decided how a stream is made. */
+  decision(stream: string): string {
+    return `${this.#prefix}.clock.${stream}`;
+  }
+
   all(kind: 'queue' | 'member' | 'clock' | 'live'): string {
     return `${this.#prefix}.${kind}.>`;
   }

@@ -63,6 +63,19 @@ describe('a cluster of three', () => {
     }
   });
 
+  test('processes that start at once make one history together: one epoch, and no server falls', async () => {
+    const pids = cluster.nodes.map(({ pid }) => pid);
+    for (let round = 0; round < 5; round += 1) {
+      const options = { prefix: `fleet-${round}`, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] };
+      const layers = await Promise.all([...cluster.nodes, ...cluster.nodes].map(({ port }) => openLayer(`nats://127.0.0.1:${port}`, options)));
+      const positions = await Promise.all(layers.map(async (layer) => (await layer.publish('kept', 'x')).position));
+      expect(new Set(positions.map((position) => position?.split(':')[0])).size).toBe(1);
+      expect(new Set(positions).size).toBe(layers.length);
+      await Promise.all(layers.map((layer) => layer.close()));
+    }
+    expect(cluster.nodes.map(({ pid }) => pid)).toEqual(pids);
+  });
+
   test.each([0, 1, 2])('node %i killed and started again under load: nothing stays silent, nothing comes twice, nothing kept is lost', async (index) => {
     const node = cluster.nodes[index];
     const history = [{ rooms: 'kept', size: 10_000, ageMs: 60_000 }];

@@ -1,0 +1,44 @@
+import { Buffer } from 'node:buffer';
+import { JS, isJetStream } from './errors.ts';
+import type { JetStream, StoredMessage } from './jetstream.ts';
+import type { Session } from './session.ts';
+
+type Settings = Readonly<Record<string, unknown>>;
+
+/** Header: the settings that were decided, as JSON in base64. */
+const SETTINGS = 'Busgate-Settings';
+/** A decision is good for those who decide within this time; a stream that is made anew later is another one. */
+const GOOD_FOR_MS = 2000;
+
+/**
+ * How a stream is made where several processes make it at once, as a fleet does that starts: in a cluster two that are told different settings, such as
+ * a random epoch, both may be taken, which leaves servers of 2.9 with a stream that they cannot start with. The first who keeps a message under the subject
+ * has decided for all.
+ */
+export async function decide(
+  jetStream: JetStream,
+  session: Session,
+  { stream, subject }: { readonly stream: string; readonly subject: string },
+  own: Settings,
+): Promise<Settings> {
+  const which = { last_by_subj: subject };
+  const before = await jetStream.message(session, stream, which);
+  if (before !== undefined && Math.abs(Date.now() - before.time) < GOOD_FOR_MS) return settingsOf(before) ?? own;
+  const settings = Buffer.from(JSON.stringify(own)).toString('base64');
+  try {
+    await jetStream.store(session, subject, new Uint8Array(0), {
+      [SETTINGS]: settings,
+      'Nats-Expected-Last-Subject-Sequence': `${before?.seq ?? 0}`,
+    });
+    return own;
+  } catch (error) {
+    if (!isJetStream(error, JS.wrongLastSequence)) throw error;
+    const theirs = await jetStream.message(session, stream, which);
+    return (theirs === undefined ? undefined : settingsOf(theirs)) ?? own;
+  }
+}
+
+function settingsOf({ headers }: StoredMessage): Settings | undefined {
+  const encoded = new RegExp(`^${SETTINGS}: *(\\S+)`, 'm').exec(headers)?.[1];
+  return encoded === undefined ? undefined : (JSON.parse(Buffer.from(encoded, 'base64').toString()) as Settings);
+}
