@@ -46,6 +46,7 @@ export function planHistories(rules: readonly HistoryRule[], subjects: Subjects)
         return { retention: 'limits', discard: 'old', allow_direct: true, republish: subjects.republish(epoch), description };
       },
       keepsLongerAge: false,
+      differs: true,
     };
     for (const rule of inside) plans.set(rule, plan);
   }

@@ -25,6 +25,8 @@ export interface StreamPlan {
   readonly fixed: (start: string | undefined) => Readonly<Record<string, unknown>>;
   /** Whether an age that is there already and longer stays, since others may need it. */
   readonly keepsLongerAge: boolean;
+  /** Whether each process would make it with settings of its own, so that those who make it at once must agree first. */
+  readonly differs?: boolean;
 }
 
 /**
@@ -144,7 +146,7 @@ export class Streams {
   /** The settings that a stream is made with, the same in all processes that make it at once. */
   async #fixed(session: Session, plan: StreamPlan): Promise<Readonly<Record<string, unknown>>> {
     const own = plan.fixed(this.#jetStream.startOf(session));
-    if (plan === this.#companion || !session.connection.facts.clustered) return own;
+    if (plan.differs !== true || !session.connection.facts.clustered) return own;
     const { config } = await this.ensure(session, this.#companion);
     return decide(this.#jetStream, session, { stream: config.name, subject: this.#decisionOn(plan.name) }, own);
   }
