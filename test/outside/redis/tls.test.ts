@@ -28,6 +28,18 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
+/** A server that speaks TLS on `port`; another one is chosen where that, or the one of its cluster bus, is taken. */
+async function startTls(config: readonly string[]): Promise<{ server: Broker; port: number }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await freePort();
+    try {
+      return { server: await startRedis({ config: [...config, ...files, `tls-port ${port}`] }), port };
+    } catch (error) {
+      if (attempt === 5) throw error;
+    }
+  }
+}
+
 /** A room and a queue work there, and nowhere without the authority. */
 async function expectToWork(url: string): Promise<void> {
   await using layer = await openLayer(`${url}?ca=${encodeURIComponent(cert)}`);
@@ -44,11 +56,15 @@ async function expectToWork(url: string): Promise<void> {
 
 describe('Redis over TLS', () => {
   test('a cluster', async () => {
-    const ports = [await freePort(), await freePort(), await freePort()];
     const cluster = ['cluster-enabled yes', 'cluster-config-file nodes.conf', 'cluster-node-timeout 1500', 'tls-cluster yes'];
     await using nodes = new AsyncDisposableStack();
+    const ports: number[] = [];
     const servers: Broker[] = [];
-    for (const port of ports) servers.push(nodes.use(await startRedis({ config: [...cluster, ...files, `tls-port ${port}`] })));
+    for (let count = 0; count < 3; count += 1) {
+      const { server, port } = await startTls(cluster);
+      servers.push(nodes.use(server));
+      ports.push(port);
+    }
     const addresses = ports.map((port) => `127.0.0.1:${port}`);
     await run('redis-cli', ['--tls', '--cacert', cert, '--cluster', 'create', ...addresses, '--cluster-yes']);
     for (const { port } of servers) await expect.poll(() => redisCli(port, 'CLUSTER', 'INFO'), { timeout: 15_000 }).toContain('cluster_state:ok');
@@ -56,8 +72,9 @@ describe('Redis over TLS', () => {
   });
 
   test('a primary that a sentinel names', async () => {
-    const [primaryPort, sentinelPort] = [await freePort(), await freePort()];
-    await using _primary = await startRedis({ config: [...files, `tls-port ${primaryPort}`, 'tls-replication yes'] });
+    const primary = await startTls(['tls-replication yes']);
+    await using _server = primary.server;
+    const sentinelPort = await freePort();
     const config = join(folder, 'sentinel.conf');
     const lines = [
       'port 0',
@@ -65,7 +82,7 @@ describe('Redis over TLS', () => {
       'tls-replication yes',
       'bind 127.0.0.1',
       `dir ${folder}`,
-      `sentinel monitor mymaster 127.0.0.1 ${primaryPort} 1`,
+      `sentinel monitor mymaster 127.0.0.1 ${primary.port} 1`,
     ];
     await writeFile(config, `${[...lines, ...files].join('\n')}\n`);
     await using sentinel = new Child(await requireBinary('redis-server'), [config, '--sentinel']);
