@@ -188,9 +188,8 @@ export class MessageReader {
 
   /** Answers where the length of the next string stands, after the one that ends at `end`. */
   #next(chunk: Buffer, end: number): number {
-    const type = chunk[end + 2];
-    if (type === undefined) return CUT;
-    return type === STRING ? end + 3 : NONE;
+    if (end + 2 >= chunk.length) return CUT;
+    return chunk[end + 2] === STRING ? end + 3 : NONE;
   }
 }
 
