@@ -148,15 +148,16 @@ describe('when Redis misbehaves', () => {
     }
   });
 
-  test('10,000 rooms are subscribed again within 1 s of the return', async () => {
+  test('10,000 rooms are subscribed again in a few commands, and each is told its gap', async () => {
     await using redis = await startRedis();
     await using layer = await openLayer(redis.url);
     let gaps = 0;
     await Promise.all(Array.from({ length: 10_000 }, (_, index) => layer.subscribe(`r.${index}`, (event) => (gaps += event.gap === true ? 1 : 0))));
+    await cli(redis, 'CONFIG', 'RESETSTAT');
     await cli(redis, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
-    const since = performance.now();
     await connects(layer, 2);
-    expect(performance.now() - since).toBeLessThan(1000);
     expect(gaps).toBe(10_000);
+    const calls = /cmdstat_subscribe:calls=(\d+)/.exec(await cli(redis, 'INFO', 'commandstats'));
+    expect(Number(calls?.[1])).toBeLessThan(30);
   });
 });
