@@ -79,6 +79,8 @@ export class QueueReader {
   #wake: () => void = () => undefined;
   #pulled = 0;
   #closed = false;
+  /** How often the stream has changed. */
+  #changes = 0;
 
   constructor(context: ReaderContext) {
     this.#context = context;
@@ -106,6 +108,7 @@ export class QueueReader {
 
   /** Something about the stream has changed: what was asked may never be answered. */
   look(): void {
+    this.#changes += 1;
     this.#drop();
     this.#wake();
   }
@@ -147,13 +150,22 @@ export class QueueReader {
     if (this.#source?.session === session && session.ended === undefined) return this.#source;
     this.#drop();
     await this.#context.clock.set(session);
-    const info = await this.#context.ensureStream(session);
-    const consuming = await makeConsumer(this.#context, session, info.config);
+    const consuming = await this.#consume(session);
     const { reply, close } = session.channel((arrival) => this.#arrived(source, arrival));
     const patience = session.connection.facts.clustered ? FIRST_PULL_MS : consuming.pullMs;
     const source: Source = { ...consuming, session, reply, close, pulls: new Map(), patience, heard: false, seenAt: performance.now() };
     this.#source = source;
     return source;
+  }
+
+  /** A consumer that was made while the stream changed may be one of the stream that is gone, and would never be heard. */
+  async #consume(session: Session): Promise<Consuming> {
+    for (;;) {
+      const before = this.#changes;
+      const { config } = await this.#context.ensureStream(session);
+      const consuming = await makeConsumer(this.#context, session, config);
+      if (before === this.#changes) return consuming;
+    }
   }
 
   /** Asks for as many as are wanted beyond what was asked for already. */
