@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { JS, isJetStream } from './errors.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { JS, JetStreamError, isJetStream } from './errors.ts';
 import type { JetStream, StoredMessage } from './jetstream.ts';
 import type { Session } from './session.ts';
 
@@ -9,6 +10,8 @@ type Settings = Readonly<Record<string, unknown>>;
 const SETTINGS = 'Busgate-Settings';
 /** A decision is good for those who decide within this time; a stream that is made anew later is another one. */
 const GOOD_FOR_MS = 2000;
+/** What another process has decided may still be on its way to the servers. */
+const LOOK_AGAIN_MS = 20;
 
 /**
  * How a stream is made where several processes make it at once, as a fleet does that starts: in a cluster two that are told different settings, such as
@@ -21,8 +24,7 @@ export async function decide(
   { stream, subject }: { readonly stream: string; readonly subject: string },
   own: Settings,
 ): Promise<Settings> {
-  const which = { last_by_subj: subject };
-  const before = await jetStream.message(session, stream, which);
+  const before = await jetStream.message(session, stream, { last_by_subj: subject });
   if (before !== undefined && Math.abs(Date.now() - before.time) < GOOD_FOR_MS) return settingsOf(before) ?? own;
   const settings = Buffer.from(JSON.stringify(own)).toString('base64');
   try {
@@ -32,10 +34,23 @@ export async function decide(
     });
     return own;
   } catch (error) {
-    if (!isJetStream(error, JS.wrongLastSequence)) throw error;
-    const theirs = await jetStream.message(session, stream, which);
-    return (theirs === undefined ? undefined : settingsOf(theirs)) ?? own;
+    if (!isJetStream(error, JS.wrongLastSequence, JS.wrongLastSequenceSoon)) throw error;
   }
+  return (await othersDecision(jetStream, session, stream, { subject, after: before?.seq })) ?? own;
+}
+
+async function othersDecision(
+  jetStream: JetStream,
+  session: Session,
+  stream: string,
+  { subject, after }: { readonly subject: string; readonly after: number | undefined },
+): Promise<Settings | undefined> {
+  for (let waited = 0; waited < GOOD_FOR_MS; waited += LOOK_AGAIN_MS) {
+    const theirs = await jetStream.message(session, stream, { last_by_subj: subject });
+    if (theirs !== undefined && theirs.seq !== after) return settingsOf(theirs);
+    await delay(LOOK_AGAIN_MS);
+  }
+  throw new JetStreamError('make a stream', { description: `another process has begun to, and has not said how on ${subject}` });
 }
 
 function settingsOf({ headers }: StoredMessage): Settings | undefined {

@@ -47,6 +47,8 @@ export const JS = {
   storeFailed: 10_077,
   replicasDiffer: 10_134,
   wrongLastSequence: 10_071,
+  /** The same while what is ahead is still being kept, from 2.12 on. */
+  wrongLastSequenceSoon: 10_164,
   noResources: 10_023,
   noStorage: 10_047,
   noMemory: 10_028,

@@ -21,6 +21,8 @@ const PULL_LATE_MS = 500;
 /** Messages that nobody waits for any more wait this long for the next listener, in order; then they go back. */
 const GRACE_MS = 100;
 const PAUSE_MS = 250;
+/** A consumer that turns a request away is looked at again after this time. */
+const TURNED_AWAY_MS = 20;
 
 const ACK = Buffer.from('+ACK');
 const NAK = Buffer.from('-NAK');
@@ -187,9 +189,13 @@ export class QueueReader {
     if (arrival.status !== 0) {
       source.pulls.delete(arrival.subject);
       if (source.lone && performance.now() - source.seenAt > BLIND_MS) void this.#doubt(source);
-      // 408 and 404 are the request's own end; anything else says that the consumer is not what it was.
-      if (source === this.#source && arrival.status !== 408 && arrival.status !== 404) this.#drop();
-      this.#wake();
+      // 408 and 404 are the request's own end; anything else says that the consumer is not what it was, or has no leader just now.
+      if (source === this.#source && arrival.status !== 408 && arrival.status !== 404) {
+        this.#drop();
+        setTimeout(() => this.#wake(), TURNED_AWAY_MS).unref();
+      } else {
+        this.#wake();
+      }
       return;
     }
     source.patience = source.pullMs;
