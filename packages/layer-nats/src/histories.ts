@@ -100,7 +100,7 @@ export class Histories {
     const { epoch, stream, newest } = standing;
     const head = newest?.sequence ?? stream.state.last_seq;
     if (after === undefined || after.epoch !== epoch || after.offset > Math.max(head, stream.state.last_seq))
-      return { epoch, head, complete: false, messages: [] };
+      return { epoch, head, complete: false, messages: [], ...(this.#isFresh(standing) ? { fresh: true } : {}) };
     return this.#readAfter(session, { room, rule, plan }, { ...standing, head }, after.offset);
   }
 
@@ -167,6 +167,11 @@ export class Histories {
         description: `the stream ${others.join(' and ')} captures some of ${plan.subjects.join(' and ')} already; remove it (nats stream rm) or its rule`,
       });
     }
+  }
+
+  /** Whether the stream was made with its epoch. */
+  #isFresh({ epoch, stream }: Incarnation): boolean {
+    return this.#subjects.epochOf(stream.config.republish?.dest ?? '') === epoch;
   }
 
   /** Where the stream republishes the room's messages. */

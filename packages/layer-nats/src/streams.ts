@@ -6,8 +6,8 @@ import { nanoseconds, type JetStream, type Stored, type StreamConfig, type Strea
 import type { Session } from './session.ts';
 import type { Subjects } from './subjects.ts';
 
-/** A stream that was there and is gone is made anew after this time: made sooner, while the server is still removing it, it may be a dead one. */
-const MOURNING_MS = 250;
+/** A stream that was there and is gone is made anew after this time: made sooner, while a busy server is still removing it, it keeps messages and hands out none. */
+const MOURNING_MS = 1000;
 /** In a cluster it takes a moment until each server knows that a stream is there, and longer where its leader is being elected. */
 const ELECTION_MS = 5000;
 const LOOK_AGAIN_MS = 50;

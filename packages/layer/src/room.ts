@@ -222,11 +222,12 @@ export class Room implements TopicSink {
   }
 
   /** After the gap goes on what has come live in the new epoch, and nothing of the old one any more. */
-  #adoptEpoch({ epoch, head }: HistoryPage): void {
+  #adoptEpoch({ epoch, head, fresh }: HistoryPage): void {
     this.#held = this.#held?.filter(({ stamp }) => stamp === undefined || stamp.epoch === epoch);
     const first = this.#held?.find(({ stamp }) => stamp !== undefined)?.stamp;
     this.#enterEpoch({ epoch, offset: head });
-    this.#at = { epoch, offset: Math.min(head, first?.previous ?? head) };
+    this.#at = { epoch, offset: fresh === true ? 0 : Math.min(head, first?.previous ?? head) };
+    if (fresh === true && head > 0) this.#again = true;
   }
 
   #releaseHeld(): void {

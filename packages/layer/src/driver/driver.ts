@@ -70,6 +70,8 @@ export interface HistoryPage {
   readonly epoch: string;
   /** Offset of the newest message, 0 where there has been none in this epoch. */
   readonly head: number;
+  /** Whether the history began with this epoch, so that all that it has was published since; where absent some of it may be older. */
+  readonly fresh?: true;
   /** Whether `messages` is all that followed the position asked for: it is of this epoch, not beyond `head`, and nothing after it was trimmed or has expired. */
   readonly complete: boolean;
   /** What followed the position asked for and is still kept, oldest first; empty where none was asked for or it is of another epoch. */
