@@ -131,10 +131,20 @@ export class Streams {
       this.#adapted.add(plan.name);
       return made;
     } catch (error) {
-      if (!isJetStream(error, JS.streamNameInUse)) throw error;
+      // A server of a cluster that is just making it for somebody else may answer that there is none.
+      if (!isJetStream(error, JS.streamNameInUse, JS.noSuchStream)) throw error;
+      return this.#others(session, plan, error);
+    }
+  }
+
+  /** The stream that another process was quicker to make; it may not be there yet. */
+  async #others(session: Session, plan: StreamPlan, error: unknown): Promise<StreamInfo> {
+    const until = performance.now() + ELECTION_MS;
+    for (;;) {
       const quicker = await this.#jetStream.stream(session, plan.name);
-      if (quicker === undefined) throw error;
-      return quicker;
+      if (quicker !== undefined) return quicker;
+      if (performance.now() > until) throw error;
+      await delay(LOOK_AGAIN_MS);
     }
   }
 
