@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { openLayer } from '@busgate/layer';
+import { openLayer, type LayerError } from '@busgate/layer';
 import { connect, nanos } from 'nats';
 import { describe, expect, test } from 'vitest';
 import { startNats } from '../../../test/support/brokers.ts';
@@ -179,6 +179,7 @@ describe('a history on JetStream', () => {
 const READER = `
 import { openLayer } from '@busgate/layer';
 const layer = await openLayer(process.argv[1]);
+console.log(layer.newChannel());
 console.log(JSON.stringify(await layer.receive('work')));
 void layer.receive('work');
 setInterval(() => undefined, 1000);
@@ -190,8 +191,11 @@ describe('worker queues on JetStream', () => {
     await using layer = await openLayer(nats.url);
     await using reader = new Child(process.execPath, ['--conditions=@busgate/source', '--input-type=module', '-e', READER, nats.url]);
     await layer.send('work', { n: 1 });
+    const channel = await reader.output.next();
     expect(await reader.output.next()).toBe('{"n":1}');
     await reader.kill();
+    // What the server hands out before it has seen the connection end goes with the reader.
+    await expect.poll(() => layer.send(channel, { alive: true }).catch((error: LayerError) => error.code)).toBe('CHANNEL_GONE');
     await layer.send('work', { n: 2 });
     await layer.send('work', { n: 3 });
     expect(await layer.receive('work')).toEqual({ n: 2 });
