@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { Subject } from './worker.ts';
+import type { Subject } from './subject.ts';
 
 const MESSAGE = { type: 'bench.message', text: 'x'.repeat(100) };
 const ON_THEIR_WAY = 64;

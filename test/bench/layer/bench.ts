@@ -8,46 +8,11 @@ import { chooseCores, type Cores } from '../rig/cores.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
 import type { Sample } from '../rig/table.ts';
+import { together } from '../rig/together.ts';
 import type { Work } from '../rig/work.ts';
+import { scenarios, type Process } from './plan.ts';
 import { report } from './report.ts';
 import { resubscribe } from './resubscribe.ts';
-
-/** The processes of a measurement: the first one's figures count, and the CPU of all. */
-interface Process {
-  readonly scenario: string;
-  readonly numbers: readonly number[];
-}
-
-const QUEUE_MESSAGES = { fast: 8000, slow: 1000 };
-
-function queue(readers: number) {
-  return (fast: boolean): Process[] => [{ scenario: 'queue', numbers: [readers, fast ? QUEUE_MESSAGES.fast : QUEUE_MESSAGES.slow] }];
-}
-
-/**
- * So many members of one group in so many processes, and one that sends; about 200,000 deliveries and at least 20 messages, of channels_redis about
- * 20,000 and at least 2: the more are on their way to that many members, the longer it takes for each.
- */
-function group(members: number, processes: number) {
-  return (fast: boolean): Process[] => {
-    const [least, most, deliveries] = fast ? [20, 3000, 200_000] : [2, 500, 20_000];
-    const messages = Math.max(least, Math.min(most, Math.floor(deliveries / members)));
-    const each = Array.from({ length: processes }, () => ({ scenario: 'members', numbers: [Math.ceil(members / processes), messages] }));
-    return [...each, { scenario: 'groupSend', numbers: [messages] }];
-  };
-}
-
-const scenarios: Readonly<Record<string, (fast: boolean) => Process[]>> = {
-  'queue-1': queue(1),
-  'queue-4': queue(4),
-  'queue-16': queue(16),
-  'group-1': group(1, 1),
-  'group-100': group(100, 1),
-  'group-100-in-8': group(100, 8),
-  'group-10000': group(10_000, 1),
-  'group-10000-in-8': group(10_000, 8),
-  'rooms-10000': () => [{ scenario: 'rooms', numbers: [10_000] }],
-};
 
 export const layerScenarios: readonly string[] = [...Object.keys(scenarios), 'resubscribe-10000'];
 export const layerServers: readonly string[] = ['busgate', 'bare', 'channels_redis'];
@@ -70,7 +35,8 @@ export async function benchLayer(choice: Choice): Promise<void> {
     }
   }
   const returns: number[] = [];
-  if (choice.scenarios.includes('resubscribe-10000')) for (let run = 0; run < choice.runs; run += 1) returns.push(await resubscribe(10_000));
+  if (choice.scenarios.includes('resubscribe-10000'))
+    for (let run = 0; run < choice.runs; run += 1) returns.push(await resubscribe(10_000, () => startRedis()));
   const text = report(samples, returns, choice.runs);
   console.log(`\n${text}`);
   if (choice.whole) await keep(text, 'RESULTS-layer.md');
@@ -78,25 +44,10 @@ export async function benchLayer(choice: Choice): Promise<void> {
 
 async function measure(cores: Cores, url: string, server: string, scenario: string, python: PythonEnvironment | undefined): Promise<Work> {
   const processes = scenarios[scenario]?.(server !== 'channels_redis') ?? [];
-  const children = processes.map((each) => start(cores.server, url, server, each, python));
-  try {
-    for (const child of children) await child.output.find((line) => line === 'ready', 'a process that is ready');
-    for (const child of children) child.write('\n');
-    const works: Work[] = [];
-    for (const child of children) {
-      // However long it takes: a slow subject is a result.
-      await child.exited;
-      works.push(JSON.parse(await child.output.find((line) => line.startsWith('{'), 'its figures')) as Work);
-    }
-    const measured = scenario.startsWith('group') ? works.slice(0, -1) : works;
-    return {
-      count: measured.reduce((sum, { count }) => sum + count, 0),
-      seconds: Math.max(...measured.map(({ seconds }) => seconds)),
-      cpuMicros: works.reduce((sum, { cpuMicros }) => sum + cpuMicros, 0),
-    };
-  } finally {
-    for (const child of children) await child[Symbol.asyncDispose]();
-  }
+  return together(
+    processes.map((each) => start(cores.server, url, server, each, python)),
+    scenario.startsWith('group') ? 1 : 0,
+  );
 }
 
 function start(core: number, url: string, server: string, { scenario, numbers }: Process, python: PythonEnvironment | undefined): Child {

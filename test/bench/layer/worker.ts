@@ -1,31 +1,11 @@
 /** `worker.ts <busgate|bare> <url> <scenario> <its numbers>`: one process of a measurement. It says `ready`, waits for a line, works, and prints one line of JSON. */
-import { work, type Begin } from '../rig/work.ts';
+import { work } from '../rig/work.ts';
 import { bare } from './bare.ts';
 import { busgate } from './busgate.ts';
-
-/** An implementation under measurement; each call is one process. */
-export interface Subject {
-  /** Sends and receives that many messages through one queue, 64 on their way at any time. */
-  queue(url: string, readers: number, total: number, begin: Begin): Promise<number>;
-  /** Has that many members of a group, and receives so many messages with each. */
-  members(url: string, members: number, messages: number, begin: Begin): Promise<number>;
-  /** Sends that many messages to the group, one after the other. */
-  groupSend(url: string, messages: number, begin: Begin): Promise<number>;
-  /** Subscribes that many rooms and lets go of them. */
-  rooms(url: string, rooms: number, begin: Begin): Promise<number>;
-}
+import { play, type Subject } from './subject.ts';
 
 const subjects: Readonly<Record<string, Subject>> = { busgate, bare };
 const [name = '', url = '', scenario = '', ...numbers] = process.argv.slice(2);
-const [first = 0, second = 0] = numbers.map(Number);
 const subject = subjects[name];
 if (subject === undefined) throw new Error(`there are ${Object.keys(subjects).join(', ')}`);
-const scenarios: Readonly<Record<string, (begin: Begin) => Promise<number>>> = {
-  queue: (begin) => subject.queue(url, first, second, begin),
-  members: (begin) => subject.members(url, first, second, begin),
-  groupSend: (begin) => subject.groupSend(url, first, begin),
-  rooms: (begin) => subject.rooms(url, first, begin),
-};
-const run = scenarios[scenario];
-if (run === undefined) throw new Error(`no scenario is called ${scenario}; there are ${Object.keys(scenarios).join(', ')}`);
-await work(run);
+await work(play(subject, scenario, url, numbers.map(Number)));

@@ -2,7 +2,9 @@
 import { openLayer } from '@busgate/layer';
 import { connect } from 'nats';
 import { busgate } from '../layer/busgate.ts';
+import { play, type Subject } from '../layer/subject.ts';
 import { work, type Begin } from '../rig/work.ts';
+import { bare } from './bare.ts';
 
 /** Bytes of a message, and how many are published and not yet delivered at any time. */
 const PAYLOAD = new Uint8Array(128).fill(120);
@@ -69,8 +71,8 @@ const live: Readonly<Record<string, Live>> = {
   },
 };
 
-const [subject = '', url = '', scenario = '', ...numbers] = process.argv.slice(2);
-const [first = 0, second = 0] = numbers.map(Number);
-const run = live[subject];
-if (run === undefined) throw new Error(`no subject is called ${subject}; there are ${Object.keys(live).join(', ')}`);
-await work((begin) => (scenario === 'queue' ? busgate.queue(url, first, second, begin) : run(url, first, begin)));
+const layers: Readonly<Record<string, Subject>> = { busgate, bare };
+const [name = '', url = '', scenario = '', ...numbers] = process.argv.slice(2);
+const [run, subject] = [live[name], layers[name]];
+if (run === undefined || subject === undefined) throw new Error(`no subject is called ${name}; there are ${Object.keys(live).join(', ')}`);
+await work(scenario === 'live' ? (begin) => run(url, Number(numbers[0]), begin) : play(subject, scenario, url, numbers.map(Number)));
