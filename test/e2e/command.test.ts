@@ -207,8 +207,8 @@ describe('busgate serve', () => {
 
   test('it lives on when nobody reads its log any more', async () => {
     const [port, opsPort] = [await freePort(), await freePort()];
-    const script = `"$0" --conditions=@busgate/source packages/gateway/src/cli.ts --demo --port ${port} --ops-port ${opsPort} 2>&1 | sed '/ready for clients/q'`;
-    await using child = new Child('bash', ['-c', `${script}; sleep 60`, process.execPath]);
+    const gateway = `"$0" --conditions=@busgate/source ${CLI} --demo --port ${port} --ops-port ${opsPort}`;
+    await using child = new Child('bash', ['-c', `exec ${gateway} > >(exec sed '/ready for clients/q') 2>&1`, process.execPath]);
     await child.output.find((line) => line.includes('ready for clients'));
     await using client = await Client.open(`ws://localhost:${port}/room/1`);
     for (let index = 0; index < 50; index += 1) await fetch(`http://localhost:${port}/room/bad..name`, { method: 'POST', body: 'x' });
