@@ -81,7 +81,10 @@ export class ChannelLayer implements AsyncDisposable {
 
   get status(): LayerStatus {
     const reason = this.#status.state === 'closed' ? undefined : this.#faults.reason;
-    return { ...this.#status, ...(reason === undefined ? {} : { reason }), ...(this.#peers.isPartitioned ? { partitioned: true } : {}) };
+    const partitioned = this.#peers.isPartitioned;
+    // Gateways ask with each frame that publishes or joins: where nothing is wrong nothing is made.
+    if (reason === undefined && !partitioned) return this.#status;
+    return { ...this.#status, ...(reason === undefined ? {} : { reason }), ...(partitioned ? { partitioned } : {}) };
   }
 
   /** The topic on which any program reaches this process's channels: publish `{"channel":"<name>", …}` there with nothing but the broker's client. */
