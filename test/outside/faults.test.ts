@@ -6,14 +6,7 @@ import { connects, listen, state } from '../../packages/layer-redis/test/support
 import { startNats, startRedis } from '../support/brokers.ts';
 import { expectFaults, faultsOf } from '../support/faults.ts';
 import { DistantBroker } from '../support/netns.ts';
-
-/** The code with which a call ends; `taken` where it does not fail. */
-function outcome(call: Promise<unknown>): Promise<string> {
-  return call.then(
-    () => 'taken',
-    (error: { code?: string }) => String(error.code),
-  );
-}
+import { publishUntilAway } from '../support/outcomes.ts';
 
 describe.each([
   ['redis', startRedis],
@@ -26,14 +19,8 @@ describe.each([
     const events = await listen(layer, 'r');
     broker.pause();
     const since = performance.now();
-    const calls: Promise<string>[] = [];
-    const payload = 'x'.repeat(20_000);
-    while (layer.status.state === 'connected') {
-      for (let count = 0; count < 500; count += 1) calls.push(outcome(layer.publish('r', payload)));
-      await delay(10);
-    }
+    const codes = await publishUntilAway(layer, 'r');
     expect(performance.now() - since).toBeLessThan(5000);
-    const codes = await Promise.all(calls);
     expect([...new Set(codes)].toSorted()).toEqual(['LAYER_AWAY', 'OUTCOME_UNKNOWN']);
     expect(codes.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeLessThan(10_000);
     expect(faultsOf(layer).overloaded).toBeGreaterThan(0);

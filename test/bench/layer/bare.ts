@@ -1,37 +1,23 @@
 import { Redis } from 'ioredis';
+import { MESSAGE, throughQueue } from '../rig/queue.ts';
 import type { Subject } from './subject.ts';
-
-const MESSAGE = { type: 'bench.message', text: 'x'.repeat(100) };
-const ON_THEIR_WAY = 64;
 
 /** What one writes on ioredis alone: no capacity, no expiry, no order of members, no way back after a loss. */
 export const bare: Subject = {
   async queue(url, readers, total, begin) {
     const sender = new Redis(url);
-    let sent = 0;
-    let received = 0;
-    const send = async (): Promise<void> => {
-      if (sent >= total) return;
-      sent += 1;
-      await sender.rpush('bench', JSON.stringify(MESSAGE));
-    };
-    const { promise, resolve } = Promise.withResolvers<void>();
     const connections = Array.from({ length: readers }, () => new Redis(url));
     await Promise.all([sender, ...connections].map((connection) => connection.ping()));
-    const read = async (connection: Redis): Promise<void> => {
-      while (received < total) {
-        const [, element = ''] = (await connection.blpop('bench', 0)) ?? [];
-        JSON.parse(element);
-        received += 1;
-        if (received === total) resolve();
-        void send();
-      }
+    const receive = async (connection: Redis): Promise<void> => {
+      const [, element = ''] = (await connection.blpop('bench', 0)) ?? [];
+      JSON.parse(element);
     };
-    await begin();
-    for (const connection of connections) void read(connection);
-    for (let message = 0; message < ON_THEIR_WAY; message += 1) void send();
-    await promise;
-    return total;
+    return throughQueue(
+      total,
+      () => sender.rpush('bench', JSON.stringify(MESSAGE)),
+      connections.map((connection) => () => receive(connection)),
+      begin,
+    );
   },
 
   async members(url, members, messages, begin) {

@@ -1,34 +1,18 @@
 import { openLayer } from '@busgate/layer';
+import { MESSAGE, throughQueue } from '../rig/queue.ts';
 import type { Subject } from './subject.ts';
-
-const MESSAGE = { type: 'bench.message', text: 'x'.repeat(100) };
-const ON_THEIR_WAY = 64;
 
 /** The layer of Busgate. */
 export const busgate: Subject = {
   async queue(url, readers, total, begin) {
     const layer = await openLayer(url, { capacity: 10_000 });
-    let sent = 0;
-    let received = 0;
-    const send = async (): Promise<void> => {
-      if (sent >= total) return;
-      sent += 1;
-      await layer.send('bench', MESSAGE);
-    };
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const read = async (): Promise<void> => {
-      while (received < total) {
-        await layer.receive('bench');
-        received += 1;
-        if (received === total) resolve();
-        void send();
-      }
-    };
-    await begin();
-    for (let reader = 0; reader < readers; reader += 1) void read();
-    for (let message = 0; message < ON_THEIR_WAY; message += 1) void send();
-    await promise;
-    return total;
+    const receive = (): Promise<unknown> => layer.receive('bench');
+    return throughQueue(
+      total,
+      () => layer.send('bench', MESSAGE),
+      Array.from({ length: readers }, () => receive),
+      begin,
+    );
   },
 
   async members(url, members, messages, begin) {

@@ -1,8 +1,6 @@
-import { AckPolicy, connect, RetentionPolicy } from 'nats';
+import { AckPolicy, connect, RetentionPolicy, type Consumer, type JsMsg } from 'nats';
+import { MESSAGE, throughQueue } from '../rig/queue.ts';
 import type { Subject } from '../layer/subject.ts';
-
-const MESSAGE = { type: 'bench.message', text: 'x'.repeat(100) };
-const ON_THEIR_WAY = 64;
 
 /** What one writes on the library `nats` alone: no expiry, no capacity, no confirmation that a message is one's own, no way back after a loss. */
 export const bare: Subject = {
@@ -13,31 +11,19 @@ export const bare: Subject = {
     await manager.streams.add({ name: 'BARE', subjects: ['bare.queue'], retention: RetentionPolicy.Workqueue });
     await manager.consumers.add('BARE', { durable_name: 'bare', ack_policy: AckPolicy.Explicit });
     const stream = nats.jetstream();
-    let sent = 0;
-    let received = 0;
-    const send = async (): Promise<void> => {
-      if (sent >= total) return;
-      sent += 1;
-      await stream.publish('bare.queue', JSON.stringify(MESSAGE));
+    const consumers = await Promise.all(Array.from({ length: readers }, () => stream.consumers.get('BARE', 'bare')));
+    const receive = async (consumer: Consumer): Promise<void> => {
+      let message: JsMsg | null = null;
+      while (message === null) message = await consumer.next({ expires: 5000 });
+      message.ack();
+      JSON.parse(message.string());
     };
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const read = async (): Promise<void> => {
-      const consumer = await stream.consumers.get('BARE', 'bare');
-      while (received < total) {
-        const message = await consumer.next({ expires: 5000 });
-        if (message === null) continue;
-        message.ack();
-        JSON.parse(message.string());
-        received += 1;
-        if (received === total) resolve();
-        void send();
-      }
-    };
-    await begin();
-    for (let reader = 0; reader < readers; reader += 1) void read();
-    for (let message = 0; message < ON_THEIR_WAY; message += 1) void send();
-    await promise;
-    return total;
+    return throughQueue(
+      total,
+      () => stream.publish('bare.queue', JSON.stringify(MESSAGE)),
+      consumers.map((consumer) => () => receive(consumer)),
+      begin,
+    );
   },
 
   async members(url, members, messages, begin) {

@@ -6,6 +6,7 @@ import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { faultsOf } from '../../support/faults.ts';
 import { NatsCluster } from '../../support/nats-cluster.ts';
+import { persist } from '../../support/outcomes.ts';
 import { keepingLog } from '../../../packages/layer-nats/test/support/log.ts';
 import { listen, state } from '../../../packages/layer-nats/test/support/rooms.ts';
 
@@ -13,16 +14,11 @@ let cluster: NatsCluster;
 let other: NatsConnection;
 
 /** Resolves once the cluster keeps what is sent, which after a start or a loss takes an election. */
-async function elected(layer: ChannelLayer): Promise<void> {
-  for (;;) {
-    try {
-      await layer.send('elected', { n: 1 });
-      await layer.receive('elected');
-      return;
-    } catch {
-      await delay(100);
-    }
-  }
+function elected(layer: ChannelLayer): Promise<unknown> {
+  return persist(async () => {
+    await layer.send('elected', { n: 1 });
+    return layer.receive('elected');
+  });
 }
 
 beforeAll(async () => {

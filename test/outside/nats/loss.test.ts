@@ -1,23 +1,17 @@
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { expect, test } from 'vitest';
 import { listen } from '../../../packages/layer-nats/test/support/rooms.ts';
 import { NatsCluster } from '../../support/nats-cluster.ts';
+import { persist } from '../../support/outcomes.ts';
 
 const HISTORY = { history: [{ rooms: 'kept.>', size: 1000, ageMs: 600_000 }] };
 const PATIENT = { timeout: 60_000, interval: 50 };
 
 /** Publishes until the cluster takes it, which after a start takes an election. */
-async function publish(layer: ChannelLayer, text: string): Promise<string> {
-  for (;;) {
-    try {
-      return (await layer.publish('kept.1', text)).position as string;
-    } catch {
-      await delay(100);
-    }
-  }
+function publish(layer: ChannelLayer, text: string): Promise<string> {
+  return persist(async () => (await layer.publish('kept.1', text)).position as string);
 }
 
 const epoch = (position: string): string | undefined => position.split(':')[0];

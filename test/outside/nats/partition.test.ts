@@ -1,25 +1,19 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { listen, state } from '../../../packages/layer-nats/test/support/rooms.ts';
 import { DistantNats, Network } from '../../support/namespaces.ts';
+import { outcome, PAYLOAD, persist, publishUntilAway } from '../../support/outcomes.ts';
 import { RemoteLayer } from '../../support/remote.ts';
 
 const HISTORY = { history: [{ rooms: 'kept.>', size: 10_000, ageMs: 600_000 }] };
 /** Longer than two heartbeats of 5 s. */
 const LONG = { timeout: 30_000, interval: 50 };
 
-/** The code with which a call ends; `ok` where it does not fail. */
-function outcome(call: Promise<unknown>): Promise<string> {
-  return call.then(
-    () => 'ok',
-    (error: { code?: string }) => String(error.code),
-  );
-}
-
 /** Resolves once the cluster keeps what is sent, which after a start or a loss takes an election. */
 async function keeps(publish: () => Promise<string>): Promise<void> {
-  while ((await publish()) !== 'ok') await delay(100);
+  await persist(async () => {
+    if ((await publish()) !== 'ok') throw new Error('not kept yet');
+  });
 }
 
 describe('cut off from a single server', () => {
@@ -33,14 +27,8 @@ describe('cut off from a single server', () => {
     for (const room of ['live', 'kept.1']) await there.call('listen', room);
     await network.cut(0, [network.here]);
     const since = performance.now();
-    const codes: Promise<string>[] = [];
-    const payload = 'x'.repeat(20_000);
-    while (here.status.state === 'connected') {
-      for (let count = 0; count < 500; count += 1) codes.push(outcome(here.publish('live', payload)));
-      await delay(10);
-    }
+    const all = await publishUntilAway(here, 'live');
     expect(performance.now() - since).toBeLessThan(5500);
-    const all = await Promise.all(codes);
     expect([...new Set(all)].toSorted()).toEqual(['LAYER_AWAY', 'OUTCOME_UNKNOWN']);
     // 64 MiB at most wait for the server.
     expect(all.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeLessThan(4000);
@@ -56,7 +44,7 @@ describe('cut off from a single server', () => {
     expect(live.all).toEqual(['GAP', 'after']);
     expect(kept.all).toEqual(['1', '2', '3', 'after']);
     await expect.poll(() => there.events('kept.1'), LONG).toEqual(['1', '2', '3', 'after']);
-    await expect.poll(() => there.events('live').filter((event) => event !== payload), LONG).toEqual(['1', '2', '3', 'after']);
+    await expect.poll(() => there.events('live').filter((event) => event !== PAYLOAD), LONG).toEqual(['1', '2', '3', 'after']);
     expect((await there.status()).state).toBe('connected');
   });
 });
