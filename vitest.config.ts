@@ -10,26 +10,29 @@ const brokerTests = 'packages/*/test/**/*.{conformance,broker}.test.ts';
 
 interface ProjectOptions {
   exclude?: string[];
-  testTimeout?: number;
-  hookTimeout?: number;
+  testTimeout: number;
+  hookTimeout: number;
   maxWorkers?: number;
 }
 
+/** How long a poll waits for what must come: as long as every other wait, since a busy machine is late with everything. */
+const PATIENCE_MS = 30_000;
+
 /** One project after the other, in this order; those that start whole fleets run their files one by one, so that none is late for another's sake. */
-function project(groupOrder: number, name: string, include: string[], options: ProjectOptions = {}) {
+function project(groupOrder: number, name: string, include: string[], options: ProjectOptions) {
   return {
     resolve: { conditions },
     ssr: { resolve: { conditions } },
-    test: { name, include, sequence: { groupOrder }, ...options },
+    test: { name, include, sequence: { groupOrder }, expect: { poll: { timeout: PATIENCE_MS } }, ...options },
   };
 }
 
 export default defineConfig({
   test: {
     projects: [
-      project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests], testTimeout: 20_000 }),
-      project(2, 'conformance', [brokerTests], { testTimeout: 20_000, hookTimeout: 180_000 }),
-      project(3, 'e2e', ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts'], { testTimeout: 60_000, hookTimeout: 180_000, maxWorkers: 1 }),
+      project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests], testTimeout: 60_000, hookTimeout: 60_000 }),
+      project(2, 'conformance', [brokerTests], { testTimeout: 120_000, hookTimeout: 180_000 }),
+      project(3, 'e2e', ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts'], { testTimeout: 120_000, hookTimeout: 180_000, maxWorkers: 1 }),
       project(4, 'outside', ['test/outside/**/*.test.ts'], { testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: 1 }),
     ],
   },

@@ -1,5 +1,5 @@
 /** How long a test waits for what must come, before it fails with what came instead. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 /** Keeps what arrives, in order, and lets a test wait for it. */
 export class Collector<T> {

@@ -11,7 +11,7 @@ export function faultsOf({ stats }: Pick<ChannelLayer, 'stats'>): Faults {
 
 /** Resolves when exactly these faults have been counted, and each is in the log; the status tells of one of them. */
 export async function expectFaults(layer: ChannelLayer, lines: Collector<string>, faults: Faults): Promise<void> {
-  await expect.poll(() => faultsOf(layer), { timeout: 15_000, interval: 5 }).toEqual(faults);
+  await expect.poll(() => faultsOf(layer), { interval: 5 }).toEqual(faults);
   const kinds = Object.keys(faults);
   expect(kinds).toContain(layer.status.reason?.split(':')[0]);
   for (const kind of kinds) await lines.find((line) => line.includes('a fault of the broker') && line.includes(`"kind":"${kind}"`), `a line of ${kind}`);

@@ -5,9 +5,11 @@ import type { Collector } from './events.ts';
 import { freePort } from './ports.ts';
 
 const CLI = join(import.meta.dirname, '../../packages/gateway/src/cli.ts');
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 /** Between two questions whether a gateway is ready. */
 const ASK_AGAIN_MS = 20;
+/** Times that a port taken between its choice and its use is chosen anew. */
+const ATTEMPTS = 5;
 
 interface GatewayOptions {
   /** Further flags of `busgate serve`. */
@@ -23,8 +25,19 @@ export function runBusgate(args: readonly string[], options: { env?: Readonly<Re
 }
 
 /** A `busgate serve` on free ports, resolved when it is ready. */
-export async function startGateway({ args = [], env = {}, until = 'ready' }: GatewayOptions = {}): Promise<GatewayProcess> {
-  const [port, opsPort] = [await freePort(), await freePort()];
+export async function startGateway(options: GatewayOptions = {}): Promise<GatewayProcess> {
+  for (let attempt = 1; ; attempt += 1) {
+    const [port, opsPort] = [await freePort(), await freePort()];
+    try {
+      return await startOn(port, opsPort, options);
+    } catch (error) {
+      const isTaken = [port, opsPort].some((chosen) => String(error).includes(`port ${chosen} is taken`));
+      if (attempt === ATTEMPTS || !isTaken) throw error;
+    }
+  }
+}
+
+async function startOn(port: number, opsPort: number, { args = [], env = {}, until = 'ready' }: GatewayOptions): Promise<GatewayProcess> {
   const child = runBusgate(['serve', '--port', `${port}`, '--ops-port', `${opsPort}`, ...args], { env });
   const gateway = new GatewayProcess(child, port, opsPort);
   try {

@@ -6,6 +6,7 @@ import { flagOf, KEYS, variableOf } from '../src/config/keys.ts';
 import { printConfig } from '../src/config/print.ts';
 import { duration, size } from '../src/config/types.ts';
 import { type Config, inspectConfig, loadConfig } from '../src/config.ts';
+import { processorMs } from './support/cpu.ts';
 
 interface Given {
   argv?: readonly string[];
@@ -205,14 +206,13 @@ describe('faults', () => {
     expect(faultsOf({ argv: ['--demo', ...argv.filter((arg) => arg !== '')] })).toHaveLength(1);
   });
 
-  test('a regular expression for a path matches in linear time', () => {
+  test('a regular expression for a path matches in linear time', async () => {
     const config = load({ argv: ['--demo', '--routes', '[{path: "^/r/(?<room>(a+)+)$", kind: room}]'] });
     const expression = config.routes[0]?.path.expression;
     const match = expression?.matcher('/r/aaa');
     expect(match?.matches() && match.group('room')).toBe('aaa');
-    const before = performance.now();
-    expect(expression?.matcher(`/r/${'a'.repeat(2000)}!`).matches()).toBe(false);
-    expect(performance.now() - before).toBeLessThan(200);
+    const cost = await processorMs(() => expect(expression?.matcher(`/r/${'a'.repeat(2000)}!`).matches()).toBe(false));
+    expect(cost).toBeLessThan(200);
   });
 
   test('settings that do not fit each other', () => {

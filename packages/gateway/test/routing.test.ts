@@ -6,6 +6,7 @@ import type { PathPattern } from '../src/config/path.ts';
 import { readPath } from '../src/http/target.ts';
 import type { Route } from '../src/routes/route.ts';
 import { Router } from '../src/routes/router.ts';
+import { processorMs } from './support/cpu.ts';
 
 const segments = (text: string, ...parts: string[]): PathPattern => ({
   text,
@@ -64,11 +65,10 @@ describe('the router', () => {
     );
   });
 
-  test('a path of 2 KB is judged at once, whatever the expression', () => {
+  test('a path of 2 KB is judged at once, whatever the expression', async () => {
     matched(`/${'a'.repeat(2000)}!`);
-    const began = performance.now();
-    expect(matched(`/${'a'.repeat(2000)}!`)).toBeUndefined();
-    expect(performance.now() - began).toBeLessThan(50);
+    const cost = await processorMs(() => expect(matched(`/${'a'.repeat(2000)}!`)).toBeUndefined());
+    expect(cost).toBeLessThan(50);
   });
 });
 

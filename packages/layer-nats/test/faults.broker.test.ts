@@ -1,6 +1,6 @@
+import { existsSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { openLayer } from '@busgate/layer';
 import { connect } from 'nats';
 import { describe, expect, test } from 'vitest';
@@ -91,7 +91,7 @@ describe('a server that says no', () => {
     await nats.stop();
     await writeFile(join(nats.folder, 'config'), 'authorization { user: x, password: y }');
     await nats.start();
-    await expect.poll(() => layer.stats.faults.refused, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => layer.stats.faults.refused).toBe(1);
     await lines.find((line) => line.includes('"kind":"refused"'));
     expect(layer.status).toMatchObject({ state: 'away', reason: /^refused: NATS refused the credentials/ });
     await nats.stop();
@@ -165,18 +165,28 @@ describe('a server that loses what it kept', () => {
   });
 });
 
+/** Publishes 24 MB when the file `go` is there, and makes the file `flooded` once the server has all of it. */
 const FLOOD = `
+import { access, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'nats';
-const nats = await connect({ servers: process.argv[1] });
+const [, server, folder] = process.argv;
+const nats = await connect({ servers: server });
 const payload = new Uint8Array(60000);
 console.log('ready');
-await new Promise((resolve) => process.stdin.once('data', resolve));
-process.stdin.destroy();
+while (!(await access(folder + '/go').then(() => true, () => false))) await delay(5);
 for (let n = 0; n < 400; n += 1) { nats.publish('busgate.room.r', payload); if (n % 20 === 0) await nats.flush(); }
 await nats.flush();
-console.log('flooded');
+await writeFile(folder + '/flooded', '');
 await nats.close();
 `;
+
+/** Holds up this whole process until the file is there, and then for longer than the server's `write_deadline`. */
+function standStillUntil(file: string): void {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (const until = performance.now() + 20_000; !existsSync(file) && performance.now() < until;) Atomics.wait(sleeper, 0, 0, 10);
+  Atomics.wait(sleeper, 0, 0, 500);
+}
 
 describe('a server that is slow, or that finds us slow', () => {
   test('a reader that the server cuts off as too slow comes back by itself, and its rooms get a gap', async () => {
@@ -184,13 +194,10 @@ describe('a server that is slow, or that finds us slow', () => {
     const { lines, logger } = keepingLog();
     await using layer = await openLayer(nats.url, { logger });
     const events = await listen(layer, 'r');
-    await using child = new Child(process.execPath, ['--input-type=module', '-e', FLOOD, nats.url], { cwd: import.meta.dirname, stdin: 'pipe' });
+    await using child = new Child(process.execPath, ['--input-type=module', '-e', FLOOD, nats.url, nats.folder], { cwd: import.meta.dirname });
     await child.output.find((line) => line === 'ready');
-    child.write('\n');
-    // Time for the pipe, and not for the flood.
-    await delay(1);
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
-    await child.output.find((line) => line === 'flooded');
+    writeFileSync(join(nats.folder, 'go'), '');
+    standStillUntil(join(nats.folder, 'flooded'));
     await events.find((event) => event === 'GAP');
     await state(layer, 'connected');
     await layer.publish('r', 'after');

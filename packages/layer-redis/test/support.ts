@@ -24,12 +24,12 @@ export async function listen(layer: ChannelLayer, room: string): Promise<Collect
 
 /** Resolves when the layer has that state. */
 export async function state(layer: ChannelLayer, wanted: 'connected' | 'away'): Promise<void> {
-  await expect.poll(() => layer.status.state, { timeout: 15_000, interval: 2 }).toBe(wanted);
+  await expect.poll(() => layer.status.state, { interval: 2 }).toBe(wanted);
 }
 
 /** Resolves when the layer's connection has been lost and made anew that often. */
 export async function connects(layer: ChannelLayer, times: number): Promise<void> {
-  await expect.poll(() => layer.status.state === 'connected' && layer.stats.connects >= times, { timeout: 15_000, interval: 2 }).toBe(true);
+  await expect.poll(() => layer.status.state === 'connected' && layer.stats.connects >= times, { interval: 2 }).toBe(true);
 }
 
 export async function cli(redis: Pick<Broker, 'port'>, ...args: string[]): Promise<string> {

@@ -7,7 +7,7 @@ export class Client implements AsyncDisposable {
   /** Text frames as strings, binary ones as bytes. */
   readonly received: (string | Buffer)[] = [];
   closeCode: number | undefined;
-  #changed: () => void = () => undefined;
+  readonly #waiting = new Set<() => void>();
 
   private constructor(socket: WebSocket) {
     this.socket = socket;
@@ -57,17 +57,26 @@ export class Client implements AsyncDisposable {
     while (!holds()) {
       if (this.closeCode !== undefined)
         throw new Error(`closed with ${this.closeCode} after ${this.received.length} frames, the last ${String(this.received.at(-1)).slice(0, 200)}`);
-      await new Promise<void>((resolve) => (this.#changed = resolve));
+      await this.#change();
     }
   }
 
   async closed(): Promise<number> {
-    while (this.closeCode === undefined) await new Promise<void>((resolve) => (this.#changed = resolve));
+    while (this.closeCode === undefined) await this.#change();
     return this.closeCode;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.socket.terminate();
     await this.closed();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => void this.#waiting.add(resolve));
+  }
+
+  #changed(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 }

@@ -53,7 +53,7 @@ export class TestGateway implements AsyncDisposable {
 }
 
 /** Resolves once `holds`, looked at in each turn of the loop. */
-export async function until(holds: () => boolean, what: string, ms = 5000): Promise<void> {
+export async function until(holds: () => boolean, what: string, ms = 30_000): Promise<void> {
   const end = performance.now() + ms;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`not so after ${ms} ms: ${what}`);

@@ -72,7 +72,7 @@ export class RawClient implements AsyncDisposable {
   isClosed = false;
   #bytes = Buffer.alloc(0);
   #isUpgraded = false;
-  #changed: () => void = () => undefined;
+  readonly #waiting = new Set<() => void>();
 
   private constructor(socket: Socket) {
     this.socket = socket;
@@ -144,8 +144,13 @@ export class RawClient implements AsyncDisposable {
   async #until(holds: () => boolean): Promise<void> {
     while (!holds()) {
       if (this.isClosed) throw new Error(`the connection ended; ${this.#bytes.length} bytes are left: ${this.#bytes.subarray(0, 200).toString()}`);
-      await new Promise<void>((resolve) => (this.#changed = resolve));
+      await new Promise<void>((resolve) => void this.#waiting.add(resolve));
     }
+  }
+
+  #changed(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 
   #readFrames(): void {

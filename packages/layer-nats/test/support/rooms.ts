@@ -12,5 +12,5 @@ export async function listen(layer: ChannelLayer, room: string): Promise<Collect
 
 /** Resolves when the layer has that state. */
 export async function state(layer: ChannelLayer, wanted: 'connected' | 'away'): Promise<void> {
-  await expect.poll(() => layer.status.state, { timeout: 10_000, interval: 2 }).toBe(wanted);
+  await expect.poll(() => layer.status.state, { interval: 2 }).toBe(wanted);
 }

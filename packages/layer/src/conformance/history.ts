@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Subscription } from '../contract.ts';
 import type { ChannelLayer } from '../layer.ts';
 import { parsePosition } from '../position.ts';
-import { Recorder, numbers, record } from './expect.ts';
+import { Recorder, inTime, numbers, record } from './expect.ts';
 import { Random } from './random.ts';
 import type { Family } from './suite.ts';
 
@@ -124,16 +124,20 @@ export const history: Family = {
     },
 
     'trimmed by age: a since before what has expired is a gap, and what came after stays': async (stage) => {
-      const [here, there] = await stage.openTwo({ history: [{ rooms: 'brief', size: 100, ageMs: 600 }] });
+      const ageMs = 600;
+      const [here, there] = await stage.openTwo({ history: [{ rooms: 'brief', size: 100, ageMs }] });
       const old = await publishAll(here, 'brief', ['1', '2']);
-      await delay(800);
-      const young = await publishAll(here, 'brief', ['3', '4']);
-      const late = new Recorder();
-      assert.equal((await there.subscribe('brief', late.listen, { since: old[0]! })).recovered, false);
-      assert.equal(late.texts[0], 'GAP');
-      const recorder = new Recorder();
-      assert.equal((await there.subscribe('brief', recorder.listen, { since: young[0]! })).recovered, true);
-      assert.deepEqual(recorder.texts, ['4']);
+      await delay(ageMs + 200);
+      await inTime(ageMs, async (mark) => {
+        mark();
+        const young = await publishAll(here, 'brief', ['3', '4']);
+        const late = new Recorder();
+        assert.equal((await there.subscribe('brief', late.listen, { since: old[0]! })).recovered, false);
+        assert.equal(late.texts[0], 'GAP');
+        const recorder = new Recorder();
+        assert.equal((await there.subscribe('brief', recorder.listen, { since: young[0]! })).recovered, true);
+        assert.deepEqual(recorder.texts, ['4']);
+      });
     },
 
     'the first rule that matches wins, and a room that none matches has no history': async (stage) => {
