@@ -80,8 +80,8 @@ export class RedisDriver implements Driver {
     return this.#pushes.add(this.#keys.queue(queue), bytes(payload));
   }
 
-  pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
-    return this.#queues.pop(this.#broker, this.#form, this.#keys.queue(queue), max, signal);
+  pop(queue: string, max: number, signal: AbortSignal, ahead = 0): Promise<readonly Taken[]> {
+    return this.#queues.pop(this.#broker, this.#form, this.#keys.queue(queue), { max, ahead }, signal);
   }
 
   async addMember(group: string, queue: string): Promise<void> {

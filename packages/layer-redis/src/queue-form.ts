@@ -13,15 +13,30 @@ const CLOCK_MS = 10_000;
  */
 export const READ_AHEAD = 15;
 
+/** How many messages a pop is for. */
+export interface Demand {
+  /** How many are waited for. */
+  readonly max: number;
+  /** How many more may be taken. */
+  readonly ahead: number;
+}
+
+/** What one pop took. */
+export interface Batch<E> {
+  readonly elements: readonly E[];
+  /** Where more were taken than were waited for: by what it is known what was then left at the head. */
+  readonly successor?: Buffer;
+}
+
 /** How the elements of a queue are stored. `E` is one of them, as it was read. */
 export interface QueueForm<E> {
-  /** Waits for the first message, and takes up to `max` in one round trip; none that has expired, and none at all where none came in that time. */
-  take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly E[]>;
+  /** Waits for the first message, and takes the others in one round trip; none that has expired, and none at all where none came in that time. */
+  take(connection: Connection, key: string, seconds: number, demand: Demand): Promise<Batch<E>>;
   payload(element: E): Uint8Array;
   /** When it expires, on this process's `performance.now()`, where its form says so. */
   endsAt(element: E): number | undefined;
-  /** Puts elements back at the head in one step. */
-  giveBack(runner: Runner, key: string, youngestFirst: readonly E[]): Promise<unknown>;
+  /** Puts elements back at the head in one step; with `successor` only where that is still there, so that nobody has taken a later one: else false. */
+  giveBack(runner: Runner, key: string, youngestFirst: readonly E[], successor?: Buffer): Promise<boolean>;
 }
 
 /** An element of a list, as it stood there and taken apart. */
@@ -40,23 +55,10 @@ export class ListForm implements QueueForm<Listed> {
     this.#expiryMs = expiryMs;
   }
 
-  async take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly Listed[]> {
+  async take(connection: Connection, key: string, seconds: number, demand: Demand): Promise<Batch<Listed>> {
     const first = connection.run('blpop', key, seconds) as Promise<[Buffer, Buffer] | null>;
-    if (max > 1) return this.#batch(connection, key, max, first);
-    const clock = this.#clocks.get(connection);
-    const known = clock !== undefined && this.#expiryMs > 2 * DOUBT_MS && performance.now() < clock.readUntil;
-    const asked = known ? undefined : this.#askClock(connection);
-    asked?.catch(() => undefined);
-    const popped = await first;
-    if (popped === null) return [];
-    const head = listed(popped[1]);
-    if (head.expiresAt === undefined) {
-      void this.#takeMore(connection, key, 0).catch(() => undefined);
-      return [head];
-    }
-    if (known && head.expiresAt - clock.ahead - performance.now() > DOUBT_MS) return [head];
-    const { ahead } = await (asked ?? this.#askClock(connection));
-    return head.expiresAt > ahead + performance.now() ? [head] : [];
+    if (demand.max + demand.ahead > 1) return this.#batch(connection, key, demand, first);
+    return { elements: await this.#one(connection, key, first) };
   }
 
   payload({ payload }: Listed): Uint8Array {
@@ -67,22 +69,42 @@ export class ListForm implements QueueForm<Listed> {
     return expiresAt === undefined || ahead === undefined ? undefined : expiresAt - ahead;
   }
 
-  giveBack(runner: Runner, key: string, youngestFirst: readonly Listed[]): Promise<unknown> {
-    return SCRIPTS.giveBack.run(runner, key, this.#expiryMs, ...youngestFirst.map(({ raw }) => raw));
+  async giveBack(runner: Runner, key: string, youngestFirst: readonly Listed[], successor?: Buffer): Promise<boolean> {
+    return (await SCRIPTS.giveBack.run(runner, key, this.#expiryMs, successor ?? '', ...youngestFirst.map(({ raw }) => raw))) === 1;
   }
 
-  async #batch(connection: Connection, key: string, max: number, first: Promise<[Buffer, Buffer] | null>): Promise<readonly Listed[]> {
-    const [popped, [clock, ...elements]] = await Promise.all([first, this.#takeMore(connection, key, max - 1)]);
+  async #one(connection: Connection, key: string, first: Promise<[Buffer, Buffer] | null>): Promise<readonly Listed[]> {
+    const clock = this.#clocks.get(connection);
+    const known = clock !== undefined && this.#expiryMs > 2 * DOUBT_MS && performance.now() < clock.readUntil;
+    const asked = known ? undefined : this.#askClock(connection);
+    asked?.catch(() => undefined);
+    const popped = await first;
+    if (popped === null) return [];
+    const head = listed(popped[1]);
+    if (head.expiresAt === undefined) {
+      void this.#takeMore(connection, key, 0, 0).catch(() => undefined);
+      return [head];
+    }
+    if (known && head.expiresAt - clock.ahead - performance.now() > DOUBT_MS) return [head];
+    const { ahead } = await (asked ?? this.#askClock(connection));
+    return head.expiresAt > ahead + performance.now() ? [head] : [];
+  }
+
+  async #batch(connection: Connection, key: string, demand: Demand, first: Promise<[Buffer, Buffer] | null>): Promise<Batch<Listed>> {
+    const [popped, [clock, successor, ...elements]] = await Promise.all([first, this.#takeMore(connection, key, demand.max - 1, demand.ahead)]);
     const ahead = Number(clock) - performance.now();
     const others = elements.map((raw) => ({ ...readElement(raw), raw, ahead }));
-    if (popped === null) return others;
-    const head = { ...listed(popped[1]), ahead };
-    return (head.expiresAt ?? Infinity) > Number(clock) ? [head, ...others] : others;
+    const head = popped === null ? undefined : { ...listed(popped[1]), ahead };
+    const living = head !== undefined && (head.expiresAt ?? Infinity) > Number(clock);
+    return { elements: living ? [head, ...others] : others, ...(successor.length === 0 ? {} : { successor }) };
   }
 
-  /** The server's clock, then up to `max` elements that have not expired. The script also gives a time to live to a queue that a plain `RPUSH` began. */
-  async #takeMore(connection: Connection, key: string, max: number): Promise<readonly Buffer[]> {
-    return (await SCRIPTS.take.run(connection, key, max, this.#expiryMs)) as Buffer[];
+  /**
+   * The server's clock, by what the next one is known, then up to `max` elements that have not expired, and `ahead` more where one at least is left. The
+   * script also gives a time to live to a queue that a plain `RPUSH` began.
+   */
+  async #takeMore(connection: Connection, key: string, max: number, ahead: number): Promise<readonly [Buffer, Buffer, ...Buffer[]]> {
+    return (await SCRIPTS.take.run(connection, key, max, this.#expiryMs, ahead)) as [Buffer, Buffer, ...Buffer[]];
   }
 
   async #askClock(connection: Connection): Promise<Clock> {

@@ -1,8 +1,9 @@
+import type { Buffer } from 'node:buffer';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { isLayerError, type LayerLogger, type Taken } from '@busgate/layer/driver';
 import type { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
-import type { QueueForm } from './queue-form.ts';
+import type { Batch, Demand, QueueForm } from './queue-form.ts';
 import type { Shard } from './shard.ts';
 
 /** A waiting reader speaks to the server this often, so that a connection that died silently is found. */
@@ -50,12 +51,12 @@ export class Queues {
     this.#logger = logger;
   }
 
-  async pop<E>(broker: Broker, form: QueueForm<E>, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+  async pop<E>(broker: Broker, form: QueueForm<E>, key: string, demand: Demand, signal: AbortSignal): Promise<readonly Taken[]> {
     const wait: Wait = { aborted: signal.aborted || this.#closing.signal.aborted, lane: undefined, since: 0, told: false };
     this.#watch ??= setInterval(() => this.#endLate(), LATE_MS).unref();
     const onAbort = (): void => this.#abort(wait);
     signal.addEventListener('abort', onAbort, { once: true });
-    const popped = this.#pop(wait, broker, form, key, max, signal);
+    const popped = this.#pop(wait, broker, form, key, demand, signal);
     this.#waits.set(wait, popped);
     try {
       return await popped;
@@ -76,11 +77,11 @@ export class Queues {
     for (const lane of this.#idle.splice(0)) lane.connection.destroy('closed');
   }
 
-  async #pop<E>(wait: Wait, broker: Broker, form: QueueForm<E>, key: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+  async #pop<E>(wait: Wait, broker: Broker, form: QueueForm<E>, key: string, demand: Demand, signal: AbortSignal): Promise<readonly Taken[]> {
     while (!wait.aborted) {
       try {
-        const elements = await this.#take(wait, broker.shardOf(key), form, key, max);
-        if (elements.length > 0) return this.#taken(broker, form, key, elements);
+        const batch = await this.#take(wait, broker.shardOf(key), form, key, demand);
+        if (batch.elements.length > 0) return this.#taken(broker, form, key, batch);
       } catch (error) {
         if (!isLayerError(error, 'LAYER_AWAY') && !isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
         if (!wait.told) this.#logger.warn('a queue cannot be read; trying on', { key, error: error.message });
@@ -91,20 +92,20 @@ export class Queues {
     return [];
   }
 
-  /** Waits for one message, and takes what else there is up to `max`; none of it has expired. */
-  async #take<E>(wait: Wait, shard: Shard, form: QueueForm<E>, key: string, max: number): Promise<readonly E[]> {
+  /** Waits for one message, and takes what else is wanted; none of it has expired. */
+  async #take<E>(wait: Wait, shard: Shard, form: QueueForm<E>, key: string, demand: Demand): Promise<Batch<E>> {
     const lane = this.#reuse(shard) ?? (await this.#open(shard));
     if (wait.aborted) {
       this.#release(lane);
-      return [];
+      return { elements: [] };
     }
     wait.lane = lane;
     wait.since = performance.now();
     try {
-      const elements = await form.take(lane.connection, key, BLOCK_SECONDS, max);
+      const batch = await form.take(lane.connection, key, BLOCK_SECONDS, demand);
       wait.lane = undefined;
       this.#release(lane);
-      return elements;
+      return batch;
     } catch (error) {
       wait.lane = undefined;
       shard.blame(error);
@@ -114,26 +115,30 @@ export class Queues {
   }
 
   /** What is given back of them in one turn goes back in one step. */
-  #taken<E>(broker: Broker, form: QueueForm<E>, key: string, elements: readonly E[]): readonly Taken[] {
-    let returned: E[] = [];
-    let returning: Promise<void> | undefined;
-    const flush = (): Promise<void> => {
-      const youngestFirst = returned;
-      returned = [];
-      returning = undefined;
-      return this.#giveBack(broker, form, key, youngestFirst);
-    };
+  #taken<E>(broker: Broker, form: QueueForm<E>, key: string, { elements, successor }: Batch<E>): readonly Taken[] {
+    const giveBack = together<E, void>((youngestFirst) => this.#giveBack(broker, form, key, youngestFirst));
+    const giveBackInOrder =
+      successor === undefined ? undefined : together<E, boolean>((youngestFirst) => this.#giveBackInOrder(broker, form, key, youngestFirst, successor));
     return elements.map((element) => {
       const endsAt = form.endsAt(element);
       return {
         payload: form.payload(element),
         ...(endsAt === undefined ? {} : { endsAt }),
-        giveBack: () => {
-          returned.push(element);
-          return (returning ??= Promise.resolve().then(flush));
-        },
+        giveBack: () => giveBack(element),
+        ...(giveBackInOrder === undefined ? {} : { giveBackInOrder: () => giveBackInOrder(element) }),
       };
     });
+  }
+
+  /** False where they are still this process's. */
+  async #giveBackInOrder<E>(broker: Broker, form: QueueForm<E>, key: string, youngestFirst: readonly E[], successor: Buffer): Promise<boolean> {
+    try {
+      return await form.giveBack(broker.on(key), key, youngestFirst, successor);
+    } catch (error) {
+      if (isLayerError(error, 'LAYER_AWAY')) return false;
+      this.#lost(key, youngestFirst.length, error);
+      return true;
+    }
   }
 
   /** What Redis refused because it is away was certainly not put back, and is tried again. */
@@ -148,10 +153,14 @@ export class Queues {
           await setTimeout(AGAIN_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
           continue;
         }
-        this.#logger.error('messages could not be given back to their queue: they are lost', { key, messages: youngestFirst.length, error: String(error) });
+        this.#lost(key, youngestFirst.length, error);
         return;
       }
     }
+  }
+
+  #lost(key: string, messages: number, error: unknown): void {
+    this.#logger.error('messages could not be given back to their queue: they are lost', { key, messages, error: String(error) });
   }
 
   /** A connection that waits for its next use. */
@@ -194,4 +203,20 @@ export class Queues {
       if (wait.lane === lane) lane.connection.destroy('the wait was ended');
     }
   }
+}
+
+/** What it is called with in one turn is done in one step. */
+function together<E, R>(step: (elements: readonly E[]) => Promise<R>): (element: E) => Promise<R> {
+  let collected: E[] = [];
+  let stepping: Promise<R> | undefined;
+  return (element) => {
+    collected.push(element);
+    stepping ??= Promise.resolve().then(() => {
+      const elements = collected;
+      collected = [];
+      stepping = undefined;
+      return step(elements);
+    });
+    return stepping;
+  };
 }

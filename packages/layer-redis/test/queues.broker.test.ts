@@ -7,12 +7,33 @@ import { expectAtMostOnce } from './at-most-once.ts';
 import { cli, connects, state } from './support.ts';
 
 const KEY = 'busgate:queue:jobs';
+/** Enough of them that some are read quickly enough in a row, however busy the machine is. */
+const TOTAL = 12_000;
 
-/** Reads 40 messages in a row, and again, until the queue holds fewer than were not read; how many were. A busy machine may be too slow at first. */
-async function readUntilAhead(layer: ChannelLayer, redis: Broker, total: number): Promise<number> {
-  for (let read = 0; read < total - 100;) {
-    for (const end = read + 40; read < end; read += 1) expect(await layer.receive('jobs')).toEqual({ n: read });
-    if (Number(await cli(redis, 'LLEN', KEY)) < total - read) return read;
+async function fill(layer: ChannelLayer): Promise<void> {
+  await Promise.all(Array.from({ length: TOTAL }, (_, n) => layer.send('jobs', { n })));
+}
+
+/** In one step: how many wait and how often the head of a list was looked at; where fewer wait than `ARGV[1]`, the first of them is taken. */
+const PASS = `local waiting = redis.call('LLEN', KEYS[1])
+local looks = string.match(redis.call('INFO', 'commandstats'), 'cmdstat_lindex:calls=(%d+)') or '0'
+return { waiting, looks, waiting < tonumber(ARGV[1]) and ARGV[2] == 'take' and redis.call('LPOP', KEYS[1]) or '' }`;
+
+interface Ahead {
+  /** How many messages have been read, and how many were taken ahead. */
+  readonly read: number;
+  readonly ahead: number;
+  /** What was taken behind the reader's back. */
+  readonly passed: string;
+  readonly looks: number;
+}
+
+/** Reads on until the queue holds fewer than were not read. A busy machine may be too slow at first. */
+async function readUntilAhead(layer: ChannelLayer, client: Redis, then: 'look' | 'take'): Promise<Ahead> {
+  for (let read = 0; read < TOTAL - 1600;) {
+    for (const end = read + 550; read < end; read += 1) expect(await layer.receive('jobs')).toEqual({ n: read });
+    const [waiting, looks, passed] = (await client.eval(PASS, 1, KEY, TOTAL - read, then)) as [number, string, string];
+    if (waiting < TOTAL - read) return { read, ahead: TOTAL - read - waiting, passed, looks: Number(looks) };
   }
   throw new Error('no message was read ahead');
 }
@@ -156,15 +177,34 @@ describe('worker queues on a Redis of their own', () => {
   test('what was read ahead and nobody came for goes back in order, when it has waited a little and when its reader closes', async () => {
     await using redis = await startRedis();
     await using reader = await openLayer(redis.url);
-    await using next = await openLayer(redis.url, { capacity: 1000 });
-    await Promise.all(Array.from({ length: 1000 }, (_, n) => next.send('jobs', { n })));
-    const read = await readUntilAhead(reader, redis, 1000);
-    await expect.poll(() => cli(redis, 'LLEN', KEY), { timeout: 10_000 }).toBe(`${1000 - read}`);
-    expect(Number(await cli(redis, 'PTTL', KEY))).toBeGreaterThan(0);
-    for (let n = read; n < read + 40; n += 1) expect(await next.receive('jobs')).toEqual({ n });
+    await using next = await openLayer(redis.url, { capacity: TOTAL });
+    const client = new Redis(redis.url);
+    using _ = { [Symbol.dispose]: () => client.disconnect() };
+    await fill(next);
+    const { read } = await readUntilAhead(reader, client, 'look');
+    await expect.poll(() => client.llen(KEY)).toBe(TOTAL - read);
+    expect(await client.pttl(KEY)).toBeGreaterThan(0);
+    for (let n = read; n < read + 1000; n += 1) expect(await next.receive('jobs')).toEqual({ n });
     await next.close();
-    expect(await cli(redis, 'LLEN', KEY)).toBe(`${960 - read}`);
-    for (let n = read + 40; n < 1000; n += 1) expect(await reader.receive('jobs')).toEqual({ n });
+    expect(await client.llen(KEY)).toBe(TOTAL - 1000 - read);
+    for (let n = read + 1000; n < TOTAL; n += 1) expect(await reader.receive('jobs')).toEqual({ n });
+  });
+
+  test('what was read ahead does not go back behind one who has read on: it waits for its own reader, and two seconds later for anybody', async () => {
+    await using redis = await startRedis();
+    await using reader = await openLayer(redis.url);
+    await using next = await openLayer(redis.url, { capacity: TOTAL });
+    const client = new Redis(redis.url);
+    using _ = { [Symbol.dispose]: () => client.disconnect() };
+    await fill(next);
+    const { read, ahead, passed, looks } = await readUntilAhead(reader, client, 'take');
+    expect(JSON.parse(passed)).toMatchObject({ n: read + ahead });
+    await expect.poll(async () => /cmdstat_lindex:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]).toBe(`${looks + 1}`);
+    expect(await next.receive('jobs')).toEqual({ n: read + ahead + 1 });
+    expect(await reader.receive('jobs')).toEqual({ n: read });
+    await expect.poll(() => client.llen(KEY)).toBe(TOTAL - read - 3);
+    for (let n = read + 1; n < read + ahead; n += 1) expect(await next.receive('jobs')).toEqual({ n });
+    expect(await reader.receive('jobs')).toEqual({ n: read + ahead + 2 });
   });
 
   test('a flushed script cache is not noticed', async () => {

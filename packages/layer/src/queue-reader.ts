@@ -14,6 +14,11 @@ export interface QueueReaderContext {
   readonly rested: () => void;
 }
 
+/** What was read ahead is given back when nobody has come for it at so many looks, if it keeps its order there. */
+const LOOKS_IN_ORDER = 2;
+/** And at so many in any case: others have gone on past it, and would rather have it late than not at all. */
+const LOOKS_ANYWAY = 40;
+
 /**
  * Reads one worker queue for the listeners of this process: one pop at a time, for as many messages as there are listeners waiting, and a few more
  * where they have proved to be quick and the driver reads ahead.
@@ -26,7 +31,10 @@ export class QueueReader {
   /** Ends the pop under way when nobody waits any more. */
   #stop = new AbortController();
   #pumping = false;
-  #usedAt = 0;
+  /** How often it was looked at since somebody asked for a message. */
+  #looks = 0;
+  /** Until that has ended nothing is taken: it may be older. */
+  #returning: Promise<void> | undefined;
   #closed: Error | undefined;
 
   constructor(name: string, context: QueueReaderContext) {
@@ -36,8 +44,8 @@ export class QueueReader {
   }
 
   receive(signal: AbortSignal | undefined): Promise<Message> {
-    this.#usedAt = this.#context.clock.now();
-    this.#ahead.asked(this.#usedAt);
+    this.#looks = 0;
+    this.#ahead.asked(this.#context.clock.now());
     const message = this.#nextHeld();
     if (message !== undefined) return Promise.resolve(message);
     const received = this.#waiters.wait(signal);
@@ -50,30 +58,38 @@ export class QueueReader {
     return this.#pumping;
   }
 
-  /** Since when nobody has asked for anything, on the context's clock. */
-  get usedAt(): number {
-    return this.#usedAt;
-  }
-
-  /** Puts back what nobody has come for. */
-  release(): void {
-    void this.#giveBack(this.#ahead.release());
+  /**
+   * Looked at from time to time while nobody waits: what nobody comes for goes back. Looks are counted, and no clock is read: a process that was starved
+   * of time has not been slow. True when it can be forgotten.
+   */
+  look(): boolean {
+    this.#looks += 1;
+    if (this.#returning !== undefined) return false;
+    if (this.#ahead.empty) return this.#looks >= LOOKS_IN_ORDER;
+    if (this.#looks === LOOKS_IN_ORDER) this.#return(this.#returnInOrder(this.#ahead.release()));
+    if (this.#looks >= LOOKS_ANYWAY) this.#return(this.#giveBack(this.#ahead.release()));
+    return false;
   }
 
   close(reason: Error): void {
     this.#closed = reason;
     this.#waiters.rejectAll(reason);
     this.#stop.abort();
-    this.release();
+    void this.#giveBack(this.#ahead.release());
   }
 
   async #pump(): Promise<void> {
     this.#pumping = true;
     try {
       while (this.#waiters.size > 0) {
+        if (this.#returning !== undefined) {
+          await this.#returning;
+          this.#serveHeld();
+          continue;
+        }
         if (this.#stop.signal.aborted) this.#stop = new AbortController();
         const more = this.#ahead.wanted;
-        const taken = await this.#context.driver.pop(this.#name, this.#waiters.size + more, this.#stop.signal);
+        const taken = await this.#context.driver.pop(this.#name, this.#waiters.size, this.#stop.signal, more);
         await this.#hand(taken, more > 0);
         this.#serveHeld();
       }
@@ -81,7 +97,7 @@ export class QueueReader {
       this.#waiters.rejectAll(error);
     } finally {
       this.#pumping = false;
-      this.#usedAt = this.#context.clock.now();
+      this.#looks = 0;
       this.#context.rested();
     }
   }
@@ -140,6 +156,24 @@ export class QueueReader {
     const message = decodeMessage(payload);
     if (message === undefined) this.#context.stats.undecodable += 1;
     return message;
+  }
+
+  #return(returning: Promise<void>): void {
+    const ended = returning.finally(() => {
+      if (this.#returning === ended) this.#returning = undefined;
+    });
+    this.#returning = ended;
+  }
+
+  /** Where others have gone on past them they stay here for a while: this process's listeners, who have not, may come back. */
+  async #returnInOrder(items: readonly Taken[]): Promise<void> {
+    const returned = await Promise.allSettled(items.toReversed().map(async (item) => item.giveBackInOrder?.() ?? false));
+    const kept = items.toReversed().filter((_, index) => {
+      const result = returned[index];
+      return result?.status === 'fulfilled' && !result.value;
+    });
+    if (this.#closed === undefined) this.#ahead.hold(kept.toReversed());
+    else await this.#giveBack(kept.toReversed());
   }
 
   /** All in one turn, the youngest first, so that the driver can put them back in one step and in order. */

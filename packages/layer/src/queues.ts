@@ -3,8 +3,8 @@ import type { LayerLogger, LayerStats, Message } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
 import { QueueReader, type QueueReaderContext } from './queue-reader.ts';
 
-/** A queue that nobody has asked for a message for this long, in milliseconds, is let go of; what was read ahead from it goes back. */
-const REST_MS = 250;
+/** Queues that nobody asks for a message are looked at this often, in milliseconds, until they can be forgotten. */
+const LOOK_MS = 50;
 
 /** The worker queues that this process reads. */
 export class QueueReaders {
@@ -37,23 +37,18 @@ export class QueueReaders {
 
   #sweepLater(): void {
     if (this.#closed) return;
-    this.#sweep ??= this.#context.clock.after(REST_MS, () => {
+    this.#sweep ??= this.#context.clock.after(LOOK_MS, () => {
       this.#sweep = undefined;
       this.#letGo();
     });
   }
 
   #letGo(): void {
-    const since = this.#context.clock.now() - REST_MS;
     let resting = 0;
     for (const [name, reader] of this.#readers) {
       if (reader.waiting) continue;
-      if (reader.usedAt <= since) {
-        reader.release();
-        this.#readers.delete(name);
-      } else {
-        resting += 1;
-      }
+      if (reader.look()) this.#readers.delete(name);
+      else resting += 1;
     }
     if (resting > 0) this.#sweepLater();
   }

@@ -2,8 +2,11 @@ import type { Taken } from './driver/driver.ts';
 
 /** A listener that comes back for the next message within this time, in milliseconds, is quick. */
 const QUICK_MS = 2;
-/** So many messages in a row must have been read quickly before any is taken that nobody has asked for. */
-const PROVEN = 32;
+/** So many messages must have been read quickly before any is taken that nobody has asked for; one that was not outweighs some. */
+const PROVEN = 512;
+const SLOW_COST = 16;
+/** More are not counted in favour of a reader, who may become slow. */
+const TRUSTED = PROVEN + 4 * SLOW_COST;
 
 /**
  * Messages of one queue that were taken before they were asked for, so that listeners who read one after the other need not wait a round trip for
@@ -13,7 +16,7 @@ const PROVEN = 32;
 export class ReadAhead {
   readonly #limit: number;
   readonly #held: Taken[] = [];
-  #streak = 0;
+  #quick = 0;
   #handedAt = 0;
 
   /** `limit`: how many may be held at most. */
@@ -23,7 +26,7 @@ export class ReadAhead {
 
   /** How many more to take than were asked for. */
   get wanted(): number {
-    return this.#streak < PROVEN ? 0 : this.#limit;
+    return this.#quick < PROVEN ? 0 : this.#limit;
   }
 
   get empty(): boolean {
@@ -32,7 +35,7 @@ export class ReadAhead {
 
   /** Somebody asks for a message. */
   asked(now: number): void {
-    this.#streak = now - this.#handedAt <= QUICK_MS ? this.#streak + 1 : 0;
+    this.#quick = now - this.#handedAt <= QUICK_MS ? Math.min(this.#quick + 1, TRUSTED) : Math.max(this.#quick - SLOW_COST, 0);
   }
 
   /** Somebody was given a message. */
@@ -42,7 +45,7 @@ export class ReadAhead {
 
   /** Keeps what nobody has asked for yet; nothing came where the queue is read faster than it fills, and looking further is no use. */
   hold(items: readonly Taken[]): void {
-    if (items.length === 0) this.#streak = 0;
+    if (items.length === 0) this.#quick = Math.min(this.#quick, PROVEN / 2);
     this.#held.push(...items);
   }
 
@@ -57,7 +60,7 @@ export class ReadAhead {
 
   /** Everything, oldest first: nobody came for it. */
   release(): Taken[] {
-    this.#streak = 0;
+    this.#quick = 0;
     return this.#held.splice(0);
   }
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { LayerError, type Taken } from '@busgate/layer/driver';
 import type { Broker } from '../broker.ts';
+import type { Demand } from '../queue-form.ts';
 import { SCRIPTS } from '../scripts.ts';
 import { packOpenElement, readElement, writeElement } from './elements.ts';
 import { Janitor, LOOK_MS } from './janitor.ts';
@@ -97,18 +98,18 @@ export class CoreWire implements Wire {
   }
 
   /** From all hosts, the first of them another one each time. */
-  async pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
+  async pop(queue: string, demand: Demand, signal: AbortSignal): Promise<readonly Taken[]> {
     const { ring, queues, names } = this.#context;
     const key = names.queue(queue);
     const [only, ...others] = ring.hosts as [Broker, ...Broker[]];
-    if (others.length === 0) return queues.pop(only, this.#messages, key, max, signal);
+    if (others.length === 0) return queues.pop(only, this.#messages, key, demand, signal);
     const enough = new AbortController();
     const either = AbortSignal.any([signal, enough.signal]);
     this.#popped += 1;
     const first = this.#popped % ring.hosts.length;
     const popping = [...ring.hosts.slice(first), ...ring.hosts.slice(0, first)].map(async (host) => {
       try {
-        const taken = await queues.pop(host, this.#messages, key, max, either);
+        const taken = await queues.pop(host, this.#messages, key, demand, either);
         if (taken.length > 0) enough.abort();
         return taken;
       } catch (error) {
@@ -119,7 +120,7 @@ export class CoreWire implements Wire {
     const settled = await Promise.allSettled(popping);
     const taken = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
     if (taken.length === 0) await Promise.all(popping);
-    const surplus = taken.splice(max);
+    const surplus = taken.splice(demand.max + demand.ahead);
     await Promise.all(surplus.toReversed().map((item) => item.giveBack()));
     return taken;
   }
@@ -221,7 +222,7 @@ export class CoreWire implements Wire {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        const taken = await queues.pop(host, this.#elements, names.inbox, INBOX_BATCH, signal);
+        const taken = await queues.pop(host, this.#elements, names.inbox, { max: INBOX_BATCH, ahead: 0 }, signal);
         await ring.settled(host, signal);
         await this.#settling;
         for (const { payload } of taken) this.#arrived(payload as Buffer);

@@ -116,8 +116,8 @@ export class ChannelsDriver implements Driver {
     return this.#wire.send(queue, fromJson(payload));
   }
 
-  pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
-    return this.#wire.pop(queue, max, signal);
+  pop(queue: string, max: number, signal: AbortSignal, ahead = 0): Promise<readonly Taken[]> {
+    return this.#wire.pop(queue, { max, ahead }, signal);
   }
 
   async addMember(group: string, queue: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Connection } from '../connection.ts';
-import type { QueueForm } from '../queue-form.ts';
+import type { Batch, Demand, QueueForm } from '../queue-form.ts';
 import type { Runner } from '../scripts.ts';
 
 /** An element of a sorted set, with its place in it. */
@@ -17,13 +17,13 @@ export class SortedForm implements QueueForm<Placed> {
     this.#payload = payload;
   }
 
-  async take(connection: Connection, key: string, seconds: number, max: number): Promise<readonly Placed[]> {
-    const [first, rest] = await Promise.all([connection.run('bzpopmin', key, seconds), connection.run('zpopmin', key, max - 1)]);
+  async take(connection: Connection, key: string, seconds: number, { max, ahead }: Demand): Promise<Batch<Placed>> {
+    const [first, rest] = await Promise.all([connection.run('bzpopmin', key, seconds), connection.run('zpopmin', key, max + ahead - 1)]);
     const popped = first as [Buffer, Buffer, Buffer] | null;
     const taken: Placed[] = popped === null ? [] : [{ element: popped[1], score: popped[2].toString() }];
     const flat = (rest as unknown[]).flat() as Buffer[];
     for (let index = 0; index < flat.length; index += 2) taken.push({ element: flat[index] as Buffer, score: String(flat[index + 1]) });
-    return taken;
+    return { elements: taken };
   }
 
   payload({ element }: Placed): Uint8Array {
@@ -34,7 +34,8 @@ export class SortedForm implements QueueForm<Placed> {
     return undefined;
   }
 
-  giveBack(runner: Runner, key: string, elements: readonly Placed[]): Promise<unknown> {
-    return runner.run('zadd', key, ...elements.flatMap(({ element, score }) => [score, element]));
+  async giveBack(runner: Runner, key: string, elements: readonly Placed[]): Promise<boolean> {
+    await runner.run('zadd', key, ...elements.flatMap(({ element, score }) => [score, element]));
+    return true;
   }
 }

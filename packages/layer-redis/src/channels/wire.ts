@@ -1,4 +1,5 @@
 import type { ResolvedOptions, Taken } from '@busgate/layer/driver';
+import type { Demand } from '../queue-form.ts';
 import type { Queues } from '../queues.ts';
 import type { ChannelsFormat } from '../url.ts';
 import type { DjangoMessage } from './messages.ts';
@@ -33,7 +34,7 @@ export interface Wire {
   groupSend(group: string, message: DjangoMessage): Promise<void>;
   /** False where the channel is full. */
   send(channel: string, message: DjangoMessage): Promise<boolean>;
-  pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]>;
+  pop(queue: string, demand: Demand, signal: AbortSignal): Promise<readonly Taken[]>;
   addMember(group: string, queue: string): Promise<void>;
   removeMember(group: string, queue: string): Promise<void>;
   /** Everything of this prefix was removed, memberships of this process too. */

@@ -1,4 +1,10 @@
--- Puts elements back at the head. KEYS: queue; ARGV: expiry in ms, then the elements, youngest first. Who waits for the queue is served after the last of them.
-for index = 2, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[index]) end
-if redis.call('PTTL', KEYS[1]) == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+-- Puts elements back at the head. KEYS: queue; ARGV: expiry in ms, the digest of what must still stand there ('': whatever does), then the elements, youngest
+-- first. 1, or 0 where something else is there. Who waits for the queue is served after the last of them.
+local queue, expiry, successor = KEYS[1], ARGV[1], ARGV[2]
+if successor ~= '' then
+  local head = redis.call('LINDEX', queue, 0)
+  if not head or redis.sha1hex(head) ~= successor then return 0 end
+end
+for index = 3, #ARGV do redis.call('LPUSH', queue, ARGV[index]) end
+if redis.call('PTTL', queue) == -1 then redis.call('PEXPIRE', queue, expiry) end
 return 1

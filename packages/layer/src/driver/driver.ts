@@ -63,6 +63,11 @@ export interface Taken {
    * the event loop, youngest first: no reader gets one of them before an older one.
    */
   giveBack(): Promise<void>;
+  /**
+   * The same, but only where nobody has taken a later one meanwhile, who would see them out of order: else false, and it is still this process's.
+   * Only on what was read ahead; absent where that cannot be told.
+   */
+  giveBackInOrder?(): Promise<boolean>;
 }
 
 /** A piece of a room's history. */
@@ -123,8 +128,9 @@ export interface Driver {
   /**
    * Waits for messages and takes up to `max`, oldest first, none that has expired by the broker's clock. Goes on waiting over a time without
    * broker. When `signal` aborts it resolves promptly, with what it had already been given, else with none. One call a queue at a time.
+   * `ahead`, with `readAhead` only: so many more than `max` may be taken.
    */
-  pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]>;
+  pop(queue: string, max: number, signal: AbortSignal, ahead?: number): Promise<readonly Taken[]>;
 
   /** Makes a worker queue a member of a group for `groupExpiryMs` from now. */
   addMember(group: string, queue: string): Promise<void>;

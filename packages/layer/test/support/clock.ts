@@ -32,6 +32,15 @@ export class TestClock implements Clock {
     this.#now = end;
   }
 
+  /** Time goes by in which nothing of this process runs; then what is due does, once. */
+  stall(ms: number): void {
+    this.#now += ms;
+    for (const entry of this.#due.filter(({ at }) => at <= this.#now)) {
+      this.#remove(entry);
+      entry.step();
+    }
+  }
+
   #remove(entry: { readonly at: number; readonly step: () => void }): void {
     const index = this.#due.indexOf(entry);
     if (index !== -1) this.#due.splice(index, 1);
