@@ -3,7 +3,7 @@ import { describe, test } from 'vitest';
 import { Client, MultiplexClient } from './clients.ts';
 import { LAYERS, startFleet } from './fleet.ts';
 
-const SETTINGS = ['--drain-notice', '1s', '--drain-deadline', '8s'];
+const SETTINGS = ['--drain-notice', '1s', '--drain-deadline', '20s'];
 
 describe.each(LAYERS)('SIGTERM under load on $name', (layer) => {
   test('exit 0 in time, closes with 1012 spread over the drain, and nothing accepted is lost', async () => {
@@ -29,7 +29,7 @@ describe.each(LAYERS)('SIGTERM under load on $name', (layer) => {
     await Promise.all(writing);
 
     assert.deepEqual(exit, { code: 0, signal: null });
-    assert.ok(performance.now() - signalled < 9000, 'the deadline counts from the signal');
+    assert.ok(performance.now() - signalled < 21_000, 'the deadline counts from the signal');
     assert.deepEqual(new Set(closes.map((close) => close.code)), new Set([1012]));
     const times = closes.map((close) => close.at - signalled);
     assert.ok(Math.min(...times) >= 900, 'nobody is closed during the notice');

@@ -70,6 +70,7 @@ describe.each(LAYERS)('rooms of a fleet on $name', (layer) => {
     let published = 0;
     const burst = (async () => {
       for (; !isOver; published += 1000) {
+        await witness.until((received) => received.length >= published - 1000);
         await fleet.broker.publishLines(
           'burst',
           Array.from({ length: 1000 }, (_, index) => String(published + index)),

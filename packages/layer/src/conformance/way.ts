@@ -1,6 +1,10 @@
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 
+/** Below the ports from which connections go out: one of them could otherwise be given the port of a way while it is cut, and hold it. */
+const LOWEST = 10_000;
+const HIGHEST = 32_000;
+
 /** A way to a broker of its own, over TCP, which can be cut and mended while everybody else reaches the broker. */
 export class Way implements AsyncDisposable {
   readonly #broker: number;
@@ -15,8 +19,15 @@ export class Way implements AsyncDisposable {
   /** To a broker on that port of this machine. */
   static async to(port: number): Promise<Way> {
     const way = new Way(port);
-    await way.mend();
-    return way;
+    for (;;) {
+      way.#port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
+      try {
+        await way.mend();
+        return way;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      }
+    }
   }
 
   /** Where the way begins, on this machine. */
@@ -35,7 +46,6 @@ export class Way implements AsyncDisposable {
     this.#server = createServer((near) => this.#join(near, connect(this.#broker, '127.0.0.1')));
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
-    this.#port = (this.#server.address() as { port: number }).port;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
