@@ -6,6 +6,7 @@ import { HistoryReader, type Kept } from './history-reader.ts';
 import { Incarnations, type Incarnation } from './incarnations.ts';
 import type { JetStream, StoredMessage, StreamInfo } from './jetstream.ts';
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
+import { readRecord } from './record.ts';
 import type { Session } from './session.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
@@ -112,14 +113,9 @@ export class Histories {
   ): Promise<HistoryPage> {
     const nothing: HistoryPage = { epoch, head: Math.max(head, offset), complete: true, messages: [] };
     if (newest !== undefined && newest.sequence <= offset) return nothing;
-    const untouched = offset >= stream.state.first_seq - 1;
-    if (newest?.kept !== true) return { ...nothing, complete: newest === undefined && untouched };
-    const [kept, known] = await Promise.all([
-      this.#reader.read(session, plan.name, this.#subjects.room(room), offset + 1, newest.sequence),
-      untouched || this.#reaches(session, plan, { stream, room }, offset),
-      this.#clock.set(session),
-    ]);
-    return this.#page({ epoch, rule, known, head }, kept);
+    if (newest?.kept !== true) return { ...nothing, complete: newest === undefined && isUntouched(stream, offset) };
+    const [kept] = await Promise.all([this.#reader.read(session, plan.name, this.#subjects.room(room), offset + 1, newest.sequence), this.#clock.set(session)]);
+    return this.#page({ epoch, rule, known: await this.#isWhole(session, plan, { stream, room, kept }, offset), head }, kept);
   }
 
   #page(at: { epoch: string; rule: HistoryRule; known: boolean; head: number }, kept: readonly Kept[]): HistoryPage {
@@ -133,13 +129,34 @@ export class Histories {
     };
   }
 
-  /** Whether a message of the room from before or at `offset` is still known, there or among the heads: then none that followed it is lost. */
-  async #reaches(session: Session, plan: HistoryPlan, { stream, room }: { stream: StreamInfo; room: string }, offset: number): Promise<boolean> {
-    const [oldest, head] = await Promise.all([
-      this.#jetStream.message(session, plan.name, { seq: 1, next_by_subj: this.#subjects.room(room) }),
-      this.#jetStream.message(session, this.#heads.name, { seq: 1, next_by_subj: this.#liveOf(stream, room) }),
+  /**
+   * Whether what was read is all that followed `offset`. Asked after the reading, since what the stream let go of meanwhile is not in it: the oldest
+   * messages of a room go first. Then none is missing where one from before is still known, in the stream or among the heads, or where the stream has
+   * never had as many of the room as it keeps.
+   */
+  async #isWhole(
+    session: Session,
+    plan: HistoryPlan,
+    { stream, room, kept }: { stream: StreamInfo; room: string; kept: readonly Kept[] },
+    offset: number,
+  ): Promise<boolean> {
+    const subject = this.#subjects.room(room);
+    const [now, oldest, [before, last]] = await Promise.all([
+      this.#jetStream.stream(session, plan.name, subject),
+      this.#jetStream.message(session, plan.name, { seq: 1, next_by_subj: subject }),
+      this.#headsOf(session, stream, room),
     ]);
-    return (oldest !== undefined && oldest.seq <= offset) || (head !== undefined && sequenceOf(head) <= offset);
+    const first = kept[0]?.offset;
+    if (now === undefined || first === undefined || oldest === undefined || oldest.seq > first) return false;
+    if (oldest.seq <= offset || (before !== undefined && before <= offset && last === first)) return true;
+    return this.#hasAll(now, subject, offset);
+  }
+
+  /** Whether the stream was never too full of the room for a message that followed `offset`. */
+  #hasAll(stream: StreamInfo, subject: string, offset: number): boolean {
+    const { config, state } = stream;
+    const { grown } = readRecord(config.description, this.#subjects.madeWith(config));
+    return isUntouched(stream, offset) && offset >= grown && (state.subjects?.[subject] ?? 0) < config.max_msgs_per_subject;
   }
 
   async #standing(session: Session, plan: HistoryPlan, room: string, again = true): Promise<Standing> {
@@ -149,10 +166,22 @@ export class Histories {
       this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) }),
     ]);
     if (last !== undefined) return { epoch, stream, newest: { sequence: last.seq, kept: true } };
-    const head = await this.#jetStream.message(session, this.#heads.name, { last_by_subj: this.#liveOf(stream, room) });
+    const head = (await this.#headsOf(session, stream, room)).at(-1);
     // It came between the two questions: it is kept, and the next look finds it.
-    if (again && head !== undefined && sequenceOf(head) > stream.state.last_seq) return this.#standing(session, plan, room, false);
-    return { epoch, stream, newest: head === undefined ? undefined : { sequence: sequenceOf(head), kept: false } };
+    if (again && head !== undefined && head > stream.state.last_seq) return this.#standing(session, plan, room, false);
+    return { epoch, stream, newest: head === undefined ? undefined : { sequence: head, kept: false } };
+  }
+
+  /** Sequences of the room's newest two messages, the newest last; servers of 2.9 may have kept them in the other order. */
+  async #headsOf(session: Session, { config }: StreamInfo, room: string): Promise<readonly number[]> {
+    const live = this.#subjects.liveIn(this.#subjects.madeWith(config), room);
+    const heads = await Promise.all(
+      [{ seq: 1, next_by_subj: live }, { last_by_subj: live }].map((which) => this.#jetStream.message(session, this.#heads.name, which)),
+    );
+    return heads
+      .filter((head) => head !== undefined)
+      .map(sequenceOf)
+      .toSorted((a, b) => a - b);
   }
 
   async #ensure(session: Session, plan: HistoryPlan): Promise<Incarnation> {
@@ -171,12 +200,7 @@ export class Histories {
 
   /** Whether the stream was made with its epoch. */
   #isFresh({ epoch, stream }: Incarnation): boolean {
-    return this.#subjects.epochOf(stream.config.republish?.dest ?? '') === epoch;
-  }
-
-  /** Where the stream republishes the room's messages. */
-  #liveOf({ config }: StreamInfo, room: string): string {
-    return this.#subjects.liveIn(this.#subjects.epochOf(config.republish?.dest ?? ''), room);
+    return this.#subjects.madeWith(stream.config) === epoch;
   }
 
   #planOf(rule: HistoryRule): HistoryPlan {
@@ -189,4 +213,9 @@ export class Histories {
 /** A head's sequence in the stream that republished it. */
 function sequenceOf({ headers }: StoredMessage): number {
   return Number(/^Nats-Sequence: *(\d+)/m.exec(headers)?.[1] ?? Number.MAX_SAFE_INTEGER);
+}
+
+/** Whether no message that followed `offset` has become too old for the stream. */
+function isUntouched({ state }: StreamInfo, offset: number): boolean {
+  return offset >= state.first_seq - 1;
 }

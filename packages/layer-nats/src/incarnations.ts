@@ -135,15 +135,15 @@ export class Incarnations {
   }
 
   async #judge(session: Session, plan: StreamPlan, found: StreamInfo): Promise<Verdict> {
-    const made = this.#subjects.epochOf(found.config.republish?.dest ?? '');
+    const made = this.#subjects.madeWith(found.config);
     const known = this.#known(plan.name, made);
     const record = readRecord(found.config.description, made);
     const start = this.#jetStream.startOf(session) ?? record.start;
     const finding = known === undefined ? 'doubt' : await this.#compare(session, found, record, known);
-    if (finding === 'lost') return { made, start, epoch: nextEpoch(record, start, known), changes: true, reason: LOST };
+    if (finding === 'lost') return { ...record, made, start, epoch: nextEpoch(record, start, known), changes: true, reason: LOST };
     if (start === record.start) return { made, ...record, changes: false };
-    if (finding === 'same') return { made, start, epoch: record.epoch, changes: true };
-    return { made, start, epoch: nextEpoch(record, start, known), changes: true, reason: UNKNOWN };
+    if (finding === 'same') return { ...record, made, start, changes: true };
+    return { ...record, made, start, epoch: nextEpoch(record, start, known), changes: true, reason: UNKNOWN };
   }
 
   async #compare(session: Session, found: StreamInfo, record: StreamRecord, known: Memory): Promise<Finding> {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { LayerError, matchesRooms, type HistoryRule } from '@busgate/layer/driver';
-import { writeRecord } from './record.ts';
+import type { StreamInfo } from './jetstream.ts';
+import { readRecord, writeRecord } from './record.ts';
 import type { StreamPlan } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -42,15 +43,22 @@ export function planHistories(rules: readonly HistoryRule[], subjects: Subjects)
       maxPerSubject: Math.max(...inside.map(({ size }) => size)) + 1,
       fixed: (start = '') => {
         const epoch = randomBytes(8).toString('hex');
-        const description = writeRecord({ start, epoch }, epoch);
+        const description = writeRecord({ start, epoch, grown: 0 }, epoch);
         return { retention: 'limits', discard: 'old', allow_direct: true, republish: subjects.republish(epoch), description };
       },
+      onGrowth: (there) => ({ description: grownDescription(there, subjects) }),
       keepsLongerAge: false,
       differs: true,
     };
     for (const rule of inside) plans.set(rule, plan);
   }
   return plans;
+}
+
+/** A room may have had more than the stream has kept of it so far. */
+function grownDescription({ config, state }: StreamInfo, subjects: Subjects): string {
+  const made = subjects.madeWith(config);
+  return writeRecord({ ...readRecord(config.description, made), grown: state.last_seq }, made);
 }
 
 /**

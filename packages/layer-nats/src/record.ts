@@ -4,16 +4,19 @@ export interface StreamRecord {
   readonly start: string;
   /** The epoch of what is in it: the one that it was made with, until data was lost. */
   readonly epoch: string;
+  /** Its newest sequence when it was last made to keep more of each room; 0 where it never was. Up to it a room may have had more than it kept. */
+  readonly grown: number;
 }
 
-const RECORD = /^Busgate history(?:, server (\S+))?(?:, epoch ([0-9a-f]+))?$/;
+const RECORD = /^Busgate history(?:, server (\S+))?(?:, epoch ([0-9a-f]+))?(?:, grown at (\d+))?$/;
 
-export function writeRecord({ start, epoch }: StreamRecord, made: string): string {
-  return `Busgate history${start === '' ? '' : `, server ${start}`}${epoch === made ? '' : `, epoch ${epoch}`}`;
+export function writeRecord({ start, epoch, grown }: StreamRecord, made: string): string {
+  const parts = [...(start === '' ? [] : [`server ${start}`]), ...(epoch === made ? [] : [`epoch ${epoch}`]), ...(grown === 0 ? [] : [`grown at ${grown}`])];
+  return ['Busgate history', ...parts].join(', ');
 }
 
 /** `made` is the epoch that the stream was made with. */
 export function readRecord(description: string | undefined, made: string): StreamRecord {
-  const [, start = '', epoch = made] = RECORD.exec(description ?? '') ?? [];
-  return { start, epoch };
+  const [, start = '', epoch = made, grown = '0'] = RECORD.exec(description ?? '') ?? [];
+  return { start, epoch, grown: Number(grown) };
 }

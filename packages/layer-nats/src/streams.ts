@@ -23,6 +23,8 @@ export interface StreamPlan {
   readonly maxPerSubject: number;
   /** Settings that are made once; `start` names this start of the server, as in {@link JetStream.startOf}. */
   readonly fixed: (start: string | undefined) => Readonly<Record<string, unknown>>;
+  /** Settings that change besides where it is made to keep more of each subject than it did. */
+  readonly onGrowth?: (there: StreamInfo) => Partial<StreamConfig>;
   /** Whether an age that is there already and longer stays, since others may need it. */
   readonly keepsLongerAge: boolean;
   /** Whether each process would make it with settings of its own, so that those who make it at once must agree first. */
@@ -187,6 +189,7 @@ export class Streams {
     const wanted = nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS));
     const changed: StreamConfig = {
       ...config,
+      ...(plan.maxPerSubject > config.max_msgs_per_subject ? plan.onGrowth?.(there) : {}),
       subjects: plan.subjects,
       max_age: plan.keepsLongerAge ? Math.max(config.max_age, wanted) : wanted,
       duplicate_window: 0,

@@ -53,6 +53,11 @@ export class Subjects {
     return subject.slice(from, subject.indexOf('.', from));
   }
 
+  /** The epoch that a stream was made with. */
+  madeWith({ republish }: { readonly republish?: { readonly dest: string } }): string {
+    return this.epochOf(republish?.dest ?? '');
+  }
+
   /** All members of a group; with `queue` the memberships of that one. */
   members(group: string, queue?: string): string {
     return `${this.#prefix}.member.${token(group)}.${queue === undefined ? '>' : `${token(queue)}.*`}`;

@@ -1,6 +1,7 @@
 import type { DriverEvents, HistoryRule, LayerError, LayerLogger, Stamp, Topic, TopicSink } from '@busgate/layer/driver';
 import type { Arrival } from './connection.ts';
 import { away } from './errors.ts';
+import { InOrder } from './in-order.ts';
 import type { Session } from './session.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -23,6 +24,8 @@ interface Entry {
   readonly topic: Topic;
   readonly sink: TopicSink;
   readonly rule: HistoryRule | undefined;
+  /** What a stream republishes for it. */
+  readonly order: InOrder;
   /** Ends the subscription on the connection that it was last made on. */
   end: () => void;
   /** Messages kept until the gap before them has been told. */
@@ -55,7 +58,8 @@ export class Topics {
 
   /** @throws LayerError REFUSED, LAYER_AWAY */
   async subscribe(session: Session, topic: Topic, sink: TopicSink, rule: HistoryRule | undefined): Promise<void> {
-    const entry: Entry = { topic, sink, rule, end: () => undefined, held: undefined, refused: undefined, confirmed: false };
+    const order = new InOrder((payload, stamp) => this.#give(entry, payload, stamp));
+    const entry: Entry = { topic, sink, rule, order, end: () => undefined, held: undefined, refused: undefined, confirmed: false };
     const key = this.#subjects.topic(topic);
     this.#entries.set(key, entry);
     try {
@@ -80,6 +84,7 @@ export class Topics {
   async renew(session: Session): Promise<void> {
     for (const entry of this.#entries.values()) {
       entry.held ??= [];
+      entry.order.reset();
       entry.refused = undefined;
       this.#take(session, entry);
     }
@@ -110,7 +115,7 @@ export class Topics {
 
   #take(session: Session, entry: Entry): void {
     const { topic, rule } = entry;
-    const receive = rule === undefined ? (arrival: Arrival) => this.#plain(entry, arrival) : (arrival: Arrival) => this.#stamped(entry, arrival);
+    const receive = rule === undefined ? ({ payload }: Arrival) => this.#give(entry, payload) : (arrival: Arrival) => this.#stamped(entry, arrival);
     entry.end = session.subscribe(rule === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
       message: receive,
       refused: (error) => this.#refused(session, entry, error),
@@ -120,11 +125,12 @@ export class Topics {
   #drop(key: string, entry: Entry): void {
     this.#entries.delete(key);
     entry.end();
+    entry.order.reset();
   }
 
-  #plain(entry: Entry, { payload }: Arrival): void {
-    if (entry.held === undefined) entry.sink.message(payload);
-    else if (entry.held.length < MAX_HELD) entry.held.push({ payload, stamp: undefined });
+  #give(entry: Entry, payload: Uint8Array, stamp?: Stamp): void {
+    if (entry.held === undefined) entry.sink.message(payload, stamp);
+    else if (entry.held.length < MAX_HELD) entry.held.push({ payload, stamp });
   }
 
   /** A stream's copy: the epoch is in its subject, the sequences are in its headers. */
@@ -135,9 +141,8 @@ export class Topics {
       this.#events.undecodable(arrival.subject);
       return;
     }
-    const stamp: Stamp = { epoch: this.#events.heard(this.#subjects.epochOf(arrival.subject), offset, arrival), offset, previous };
-    if (entry.held === undefined) entry.sink.message(arrival.payload, stamp);
-    else if (entry.held.length < MAX_HELD) entry.held.push({ payload: arrival.payload, stamp });
+    const epoch = this.#events.heard(this.#subjects.epochOf(arrival.subject), offset, arrival);
+    entry.order.take(arrival.payload, { epoch, offset, previous });
   }
 
   #tellGap(entry: Entry): void {

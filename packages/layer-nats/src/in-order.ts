@@ -1,0 +1,85 @@
+import type { Stamp } from '@busgate/layer/driver';
+
+/** How long a message waits for one that is before it in the stream. */
+const PATIENCE_MS = 250;
+const MOST_WAITING = 1000;
+
+interface Stamped {
+  readonly payload: Uint8Array;
+  readonly stamp: Stamp;
+}
+
+/**
+ * Puts one room's live messages into their stream's order again. A server of NATS 2.9 republishes what several clients publish at once in another order
+ * than it keeps it, by a few places. A message that does not come in time is passed over: the next one's stamp tells that it was missed.
+ */
+export class InOrder {
+  readonly #give: (payload: Uint8Array, stamp: Stamp) => void;
+  #last: Stamp | undefined;
+  #waiting: Stamped[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(give: (payload: Uint8Array, stamp: Stamp) => void) {
+    this.#give = give;
+  }
+
+  take(payload: Uint8Array, stamp: Stamp): void {
+    if (this.#waiting.length === 0 && this.#isNext(stamp)) {
+      this.#pass({ payload, stamp });
+      return;
+    }
+    if (this.#waiting[0] !== undefined && this.#waiting[0].stamp.epoch !== stamp.epoch) this.#passAll();
+    this.#waiting.push({ payload, stamp });
+    this.#waiting.sort((a, b) => a.stamp.offset - b.stamp.offset);
+    this.#passNext();
+    if (this.#waiting.length > MOST_WAITING) this.#passAll();
+    this.#startTimer();
+  }
+
+  /** What waits is dropped, and what comes next follows nothing. */
+  reset(): void {
+    this.#waiting = [];
+    this.#last = undefined;
+    this.#stopTimer();
+  }
+
+  #isNext({ epoch, previous }: Stamp): boolean {
+    return this.#last === undefined || epoch !== this.#last.epoch || previous <= this.#last.offset;
+  }
+
+  #passNext(): void {
+    for (let next = this.#waiting[0]; next !== undefined && this.#isNext(next.stamp); next = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#pass(next);
+    }
+    if (this.#waiting.length === 0) this.#stopTimer();
+  }
+
+  /** A process that was held up has not looked at what has come meanwhile: that is read before anything is given up. */
+  #startTimer(): void {
+    if (this.#waiting.length === 0 || this.#timer !== undefined) return;
+    const missedAfter = this.#last;
+    this.#timer = setTimeout(() => setImmediate(() => this.#giveUp(missedAfter)), PATIENCE_MS).unref();
+  }
+
+  #giveUp(missedAfter: Stamp | undefined): void {
+    this.#stopTimer();
+    if (this.#last === missedAfter) this.#passAll();
+    this.#startTimer();
+  }
+
+  #passAll(): void {
+    this.#stopTimer();
+    for (const message of this.#waiting.splice(0)) this.#pass(message);
+  }
+
+  #pass({ payload, stamp }: Stamped): void {
+    if (this.#last === undefined || this.#last.epoch !== stamp.epoch || stamp.offset > this.#last.offset) this.#last = stamp;
+    this.#give(payload, stamp);
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
