@@ -9,6 +9,8 @@ import { KeyedLock } from './lock.ts';
 
 const LINGER_MS = 1000;
 const SWEEP_MS = 600_000;
+/** A broker that lives may lose memberships too, by hand or by eviction: those that it keeps are looked after this often. */
+const RENEW_MS = 10_000;
 
 /** One group in this process: its members that live here, and when each membership ends. */
 class Group implements TopicSink {
@@ -46,7 +48,8 @@ class Group implements TopicSink {
 /**
  * Memberships. A channel of a process is kept by that process alone, which subscribes the group's topic while it has a member: when the process
  * dies they are gone with its subscription, and when the broker returns empty they are there again by themselves. Worker queues that are
- * members are kept by the broker, and renewed there by the process that added them when the broker was away.
+ * members are kept by the broker, and renewed there by the process that added them when the broker was away, and from time to time where it can tell
+ * an ended membership from a lost one.
  */
 export class Groups {
   readonly #driver: Driver;
@@ -60,6 +63,7 @@ export class Groups {
   readonly #lock = new KeyedLock();
   readonly #clock: Clock;
   #cancelSweep: (() => void) | undefined;
+  #cancelRenewal: (() => void) | undefined;
   readonly #linger: Linger;
 
   constructor(
@@ -108,6 +112,7 @@ export class Groups {
     const queues = this.#queues.get(name) ?? new Map<string, number>();
     this.#queues.set(name, queues.set(queue, this.#clock.now() + this.#expiryMs));
     this.#sweepLater();
+    this.#renewLater();
   }
 
   async discardQueue(name: string, queue: string): Promise<void> {
@@ -167,6 +172,7 @@ export class Groups {
   close(): void {
     this.#linger.close();
     this.#cancelSweep?.();
+    this.#cancelRenewal?.();
     this.#groups.clear();
     this.#groupsOf.clear();
     this.#queues.clear();
@@ -185,6 +191,18 @@ export class Groups {
       for (const [queue, endsAt] of queues) if (endsAt <= now) this.forgetQueue(name, queue);
     }
     if (this.#groupsOf.size > 0 || this.#queues.size > 0) this.#sweepLater();
+  }
+
+  #renewLater(): void {
+    if (this.#driver.renewMember === undefined || this.#queues.size === 0) return;
+    this.#cancelRenewal ??= this.#clock.after(RENEW_MS, () => void this.#renewFromTimeToTime());
+  }
+
+  async #renewFromTimeToTime(): Promise<void> {
+    // While the broker is away its return renews them.
+    await this.renew().catch(() => undefined);
+    this.#cancelRenewal = undefined;
+    this.#renewLater();
   }
 
   #forget(name: string, channel: string): void {

@@ -185,4 +185,29 @@ describe('worker queues as members', () => {
     await script.groups.renew();
     expect(asked).toEqual(['ended', 'lost', 'lost'].map((queue) => ['g', queue, EXPIRY_MS - 1000]));
   });
+
+  test('are looked after from time to time where the broker tells lost ones from ended ones, until none is left', async () => {
+    const asked: string[] = [];
+    let away = true;
+    const script = new Script({
+      renewMember: async (group, queue) => {
+        asked.push(`${group} ${queue}`);
+        if (away) throw new LayerError('LAYER_AWAY', 'away');
+        return queue !== 'ended';
+      },
+    });
+    for (const queue of ['ended', 'lost']) await script.groups.addQueue('g', queue);
+    for (const expected of [['g ended'], ['g ended', 'g lost'], ['g lost']]) {
+      script.clock.advance(10_000);
+      await settled();
+      expect(asked.splice(0)).toEqual(expected);
+      away = false;
+    }
+    await script.groups.discardQueue('g', 'lost');
+    script.clock.advance(10_000);
+    await settled();
+    expect(asked).toEqual([]);
+    script.clock.advance(EXPIRY_MS);
+    expect(script.clock.pending).toBe(0);
+  });
 });

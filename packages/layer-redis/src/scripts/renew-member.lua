@@ -5,7 +5,5 @@ if redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', now + tonumber(ARGV[3
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return 1
 end
-for _, queue in ipairs(redis.call('ZRANGE', KEYS[1], '(' .. now, '+inf', 'BYSCORE')) do
-  if queue == ARGV[1] then return 1 end
-end
-return 0
+-- By nothing: tells its end.
+return tonumber(redis.call('ZADD', KEYS[1], 'XX', 'INCR', 0, ARGV[1])) > tonumber(now) and 1 or 0
