@@ -69,18 +69,17 @@ describe.each(LAYERS)('rooms of a fleet on $name', (layer) => {
     let isOver = false;
     let published = 0;
     const burst = (async () => {
-      for (; !isOver; published += 1000) {
-        await witness.until((received) => received.length >= published - 1000);
+      for (; !isOver; published += 500) {
+        await witness.until((received) => received.length >= published - 500);
         await fleet.broker.publishLines(
           'burst',
-          Array.from({ length: 1000 }, (_, index) => String(published + index)),
+          Array.from({ length: 500 }, (_, index) => String(published + index)),
         );
       }
     })();
     for (let turn = 0; turn < 20; turn += 1) {
       assert.equal((await client.request({ type: 'join', room: 'burst' })).type, 'joined');
-      const before = witness.received.length;
-      await witness.until((received) => received.length > before + 100);
+      await client.until(() => client.frames.at(-1)?.type === 'message');
       assert.equal((await client.request({ type: 'leave', room: 'burst' })).type, 'left');
     }
     isOver = true;
@@ -88,11 +87,8 @@ describe.each(LAYERS)('rooms of a fleet on $name', (layer) => {
     await witness.until((received) => received.length === published);
     const visits = visitsOf(client);
     assert.equal(visits.length, 20);
-    assert.ok(
-      visits.some((visit) => visit.length > 0),
-      'no visit saw a message',
-    );
     for (const visit of visits) {
+      assert.ok(visit.length > 0, 'a visit saw no message');
       for (const [index, value] of visit.entries()) assert.equal(value, (visit[0] ?? 0) + index, 'a hole within one visit');
     }
   });
