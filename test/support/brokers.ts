@@ -159,9 +159,11 @@ export class Broker implements AsyncDisposable {
     await this.start(options);
   }
 
-  /** It answers nothing, while its connections stay open, until {@link resume}. */
+  /** From the return on it answers nothing, while its connections stay open, until {@link resume}. */
   pause(): void {
-    this.#running().signal('SIGSTOP');
+    const child = this.#running();
+    child.signal('SIGSTOP');
+    child.awaitStop();
   }
 
   resume(): void {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Collector } from './events.ts';
@@ -20,6 +20,7 @@ export interface ChildOptions {
 /** Linux ends the child by itself when the test process is killed; elsewhere only an orderly exit does. */
 const SETPRIV = '/usr/bin/setpriv';
 const running = new Set<ChildProcess>();
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
@@ -69,6 +70,11 @@ export class Child implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
+  /** Returns when the child stands still after SIGSTOP: it stops a moment later, which is long enough for one more answer. */
+  awaitStop(): void {
+    while (this.alive && !standsStill(this.pid)) Atomics.wait(NEVER, 0, 0, 1);
+  }
+
   async kill(): Promise<Exit> {
     this.signal('SIGKILL');
     return this.exited;
@@ -88,5 +94,15 @@ export class Child implements AsyncDisposable {
     this.#process.on('error', (error) => ended({ code: null, signal: null }, `${command} did not start: ${error.message}`));
     this.#process.on('close', (code, signal) => ended({ code, signal }, `${command} ended with ${code ?? signal}`));
     return promise;
+  }
+}
+
+/** Whether no thread of a process can run; true also where it is gone, or the system does not tell. */
+function standsStill(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  try {
+    return readdirSync(tasks).every((thread) => /^State:\s+[TtZX]/m.test(readFileSync(`${tasks}/${thread}/status`, 'utf8')));
+  } catch {
+    return true;
   }
 }

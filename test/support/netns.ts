@@ -53,11 +53,11 @@ export class DistantBroker implements AsyncDisposable {
 
   /** Every packet for the server is dropped from now on, and nobody is told. */
   async cut(): Promise<void> {
-    await run('ip', ['netns', 'exec', this.#namespace, 'iptables', '-I', 'INPUT', '-j', 'DROP']);
+    await run('ip', ['netns', 'exec', this.#namespace, 'iptables', '-w', '-I', 'INPUT', '-j', 'DROP']);
   }
 
   async mend(): Promise<void> {
-    await run('ip', ['netns', 'exec', this.#namespace, 'iptables', '-F', 'INPUT']);
+    await run('ip', ['netns', 'exec', this.#namespace, 'iptables', '-w', '-F', 'INPUT']);
   }
 
   /** What the server sends passes at this rate, in kilobits a second. */
