@@ -10,7 +10,10 @@ import { Child } from './child.ts';
 import { freePort } from './ports.ts';
 
 const run = promisify(execFile);
-const PATIENCE_MS = 30_000;
+/** A busy machine is late with everything, and a sentinel that was held up itself does nothing for 30 s. */
+const PATIENCE_MS = 120_000;
+/** Milliseconds without an answer after which a server is dead to the others: for tests of a failover, and for all that must go on where a server is late. */
+const DEAD_AFTER = { soon: 2000, never: 600_000 };
 
 /** What `redis-cli` answers, without the last line end. */
 export async function redisCli(port: number, ...args: string[]): Promise<string> {
@@ -26,7 +29,8 @@ export class RedisCluster implements AsyncDisposable {
   }
 
   static async start({ primaries = 3, replicas = 0, config = [] as readonly string[] } = {}): Promise<RedisCluster> {
-    const own = ['cluster-enabled yes', 'cluster-config-file nodes.conf', 'cluster-node-timeout 1500', 'cluster-require-full-coverage no'];
+    const timeout = replicas > 0 ? DEAD_AFTER.soon : DEAD_AFTER.never;
+    const own = ['cluster-enabled yes', 'cluster-config-file nodes.conf', `cluster-node-timeout ${timeout}`, 'cluster-require-full-coverage no'];
     const nodes = await Promise.all(Array.from({ length: primaries * (1 + replicas) }, () => startRedis({ config: [...own, ...config] })));
     const cluster = new RedisCluster(nodes);
     await run('redis-cli', ['--cluster', 'create', ...nodes.map((node) => `127.0.0.1:${node.port}`), '--cluster-replicas', `${replicas}`, '--cluster-yes']);
@@ -93,8 +97,8 @@ export class RedisSentinel implements AsyncDisposable {
     this.url = `redis-sentinel://${ports.map((port) => `127.0.0.1:${port}`).join(',')}/mymaster`;
   }
 
-  /** With a `password`, all of them want it; redis-cli takes it from `REDISCLI_AUTH`. */
-  static async start(password?: string): Promise<RedisSentinel> {
+  /** With a `password`, all of them want it; redis-cli takes it from `REDISCLI_AUTH`. The replica takes over only where it `failsOver`. */
+  static async start({ password, failsOver = false }: { password?: string; failsOver?: boolean } = {}): Promise<RedisSentinel> {
     const secret = password === undefined ? [] : [`requirepass ${password}`, `masterauth ${password}`];
     const primary = await startRedis({ config: ['repl-diskless-sync-delay 0', ...secret] });
     const replica = await startRedis({ config: [`replicaof 127.0.0.1 ${primary.port}`, ...secret] });
@@ -107,7 +111,7 @@ export class RedisSentinel implements AsyncDisposable {
       const port = await freePort();
       const config = join(folder, `${port}.conf`);
       const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, `sentinel monitor mymaster 127.0.0.1 ${primary.port} 2`];
-      const times = ['sentinel down-after-milliseconds mymaster 1000', 'sentinel failover-timeout mymaster 3000'];
+      const times = [`sentinel down-after-milliseconds mymaster ${failsOver ? DEAD_AFTER.soon : DEAD_AFTER.never}`, 'sentinel failover-timeout mymaster 5000'];
       const access = password === undefined ? [] : [`requirepass ${password}`, `sentinel auth-pass mymaster ${password}`];
       await writeFile(config, `${[...lines, ...times, ...access].join('\n')}\n`);
       const sentinel = new Child(binary, [config, '--sentinel']);

@@ -46,7 +46,7 @@ describe('Redis Sentinel', () => {
   });
 
   test('the primary is killed: the replica takes over, each room is told once, and a history begins a new epoch', async () => {
-    await using sentinels = await RedisSentinel.start();
+    await using sentinels = await RedisSentinel.start({ failsOver: true });
     const log = new Log();
     await using layer = await openLayer(sentinels.url, { history, logger: log });
     const [live, kept] = [await listen(layer, 'live'), await listen(layer, 'kept.1')];
@@ -67,7 +67,7 @@ describe('Redis Sentinel', () => {
   });
 
   test('a failover with lost writes: what was accepted and is not there any more is told as a gap, and its position is not given again', async () => {
-    await using sentinels = await RedisSentinel.start();
+    await using sentinels = await RedisSentinel.start({ failsOver: true });
     await using layer = await openLayer(sentinels.url, { history });
     const events = await listen(layer, 'kept.1');
     await layer.publish('kept.1', 'safe');
@@ -95,7 +95,7 @@ describe('Redis Sentinel', () => {
   test('servers and sentinels that want a password, each its own credentials in the one URL', async () => {
     process.env['REDISCLI_AUTH'] = 's%cret';
     try {
-      await using sentinels = await RedisSentinel.start('s%cret');
+      await using sentinels = await RedisSentinel.start({ password: 's%cret' });
       const secret = 's%25cret';
       const url = sentinels.url.replace('//', `//:${secret}@`);
       const primary = await sentinels.primary();
@@ -114,7 +114,7 @@ describe('Redis Sentinel', () => {
   });
 
   test('the primary is paused and deposed: when it comes back, nobody believes it any more', async () => {
-    await using sentinels = await RedisSentinel.start();
+    await using sentinels = await RedisSentinel.start({ failsOver: true });
     await using layer = await openLayer(sentinels.url);
     const events = await listen(layer, 'r');
     const primary = await sentinels.primary();
