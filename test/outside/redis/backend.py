@@ -38,7 +38,7 @@ async def main(wire, config):
         "group_add": lambda group, channel: layer.group_add(group, channel),
         "group_send": lambda group, message: layer.group_send(group, message),
         "send": lambda channel, message: layer.send(channel, message),
-        "receive": lambda channel: asyncio.wait_for(layer.receive(channel), 10),
+        "receive": lambda channel: asyncio.wait_for(layer.receive(channel), 60),
         "burst": lambda group, count: burst(layer, group, count),
     }
     loop = asyncio.get_running_loop()

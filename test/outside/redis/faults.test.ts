@@ -85,8 +85,9 @@ describe('when Redis misbehaves', () => {
     await cliWith('old', 'CONFIG', 'SET', 'requirepass', 'new');
     await cliWith('new', 'CLIENT', 'KILL', 'TYPE', 'pubsub');
     await cliWith('new', 'CLIENT', 'KILL', 'TYPE', 'normal');
-    await expect.poll(() => faultsOf(layer)).toMatchObject({ refused: 1 });
-    expect(layer.status).toMatchObject({ state: 'away', reason: expect.stringMatching(/^refused: .*WRONGPASS/) as string });
+    const refused = { state: 'away', reason: expect.stringMatching(/^refused: .*WRONGPASS/) as string };
+    await expect.poll(() => layer.status).toMatchObject(refused);
+    expect(faultsOf(layer)).toMatchObject({ refused: 1 });
     await log.has('"kind":"refused"');
     await cliWith('new', 'CONFIG', 'SET', 'requirepass', 'old');
     await connects(layer, 2);
