@@ -45,7 +45,7 @@ export class Client implements AsyncDisposable {
         socket.terminate();
         reject(new Error('the upgrade was accepted'));
       });
-      socket.on('error', () => undefined);
+      socket.on('error', reject);
     });
   }
 

@@ -100,6 +100,12 @@ function watchStayers(): () => Regular[] {
   return () => clients.filter(({ closes }, index) => closes.length === before[index]);
 }
 
+/** How many gaps each multiplex client has been told since. */
+function watchGaps(): () => number[] {
+  const before = multiplex.map(({ gaps }) => gaps);
+  return () => multiplex.map(({ gaps }, index) => gaps - (before[index] ?? 0));
+}
+
 describe('a fleet of three behind HAProxy', () => {
   test('is as hardened as it says, and open on loopback only', async () => {
     for (const service of ['gateway', 'haproxy', 'redis']) {
@@ -133,8 +139,8 @@ describe('a fleet of three behind HAProxy', () => {
     await everybodyHears();
 
     expect(closes().map(({ code }) => code)).toEqual(Array.from({ length: held }, () => 1012));
-    expect(largestShare(closes(), 250)).toBeLessThan(0.25);
-    expect(publisher.accepted.length).toBeGreaterThan(50);
+    expect(middleHalf(closes())).toBeGreaterThan(1000);
+    expect(publisher.accepted.length).toBeGreaterThan(20);
     expect(stayers()).toHaveLength(clients.length - held);
     const lost = stayers().filter(({ messages }) => !inOrder(publisher.accepted, messages));
     expect(lost).toHaveLength(0);
@@ -151,20 +157,22 @@ describe('a fleet of three behind HAProxy', () => {
     expect(new Set(closes().map(({ code }) => code))).toEqual(new Set([1012]));
   });
 
-  test('keeps every session while Redis is paused, and hears again', async () => {
+  test('keeps every session while Redis is paused, refuses to publish, tells one gap, and hears again', async () => {
     const closes = watchCloses();
+    const gaps = watchGaps();
     await fleet.project.run('pause', 'redis');
-    const during = await post(`http://${origin}/room/fleet`, 'into the pause');
+    expect(await post(`http://${origin}/room/fleet`, 'into the pause')).toBe(503);
+    await Promise.all(gateways.map((gateway) => gateway.reaches('busgate_layer_up', (up) => up === 0)));
     await fleet.project.run('unpause', 'redis');
-    expect([0, 503]).toContain(during);
     await Promise.all(gateways.map((gateway) => gateway.reaches('busgate_layer_up', (up) => up === 1)));
     await everybodyHears();
+    expect(gaps()).toEqual(multiplex.map(() => 1));
     expect(closes()).toEqual([]);
   });
 
   test('keeps every session when Redis is killed, stays ready, refuses to publish, and tells one gap', async () => {
     const closes = watchCloses();
-    const gaps = multiplex.map((client) => client.gaps);
+    const gaps = watchGaps();
     await fleet.project.run('kill', 'redis');
     await Promise.all(gateways.map((gateway) => gateway.reaches('busgate_layer_up', (up) => up === 0)));
     expect(await post(`http://${origin}/room/fleet`, 'to nobody')).toBe(503);
@@ -172,7 +180,7 @@ describe('a fleet of three behind HAProxy', () => {
     await fleet.project.run('start', 'redis');
     await Promise.all(gateways.map((gateway) => gateway.reaches('busgate_layer_up', (up) => up === 1)));
     await everybodyHears();
-    expect(multiplex.map((client, index) => client.gaps - (gaps[index] ?? 0))).toEqual(multiplex.map(() => 1));
+    expect(gaps()).toEqual(multiplex.map(() => 1));
     expect(closes()).toEqual([]);
   });
 
@@ -215,7 +223,7 @@ describe('a fleet of three behind HAProxy', () => {
       sum(await Promise.all(gateways.map((gateway) => gateway.metric('busgate_closes_total', `code="${code}"`))));
     const before = await closed('1013');
     await using _flood = flood('x'.repeat(60_000));
-    // One that has not filled its outbox by then is ended for the ping that it does not answer.
+    // One that has not filled its outbox by then is ended for the ping that it does not answer, within 35 s.
     await until(
       'most of them are closed as too slow',
       () => closed('1013'),
@@ -265,11 +273,11 @@ describe('a fleet of three behind HAProxy', () => {
   });
 });
 
-/** The largest part of the closes that falls within `windowMs`. */
-function largestShare(closes: readonly Close[], windowMs: number): number {
-  const times = closes.map(({ at }) => at);
-  const within = times.map((from) => times.filter((at) => at >= from && at < from + windowMs).length);
-  return Math.max(0, ...within) / times.length;
+/** In how many milliseconds the middle half of the closes came: about half of all the time of closing, also where a process was held up for a moment. */
+function middleHalf(closes: readonly Close[]): number {
+  const times = closes.map(({ at }) => at).toSorted((a, b) => a - b);
+  const at = (share: number): number => times[Math.floor(times.length * share)] ?? 0;
+  return at(0.75) - at(0.25);
 }
 
 /** Whether all of `expected` are among `messages`, once each and in their order. */

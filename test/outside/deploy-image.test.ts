@@ -136,9 +136,7 @@ describe('a container of it', () => {
       },
       (logs) => logs.includes('hello'),
     );
-    const started = performance.now();
-    await docker('stop', '--time', '20', listener.id);
-    expect(performance.now() - started).toBeLessThan(10_000);
-    expect((await inspect(listener.id)).State.ExitCode).not.toBe(137);
+    await docker('stop', '--time', '10', listener.id);
+    expect((await inspect(listener.id)).State.ExitCode).toBe(0);
   });
 });

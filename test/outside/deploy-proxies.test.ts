@@ -15,6 +15,8 @@ import { post } from './support/crowd.ts';
 import { PythonEnvironment } from './support/python.ts';
 import { until } from './support/until.ts';
 
+/** Long enough for every check of a proxy to be late: that the notice of the defaults is longer than they take is looked up in the files. */
+const DRAINING = ['--drain-notice', '8s', '--drain-deadline', '16s'];
 const proxies = join(ROOT, 'deploy/proxies');
 const DEFAULTS = loadConfig({ argv: ['--demo'], env: {}, descriptors: 20_000, readFile: () => '' });
 /** From the last that a session hears to its end as dead, in milliseconds. */
@@ -29,7 +31,7 @@ let gateways: GatewayProcess[];
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'busgate-proxies-'));
   redis = await startRedis();
-  const args = ['--demo', '--layer', redis.url, '--drain-notice', '4s', '--drain-deadline', '8s'];
+  const args = ['--demo', '--layer', redis.url];
   gateways = await Promise.all([1, 2, 3].map(() => startGateway({ args })));
 });
 
@@ -55,6 +57,33 @@ async function adapted(file: string, port: number): Promise<string> {
     text.replaceAll(/\b(?:808[0-3]|909[1-3])\b/g, (written) => String(ports.get(Number(written)) ?? written)),
   );
   return path;
+}
+
+/** Sockets open at each gateway, when there are so many in all. */
+function sessions(wanted: number): Promise<number[]> {
+  return until(
+    `${wanted} sockets in all`,
+    () => Promise.all(gateways.map((gateway) => gateway.metric('busgate_sessions{transport="websocket"}'))),
+    (counts) => counts.reduce((sum, count) => sum + count, 0) === wanted,
+  );
+}
+
+/** Thirty sockets, spread over all gateways. A check that was late takes a gateway out for a moment, on a busy machine; then they are opened anew. */
+async function openSpread(url: string): Promise<Client[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    await sessions(0);
+    const clients = await Promise.all(Array.from({ length: 30 }, () => Client.open(url)));
+    const few = (await sessions(30)).filter((count) => count < 6);
+    if (few.length === 0 || attempt === 5) {
+      expect(few).toEqual([]);
+      return clients;
+    }
+    await closeAll(clients);
+  }
+}
+
+async function closeAll(clients: readonly Client[]): Promise<void> {
+  for (const client of clients) await client[Symbol.asyncDispose]();
 }
 
 /** How each proxy is asked whether it takes a file, and how it is started with it. */
@@ -99,14 +128,11 @@ describe.each(['nginx', 'haproxy'] as const)('%s', (name) => {
   });
 
   test('spreads sockets over all gateways, and any of them takes a publish for all', async () => {
-    const before = await Promise.all(gateways.map((gateway) => gateway.metric('busgate_sessions{transport="websocket"}')));
-    const clients = await Promise.all(Array.from({ length: 30 }, () => Client.open(`ws://127.0.0.1:${port}/room/${name}`)));
-    const now = await Promise.all(gateways.map((gateway) => gateway.metric('busgate_sessions{transport="websocket"}')));
-    expect(now.map((count, index) => count - (before[index] ?? 0)).filter((count) => count < 6)).toEqual([]);
+    const clients = await openSpread(`ws://127.0.0.1:${port}/room/${name}`);
     for (let number = 0; number < 10; number += 1) expect(await post(`http://127.0.0.1:${port}/room/${name}`, `message ${number}`)).toBe(202);
     await Promise.all(clients.map((client) => client.until((received) => received.length === 10)));
     for (const client of clients) expect(client.received).toEqual(Array.from({ length: 10 }, (_, number) => `message ${number}`));
-    for (const client of clients) await client[Symbol.asyncDispose]();
+    await closeAll(clients);
   });
 
   test('passes the host that was asked, so that its own pages may connect and others may not', async () => {
@@ -118,7 +144,7 @@ describe.each(['nginx', 'haproxy'] as const)('%s', (name) => {
 });
 
 test('haproxy leaves a gateway that drains before it refuses, and lets it close its sessions itself', async () => {
-  const args = ['--demo', '--layer', redis.url, '--drain-notice', '4s', '--drain-deadline', '8s'];
+  const args = ['--demo', '--layer', redis.url, ...DRAINING];
   await using gateway = await startGateway({ args });
   const kept = gateways[0] as GatewayProcess;
   gateways[0] = gateway;
@@ -153,7 +179,7 @@ test('haproxy leaves a gateway that drains before it refuses, and lets it close 
     (count) => count === held,
   );
   expect(codes).toEqual(Array.from({ length: held }, () => 1012));
-  for (const client of clients) await client[Symbol.asyncDispose]();
+  await closeAll(clients);
 });
 
 describe('envoy', () => {

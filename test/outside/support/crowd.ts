@@ -4,6 +4,8 @@ import { WebSocket } from 'ws';
 /** Clients come back after a moment of their own, so that not all knock at once. In milliseconds. */
 const BACK_AFTER = 50;
 const BACK_SPREAD = 200;
+/** From a request to its answer, in milliseconds. */
+const PATIENCE_MS = 30_000;
 
 /** One end of a session. */
 export interface Close {
@@ -49,7 +51,7 @@ export class Regular {
   }
 
   #connect(): void {
-    const socket = new WebSocket(this.#url, { perMessageDeflate: false, handshakeTimeout: 10_000 });
+    const socket = new WebSocket(this.#url, { perMessageDeflate: false, handshakeTimeout: PATIENCE_MS });
     this.#socket = socket;
     socket.on('open', () => {
       if (this.#multiplex) socket.send(JSON.stringify({ type: 'join', room: this.#room, ref: 1 }));
@@ -113,10 +115,10 @@ export class Publisher {
   }
 }
 
-/** The status of a publish; 0 where no answer came within 5 s. */
+/** The status of a publish; 0 where no answer came within 30 s. */
 export async function post(url: string, body: string): Promise<number> {
   try {
-    const response = await fetch(url, { method: 'POST', body, signal: AbortSignal.timeout(5000) });
+    const response = await fetch(url, { method: 'POST', body, signal: AbortSignal.timeout(PATIENCE_MS) });
     await response.body?.cancel();
     return response.status;
   } catch {

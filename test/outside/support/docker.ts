@@ -58,7 +58,7 @@ export class ComposeProject implements AsyncDisposable {
 
   /** Starts services, or those without a profile; builds what is missing, and waits until all are healthy. */
   up(...services: readonly string[]): Promise<string> {
-    return this.#compose('up', '--detach', '--wait', '--wait-timeout', '120', ...services);
+    return this.#compose('up', '--detach', '--wait', '--wait-timeout', '400', ...services);
   }
 
   /** Runs `docker compose ARGS` on the services of every profile. */

@@ -3,17 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from './commands.ts';
 import { ComposeProject, docker } from './docker.ts';
+import { sumIn } from './promql.ts';
 import { until } from './until.ts';
 
 const COMPOSE = join(ROOT, 'deploy/docker-compose.yml');
 const PROMETHEUS = join(ROOT, 'deploy/prometheus/prometheus.yml');
 
-/** Ports of the tests' own, drains and scrapes that a test can wait for, images that go with the project. */
+/** Ports of the tests' own, drains and scrapes that a test can wait for, images that go with the project. The notice of a drain is the fleet's. */
 function overrides(name: string): string {
   const gateway = `
     image: ${name}
     ports: ["127.0.0.1::9090"]
-    environment: { BUSGATE_DRAIN_NOTICE: 3s, BUSGATE_DRAIN_DEADLINE: 10s }`;
+    environment: { BUSGATE_DRAIN_DEADLINE: 15s }`;
   return `
 services:
   gateway:${gateway}
@@ -21,9 +22,9 @@ services:
   publisher:
     image: ${name}-publisher
   haproxy:
-    ports: !override ["127.0.0.1::8080"]
+    ports: !override ["127.0.0.1::8080", "127.0.0.1::8404"]
   nats-haproxy:
-    ports: !override ["127.0.0.1::8080"]
+    ports: !override ["127.0.0.1::8080", "127.0.0.1::8404"]
   prometheus:
     ports: !override ["127.0.0.1::9090"]
     volumes: ["${scrapesOf(name)}:/etc/prometheus/prometheus.yml:ro"]
@@ -51,7 +52,7 @@ export class Fleet implements AsyncDisposable {
     const name = `busgate-test-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
     const override = overrideOf(name);
     await writeFile(override, overrides(name));
-    await writeFile(scrapesOf(name), (await readFile(PROMETHEUS, 'utf8')).replaceAll('15s', '1s'));
+    await writeFile(scrapesOf(name), (await readFile(PROMETHEUS, 'utf8')).replaceAll('15s', '2s'));
     return new Fleet(new ComposeProject(name, [COMPOSE, override]));
   }
 
@@ -69,9 +70,15 @@ export class Fleet implements AsyncDisposable {
     return (await this.project.containers(service)).map((container) => new Gateway(this.project, container));
   }
 
-  /** Where clients of the fleet connect, as `host:port`. */
+  /** Where clients of the fleet connect, as `host:port`; resolves when the proxy has all three gateways. */
   async origin(proxy = 'haproxy'): Promise<string> {
     const [container = ''] = await this.project.containers(proxy);
+    const metrics = `http://${await this.project.published(container, 8404)}/metrics`;
+    await until(
+      'the proxy has all gateways',
+      async () => (await fetch(metrics)).text(),
+      (page) => /^haproxy_backend_active_servers\{proxy="gateways"\} 3$/m.test(page),
+    );
     return this.project.published(container, 8080);
   }
 
@@ -97,16 +104,12 @@ export class Gateway {
   }
 
   async ops(path: string): Promise<Response> {
-    return fetch(`http://${await this.#project.published(this.container, 9090)}${path}`, { signal: AbortSignal.timeout(5000) });
+    return fetch(`http://${await this.#project.published(this.container, 9090)}${path}`, { signal: AbortSignal.timeout(30_000) });
   }
 
   /** The sum of a metric's samples, of all its labels. */
   async metric(name: string, label = ''): Promise<number> {
-    const page = await (await this.ops('/metrics')).text();
-    return page
-      .split('\n')
-      .filter((line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && line.includes(label))
-      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+    return sumIn(await (await this.ops('/metrics')).text(), name, label);
   }
 
   /** Resolves when a metric has a value that was waited for. */

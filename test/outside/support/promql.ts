@@ -36,3 +36,11 @@ export function readPage(page: string): Map<string, Set<string>> {
   }
   return metrics;
 }
+
+/** The sum of a metric's samples on such a page, of all its labels or of those that hold `label`. */
+export function sumIn(page: string, name: string, label = ''): number {
+  return page
+    .split('\n')
+    .filter((line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && line.includes(label))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}

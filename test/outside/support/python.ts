@@ -21,7 +21,7 @@ export class PythonEnvironment implements AsyncDisposable {
     const environment = new PythonEnvironment(folder);
     try {
       await makeEnvironment(python, folder);
-      await outputOf(environment.command('pip'), ['install', '--quiet', '--disable-pip-version-check', '--no-cache-dir', ...packages]);
+      await outputOf(environment.command('pip'), ['install', '--quiet', '--disable-pip-version-check', '--retries', '10', ...packages]);
       return environment;
     } catch (error) {
       await environment[Symbol.asyncDispose]();
