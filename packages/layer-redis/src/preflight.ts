@@ -48,8 +48,10 @@ export class Preflight {
 
   #checkEviction(info: string): void {
     const policy = field(info, 'maxmemory_policy');
-    if (policy === undefined || policy === 'noeviction' || Number(field(info, 'maxmemory') ?? 0) === 0) return;
-    this.tell('Redis may evict queues, memberships and histories when memory runs out: set maxmemory-policy noeviction', { policy });
+    if (policy === undefined || policy === 'noeviction') return;
+    const maxmemory = Number(field(info, 'maxmemory') ?? 0);
+    const when = maxmemory === 0 ? 'as soon as it is given a maxmemory' : 'when memory runs out';
+    this.tell(`Redis may evict queues, memberships and histories ${when}: set maxmemory-policy noeviction`, { policy, maxmemory });
   }
 
   async #checkBuffers(runner: Runner): Promise<void> {

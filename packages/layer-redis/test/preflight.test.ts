@@ -28,12 +28,13 @@ describe('what a server says of itself', () => {
   });
 
   test.each([
-    ['maxmemory:100\r\nmaxmemory_policy:allkeys-lru', 1],
-    ['maxmemory:100\r\nmaxmemory_policy:volatile-ttl', 1],
-    ['maxmemory:100\r\nmaxmemory_policy:noeviction', 0],
-    ['maxmemory:0\r\nmaxmemory_policy:allkeys-lru', 0],
-  ])('%j: %i warnings', async (memory, warnings) => {
-    expect(await said(`redis_version:7.2.0\r\n${memory}\r\n`)).toHaveLength(warnings);
+    [100, 'allkeys-lru', 'when memory runs out'],
+    [100, 'volatile-ttl', 'when memory runs out'],
+    [0, 'allkeys-lru', 'as soon as it is given a maxmemory'],
+    [100, 'noeviction', undefined],
+  ])('maxmemory %i, maxmemory_policy %s: evicts %s', async (maxmemory, policy, when) => {
+    const warning = `warn Redis may evict queues, memberships and histories ${when}: set maxmemory-policy noeviction {"policy":"${policy}","maxmemory":${maxmemory}}`;
+    expect(await said(`redis_version:7.2.0\r\nmaxmemory:${maxmemory}\r\nmaxmemory_policy:${policy}\r\n`)).toEqual(when === undefined ? [] : [warning]);
   });
 
   test.each([
