@@ -6,8 +6,8 @@ import { RawClient, upgrade } from './support/raw.ts';
 
 /** Whether it ends before a timer that was set before it began, and what falls due with it: a busy machine makes all timers of a process late together. */
 async function endsWithin(ms: number, begin: () => Promise<void>): Promise<boolean> {
-  const late = delay(ms)
-    .then(() => delay(50))
+  const late = delay(ms, undefined, { ref: false })
+    .then(() => delay(50, undefined, { ref: false }))
     .then(() => false);
   return Promise.race([begin().then(() => true), late]);
 }
