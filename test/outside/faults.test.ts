@@ -7,7 +7,7 @@ import { startNats, startRedis } from '../support/brokers.ts';
 import { expectFaults, faultsOf } from '../support/faults.ts';
 import { DistantBroker } from '../support/netns.ts';
 import { publishUntilAway } from '../support/outcomes.ts';
-import { OwnTime } from './support/own-time.ts';
+import { OwnTime } from '../support/own-time.ts';
 
 /** Times that a broker is stopped until this process was let run well enough to tell how soon it was found. */
 const ATTEMPTS = 6;

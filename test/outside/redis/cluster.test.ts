@@ -10,7 +10,7 @@ import { redisCli, RedisCluster } from '../../support/redis-forms.ts';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
 import { expectAll } from '../../../packages/layer-redis/test/payloads.ts';
 import { allow, connects, hasFunctions, listen } from '../../../packages/layer-redis/test/support.ts';
-import { OwnTime } from '../support/own-time.ts';
+import { OwnTime } from '../../support/own-time.ts';
 
 let cluster: RedisCluster;
 let other: Cluster;
