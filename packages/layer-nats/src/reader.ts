@@ -18,8 +18,12 @@ const FIRST_PULL_MS = 100;
 const LAST_HOPE_MS = 400;
 /** A request of which nothing was heard for this long after its end is lost: the consumer may have gone. */
 const PULL_LATE_MS = 500;
-/** Messages that nobody waits for any more wait this long for the next listener, in order; then they go back. */
-const GRACE_MS = 100;
+/**
+ * Messages that nobody waits for any more go back when nobody has come at so many looks, and these are so far apart. Looks are counted, and no time:
+ * a process that was starved of it has not been slow, and others would go on past what it gives back.
+ */
+const LOOKS = 5;
+const LOOK_MS = 20;
 const PAUSE_MS = 250;
 /** A consumer that turns a request away is looked at again after this time. */
 const TURNED_AWAY_MS = 20;
@@ -77,6 +81,8 @@ export class QueueReader {
   #ready: Waiting[] = [];
   #source: Source | undefined;
   #popping = false;
+  /** Messages of the last pops that the server has not settled yet: until it has, their listeners cannot ask for more. */
+  #accepting = 0;
   #grace: NodeJS.Timeout | undefined;
   #wake: () => void = () => undefined;
   #pulled = 0;
@@ -235,10 +241,14 @@ export class QueueReader {
 
   async #accept(message: Waiting): Promise<boolean> {
     const expired = message.endsAt <= this.#context.clock.now();
+    this.#accepting += 1;
     try {
       return (await this.#settle(message)) && !expired;
     } catch {
       return false;
+    } finally {
+      this.#accepting -= 1;
+      this.#rest();
     }
   }
 
@@ -284,10 +294,11 @@ export class QueueReader {
   }
 
   /** Between two pops: what has come waits a little for the next one, what was asked for a little longer. */
-  #rest(): void {
-    if (this.#popping || this.#closed) return;
+  #rest(looks = LOOKS): void {
     clearTimeout(this.#grace);
-    this.#grace = setTimeout(() => this.#idle(), this.#ready.length > 0 ? GRACE_MS : LONGEST_PULL_MS + PULL_LATE_MS).unref();
+    if (this.#popping || this.#closed || this.#accepting > 0) return;
+    if (this.#ready.length === 0) this.#grace = setTimeout(() => this.#idle(), LONGEST_PULL_MS + PULL_LATE_MS).unref();
+    else this.#grace = setTimeout(() => (looks > 1 ? this.#rest(looks - 1) : this.#idle()), LOOK_MS).unref();
   }
 
   #idle(): void {
