@@ -14,9 +14,9 @@ const GOOD_FOR_MS = 2000;
 const LOOK_AGAIN_MS = 20;
 
 /**
- * How a stream is made where several processes make it at once, as a fleet does that starts: in a cluster two that are told different settings, such as
- * a random epoch, both may be taken, which leaves servers of 2.9 with a stream that they cannot start with. The first who keeps a message under the subject
- * has decided for all.
+ * How a stream is made, or what its new epoch is, where several processes do it at once, as a fleet does that starts: in a cluster two that are told
+ * different settings, such as a random epoch, both may be taken, which leaves servers of 2.9 with a stream that they cannot start with. The first who keeps
+ * a message under the subject has decided for all.
  */
 export async function decide(
   jetStream: JetStream,

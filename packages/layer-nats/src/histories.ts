@@ -4,7 +4,7 @@ import type { Arrival } from './connection.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { HistoryReader, type Kept } from './history-reader.ts';
 import { Incarnations, type Incarnation } from './incarnations.ts';
-import type { JetStream, StoredMessage, StreamInfo } from './jetstream.ts';
+import { leadsMajority, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
 import { readRecord } from './record.ts';
 import type { Session } from './session.ts';
@@ -30,10 +30,10 @@ export class Histories {
   readonly #heads: StreamPlan;
   readonly #reader: HistoryReader;
   readonly #incarnations: Incarnations;
-  /** Streams of which something could not be read although the server is there. */
+  /** Streams of which something could not be read although the server is there, or was read where there may be more. */
   readonly #unread = new Set<HistoryPlan>();
-  /** The epoch of each stream when it was looked at last. */
-  readonly #epochs = new Map<string, string>();
+  /** The epoch of each stream when it was looked at last, and the server that led it. */
+  readonly #seen = new Map<string, { readonly epoch: string; readonly leader: string | undefined }>();
 
   constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock; logger: LayerLogger }, rules: readonly HistoryRule[]) {
     this.#jetStream = parts.jetStream;
@@ -43,7 +43,7 @@ export class Histories {
     this.#plans = planHistories(rules, parts.subjects);
     this.#heads = planHeads(this.#plans.values(), parts.subjects);
     this.#reader = new HistoryReader(parts.jetStream);
-    this.#incarnations = new Incarnations(parts, this.#heads.name);
+    this.#incarnations = new Incarnations(parts, { heads: this.#heads.name, decisions: parts.streams.companion });
   }
 
   /** The streams of all rules. */
@@ -56,14 +56,19 @@ export class Histories {
     await this.#ensure(session, this.#planOf(rule));
   }
 
-  /** Looks whether a stream is what it was; makes it anew where it is gone. Says what its rooms must be told, if anything. */
+  /**
+   * Looks whether a stream is what it was; makes it anew where it is gone. Says what its rooms must be told, if anything: a leader that died may have
+   * kept what it has not republished.
+   */
   async look(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
     this.#streams.forget(session, plan.name);
-    const { epoch } = await this.#orUnread(session, plan, this.#ensure(session, plan));
-    const before = this.#epochs.get(plan.name);
-    this.#epochs.set(plan.name, epoch);
-    const unread = this.#unread.delete(plan);
-    if (before !== undefined && before !== epoch) return 'new epoch';
+    const { epoch, stream } = await this.#orUnread(session, plan, this.#ensure(session, plan));
+    const leader = stream.cluster?.leader;
+    const before = this.#seen.get(plan.name) ?? { epoch, leader };
+    this.#seen.set(plan.name, { epoch, leader });
+    if (before.leader !== leader || !leadsMajority(stream)) this.#unread.add(plan);
+    const unread = leadsMajority(stream) && this.#unread.delete(plan);
+    if (before.epoch !== epoch) return 'new epoch';
     return unread ? 'unread' : undefined;
   }
 
@@ -114,7 +119,11 @@ export class Histories {
     const nothing: HistoryPage = { epoch, head: Math.max(head, offset), complete: true, messages: [] };
     if (newest !== undefined && newest.sequence <= offset) return nothing;
     if (newest?.kept !== true) return { ...nothing, complete: newest === undefined && isUntouched(stream, offset) };
-    const [kept] = await Promise.all([this.#reader.read(session, plan.name, this.#subjects.room(room), offset + 1, newest.sequence), this.#clock.set(session)]);
+    const [kept] = await Promise.all([
+      this.#reader.read(session, stream, this.#subjects.room(room), { from: offset + 1, to: newest.sequence }),
+      // Where it cannot be read just now, what was known of it will do.
+      this.#clock.set(session).catch(() => undefined),
+    ]);
     return this.#page({ epoch, rule, known: await this.#isWhole(session, plan, { stream, room, kept }, offset), head }, kept);
   }
 
@@ -165,6 +174,7 @@ export class Histories {
       this.#ensure(session, plan),
       this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) }),
     ]);
+    if (!leadsMajority(stream)) this.#unread.add(plan);
     if (last !== undefined) return { epoch, stream, newest: { sequence: last.seq, kept: true } };
     const head = (await this.#headsOf(session, stream, room)).at(-1);
     // It came between the two questions: it is kept, and the next look finds it.

@@ -1,7 +1,8 @@
+import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Arrival } from './connection.ts';
 import { unanswered } from './errors.ts';
-import { nanoseconds, type JetStream } from './jetstream.ts';
+import { nanoseconds, type ConsumerInfo, type JetStream, type StreamInfo } from './jetstream.ts';
 import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
 
 /** Messages asked for at a time, and their bytes, so that a large history does not choke the connection. */
@@ -10,7 +11,11 @@ const PAGE_BYTES = 8 * 1_048_576;
 /** Rooms read at a time: a fleet that comes back would ask for thousands at once. */
 const MOST_AT_ONCE = 16;
 const INACTIVE_MS = 10_000;
-/** How many consumers are tried where one gives less than is there, and how much longer each waits than the one before. */
+/** So many messages are asked for one by one: that is cheaper than a consumer, which is on one server of a cluster or the other. */
+const FEW = 16;
+/** How many consumers are made until one is on the server that leads the stream. */
+const PLACINGS = 12;
+/** How often a leader that has less than is there is asked again, and how much longer each waits than the one before. */
 const ATTEMPTS = 8;
 const BEHIND_MS = 50;
 
@@ -22,7 +27,16 @@ export interface Kept {
   readonly payload: Uint8Array;
 }
 
-/** Reads what a stream has of one subject, through a consumer that is there for that alone. */
+/** Sequences of a stream, both included. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Reads what a stream has of one subject, from the server that leads it alone. The copies of others may have stayed behind, and more: a server of 2.9 that
+ * was cut off while it led the stream may keep, in the place of what the others took meanwhile, what it alone had been sent.
+ */
 export class HistoryReader {
   readonly #jetStream: JetStream;
   readonly #waiting: (() => void)[] = [];
@@ -33,43 +47,71 @@ export class HistoryReader {
   }
 
   /**
-   * Everything of the subject from one sequence on, up to another one at least, which the stream has. A consumer may be given to a server whose copy of
-   * the stream has stayed behind: then another one is asked.
-   * @throws LayerError OUTCOME_UNKNOWN where none gives all of it
+   * Everything of the subject in a range whose end the stream has, and what came after it.
+   * @throws LayerError OUTCOME_UNKNOWN where the leader does not give all of it
    */
-  async read(session: Session, stream: string, subject: string, from: number, to: number): Promise<readonly Kept[]> {
+  async read(session: Session, stream: StreamInfo, subject: string, range: Range): Promise<readonly Kept[]> {
+    const { name } = stream.config;
     await this.#enter();
     try {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-        const kept = await this.#readOnce(session, stream, subject, from, to);
-        if ((kept.at(-1)?.offset ?? 0) >= to) return kept;
-        const newest = await this.#jetStream.message(session, stream, { last_by_subj: subject });
-        if (newest === undefined || newest.seq < to) return kept;
+        const kept = await this.#readOnce(session, stream, subject, range);
+        if ((kept.at(-1)?.offset ?? 0) >= range.to) return kept;
+        const newest = await this.#jetStream.message(session, name, { last_by_subj: subject });
+        if (newest === undefined || newest.seq < range.to) return kept;
         await delay(BEHIND_MS * attempt);
       }
     } finally {
       this.#reading -= 1;
       this.#waiting.shift()?.();
     }
-    throw unanswered(`the servers that were asked for the stream ${stream} have less of it than its leader`);
+    throw unanswered(`the server that leads the stream ${name} has less of it than was there`);
   }
 
-  async #readOnce(session: Session, stream: string, subject: string, from: number, to: number): Promise<readonly Kept[]> {
-    const consumer = await this.#jetStream.ephemeralConsumer(session, stream, {
-      ack_policy: 'none',
-      deliver_policy: 'by_start_sequence',
-      opt_start_seq: from,
-      filter_subject: subject,
-      replay_policy: 'instant',
-      mem_storage: true,
-      num_replicas: 1,
-      inactive_threshold: nanoseconds(INACTIVE_MS),
-    });
+  async #readOnce(session: Session, stream: StreamInfo, subject: string, { from, to }: Range): Promise<readonly Kept[]> {
+    const { name } = stream.config;
+    const first = await this.#oneByOne(session, name, subject, { from, to }, FEW);
+    const last = first.at(-1)?.offset ?? 0;
+    if (last >= to || first.length < FEW) return first;
+    const rest = { from: last + 1, to };
+    const consumer = await this.#consumerAtLeader(session, stream, subject, rest.from);
+    if (consumer === undefined) return [...first, ...(await this.#oneByOne(session, name, subject, rest, Infinity))];
     try {
-      return consumer.num_pending === 0 ? [] : await this.#pages(session, stream, consumer.name, to);
+      return [...first, ...(consumer.num_pending === 0 ? [] : await this.#pages(session, name, consumer.name, to))];
     } finally {
-      this.#jetStream.dropConsumer(session, stream, consumer.name);
+      this.#jetStream.dropConsumer(session, name, consumer.name);
     }
+  }
+
+  /** The leader alone answers. */
+  async #oneByOne(session: Session, stream: string, subject: string, { from, to }: Range, most: number): Promise<readonly Kept[]> {
+    const kept: Kept[] = [];
+    for (let next = from; next <= to && kept.length < most; next += 1) {
+      const message = await this.#jetStream.message(session, stream, { seq: next, next_by_subj: subject });
+      if (message === undefined) break;
+      kept.push({ offset: message.seq, time: message.time, payload: Buffer.from(message.data, 'base64') });
+      next = message.seq;
+    }
+    return kept;
+  }
+
+  /** Servers place a consumer at random; undefined where none of ours was placed well, as when another server leads the stream by now. */
+  async #consumerAtLeader(session: Session, { config: { name }, cluster }: StreamInfo, subject: string, from: number): Promise<ConsumerInfo | undefined> {
+    for (let placed = 0; placed < PLACINGS; placed += 1) {
+      const consumer = await this.#jetStream.ephemeralConsumer(session, name, {
+        ack_policy: 'none',
+        deliver_policy: 'by_start_sequence',
+        opt_start_seq: from,
+        filter_subject: subject,
+        replay_policy: 'instant',
+        mem_storage: true,
+        num_replicas: 1,
+        inactive_threshold: nanoseconds(INACTIVE_MS),
+      });
+      if (consumer.cluster?.leader === cluster?.leader) return consumer;
+      this.#jetStream.dropConsumer(session, name, consumer.name);
+    }
+    return undefined;
   }
 
   async #pages(session: Session, stream: string, consumer: string, to: number): Promise<readonly Kept[]> {

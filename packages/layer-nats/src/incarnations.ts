@@ -3,8 +3,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
 import type { Arrival } from './connection.ts';
+import { decide } from './decisions.ts';
 import { JetStreamError } from './errors.ts';
-import { nanoseconds, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
+import { leadsMajority, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
 import { readRecord, writeRecord, type StreamRecord } from './record.ts';
 import type { Session } from './session.ts';
 import type { StreamPlan } from './streams.ts';
@@ -13,8 +14,6 @@ import type { Subjects } from './subjects.ts';
 /** A leader that was elected just now may know less for a moment than there is: it is asked again this often before it is believed. */
 const DOUBTS = 20;
 const DOUBT_MS = 250;
-/** Leader and followers hear each other once a second. */
-const SILENT_MS = 3000;
 
 /** A stream as it is, and the epoch of what is in it. */
 export interface Incarnation {
@@ -29,8 +28,9 @@ interface Memory {
   epoch: string;
   /** Epochs that it had before: none of them comes back. */
   readonly left: Set<string>;
-  /** The connection through which it was compared last. */
+  /** The connection through which it was compared last, and the server whose copy that was. */
   session: Session;
+  leader: string | undefined;
   /** The newest message that is known to have been there. */
   highest: number;
   /** The newest message of which more is known than its sequence. */
@@ -64,24 +64,29 @@ type Finding = 'same' | 'doubt' | 'lost';
  * Tells whether a stream that came back is what it was. A server that lost its last messages, or was given an older copy of its files, uses their
  * sequences again. So a stream says by which start of the server it was used: after another one it goes on only where a process that knew it finds
  * the last message that it knew; else, and wherever a process finds less than it knew, a new epoch begins. In a cluster, where one server's start
- * means nothing, only what processes know counts.
+ * means nothing, only what processes know counts, and is compared whenever another server leads the stream.
  */
 export class Incarnations {
   readonly #jetStream: JetStream;
   readonly #subjects: Subjects;
   readonly #logger: LayerLogger;
   readonly #heads: string;
+  readonly #decisions: string;
   readonly #memories = new Map<string, Memory>();
   readonly #byMaking = new Map<string, Memory>();
   #changing: Promise<unknown> = Promise.resolve();
   readonly #identified = new WeakMap<StreamInfo, Promise<Incarnation>>();
 
-  /** `heads` names the stream that keeps the rooms' newest messages. */
-  constructor(parts: { jetStream: JetStream; subjects: Subjects; logger: LayerLogger }, heads: string) {
+  /** `heads` names the stream that keeps the rooms' newest messages, `decisions` the one that keeps what processes agree on. */
+  constructor(
+    parts: { jetStream: JetStream; subjects: Subjects; logger: LayerLogger },
+    { heads, decisions }: { readonly heads: string; readonly decisions: string },
+  ) {
     this.#jetStream = parts.jetStream;
     this.#subjects = parts.subjects;
     this.#logger = parts.logger;
     this.#heads = heads;
+    this.#decisions = decisions;
   }
 
   /** Which one it is that was found so. */
@@ -130,8 +135,17 @@ export class Incarnations {
       // What is known of quiet rooms was known of what is no more.
       await this.#jetStream.purge(session, this.#heads, { filter: this.#subjects.liveIn(verdict.made, '>') });
     }
-    const description = writeRecord(verdict, verdict.made);
-    return this.#remember(session, await this.#jetStream.updateStream(session, { ...found.config, description }), verdict);
+    const agreed = { ...verdict, epoch: await this.#agree(session, found, verdict) };
+    const description = writeRecord(agreed, agreed.made);
+    return this.#remember(session, await this.#jetStream.updateStream(session, { ...found.config, description }), agreed);
+  }
+
+  /** Processes at one server come to the same name by themselves; those of a cluster take that of the first, so that none of them is told two gaps. */
+  async #agree(session: Session, { config }: StreamInfo, { made, start, epoch, reason }: Verdict): Promise<string> {
+    if (reason === undefined || start !== '') return epoch;
+    const subject = this.#subjects.decision(`${config.name}.${readRecord(config.description, made).epoch}`);
+    const decided = await decide(this.#jetStream, session, { stream: this.#decisions, subject }, { epoch }).catch(() => ({ epoch }));
+    return String(decided['epoch']);
   }
 
   async #judge(session: Session, plan: StreamPlan, found: StreamInfo): Promise<Verdict> {
@@ -150,9 +164,10 @@ export class Incarnations {
     if (record.epoch !== known.epoch) return known.left.has(record.epoch) ? 'lost' : 'doubt';
     const { highest, witness } = known;
     const expected: Expected = { time: timeOf(known), payload: known.arrival?.payload };
-    const { last_seq, last_ts } = (await this.#newest(session, found, highest)).state;
+    const newest = await this.#newest(session, found, highest);
+    const { last_seq, last_ts } = newest.state;
     if (last_seq < highest) return 'lost';
-    if (session === known.session || witness === 0) return 'same';
+    if (witness === 0 || isAsBefore(session, newest, known)) return 'same';
     if (last_seq === witness && last_ts === expected.time) return 'same';
     const there = await this.#jetStream.message(session, found.config.name, { seq: witness });
     if (there === undefined) return 'doubt';
@@ -173,13 +188,14 @@ export class Incarnations {
   }
 
   #remember(session: Session, stream: StreamInfo, { made, epoch }: Verdict): Incarnation {
-    const { config, state } = stream;
+    const { config, state, cluster } = stream;
     const before = this.#known(config.name, made);
     const same = before?.epoch === epoch ? before : undefined;
     const left = before?.left ?? new Set<string>();
     if (before !== undefined && same === undefined) left.add(before.epoch);
-    const memory: Memory = same ?? { made, epoch, left, session, highest: 0, witness: 0, time: '', arrival: undefined };
+    const memory: Memory = same ?? { made, epoch, left, session, leader: cluster?.leader, highest: 0, witness: 0, time: '', arrival: undefined };
     memory.session = session;
+    memory.leader = cluster?.leader;
     memory.highest = Math.max(memory.highest, state.last_seq);
     if (state.last_seq >= memory.witness) Object.assign(memory, { witness: state.last_seq, time: state.last_ts, arrival: undefined });
     const gone = this.#memories.get(config.name);
@@ -195,7 +211,6 @@ export class Incarnations {
   }
 }
 
-/** Processes at one server come to the same name by themselves, so that they need not agree on one. */
 function nextEpoch({ epoch }: StreamRecord, start: string, known: Memory | undefined): string {
   const salt = start === '' ? randomBytes(16).toString('hex') : start;
   let next = epoch;
@@ -204,10 +219,9 @@ function nextEpoch({ epoch }: StreamRecord, start: string, known: Memory | undef
   return next;
 }
 
-/** One that was cut off and takes itself for the leader still does not. */
-function leadsMajority({ cluster: { replicas = [] } = {} }: StreamInfo): boolean {
-  const heard = replicas.filter(({ offline = false, active }) => !offline && active < nanoseconds(SILENT_MS));
-  return 2 * (heard.length + 1) > replicas.length + 1;
+/** Whether it is the copy that was compared last. */
+function isAsBefore(session: Session, { cluster }: StreamInfo, known: Memory): boolean {
+  return session === known.session && cluster?.leader === known.leader;
 }
 
 function timeOf({ arrival, time }: Memory): string {

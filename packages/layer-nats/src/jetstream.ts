@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { isLayerError, type DriverEvents, type LayerError } from '@busgate/layer/driver';
+import type { Arrival } from './connection.ts';
 import { JetStreamError, JS, away, isJetStream } from './errors.ts';
 import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
 
@@ -31,13 +32,15 @@ export interface StreamInfo {
     readonly last_ts: string;
     readonly subjects?: Readonly<Record<string, number>>;
   };
-  /** In a cluster: the other servers that keep it, as the one sees them that answered. */
-  readonly cluster?: { readonly replicas?: readonly { readonly offline?: boolean; readonly active: number }[] };
+  /** In a cluster: the name of the server that leads it, and the others that keep it, as the one sees them that answered. */
+  readonly cluster?: { readonly leader?: string; readonly replicas?: readonly { readonly offline?: boolean; readonly active: number }[] };
 }
 
 export interface ConsumerInfo {
   readonly name: string;
   readonly num_pending: number;
+  /** In a cluster: the name of the server that it is on. */
+  readonly cluster?: { readonly leader?: string };
 }
 
 export interface StoredMessage {
@@ -57,10 +60,14 @@ export interface Stored {
   readonly seq: number;
 }
 
+/** Leader and followers hear each other once a second. */
+const SILENT_MS = 3000;
 /** How long each asking of the same waits for its answer. */
 const PATIENCE_MS = [500, 1000, 3500];
 /** How long each asking of one server waits, until it counts as dead; the last one is short, since what it finds may just have been put right by another process. */
 const LONE_PATIENCE_MS = [800, 200];
+const UNAVAILABLE = `"err_code":${JS.notAvailable}`;
+const LONGEST_ERROR = 1000;
 const NOTHING = new Uint8Array(0);
 const LOCAL = '$JS.API';
 
@@ -210,7 +217,8 @@ export class JetStream {
 
   async #askOnce<T>(session: Session, what: string, body: unknown, purpose: string, patience: number): Promise<T> {
     const payload = body === undefined ? NOTHING : Buffer.from(JSON.stringify(body));
-    const answer = await session.request(`${this.#api}.${what}`, payload, undefined, patience);
+    const isFinal = (arrival: Arrival): boolean => !session.connection.facts.clustered || !isUnavailable(arrival);
+    const answer = await session.request(`${this.#api}.${what}`, payload, undefined, { timeoutMs: patience, isFinal });
     if (answer.status === 503) throw new JetStreamError(purpose, { err_code: JS.nobody, description: 'it is not there just now' });
     const parsed = parse(answer.payload) as T & Failure;
     if (parsed.error !== undefined) throw this.#told(new JetStreamError(purpose, parsed.error));
@@ -233,8 +241,21 @@ export class JetStream {
   }
 }
 
+/** Whether who answered leads the stream: one that was cut off and takes itself for the leader still does not. */
+export function leadsMajority({ cluster }: StreamInfo): boolean {
+  if (cluster === undefined) return true;
+  const { leader = '', replicas = [] } = cluster;
+  const heard = replicas.filter(({ offline = false, active }) => !offline && active < nanoseconds(SILENT_MS));
+  return leader !== '' && 2 * (heard.length + 1) > replicas.length + 1;
+}
+
 interface Failure {
   readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+/** So answers a server that knows of no leader, as one does that was cut off, though there may be one that answers too. */
+function isUnavailable({ payload }: Arrival): boolean {
+  return payload.length < LONGEST_ERROR && Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).includes(UNAVAILABLE);
 }
 
 function parse(payload: Uint8Array): unknown {

@@ -8,6 +8,9 @@ const MAX_UNANSWERED_BYTES = 64 * 1_048_576;
 /** What a server has not answered by then it has lost, or the part of it that should answer is not there. */
 export const REQUEST_TIMEOUT_MS = 5000;
 
+/** So long may another server take to give a better answer than the one that came. */
+const SECOND_ANSWER_MS = 500;
+
 interface Publication {
   readonly subject: string;
   readonly payload: Uint8Array;
@@ -21,6 +24,13 @@ interface Turn {
   /** The answer to everything in it, and to what was published on each subject, which the server may refuse. */
   readonly processed: PromiseWithResolvers<void>;
   readonly subjects: Map<string, PromiseWithResolvers<void>>;
+}
+
+/** How a question is asked. */
+interface Asking {
+  readonly timeoutMs?: number;
+  /** Whether an answer is the last word, where several servers may answer; without it each is. */
+  readonly isFinal?: (answer: Arrival) => boolean;
 }
 
 interface Request {
@@ -107,15 +117,24 @@ export class Session {
   }
 
   /**
-   * Asks one question; a status 503 is an answer like any other.
+   * Asks one question; a status 503 is an answer like any other. An answer that is not final counts where no other one follows it soon.
    * @throws LayerError OUTCOME_UNKNOWN where no answer came in time
    */
-  async request(subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>, timeoutMs: number = REQUEST_TIMEOUT_MS): Promise<Arrival> {
+  async request(
+    subject: string,
+    payload: Uint8Array,
+    headers?: Readonly<Record<string, string>>,
+    { timeoutMs = REQUEST_TIMEOUT_MS, isFinal = () => true }: Asking = {},
+  ): Promise<Arrival> {
     const fault = this.#fault(payload.length);
     if (fault !== undefined) throw fault;
     const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
-    const { reply, close } = this.listen(resolve);
-    const timer = setTimeout(() => reject(unanswered(`${subject} within ${timeoutMs} ms`, 'unresponsive')), timeoutMs);
+    let timer = setTimeout(() => reject(unanswered(`${subject} within ${timeoutMs} ms`, 'unresponsive')), timeoutMs);
+    const { reply, close } = this.listen((answer) => {
+      if (isFinal(answer)) return resolve(answer);
+      clearTimeout(timer);
+      timer = setTimeout(() => resolve(answer), SECOND_ANSWER_MS);
+    });
     this.#requests.set(reply, { subject, resolve, reject });
     try {
       this.send(subject, payload, reply, headers);

@@ -67,6 +67,11 @@ export class Streams {
     this.#replaced = replaced;
   }
 
+  /** Name of the stream that is there with every other one. */
+  get companion(): string {
+    return this.#companion.name;
+  }
+
   ensure(session: Session, plan: StreamPlan): Promise<StreamInfo> {
     const known = this.#known.get(session) ?? new Map<string, Promise<StreamInfo>>();
     this.#known.set(session, known);

@@ -130,6 +130,22 @@ describe('a cluster of three', () => {
     await Promise.all(layers.map((layer) => layer.close()));
   });
 
+  test('another node leads a stream: its rooms look for what the one before may not have told, and find no gap', async () => {
+    await using layer = await openLayer(cluster.url, { prefix: 'led', history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    const events = await listen(layer, 'kept');
+    const manager = await other.jetstreamManager();
+    const name = await manager.streams.find('led.room.kept');
+    // Once it has looked for what came before the other servers knew of its subscription.
+    await expect.poll(() => layer.stats.repaired, { timeout: 20_000 }).toBeGreaterThan(0);
+    const [before, leader] = [layer.stats.repaired, (await manager.streams.info(name)).cluster?.leader];
+    await other.request(`$JS.API.STREAM.LEADER.STEPDOWN.${name}`);
+    await expect.poll(() => layer.stats.repaired, { timeout: 60_000 }).toBeGreaterThan(before);
+    expect((await persist(() => manager.streams.info(name))).cluster?.leader).not.toBe(leader);
+    await persist(() => layer.publish('kept', 'after'));
+    await events.find((event) => event === 'after');
+    expect(events.all).toEqual(['after']);
+  });
+
   test('the node that keeps a queue is killed: its readers go on, every message comes, in order and once', async () => {
     const prefix = 'keeper';
     await using sender = await openLayer(cluster.url, { prefix });
