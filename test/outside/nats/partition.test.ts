@@ -6,7 +6,7 @@ import { listen, state } from '../../../packages/layer-nats/test/support/rooms.t
 import { DistantNats, Network } from '../../support/namespaces.ts';
 import { outcome, PAYLOAD, persist, publishUntilAway } from '../../support/outcomes.ts';
 import { RemoteLayer } from '../../support/remote.ts';
-import { OwnTime } from '../support/own-time.ts';
+import { OwnTime } from '../../support/own-time.ts';
 
 const HISTORY = { history: [{ rooms: 'kept.>', size: 10_000, ageMs: 600_000 }] };
 /** Longer than two heartbeats of 5 s. */
