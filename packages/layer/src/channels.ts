@@ -2,7 +2,7 @@ import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import { decodeMessage } from './codec.ts';
 import type { LayerStats, Message } from './contract.ts';
 import { LayerError } from './errors.ts';
-import { processChannel } from './names.ts';
+import { NAMES, type NameRule, processChannel } from './names.ts';
 import { WaiterList } from './waiters.ts';
 
 const SWEEP_MS = 1000;
@@ -28,6 +28,7 @@ export class ProcessChannels {
   readonly #process: string;
   readonly #capacity: number;
   readonly #expiryMs: number;
+  readonly #names: NameRule;
   readonly #stats: LayerStats;
   readonly #channels = new Map<string, State | undefined>();
   readonly #occupied = new Set<string>();
@@ -35,17 +36,18 @@ export class ProcessChannels {
   #issued = 0;
   #cancelSweep: (() => void) | undefined;
 
-  constructor(process: string, limits: { capacity: number; expiryMs: number }, stats: LayerStats, clock: Clock = SYSTEM_CLOCK) {
+  constructor(process: string, limits: { capacity: number; expiryMs: number; names?: NameRule }, stats: LayerStats, clock: Clock = SYSTEM_CLOCK) {
     this.#process = process;
     this.#capacity = limits.capacity;
     this.#expiryMs = limits.expiryMs;
+    this.#names = limits.names ?? NAMES;
     this.#stats = stats;
     this.#clock = clock;
   }
 
   create(prefix: string): string {
     this.#issued += 1;
-    const name = processChannel(prefix, this.#process, this.#issued.toString(36));
+    const name = processChannel(prefix, this.#process, this.#issued.toString(36), this.#names);
     this.#channels.set(name, undefined);
     return name;
   }

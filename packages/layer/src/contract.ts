@@ -1,5 +1,6 @@
 import type { LayerFault } from './faults.ts';
 import type { HistoryRule } from './history.ts';
+import type { NameRule } from './names.ts';
 
 /** A value that a message may hold. Bytes travel as `{"$bytes":"<base64>"}`. */
 export type Value = string | number | boolean | null | Uint8Array | readonly Value[] | { readonly [key: string]: Value };
@@ -82,6 +83,16 @@ export interface Capabilities {
   readonly groups: boolean;
   /** Whether other processes share this layer. */
   readonly processes: boolean;
+  /** Why it has no history, queues or groups, in a few words for the error. */
+  readonly lacks?: Readonly<Partial<Record<'history' | 'queues' | 'groups', string>>>;
+  /** A narrower rule of names than all other layers have: what it does not allow is INVALID_NAME. */
+  readonly names?: NameRule;
+  /** A group is also the room of its name: `groupSend` reaches the room's subscribers with the message's JSON text, and `publish` the group's members. */
+  readonly groupsAreRooms?: true;
+  /** Without `queues`: `send` to a worker queue is passed on to programs outside that listen at that moment, and promises nothing else. */
+  readonly sendsToWorkers?: true;
+  /** What is for a process that is cut off waits for it: when it is back, what it missed follows the gap. */
+  readonly waitsForProcesses?: true;
 }
 
 /** Counts since the layer was opened; they only grow, save `peers` and `silentPeers`. */

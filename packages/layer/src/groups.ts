@@ -129,8 +129,11 @@ export class Groups {
 
   /** Publishes once for all members in processes, and pushes to those that are worker queues; resolves with how many of these were full. */
   async send(name: string, payload: Uint8Array): Promise<number | undefined> {
-    const { queues } = await this.#driver.publishGroup(name, payload);
-    if (queues.length === 0) return undefined;
+    const { queues, dropped: byBroker } = await this.#driver.publishGroup(name, payload);
+    if (queues.length === 0) {
+      this.#stats.droppedFull += byBroker ?? 0;
+      return byBroker;
+    }
     const pushed = await Promise.all(queues.map((queue) => this.#driver.push(queue, payload)));
     const dropped = pushed.filter((taken) => !taken).length;
     this.#stats.droppedFull += dropped;

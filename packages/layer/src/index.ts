@@ -23,7 +23,7 @@ export { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
 export { LAYER_FAULTS, type LayerFault } from './faults.ts';
 export { matchesRooms, type HistoryRule } from './history.ts';
 export { ChannelLayer } from './layer.ts';
-export { NAME_RULE, PREFIX_RULE, isName, isPrefix } from './names.ts';
+export { NAME_RULE, PREFIX_RULE, isName, isPrefix, type NameRule } from './names.ts';
 export { LAYER_URLS, openLayer } from './open.ts';
 export { formatPosition, parsePosition, type Position } from './position.ts';
 export { newStats } from './stats.ts';

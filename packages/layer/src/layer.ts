@@ -19,7 +19,7 @@ import type { LayerFault } from './faults.ts';
 import { Groups } from './groups.ts';
 import { historyRule, type HistoryRule } from './history.ts';
 import { Inbox, type MembershipRequest } from './inbox.ts';
-import { channelAddress, checkName } from './names.ts';
+import { channelAddress, checkName, NAMES, type NameRule } from './names.ts';
 import { Peers, type Notice } from './peers.ts';
 import { formatPosition } from './position.ts';
 import { QueueReaders } from './queues.ts';
@@ -42,6 +42,7 @@ export class ChannelLayer implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #options: ResolvedOptions;
   readonly #process: string;
+  readonly #names: NameRule;
   readonly #channels: ProcessChannels;
   readonly #queues: QueueReaders;
   readonly #rooms: Rooms;
@@ -62,7 +63,8 @@ export class ChannelLayer implements AsyncDisposable {
     this.#driver = driver;
     this.#options = options;
     this.#process = process;
-    this.#channels = new ProcessChannels(process, options, this.stats);
+    this.#names = driver.capabilities.names ?? NAMES;
+    this.#channels = new ProcessChannels(process, { ...options, names: this.#names }, this.stats);
     this.#queues = new QueueReaders(driver, options.logger, this.stats);
     this.#rooms = new Rooms(driver, options, this.stats);
     this.#groups = new Groups(driver, this.#channels, options, this.stats);
@@ -97,6 +99,9 @@ export class ChannelLayer implements AsyncDisposable {
     await this.#driver.open({
       state: (state, reason) => this.#onState(state, reason),
       fault: (kind, reason) => this.#onFault(kind, reason),
+      dropped: (messages) => {
+        this.stats.droppedFull += messages;
+      },
       undecodable: (where) => {
         this.stats.undecodable += 1;
         this.#options.logger.warn('a payload could not be read and was skipped', { where });
@@ -124,11 +129,11 @@ export class ChannelLayer implements AsyncDisposable {
    * @throws LayerError CHANNEL_FULL, CHANNEL_GONE, INVALID_MESSAGE, MESSAGE_TOO_LARGE
    */
   async send(channel: string, message: Message): Promise<void> {
-    const address = channelAddress(channel);
+    const address = channelAddress(channel, this.#names);
     const payload = encodeMessage(message, this.#options.maxMessageBytes);
     this.#checkReachable();
     if ('queue' in address) {
-      requireCapability(this.capabilities, 'queues');
+      if (this.capabilities.sendsToWorkers !== true) requireCapability(this.capabilities, 'queues');
       if (!(await this.#driver.push(address.queue, payload))) throw this.#full(channel);
     } else if (address.process !== this.#process) {
       await this.#inbox.send(address.process, channel, payload);
@@ -164,7 +169,7 @@ export class ChannelLayer implements AsyncDisposable {
    * process sends to a group arrives at each member in that order; a direct `send` may overtake it.
    */
   async groupSend(group: string, message: Message): Promise<GroupSendResult> {
-    checkName('group', group);
+    checkName('group', group, this.#names);
     const payload = encodeMessage(message, this.#options.maxMessageBytes);
     this.#checkReachable();
     requireCapability(this.capabilities, 'groups');
@@ -177,7 +182,7 @@ export class ChannelLayer implements AsyncDisposable {
    * history, then goes live with neither gap nor duplicate; where that cannot be, the listener gets a gap and `recovered` is false.
    */
   async subscribe(room: string, listener: RoomListener, options: SubscribeOptions = {}): Promise<Subscription> {
-    checkName('room', room);
+    checkName('room', room, this.#names);
     this.#checkReachable();
     this.#historyOf(room);
     return this.#rooms.subscribe(room, listener, options.since);
@@ -189,7 +194,7 @@ export class ChannelLayer implements AsyncDisposable {
    */
   publish(room: string, payload: string | Uint8Array): Promise<{ position?: string }> {
     try {
-      checkName('room', room);
+      checkName('room', room, this.#names);
       const bytes = encodePayload(payload, this.#options.maxMessageBytes);
       this.#checkReachable();
       const rule = this.#historyOf(room);
@@ -232,8 +237,8 @@ export class ChannelLayer implements AsyncDisposable {
   }
 
   async #membership(op: 'add' | 'discard', group: string, channel: string): Promise<void> {
-    checkName('group', group);
-    const address = channelAddress(channel);
+    checkName('group', group, this.#names);
+    const address = channelAddress(channel, this.#names);
     this.#checkReachable();
     requireCapability(this.capabilities, 'groups');
     if ('queue' in address) await this.#queueMembership(op, group, address.queue);
@@ -258,7 +263,7 @@ export class ChannelLayer implements AsyncDisposable {
 
   /** A change of a channel that lives here, asked for by this process or by another one. */
   async #changeMembership({ op, group, channel }: MembershipRequest): Promise<void> {
-    checkName('group', group);
+    checkName('group', group, this.#names);
     if (op === 'discard') return this.#groups.discardLocal(group, channel);
     if (!this.#channels.has(channel)) throw new LayerError('CHANNEL_GONE', `channel ${channel} is not open in its process`);
     await this.#groups.addLocal(group, channel);
@@ -321,7 +326,7 @@ export class ChannelLayer implements AsyncDisposable {
 
   /** From a worker queue; any other channel that is not open here is an error. */
   async #receiveElsewhere(channel: string, signal: AbortSignal | undefined): Promise<Message> {
-    const address = channelAddress(channel);
+    const address = channelAddress(channel, this.#names);
     this.#checkOpen();
     if ('process' in address) return this.#channels.receive(this.#ownChannel(channel), signal);
     requireCapability(this.capabilities, 'queues');
@@ -329,7 +334,7 @@ export class ChannelLayer implements AsyncDisposable {
   }
 
   #ownChannel(channel: string): string {
-    const address = channelAddress(channel);
+    const address = channelAddress(channel, this.#names);
     if ('process' in address && address.process === this.#process) return channel;
     const owner = 'process' in address ? 'belongs to another process: only that one can receive from it or close it' : 'is a worker queue: no process owns it';
     throw new LayerError('FOREIGN_CHANNEL', `channel ${channel} ${owner}`);

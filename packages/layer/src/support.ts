@@ -3,8 +3,8 @@ import { LayerError } from './errors.ts';
 
 /** Which layers of Busgate can what, for the errors of those that cannot. */
 const CAN: Readonly<Record<'history' | 'queues' | 'groups', string>> = {
-  history: 'memory:, redis://, nats:// with JetStream',
-  queues: 'memory:, redis://, nats:// with JetStream',
+  history: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream',
+  queues: 'memory:, redis:// (not with wire=channels-pubsub), nats:// with JetStream',
   groups: 'memory:, redis://, nats://',
 };
 
@@ -13,5 +13,7 @@ const CAN: Readonly<Record<'history' | 'queues' | 'groups', string>> = {
  * @throws LayerError UNSUPPORTED
  */
 export function requireCapability(capabilities: Capabilities, wanted: keyof typeof CAN): void {
-  if (!capabilities[wanted]) throw new LayerError('UNSUPPORTED', `this layer has no ${wanted}; layers that can: ${CAN[wanted]}`);
+  if (capabilities[wanted]) return;
+  const reason = capabilities.lacks?.[wanted];
+  throw new LayerError('UNSUPPORTED', `this layer has no ${wanted}${reason === undefined ? '' : `: ${reason}`}; layers that can: ${CAN[wanted]}`);
 }

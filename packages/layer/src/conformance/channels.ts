@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Message } from '../contract.ts';
 import { next, rejects, soon, until } from './expect.ts';
+import { allowed, ruleOf } from './rule.ts';
 import type { Family } from './suite.ts';
 
 export const channels: Family = {
@@ -11,9 +12,10 @@ export const channels: Family = {
       const names = new Set<string>();
       for (const layer of layers) for (let index = 0; index < 50_000; index += 1) names.add(layer.newChannel());
       assert.equal(names.size, 100_000);
-      for (const name of [layers[0].newChannel(), layers[0].newChannel('a'), layers[0].newChannel('a.b-c:d@e_f')]) {
+      const prefixes = allowed(layers[0], ['a', 'a.b-c_d', 'a.b-c:d@e_f']);
+      for (const name of [layers[0].newChannel(), ...prefixes.map((prefix) => layers[0].newChannel(prefix))]) {
         assert.match(name, /^[A-Za-z0-9_:@-]+(\.[A-Za-z0-9_:@-]+)+![A-Za-z0-9_:@-]+$/);
-        assert.ok(name.length <= 200);
+        assert.ok(name.length <= ruleOf(layers[0]).maxLength);
       }
       assert.ok(layers[0].newChannel('a.b').startsWith('a.b.'));
       const process = (name: string): string => name.slice(0, name.indexOf('!'));
@@ -23,7 +25,7 @@ export const channels: Family = {
 
     'newChannel refuses a prefix that is no name, or too long for one': async (stage) => {
       const layer = await stage.open();
-      for (const prefix of ['', '.', 'a.', '.a', 'a..b', 'a!b', 'a b', 'é', 'a\n', '*', '>', 'x'.repeat(200)]) {
+      for (const prefix of ['', '.', 'a.', '.a', 'a..b', 'a!b', 'a b', 'é', 'a\n', '*', '>', 'x'.repeat(200), 'x'.repeat(ruleOf(layer).maxLength)]) {
         await rejects((async () => layer.newChannel(prefix))(), 'INVALID_NAME');
       }
     },
@@ -35,6 +37,15 @@ export const channels: Family = {
       for (const layer of [here, there]) {
         await layer.send(channel, message);
         assert.deepEqual(await next(here, channel), message);
+      }
+    },
+
+    'a channel of whatever prefix is reached from another process': async (stage) => {
+      const [here, there] = await stage.openTwo();
+      for (const prefix of allowed(here, ['p', 'a.b', 'a-b_c', 'a:b@c'])) {
+        const channel = here.newChannel(prefix);
+        await there.send(channel, { prefix });
+        assert.deepEqual(await next(here, channel), { prefix });
       }
     },
 

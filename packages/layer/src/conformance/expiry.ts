@@ -25,6 +25,16 @@ export const expiry: Family = {
       });
     },
 
+    'a message is gone after expiryMs also where a later one keeps its channel in use and nothing is sent any more': async (stage) => {
+      await everywhere(stage, { expiryMs: EXPIRY_MS }, async ({ sender, reader, channel }) => {
+        await sender.send(channel, { n: 1 });
+        await delay(EXPIRY_MS * 0.7);
+        await sender.send(channel, { n: 2 });
+        await delay(EXPIRY_MS * 0.6);
+        assert.deepEqual(await next(reader, channel), { n: 2 });
+      });
+    },
+
     'all arrive, in order, that are read within expiryMs': async (stage) => {
       await everywhere(stage, { expiryMs: EXPIRY_MS }, async ({ sender, channel, read }, mark) => {
         mark();

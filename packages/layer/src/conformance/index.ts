@@ -5,7 +5,8 @@
  * layerConformance({ describe, test }, { name: 'memory', open: (options) => openLayer('memory:conformance', options) });
  * ```
  *
- * What differs between drivers comes from `layer.capabilities` alone: where one is missing, the tests assert that the calls reject with UNSUPPORTED.
+ * What differs between drivers comes from `layer.capabilities` alone, and is asserted as it is declared there: where one is missing the calls reject with
+ * UNSUPPORTED, and names are those of `capabilities.names`.
  * @module
  */
 import { apart } from './apart.ts';

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import type { ChannelLayer } from '../layer.ts';
 import { isLayerError } from '../errors.ts';
+import { NAMES, type NameRule } from '../names.ts';
 import { record, rejects } from './expect.ts';
 import { Random } from './random.ts';
+import { allowed, allows, ruleOf } from './rule.ts';
 import type { Family } from './suite.ts';
 
 const ALLOWED = Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_:@-');
@@ -43,7 +45,20 @@ const NO_NAMES: readonly unknown[] = [
   Symbol('a'),
   Object('a'),
 ];
-const NAMES = ['x'.repeat(200), `${'x.'.repeat(99)}yz`, ...'a 0 - _ : @ a:b :: a.b _.-.:.@ __proto__ constructor toString -1 _INBOX.x room'.split(' ')];
+const SHORT_NAMES = 'a 0 - _ : @ a:b :: a.b _.-.:.@ __proto__ constructor toString -1 _INBOX.x room'.split(' ');
+
+/** What is no name on a layer with that rule. */
+function noNames({ maxLength, marks }: NameRule): readonly unknown[] {
+  const forbidden = Array.from(NAMES.marks).filter((mark) => !marks.includes(mark));
+  return [...NO_NAMES, 'x'.repeat(maxLength + 1), `${'x.'.repeat(Math.ceil(maxLength / 2))}x`, ...forbidden.flatMap((mark) => [mark, `a${mark}b`])];
+}
+
+/** Names that a layer with that rule allows. */
+function goodNames(layer: ChannelLayer): string[] {
+  const { maxLength } = ruleOf(layer);
+  const long = 'x.'.repeat(Math.ceil(maxLength / 2) - 1);
+  return ['x'.repeat(maxLength), long.padEnd(maxLength, 'yz'), ...allowed(layer, SHORT_NAMES)];
+}
 
 /** The calls that take a name, each for one kind of name. */
 const CALLS: readonly ((layer: ChannelLayer, name: string) => Promise<unknown>)[] = [
@@ -64,9 +79,16 @@ export const names: Family = {
   tests: {
     'INVALID_NAME for all that is not 1 to 200 ASCII letters, digits and _ : @ -, and dots between levels, in every call': async (stage) => {
       const layer = await stage.open();
-      for (const name of NO_NAMES) {
-        for (const call of CALLS) await rejects(call(layer, name as string), 'INVALID_NAME', '200');
+      const rule = ruleOf(layer);
+      for (const name of noNames(rule)) {
+        for (const call of CALLS) await rejects(call(layer, name as string), 'INVALID_NAME', `1 to ${rule.maxLength} ASCII`, Array.from(rule.marks).join(' '));
       }
+    },
+
+    'a layer declares no rule of names, or a narrower one': async (stage) => {
+      const { maxLength, marks } = ruleOf(await stage.open());
+      assert.ok(maxLength <= NAMES.maxLength);
+      assert.ok(Array.from(marks).every((mark) => NAMES.marks.includes(mark)));
     },
 
     'an error shows a name only shortened and with its control characters escaped': async (stage) => {
@@ -108,7 +130,7 @@ export const names: Family = {
 
     'every name that is allowed is a room of its own': async (stage) => {
       const [here, there] = await stage.openTwo();
-      for (const name of NAMES) {
+      for (const name of goodNames(here)) {
         const recorder = await record(here, name);
         await there.publish(name, name);
         await recorder.seen(name);
@@ -125,17 +147,11 @@ export const names: Family = {
           () => false,
           (error: unknown) => isLayerError(error, 'INVALID_NAME'),
         );
-        assert.equal(refused, !allowed(name), JSON.stringify(name));
+        assert.equal(refused, !allows(ruleOf(layer), name), JSON.stringify(name));
       }
     },
   },
 };
-
-/** The rule of the design, said once more in another way. */
-function allowed(name: string): boolean {
-  if (name.length < 1 || name.length > 200) return false;
-  return name.split('.').every((level) => level.length > 0 && Array.from(level).every((character) => ALLOWED.includes(character)));
-}
 
 function makeName(random: Random): string {
   const parts = random.list(random.below(40) === 0 ? 120 : 6, () => {

@@ -1,16 +1,28 @@
 import type { ChannelLayer } from '../layer.ts';
-import { rejects } from './expect.ts';
+import { rejects, soon } from './expect.ts';
 import type { Stage } from './stage.ts';
 import type { Need } from './suite.ts';
 
-const CALLS: Readonly<Record<Need, (layer: ChannelLayer) => readonly Promise<unknown>[]>> = {
-  history: (layer) => [layer.publish('kept', 'x'), layer.subscribe('kept', () => undefined)],
-  queues: (layer) => [layer.send('work', { a: 1 }), layer.receive('work'), layer.groupAdd('group', 'work'), layer.groupDiscard('group', 'work')],
-  groups: (layer) => [layer.groupAdd('group', layer.newChannel()), layer.groupDiscard('group', layer.newChannel()), layer.groupSend('group', { a: 1 })],
+type Call = (layer: ChannelLayer) => Promise<unknown>;
+
+const sendToWorker: Call = (layer) => layer.send('work', { a: 1 });
+
+const CALLS: Readonly<Record<Need, readonly Call[]>> = {
+  history: [(layer) => layer.publish('kept', 'x'), (layer) => layer.subscribe('kept', () => undefined)],
+  queues: [sendToWorker, (layer) => layer.receive('work'), (layer) => layer.groupAdd('group', 'work'), (layer) => layer.groupDiscard('group', 'work')],
+  groups: [
+    (layer) => layer.groupAdd('group', layer.newChannel()),
+    (layer) => layer.groupDiscard('group', layer.newChannel()),
+    (layer) => layer.groupSend('group', { a: 1 }),
+  ],
 };
 
-/** A call beyond the layer's capabilities rejects with UNSUPPORTED, naming the layers that can. */
+/** A call beyond the layer's capabilities rejects with UNSUPPORTED, with the layer's reason where it has one, naming the layers that can. */
 export async function assertUnsupported(stage: Stage, need: Need): Promise<void> {
   const layer = await stage.open({ history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
-  for (const call of CALLS[need](layer)) await rejects(call, 'UNSUPPORTED', 'memory:');
+  const { lacks, sendsToWorkers } = layer.capabilities;
+  for (const call of CALLS[need]) {
+    if (call === sendToWorker && sendsToWorkers === true) await soon(call(layer), 'send to a worker outside');
+    else await rejects(call(layer), 'UNSUPPORTED', 'memory:', lacks?.[need] ?? '');
+  }
 }

@@ -45,6 +45,8 @@ export interface DriverEvents {
   fault(kind: LayerFault, reason: string): void;
   /** A payload on a topic or a queue could not be read: it was skipped. */
   undecodable(where: string): void;
+  /** So many messages for channels or rooms of other processes were dropped: the broker keeps no more for those processes. */
+  dropped(messages: number): void;
 }
 
 /** A message taken from a queue. Exactly one of the two is called, once. */
@@ -84,8 +86,10 @@ export interface HistoryPage {
 }
 
 export interface GroupPublishResult {
-  /** Worker queues that are members just now: the layer pushes to them. */
+  /** Worker queues that are members just now: the layer pushes to them. Empty where the broker itself has done so. */
   readonly queues: readonly string[];
+  /** Where it has: how many of them were full; absent where none is a member. */
+  readonly dropped?: number;
 }
 
 /**

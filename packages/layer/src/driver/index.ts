@@ -8,6 +8,7 @@ export { LayerError, isLayerError, type LayerErrorCode } from '../errors.ts';
 export type { LayerFault } from '../faults.ts';
 export { Losses, type Met } from './losses.ts';
 export { historyRule, matchesRooms, type HistoryRule } from '../history.ts';
+export type { NameRule } from '../names.ts';
 export { formatPosition, parsePosition, type Position } from '../position.ts';
 export type {
   Driver,
