@@ -3,8 +3,11 @@ import { layerFaultConformance } from '@busgate/layer/conformance';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import type { Broker } from './brokers.ts';
 
-/** Runs the suite of a broker that goes away on a real one: killed and started again, once empty and once with what it had. */
-export function faultConformance(kind: 'redis' | 'nats', launch: () => Promise<Broker>): void {
+/**
+ * Runs the suite of a broker that goes away on a real one: killed and started again, once empty and once with what it had. `query` is what the layer's URL
+ * says besides where it is.
+ */
+export function faultConformance(kind: 'redis' | 'nats', launch: () => Promise<Broker>, query = ''): void {
   let broker: Broker;
   let running = true;
 
@@ -23,8 +26,8 @@ export function faultConformance(kind: 'redis' | 'nats', launch: () => Promise<B
     layerFaultConformance(
       { describe, test },
       {
-        name: `${kind} that comes back ${how}`,
-        open: (options) => openLayer(broker.url, options),
+        name: `${kind}${query} that comes back ${how}`,
+        open: (options) => openLayer(`${broker.url}${query}`, options),
         broker: {
           stop: async () => {
             if (running) await broker.kill();
@@ -35,7 +38,7 @@ export function faultConformance(kind: 'redis' | 'nats', launch: () => Promise<B
             running = true;
           },
         },
-        reachable: { port: () => broker.port, openAt: (port, options) => openLayer(`${kind}://127.0.0.1:${port}`, options) },
+        reachable: { port: () => broker.port, openAt: (port, options) => openLayer(`${kind}://127.0.0.1:${port}${query}`, options) },
       },
     );
   }

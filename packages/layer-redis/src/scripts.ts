@@ -46,9 +46,14 @@ type Name =
   | 'group'
   | 'publish'
   | 'read'
+  | 'channelsLapse'
   | 'channelsSend'
   | 'channelsGroupSend'
   | 'channelsMembers'
+  | 'channelsJoin'
+  | 'channelsAddMember'
+  | 'channelsRenewMember'
+  | 'channelsFlushGroup'
   | 'channelsBeat';
 
 /** All scripts of the driver. */
@@ -62,9 +67,14 @@ export const SCRIPTS: Readonly<Record<Name, Script>> = {
   group: new Script('element.lua', 'group.lua'),
   publish: new Script('history.lua', 'publish.lua'),
   read: new Script('history.lua', 'read.lua'),
-  channelsSend: new Script('channels-send.lua'),
-  channelsGroupSend: new Script('channels-group-send.lua'),
-  channelsMembers: new Script('channels-members.lua'),
+  channelsLapse: new Script('channels-lapse.lua'),
+  channelsSend: new Script('channels.lua', 'channels-send.lua'),
+  channelsGroupSend: new Script('channels.lua', 'channels-group-send.lua'),
+  channelsMembers: new Script('channels.lua', 'channels-members.lua'),
+  channelsJoin: new Script('channels.lua', 'channels-join.lua'),
+  channelsAddMember: new Script('channels.lua', 'channels-add-member.lua'),
+  channelsRenewMember: new Script('channels.lua', 'channels-renew-member.lua'),
+  channelsFlushGroup: new Script('channels.lua', 'channels-flush-group.lua'),
   channelsBeat: new Script('channels-beat.lua'),
 };
 

@@ -1,30 +1,3 @@
-import { Buffer } from 'node:buffer';
-import { layerConformance } from '@busgate/layer/conformance';
-import { openLayer } from '@busgate/layer';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, test } from 'vitest';
-import { sharedRedis, type SharedBroker } from '../../../test/support/shared-brokers.ts';
+import { redisConformance } from './redis-conformance.ts';
 
-let redis: SharedBroker;
-let other: Redis;
-
-beforeAll(async () => {
-  redis = await sharedRedis();
-  other = new Redis(redis.url);
-});
-
-afterAll(async () => {
-  await other?.quit();
-  await redis?.[Symbol.asyncDispose]();
-});
-
-layerConformance(
-  { describe, test },
-  {
-    name: 'redis standalone',
-    open: (options) => openLayer(redis.url, options),
-    publishRaw: async (topicName, payload) => {
-      await other.publish(topicName, Buffer.from(payload));
-    },
-  },
-);
+redisConformance('redis standalone');

@@ -6,25 +6,29 @@ import type { Broker } from '../broker.ts';
 import type { Demand } from '../queue-form.ts';
 import { SCRIPTS } from '../scripts.ts';
 import { packOpenElement, readElement, writeElement } from './elements.ts';
+import { flushCore } from './flush-core.ts';
 import { Janitor, LOOK_MS } from './janitor.ts';
 import { type DjangoMessage, toJson } from './messages.ts';
 import { ChannelsNames } from './names.ts';
 import { Serializer } from './serializer.ts';
 import { SortedForm } from './sorted.ts';
-import type { Wire, WireContext } from './wire.ts';
+import { NO_HISTORY, type ToWorkers, type Wire, type WireContext } from './wire.ts';
 
-/** Memberships are written again this often: Django forgets them after a day. */
+/** Memberships are written again at least this often, and five times before they would end: for Django that is a day. */
 const RENEW_MS = 300_000;
+/** So many messages may wait for a gateway, whatever the capacity of each of its channels: rooms and channels of all its sessions come this way. */
+const GATEWAY_CAPACITY = 10_000;
 const INBOX_BATCH = 1000;
 /** Where a queue may not be read, it is tried again after this time. */
 const REFUSED_MS = 1000;
 
 /** `RedisChannelLayer`: a sorted set for each queue and each group. */
 export class CoreWire implements Wire {
+  readonly capabilities: Wire['capabilities'];
   readonly #context: WireContext;
   readonly #serializer: Serializer;
-  readonly #elements = new SortedForm((element) => element);
-  readonly #messages = new SortedForm((element) => this.#read(element));
+  readonly #elements: SortedForm;
+  readonly #messages: SortedForm;
   readonly #janitors = new Map<Broker, Janitor>();
   /** The tag of each group that this process is a member of, and back. */
   readonly #tags = new Map<string, string>();
@@ -40,7 +44,16 @@ export class CoreWire implements Wire {
 
   constructor(context: WireContext) {
     this.#context = context;
-    this.#serializer = Serializer.forCore(context.format, context.options.expiryMs);
+    const { expiryMs } = context.options;
+    this.#serializer = Serializer.forCore(context.format, expiryMs);
+    this.#elements = new SortedForm(expiryMs, (element) => element);
+    this.#messages = new SortedForm(expiryMs, (element) => this.#read(element));
+    this.capabilities = {
+      roomOrder: this.#sendsInOneStep ? 'total' : 'publisher',
+      queues: true,
+      waitsForProcesses: true,
+      lacks: { history: NO_HISTORY },
+    };
     for (const host of context.ring.hosts) {
       this.#janitors.set(host, new Janitor(host.on(context.names.lives), context.names, context.options, () => this.#onLoss(host)));
     }
@@ -56,7 +69,8 @@ export class CoreWire implements Wire {
     }
     if (this.#reading !== undefined) return;
     this.#reading = Promise.all(ring.hosts.map((host) => this.#readInbox(host)));
-    this.#timers.push(setInterval(() => this.#renew(), RENEW_MS).unref(), setInterval(() => this.#look(), LOOK_MS).unref());
+    const renewMs = Math.min(RENEW_MS, this.#context.options.groupExpiryMs / 5);
+    this.#timers.push(setInterval(() => this.#renew(), renewMs).unref(), setInterval(() => this.#look(), LOOK_MS).unref());
   }
 
   async joinGroup(group: string): Promise<void> {
@@ -75,13 +89,18 @@ export class CoreWire implements Wire {
     await this.removeMember(group, this.#context.names.member(tag));
   }
 
-  /** One step where Redis can complete what was packed; else the members are asked for, and each queue has its own element. */
-  async groupSend(group: string, message: DjangoMessage): Promise<void> {
-    const { ring, names, options } = this.#context;
+  /** Whether Redis can complete what was packed, for all members at once. */
+  get #sendsInOneStep(): boolean {
+    return this.#context.ring.hosts.length === 1 && this.#serializer.isPlain;
+  }
+
+  /** Where it is not one step, the members are asked for, and each queue has its own element. */
+  async groupSend(group: string, message: DjangoMessage): Promise<ToWorkers> {
+    const { ring, names, options, arrivals } = this.#context;
     const { capacity, expiryMs, groupExpiryMs } = options;
     const key = names.groupKey(group);
     const runner = ring.host(group).on(key);
-    if (ring.hosts.length > 1 || !this.#serializer.isPlain) {
+    if (!this.#sendsInOneStep) {
       const element = (recipients: readonly string[]): Buffer => writeElement(this.#serializer, message, recipients);
       // What cannot be written is refused also where nobody is a member.
       element([]);
@@ -89,7 +108,11 @@ export class CoreWire implements Wire {
       return this.#sendToAll(group, members.map(String), element);
     }
     const open = packOpenElement(message);
-    await SCRIPTS.channelsGroupSend.run(runner, key, names.prefix, open, randomBytes(8), capacity, expiryMs, groupExpiryMs);
+    const limits = [capacity, this.#gatewayCapacity, expiryMs, groupExpiryMs];
+    const reply = await SCRIPTS.channelsGroupSend.run(runner, key, names.prefix, open, randomBytes(8), ...limits);
+    const [queues, full, processes] = reply as [number, number, number];
+    if (processes > 0) arrivals.dropped(processes);
+    return { queues, full };
   }
 
   async send(channel: string, message: DjangoMessage): Promise<boolean> {
@@ -125,8 +148,10 @@ export class CoreWire implements Wire {
     return taken;
   }
 
-  addMember(group: string, queue: string): Promise<void> {
-    return this.#add(group, queue);
+  async addMember(group: string, queue: string): Promise<void> {
+    const { ring, names, options } = this.#context;
+    const keys = [names.groupKey(group), names.addedTo(group)] as const;
+    await SCRIPTS.channelsAddMember.run(ring.host(group).on(keys[0]), keys, queue, options.groupExpiryMs);
   }
 
   async removeMember(group: string, queue: string): Promise<void> {
@@ -134,9 +159,14 @@ export class CoreWire implements Wire {
     await this.#context.ring.host(group).on(key).run('zrem', key, queue);
   }
 
-  flushed(): void {
-    for (const janitor of this.#janitors.values()) janitor.forget();
-    this.#renew();
+  async renewMember(group: string, queue: string, leftMs: number): Promise<boolean> {
+    const { ring, names, options } = this.#context;
+    const keys = [names.groupKey(group), names.addedTo(group)] as const;
+    return (await SCRIPTS.channelsRenewMember.run(ring.host(group).on(keys[0]), keys, queue, options.groupExpiryMs, leftMs)) === 1;
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all(this.#context.ring.shards().map((shard) => flushCore(shard, this.#context.names)));
   }
 
   async close(): Promise<void> {
@@ -151,8 +181,11 @@ export class CoreWire implements Wire {
   async #add(group: string, channel: string): Promise<void> {
     const { ring, names, options } = this.#context;
     const key = names.groupKey(group);
-    const runner = ring.host(group).on(key);
-    await Promise.all([runner.run('zadd', key, (Date.now() / 1000).toFixed(6), channel), runner.run('expire', key, Math.ceil(options.groupExpiryMs / 1000))]);
+    await SCRIPTS.channelsJoin.run(ring.host(group).on(key), key, channel, options.groupExpiryMs);
+  }
+
+  get #gatewayCapacity(): number {
+    return Math.max(this.#context.options.capacity, GATEWAY_CAPACITY);
   }
 
   #renew(): void {
@@ -168,6 +201,7 @@ export class CoreWire implements Wire {
   #onReturn(host: Broker, janitor: Janitor): void {
     janitor.forget();
     this.#onLoss(host);
+    janitor.look().catch(() => undefined);
   }
 
   /** Memberships on that host, and what waited there for this process, may be gone. */
@@ -189,7 +223,7 @@ export class CoreWire implements Wire {
   }
 
   /** A queue's elements are sent in one turn, so that two messages of this process to a group keep their order in each. */
-  async #sendToAll(group: string, members: readonly string[], element: (recipients: readonly string[]) => Buffer): Promise<void> {
+  async #sendToAll(group: string, members: readonly string[], element: (recipients: readonly string[]) => Buffer): Promise<ToWorkers> {
     const recipients = new Map<string, string[]>();
     for (const member of members) {
       const address = ChannelsNames.address(member);
@@ -197,9 +231,13 @@ export class CoreWire implements Wire {
       if (known === undefined) recipients.set(address, [member]);
       else known.push(member);
     }
+    const addresses = [...recipients.keys()];
     const sent = await Promise.allSettled([...recipients].map(([address, names]) => this.#push(address, element(names))));
+    const full = addresses.filter((_, index) => isFull(sent[index]));
+    const processes = full.filter(isOfProcess).length;
+    if (processes > 0) this.#context.arrivals.dropped(processes);
     const failed = sent.filter((result) => result.status === 'rejected');
-    if (failed.length === 0) return;
+    if (failed.length === 0) return { queues: addresses.filter((address) => !isOfProcess(address)).length, full: full.length - processes };
     const cause: unknown = failed[0]?.reason;
     if (failed.length === sent.length) throw cause;
     throw new LayerError('OUTCOME_UNKNOWN', `${failed.length} of ${sent.length} queues could not be sent what was for group ${group}`, { cause });
@@ -208,9 +246,10 @@ export class CoreWire implements Wire {
   /** False where the queue is full. A process's own queue is where its process reads; what any reader takes goes to the hosts in turn, as readers go. */
   async #push(address: string, element: Buffer): Promise<boolean> {
     const { ring, names, options } = this.#context;
-    const host = address.endsWith('!') ? ring.host(address) : ring.next(address);
+    const host = isOfProcess(address) ? ring.host(address) : ring.next(address);
     const key = names.queue(address);
-    return (await SCRIPTS.channelsSend.run(host.on(key), key, element, options.capacity, options.expiryMs)) === 1;
+    const limits = [options.capacity, this.#gatewayCapacity, options.expiryMs];
+    return (await SCRIPTS.channelsSend.run(host.on(key), key, names.prefix, address, element, ...limits)) === 1;
   }
 
   /**
@@ -256,4 +295,12 @@ export class CoreWire implements Wire {
       return element;
     }
   }
+}
+
+function isOfProcess(address: string): boolean {
+  return address.endsWith('!');
+}
+
+function isFull(sent: PromiseSettledResult<boolean> | undefined): boolean {
+  return sent?.status === 'fulfilled' && !sent.value;
 }

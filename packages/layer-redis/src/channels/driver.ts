@@ -13,17 +13,25 @@ import {
   type TopicSink,
 } from '@busgate/layer/driver';
 import { brokerFor, type BrokerEvents } from '../connect.ts';
-import { flushKeys } from '../flush.ts';
 import { Keys } from '../keys.ts';
 import { READ_AHEAD } from '../queue-form.ts';
 import { Queues } from '../queues.ts';
 import type { Target } from '../url.ts';
 import { CoreWire } from './core-wire.ts';
-import { checkDjangoName, type DjangoMessage, fromJson, fromParsed, fromRoom, toJson, toRoom } from './messages.ts';
-import { ChannelsNames } from './names.ts';
+import { type DjangoMessage, fromJson, fromParsed, fromRoom, toJson, toRoom } from './messages.ts';
+import { ChannelsNames, DJANGO_NAMES } from './names.ts';
 import { PubSubWire } from './pubsub-wire.ts';
 import { Ring } from './ring.ts';
 import type { Wire } from './wire.ts';
+
+/** What both wires can, and what they have otherwise than all other layers. */
+const SHARED = {
+  history: false,
+  groups: true,
+  processes: true,
+  names: DJANGO_NAMES,
+  groupsAreRooms: true,
+} as const;
 
 /** Who listens to a Django group here: the room of that name, the group, or both. */
 interface Listeners {
@@ -36,7 +44,7 @@ interface Listeners {
  * Django's. What gateways tell each other goes beside it, on channels of their own.
  */
 export class ChannelsDriver implements Driver {
-  readonly capabilities: Capabilities = { roomOrder: 'total', history: false, queues: true, groups: true, processes: true };
+  readonly capabilities: Capabilities;
   readonly readAhead = READ_AHEAD;
   readonly #names: ChannelsNames;
   readonly #ring: Ring;
@@ -50,7 +58,7 @@ export class ChannelsDriver implements Driver {
 
   constructor(target: Target, wire: 'channels-core' | 'channels-pubsub', context: DriverContext) {
     const { options, process } = context;
-    if (options.history.length > 0) throw new LayerError('INVALID_OPTION', `history: wire ${wire} has none`);
+    if (options.history.length > 0) options.logger.warn(`wire ${wire} has no history: rooms for which a rule asks for one are UNSUPPORTED`);
     this.#names = new ChannelsNames(options.prefix, process);
     this.#queues = new Queues(options.logger);
     const keys = new Keys(`${this.#names.prefix}:busgate`);
@@ -62,9 +70,11 @@ export class ChannelsDriver implements Driver {
       channel: (channel: string, message: DjangoMessage) => this.#onChannel(channel, message),
       gap: (name: string) => this.#onGap(name),
       undecodable: (where: string) => this.#events?.undecodable(where),
+      dropped: (messages: number) => this.#events?.dropped(messages),
     };
     const parts = { ring: this.#ring, queues: this.#queues, names: this.#names, format: target.format, options, arrivals };
     this.#wire = wire === 'channels-core' ? new CoreWire(parts) : new PubSubWire(parts);
+    this.capabilities = { ...SHARED, ...this.#wire.capabilities };
   }
 
   async open(events: DriverEvents): Promise<void> {
@@ -78,8 +88,8 @@ export class ChannelsDriver implements Driver {
 
   async publish(topic: Topic, payload: Uint8Array): Promise<number | undefined> {
     if (topic.kind === 'room') {
-      checkDjangoName('group', topic.name);
-      await this.#wire.groupSend(topic.name, fromRoom(payload));
+      const { full } = await this.#wire.groupSend(topic.name, fromRoom(payload));
+      if (full > 0) this.#events?.dropped(full);
       return undefined;
     }
     const directed = topic.kind === 'process' ? readDirected(payload) : undefined;
@@ -112,7 +122,6 @@ export class ChannelsDriver implements Driver {
   }
 
   async push(queue: string, payload: Uint8Array): Promise<boolean> {
-    checkDjangoName('channel', queue);
     return this.#wire.send(queue, fromJson(payload));
   }
 
@@ -121,8 +130,6 @@ export class ChannelsDriver implements Driver {
   }
 
   async addMember(group: string, queue: string): Promise<void> {
-    checkDjangoName('group', group);
-    checkDjangoName('channel', queue);
     await this.#wire.addMember(group, queue);
   }
 
@@ -130,27 +137,26 @@ export class ChannelsDriver implements Driver {
     await this.#wire.removeMember(group, queue);
   }
 
+  renewMember(group: string, queue: string, leftMs: number): Promise<boolean> {
+    return this.#wire.renewMember(group, queue, leftMs);
+  }
+
   /** Queues that are members get it from Redis, as on Django. */
   async publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult> {
-    checkDjangoName('group', group);
-    await this.#wire.groupSend(group, fromJson(payload));
-    return { queues: [] };
+    const { queues, full } = await this.#wire.groupSend(group, fromJson(payload));
+    return queues === 0 ? { queues: [] } : { queues: [], dropped: full };
   }
 
   append(): Promise<Position> {
-    return Promise.reject(new LayerError('UNSUPPORTED', 'wire channels has no history; without it, the Redis layer has'));
+    return Promise.reject(new LayerError('UNSUPPORTED', 'wire channels has no history'));
   }
 
   read(): Promise<HistoryPage> {
     return this.append() as Promise<never>;
   }
 
-  /** Django's own keys have no separator after the prefix: only what is certainly a queue or a group of it is removed. */
-  async flush(): Promise<void> {
-    const { prefix } = this.#names;
-    const owned = { pattern: `${prefix}*`, owns: (key: string) => key.startsWith(`${prefix}:group:`) || key.startsWith(`${prefix}specific.`) };
-    await Promise.all(this.#ring.shards().map((shard) => flushKeys(shard, owned)));
-    this.#wire.flushed();
+  flush(): Promise<void> {
+    return this.#wire.flush();
   }
 
   async close(): Promise<void> {
@@ -160,7 +166,6 @@ export class ChannelsDriver implements Driver {
   }
 
   async #listen(kind: 'room' | 'group', name: string, sink: TopicSink): Promise<void> {
-    checkDjangoName('group', name);
     const known = this.#listeners.get(name);
     if (known !== undefined) {
       known[kind] = sink;
@@ -177,7 +182,6 @@ export class ChannelsDriver implements Driver {
   }
 
   async #send(channel: string, message: DjangoMessage): Promise<void> {
-    checkDjangoName('channel', channel);
     if (!(await this.#wire.send(channel, message))) throw new LayerError('CHANNEL_FULL', `channel ${channel} is full: its process does not keep up`);
   }
 

@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { LayerError } from '@busgate/layer/driver';
 import type { Packable } from './msgpack.ts';
 
 /** The type of what is published to a room: a consumer's method `busgate_message` gets it. Clients cannot choose another: it names a method. */
@@ -59,14 +58,4 @@ export function toRoom(message: DjangoMessage): Uint8Array {
 
 export function isMessage(value: Packable): value is DjangoMessage {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
-}
-
-/**
- * The names that Django allows.
- * @throws LayerError INVALID_NAME
- */
-export function checkDjangoName(kind: 'group' | 'channel', name: string): void {
-  const rule = kind === 'group' ? /^[A-Za-z0-9_.-]{1,99}$/ : /^(?=.{1,99}$)[A-Za-z0-9_.-]+(?:![A-Za-z0-9_.-]*)?$/;
-  if (rule.test(name)) return;
-  throw new LayerError('INVALID_NAME', `${kind} name ${JSON.stringify(name.slice(0, 60))} is not one of Django's: 1 to 99 ASCII letters, digits and _ . -`);
 }

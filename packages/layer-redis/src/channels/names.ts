@@ -1,3 +1,8 @@
+import type { NameRule } from '@busgate/layer/driver';
+
+/** Django's, as far as they are names here: its groups and channels may also begin or end with a dot. */
+export const DJANGO_NAMES: NameRule = { maxLength: 99, marks: '_-' };
+
 /** Django's default, which stands where a layer has Busgate's own. */
 const DJANGO_PREFIX = 'asgi';
 const BUSGATE_PREFIX = 'busgate';
@@ -53,6 +58,16 @@ export class ChannelsNames {
   /** The hash of gateways that are members of the core layer's groups. */
   get lives(): string {
     return this.own('core', 'lives');
+  }
+
+  /** The worker queues that gateways wrote to lately. */
+  get knownQueues(): string {
+    return this.own('core', 'queues');
+  }
+
+  /** The worker queues that gateways made members of a group, each until its membership would end. */
+  addedTo(group: string): string {
+    return this.own('added', group);
   }
 
   /** This process as a member of a group: `tag` comes back with each message. */

@@ -3,10 +3,16 @@ import { LayerError, type Taken } from '@busgate/layer/driver';
 import type { Receiver } from '../subscriber.ts';
 import type { DjangoMessage } from './messages.ts';
 import { Serializer } from './serializer.ts';
-import type { Wire, WireContext } from './wire.ts';
+import { NO_HISTORY, type ToWorkers, type Wire, type WireContext } from './wire.ts';
 
 /** `RedisPubSubChannelLayer`: everything is published, nothing waits. */
 export class PubSubWire implements Wire {
+  readonly capabilities = {
+    roomOrder: 'total',
+    queues: false,
+    sendsToWorkers: true,
+    lacks: { history: NO_HISTORY, queues: 'every reader gets a copy of what is published, and nothing waits for one' },
+  } as const;
   readonly #context: WireContext;
   readonly #serializer: Serializer;
 
@@ -37,8 +43,9 @@ export class PubSubWire implements Wire {
     await this.#context.ring.unsubscribe(this.#context.names.groupChannel(group));
   }
 
-  async groupSend(group: string, message: DjangoMessage): Promise<void> {
+  async groupSend(group: string, message: DjangoMessage): Promise<ToWorkers> {
     await this.send(this.#context.names.groupChannel(group), message);
+    return { queues: 0, full: 0 };
   }
 
   async send(channel: string, message: DjangoMessage): Promise<boolean> {
@@ -47,16 +54,23 @@ export class PubSubWire implements Wire {
   }
 
   pop(): Promise<readonly Taken[]> {
-    return Promise.reject(unsupported('queue to receive from: every reader gets a copy of what is published, and nothing waits for one'));
+    return Promise.reject(noQueues());
   }
 
   addMember(): Promise<void> {
-    return Promise.reject(unsupported('groups with members that are worker queues'));
+    return Promise.reject(noQueues());
   }
 
-  async removeMember(): Promise<void> {}
+  removeMember(): Promise<void> {
+    return Promise.reject(noQueues());
+  }
 
-  flushed(): void {}
+  renewMember(): Promise<boolean> {
+    return Promise.reject(noQueues());
+  }
+
+  /** Nothing stands in Redis. */
+  async flush(): Promise<void> {}
 
   async close(): Promise<void> {}
 
@@ -72,9 +86,6 @@ export class PubSubWire implements Wire {
   }
 }
 
-function unsupported(what: string): LayerError {
-  return new LayerError(
-    'UNSUPPORTED',
-    `wire channels-pubsub has no ${what}; layers that can: redis:// with wire=channels-core or without wire, memory:, nats://`,
-  );
+function noQueues(): LayerError {
+  return new LayerError('UNSUPPORTED', 'wire channels-pubsub has no queues');
 }

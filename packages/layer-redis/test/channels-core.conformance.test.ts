@@ -1,0 +1,3 @@
+import { redisConformance } from './redis-conformance.ts';
+
+redisConformance('redis standalone, wire channels-core', '?wire=channels-core');

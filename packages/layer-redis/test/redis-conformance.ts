@@ -1,0 +1,33 @@
+import { Buffer } from 'node:buffer';
+import { layerConformance } from '@busgate/layer/conformance';
+import { openLayer } from '@busgate/layer';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { sharedRedis, type SharedBroker } from '../../../test/support/shared-brokers.ts';
+
+/** Runs the conformance suite on one Redis; `query` is what the layer's URL says besides where it is. */
+export function redisConformance(name: string, query = ''): void {
+  let redis: SharedBroker;
+  let other: Redis;
+
+  beforeAll(async () => {
+    redis = await sharedRedis();
+    other = new Redis(redis.url);
+  });
+
+  afterAll(async () => {
+    await other?.quit();
+    await redis?.[Symbol.asyncDispose]();
+  });
+
+  layerConformance(
+    { describe, test },
+    {
+      name,
+      open: (options) => openLayer(`${redis.url}${query}`, options),
+      publishRaw: async (topicName, payload) => {
+        await other.publish(topicName, Buffer.from(payload));
+      },
+    },
+  );
+}
