@@ -59,17 +59,25 @@ export class RedisCluster implements AsyncDisposable {
     throw new Error(`no primary has slot ${slot}`);
   }
 
-  /** Moves the slot of a key, with its keys, to another primary, as `redis-cli --cluster reshard` does. */
-  async move(key: string, to: Broker): Promise<void> {
+  /** The first half of a move: from then on what is not there any more is asked for at the other primary. */
+  async beginMove(key: string, to: Broker): Promise<void> {
     const from = await this.ownerOf(key);
     const slot = await redisCli(from.port, 'CLUSTER', 'KEYSLOT', key);
     const [fromId, toId] = await Promise.all([from, to].map((node) => redisCli(node.port, 'CLUSTER', 'MYID')));
     await redisCli(to.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId as string);
     await redisCli(from.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId as string);
+  }
+
+  /** Moves the slot of a key, with its keys, to another primary, as `redis-cli --cluster reshard` does. */
+  async move(key: string, to: Broker): Promise<void> {
+    await this.beginMove(key, to);
+    const from = await this.ownerOf(key);
+    const slot = await redisCli(from.port, 'CLUSTER', 'KEYSLOT', key);
+    const toId = await redisCli(to.port, 'CLUSTER', 'MYID');
     for (const each of (await redisCli(from.port, 'CLUSTER', 'GETKEYSINSLOT', slot, '1000')).split('\n').filter((line) => line !== '')) {
       await redisCli(from.port, 'MIGRATE', '127.0.0.1', `${to.port}`, each, '0', '5000');
     }
-    for (const node of [to, from]) await redisCli(node.port, 'CLUSTER', 'SETSLOT', slot, 'NODE', toId as string);
+    for (const node of [to, from]) await redisCli(node.port, 'CLUSTER', 'SETSLOT', slot, 'NODE', toId);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -91,10 +91,14 @@ export class ListForm implements QueueForm<Listed> {
   }
 
   async #batch(connection: Connection, key: string, demand: Demand, first: Promise<[Buffer, Buffer] | null>): Promise<Batch<Listed>> {
-    const [popped, [clock, successor, ...elements]] = await Promise.all([first, this.#takeMore(connection, key, demand.max - 1, demand.ahead)]);
+    const [popped, rest] = await Promise.allSettled([first, this.#takeMore(connection, key, demand.max - 1, demand.ahead)]);
+    // Where the slot went away between the two steps, what the first one took is in hand all the same.
+    if (rest.status === 'rejected') return { elements: await this.#one(connection, key, first) };
+    const [clock, successor, ...elements] = rest.value;
+    if (popped.status === 'rejected' && elements.length === 0) throw popped.reason;
     const ahead = Number(clock) - performance.now();
     const others = elements.map((raw) => ({ ...readElement(raw), raw, ahead }));
-    const head = popped === null ? undefined : { ...listed(popped[1]), ahead };
+    const head = popped.status === 'rejected' || popped.value === null ? undefined : { ...listed(popped.value[1]), ahead };
     const living = head !== undefined && (head.expiresAt ?? Infinity) > Number(clock);
     return { elements: living ? [head, ...others] : others, ...(successor.length === 0 ? {} : { successor }) };
   }

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { setImmediate as immediate } from 'node:timers';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { isLayerError, type LayerLogger, type Taken } from '@busgate/layer/driver';
 import type { Broker } from './broker.ts';
@@ -53,7 +54,8 @@ export class Queues {
 
   async pop<E>(broker: Broker, form: QueueForm<E>, key: string, demand: Demand, signal: AbortSignal): Promise<readonly Taken[]> {
     const wait: Wait = { aborted: signal.aborted || this.#closing.signal.aborted, lane: undefined, since: 0, told: false };
-    this.#watch ??= setInterval(() => this.#endLate(), LATE_MS).unref();
+    // Timers run before what the sockets have: what a process was given while it was held up is read first.
+    this.#watch ??= setInterval(() => void immediate(() => this.#endLate()), LATE_MS).unref();
     const onAbort = (): void => this.#abort(wait);
     signal.addEventListener('abort', onAbort, { once: true });
     const popped = this.#pop(wait, broker, form, key, demand, signal);

@@ -6,7 +6,8 @@ import { Child } from '../../../test/support/child.ts';
 import { READ_AHEAD } from '../src/queue-form.ts';
 import { cli } from './support.ts';
 
-const READER = fileURLToPath(new URL('reader.ts', import.meta.url));
+/** The program that reads: `reader.ts`. */
+export const READER = fileURLToPath(new URL('reader.ts', import.meta.url));
 const BATCH = 100;
 
 /**

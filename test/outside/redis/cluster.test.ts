@@ -125,6 +125,20 @@ describe('Redis Cluster', () => {
     expect(seen.all).toEqual(accepted);
   });
 
+  test('the last message of a queue whose slot is on its way is given to who takes several at once', async () => {
+    await using layer = await openLayer(cluster.url);
+    const key = 'busgate:queue:leaving';
+    const to = await elsewhere(key);
+    for (const n of [0, 1]) await layer.send('leaving', { n });
+    await cluster.beginMove(key, to);
+    // One is taken for the first of them, then what there is for the others.
+    const received = [0, 1, 2].map(() => layer.receive('leaving'));
+    expect(await Promise.all(received.slice(0, 2))).toEqual([{ n: 0 }, { n: 1 }]);
+    await cluster.move(key, to);
+    await layer.send('leaving', { n: 2 });
+    expect(await received[2]).toEqual({ n: 2 });
+  });
+
   test('who only listens is told of a move by the end of its sharded subscription, at once', async () => {
     await using layer = await openLayer(cluster.url);
     const room = 'followed';
