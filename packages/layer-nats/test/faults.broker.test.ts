@@ -225,7 +225,9 @@ describe('a server that is slow, or that finds us slow', () => {
     const refused = codes.filter((code) => code === 'LAYER_AWAY').length;
     expect(refused).toBeGreaterThan(25);
     expect(codes.filter((code) => code === 'OUTCOME_UNKNOWN').length).toBeGreaterThan(50);
-    await expect.poll(() => faultsOf(layer)).toMatchObject({ overloaded: refused, unresponsive: 1 });
+    await expect.poll(() => faultsOf(layer)).toMatchObject({ unresponsive: 1 });
+    // A heartbeat of its own may have been refused as well.
+    expect([refused, refused + 1, refused + 2]).toContain(faultsOf(layer).overloaded);
     expect(layer.status).toMatchObject({ state: 'away', reason: /^unresponsive: / });
     for (const kind of ['overloaded', 'unresponsive']) await lines.find((line) => line.includes(`"kind":"${kind}"`));
     nats.resume();
