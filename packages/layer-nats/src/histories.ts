@@ -51,6 +51,11 @@ export class Histories {
     return [...new Set(this.#plans.values())];
   }
 
+  /** The stream that all rules share. */
+  get heads(): string {
+    return this.#heads.name;
+  }
+
   /** Makes the stream that captures the rule's rooms, so that what anybody publishes from now on is kept. */
   async prepare(session: Session, rule: HistoryRule): Promise<void> {
     await this.#ensure(session, this.#planOf(rule));
@@ -61,7 +66,7 @@ export class Histories {
    * kept what it has not republished.
    */
   async look(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
-    this.#streams.forget(session, plan.name);
+    for (const name of [plan.name, this.#heads.name]) this.#streams.forget(session, name);
     const { epoch, stream } = await this.#orUnread(session, plan, this.#ensure(session, plan));
     const leader = stream.cluster?.leader;
     const before = this.#seen.get(plan.name) ?? { epoch, leader };

@@ -73,6 +73,7 @@ export class Keeping {
     }
     this.#watch(session, this.queues.stream, (action) => action !== 'modify' && this.queues.streamChanged(session));
     for (const plan of this.histories.plans) this.#watch(session, plan.name, () => this.#look(session, plan));
+    if (this.histories.plans.length > 0) this.#watch(session, this.histories.heads, (action) => action === 'delete' && this.#lookAll());
     if (this.#jetStream.startOf(session) !== undefined) await Promise.all(this.histories.plans.map((plan) => this.#find(session, plan)));
   }
 

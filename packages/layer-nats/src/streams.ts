@@ -48,6 +48,8 @@ export class Streams {
   /** How many messages were sent to each stream. */
   readonly #sent = new Map<string, number>();
   readonly #known = new WeakMap<Session, Map<string, Promise<StreamInfo>>>();
+  /** When each stream was made that our server is known to reach. */
+  readonly #reached = new WeakMap<Session, Map<string, string>>();
 
   /**
    * `companion` is the stream that readers of every other one need: it is made together with the first, so that in a cluster no reader waits for its
@@ -93,14 +95,17 @@ export class Streams {
    * one was sent after it, since that would change their order.
    */
   async store(session: Session, plan: StreamPlan, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored> {
-    for (const first of [true, false]) {
+    const until = performance.now() + (session.connection.facts.clustered ? ELECTION_MS : 0);
+    for (let again = false; ; again = true) {
       await this.ensure(session, plan);
       const mine = (this.#sent.get(plan.name) ?? 0) + 1;
       this.#sent.set(plan.name, mine);
       const stored = await this.#jetStream.store(session, subject, payload, headers);
       if (stored !== undefined) return stored;
       this.forget(session, plan.name);
-      if (!first || this.#sent.get(plan.name) !== mine) break;
+      this.#reached.get(session)?.delete(plan.name);
+      if (this.#sent.get(plan.name) !== mine || (again && performance.now() > until)) break;
+      if (again) await delay(LOOK_AGAIN_MS);
     }
     throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
   }
@@ -110,17 +115,23 @@ export class Streams {
     const before = this.#made.get(plan.name);
     this.#made.set(plan.name, made.created);
     if (before !== undefined && before !== made.created) this.#replaced(plan.name);
-    if (session.connection.facts.clustered) await this.#reach(session, plan);
+    if (session.connection.facts.clustered) await this.#reach(session, plan, made);
     return made;
   }
 
-  /** Resolves when our server knows where the stream is: it answers to what it must refuse. */
-  async #reach(session: Session, plan: StreamPlan): Promise<void> {
-    const subject = (plan.subjects[0] ?? '').replaceAll('*', PROBE).replace(/>$/, PROBE);
+  /** Resolves when our server knows where the stream is: it answers to what it must refuse. Not asked where others would hear it in a room of theirs. */
+  async #reach(session: Session, { name, subjects: [pattern = ''] }: StreamPlan, { created }: StreamInfo): Promise<void> {
+    const subject = pattern.replaceAll('*', PROBE).replace(/>$/, PROBE);
+    const reached = this.#reached.get(session) ?? new Map<string, string>();
+    this.#reached.set(session, reached);
+    if (subject === pattern || reached.get(name) === created) return;
     const until = performance.now() + ELECTION_MS;
     while (performance.now() < until) {
       const answer = await session.request(subject, new Uint8Array(0), { 'Nats-Expected-Stream': PROBE });
-      if (answer.status !== 503) return;
+      if (answer.status !== 503) {
+        reached.set(name, created);
+        return;
+      }
       await delay(LOOK_AGAIN_MS);
     }
   }

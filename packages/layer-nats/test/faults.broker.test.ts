@@ -149,6 +149,21 @@ describe('a server that loses what it kept', () => {
     await events.find((event) => event === 'after');
   });
 
+  test('the stream of the newest positions deleted under us is a fault, and is made anew', async () => {
+    await using nats = await startNats();
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(nats.url, { logger, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    await layer.publish('kept', 'x');
+    const other = await connect({ servers: nats.url });
+    const manager = await other.jetstreamManager();
+    await manager.streams.delete('BUSGATE_HEAD');
+    await expectFaults(layer, lines, { data_lost: 1 });
+    expect(layer.status.reason).toMatch(/^data_lost: the stream BUSGATE_HEAD was deleted/);
+    await layer.publish('kept', 'y');
+    await expect.poll(async () => (await manager.streams.info('BUSGATE_HEAD')).state.messages).toBe(1);
+    await other.close();
+  });
+
   test('killed and started again empty: gone, then unreachable, and back with nothing', async () => {
     await using nats = await startNats();
     const { lines, logger } = keepingLog();

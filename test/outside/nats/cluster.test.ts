@@ -59,6 +59,19 @@ describe('a cluster of three', () => {
     }
   });
 
+  test('nothing but what is published is heard on the subjects of rooms, whatever their history', async () => {
+    const heard: string[] = [];
+    const spy = await connect({ servers: `127.0.0.1:${cluster.nodes[0]?.port}` });
+    spy.subscribe('heard.room.>', { callback: (_, message) => heard.push(`${message.subject} ${message.string()}`) });
+    await spy.flush();
+    const history = [{ rooms: 'kept', size: 10, ageMs: 60_000 }];
+    await using layer = await openLayer(`nats://127.0.0.1:${cluster.nodes[0]?.port}`, { prefix: 'heard', history });
+    for (const text of ['1', '2', '3']) await layer.publish('kept', text);
+    await expect.poll(() => heard.at(-1)).toBe('heard.room.kept 3');
+    expect(heard).toEqual(['1', '2', '3'].map((text) => `heard.room.kept ${text}`));
+    await spy.close();
+  });
+
   test('processes that start at once make one history together: one epoch, and no server falls', async () => {
     const pids = cluster.nodes.map(({ pid }) => pid);
     for (let round = 0; round < 5; round += 1) {
