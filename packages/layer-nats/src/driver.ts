@@ -20,6 +20,9 @@ import { Subjects } from './subjects.ts';
 import { Topics } from './topics.ts';
 import type { Target } from './url.ts';
 
+const REMEDY =
+  'the NATS server has no JetStream for this account, so start it with nats-server -js or put jetstream {} into its configuration, and where it has accounts jetstream: enabled into this one';
+
 /** Core NATS for what is live, JetStream for what is kept. */
 export class NatsDriver implements Driver {
   readonly #context: DriverContext;
@@ -56,7 +59,8 @@ export class NatsDriver implements Driver {
 
   get capabilities(): Capabilities {
     const kept = this.#keeping.isThere;
-    return { roomOrder: 'publisher', history: kept, queues: kept, groups: true, processes: true };
+    const lacks = kept ? {} : { lacks: { history: REMEDY, queues: REMEDY } };
+    return { roomOrder: 'publisher', history: kept, queues: kept, groups: true, processes: true, ...lacks };
   }
 
   async open(events: DriverEvents): Promise<void> {
@@ -180,8 +184,5 @@ export class NatsDriver implements Driver {
 }
 
 function unsupported(): LayerError {
-  return new LayerError(
-    'UNSUPPORTED',
-    'this NATS server has no JetStream, which queues and history need: start it with nats-server -js, or put jetstream {} into its configuration; layers that can besides: memory:, redis://',
-  );
+  return new LayerError('UNSUPPORTED', `this layer has no queues and no history: ${REMEDY}; layers that can besides: memory:, redis://`);
 }

@@ -41,7 +41,7 @@ describe('a server that says no', () => {
       () => layer.publish('kept', 'x'),
       () => layer.subscribe('kept', () => undefined),
     ];
-    for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'UNSUPPORTED', message: /nats-server -js/ });
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'UNSUPPORTED', message: expect.stringMatching(/nats-server -js/) as string });
   });
 
   test('a subject that this user may not publish on, or subscribe: the call says so, and nothing else suffers', async () => {
@@ -53,13 +53,16 @@ describe('a server that says no', () => {
     const calls = [layer.publish('mute.1', 'x'), layer.publish('r', 'beside'), layer.publish('mute.2', 'x')];
     const outcomes = await Promise.allSettled(calls);
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected']);
-    await expect(calls[0]).rejects.toMatchObject({ code: 'REFUSED', message: /publish on busgate\.room\.mute\.1/ });
-    await expect(layer.subscribe('deaf.1', () => undefined)).rejects.toMatchObject({ code: 'REFUSED', message: /subscribe to busgate\.room\.deaf\.1/ });
+    await expect(calls[0]).rejects.toMatchObject({ code: 'REFUSED', message: expect.stringMatching(/publish on busgate\.room\.mute\.1/) as string });
+    await expect(layer.subscribe('deaf.1', () => undefined)).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringMatching(/subscribe to busgate\.room\.deaf\.1/) as string,
+    });
     expect(await events.next()).toBe('beside');
     expect(layer.stats.connects).toBe(1);
     await lines.find((line) => line.includes('busgate.room.mute.1'));
     await expectFaults(layer, lines, { refused: 3 });
-    expect(layer.status).toMatchObject({ state: 'connected', reason: /^refused: .*subscribe to busgate\.room\.deaf\.1/ });
+    expect(layer.status).toMatchObject({ state: 'connected', reason: expect.stringMatching(/^refused: .*subscribe to busgate\.room\.deaf\.1/) as string });
   });
 
   test('a subscription that is taken away while it stands: a gap, and another one when it is back', async () => {
@@ -93,7 +96,7 @@ describe('a server that says no', () => {
     await nats.start();
     await expect.poll(() => layer.stats.faults.refused).toBe(1);
     await lines.find((line) => line.includes('"kind":"refused"'));
-    expect(layer.status).toMatchObject({ state: 'away', reason: /^refused: NATS refused the credentials/ });
+    expect(layer.status).toMatchObject({ state: 'away', reason: expect.stringMatching(/^refused: NATS refused the credentials/) as string });
     await nats.stop();
     await writeFile(join(nats.folder, 'config'), users('{}'));
     await nats.start();
@@ -108,7 +111,7 @@ describe('a server that says no', () => {
     const fill = async (): Promise<void> => {
       for (let n = 0; n < 100; n += 1) await layer.publish('kept', 'x'.repeat(10_000));
     };
-    await expect(fill()).rejects.toMatchObject({ code: 'LAYER_AWAY', message: /JetStream could not keep the message/ });
+    await expect(fill()).rejects.toMatchObject({ code: 'LAYER_AWAY', message: expect.stringMatching(/JetStream could not keep the message/) as string });
     await layer.publish('r', 'live');
     expect(await events.next()).toBe('live');
     await expectFaults(layer, lines, { out_of_space: 1 });
@@ -144,7 +147,7 @@ describe('a server that loses what it kept', () => {
     await layer.send('elsewhere', { n: 2 });
     expect(await received).toEqual({ n: 2 });
     await expectFaults(layer, lines, { data_lost: 2 });
-    expect(layer.status).toMatchObject({ state: 'connected', reason: /^data_lost: the stream BUSGATE_/ });
+    expect(layer.status).toMatchObject({ state: 'connected', reason: expect.stringMatching(/^data_lost: the stream BUSGATE_/) as string });
     await layer.publish('kept', 'after');
     await events.find((event) => event === 'after');
   });
@@ -172,7 +175,7 @@ describe('a server that loses what it kept', () => {
     await layer.publish('kept', 'before');
     await nats.kill();
     await expectFaults(layer, lines, { connection_lost: 1, unreachable: 1 });
-    expect(layer.status).toMatchObject({ state: 'away', reason: /^unreachable: .*ECONNREFUSED/ });
+    expect(layer.status).toMatchObject({ state: 'away', reason: expect.stringMatching(/^unreachable: .*ECONNREFUSED/) as string });
     await nats.start({ empty: true });
     await state(layer, 'connected');
     await expectFaults(layer, lines, { connection_lost: 1, unreachable: 1, data_lost: 1 });
@@ -243,7 +246,7 @@ describe('a server that is slow, or that finds us slow', () => {
     await expect.poll(() => faultsOf(layer)).toMatchObject({ unresponsive: 1 });
     // A heartbeat of its own may have been refused as well.
     expect([refused, refused + 1, refused + 2]).toContain(faultsOf(layer).overloaded);
-    expect(layer.status).toMatchObject({ state: 'away', reason: /^unresponsive: / });
+    expect(layer.status).toMatchObject({ state: 'away', reason: expect.stringMatching(/^unresponsive: /) as string });
     for (const kind of ['overloaded', 'unresponsive']) await lines.find((line) => line.includes(`"kind":"${kind}"`));
     nats.resume();
     await state(layer, 'connected');

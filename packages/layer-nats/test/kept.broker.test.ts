@@ -174,13 +174,16 @@ describe('a history on JetStream', () => {
     const other = await connect({ servers: nats.url });
     await (await other.jetstreamManager()).streams.add({ name: 'FOREIGN', subjects: ['busgate.room.>'] });
     await using layer = await openLayer(nats.url, HISTORY);
-    await expect(layer.publish('kept.1', 'x')).rejects.toMatchObject({ code: 'LAYER_AWAY', message: /FOREIGN/ });
+    await expect(layer.publish('kept.1', 'x')).rejects.toMatchObject({ code: 'LAYER_AWAY', message: expect.stringMatching(/FOREIGN/) as string });
     await other.close();
   });
 
   test('rules of which neither covers the other are refused with both names', async () => {
     const rules = ['a.*', '*.b'].map((rooms) => ({ rooms, size: 10, ageMs: 1000 }));
-    await expect(openLayer('nats://127.0.0.1:1', { history: rules })).rejects.toMatchObject({ code: 'INVALID_OPTION', message: /a\.\* and \*\.b/ });
+    await expect(openLayer('nats://127.0.0.1:1', { history: rules })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(/a\.\* and \*\.b/) as string,
+    });
   });
 });
 

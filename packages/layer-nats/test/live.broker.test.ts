@@ -122,7 +122,10 @@ describe('rooms on a NATS of their own', () => {
   test('a payload beyond what the server takes is refused with both numbers, and the connection stays', async () => {
     await using nats = await startNats({ config: ['max_payload: 2048'] });
     await using layer = await openLayer(nats.url);
-    await expect(layer.publish('r', 'x'.repeat(2049))).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE', message: /2048.*2049/ });
+    await expect(layer.publish('r', 'x'.repeat(2049))).rejects.toMatchObject({
+      code: 'MESSAGE_TOO_LARGE',
+      message: expect.stringMatching(/2048.*2049/) as string,
+    });
     await layer.publish('r', 'x'.repeat(2048));
     expect(layer.stats.connects).toBe(1);
   });
