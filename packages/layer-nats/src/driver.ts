@@ -23,6 +23,9 @@ import type { Target } from './url.ts';
 const REMEDY =
   'the NATS server has no JetStream for this account, so start it with nats-server -js or put jetstream {} into its configuration, and where it has accounts jetstream: enabled into this one';
 
+const WITH_JETSTREAM: Capabilities = { roomOrder: 'publisher', history: true, queues: true, groups: true, processes: true };
+const WITHOUT_JETSTREAM: Capabilities = { ...WITH_JETSTREAM, history: false, queues: false, lacks: { history: REMEDY, queues: REMEDY } };
+
 /** Core NATS for what is live, JetStream for what is kept. */
 export class NatsDriver implements Driver {
   readonly #context: DriverContext;
@@ -58,9 +61,7 @@ export class NatsDriver implements Driver {
   }
 
   get capabilities(): Capabilities {
-    const kept = this.#keeping.isThere;
-    const lacks = kept ? {} : { lacks: { history: REMEDY, queues: REMEDY } };
-    return { roomOrder: 'publisher', history: kept, queues: kept, groups: true, processes: true, ...lacks };
+    return this.#keeping.isThere ? WITH_JETSTREAM : WITHOUT_JETSTREAM;
   }
 
   async open(events: DriverEvents): Promise<void> {
