@@ -36,12 +36,21 @@ export function resolveOptions(options: LayerOptions): ResolvedOptions {
   checkWhole('expiryMs', resolved.expiryMs, MAX_MS, 'milliseconds');
   checkWhole('groupExpiryMs', resolved.groupExpiryMs, MAX_MS, 'milliseconds');
   checkWhole('maxMessageBytes', resolved.maxMessageBytes, 512 * 1_048_576, 'bytes');
+  checkLogger(resolved.logger);
   if (!Array.isArray(resolved.history)) throw new LayerError('INVALID_OPTION', 'history must be a list of {rooms, size, ageMs}');
   for (const rule of resolved.history) {
     const fault = faultOfRule(rule);
     if (fault !== undefined) throw new LayerError('INVALID_OPTION', `history: ${fault}`);
   }
   return resolved;
+}
+
+/** A logger without one of them would fail when the broker does. */
+function checkLogger(logger: Partial<LayerLogger> | null): void {
+  for (const level of ['info', 'warn', 'error'] as const) {
+    if (typeof logger?.[level] !== 'function')
+      throw new LayerError('INVALID_OPTION', `option logger must have the methods info, warn and error; it has no ${level}`);
+  }
 }
 
 function checkWhole(key: string, value: number, most: number, unit: string): void {

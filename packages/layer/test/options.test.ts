@@ -31,6 +31,9 @@ describe('options', () => {
     [{ history: {} }, 'history must be a list of {rooms, size, ageMs}'],
     [{ history: [{ rooms: 'a', size: 0, ageMs: 1 }] }, 'history: size must be 1 to 1000000'],
     [{ history: [null] }, 'history: a rule must be'],
+    [{ logger: {} }, 'option logger must have the methods info, warn and error; it has no info'],
+    [{ logger: { info() {}, error() {}, warn: 'no' } }, 'it has no warn'],
+    [{ logger: null }, 'option logger must have'],
     [5, 'options must be an object, not 5'],
     [null, 'options must be an object, not null'],
   ])('%j is INVALID_OPTION: %s', (options, mention) => {
