@@ -1,7 +1,7 @@
 import type { Stamp } from '@busgate/layer/driver';
 
-/** How long a message waits for one that is before it in the stream. */
-const PATIENCE_MS = 250;
+/** How long a message waits for one that is before it in the stream: a busy server may take a while between the two. */
+const PATIENCE_MS = 1000;
 const MOST_WAITING = 1000;
 
 interface Stamped {
