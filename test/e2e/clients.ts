@@ -98,10 +98,15 @@ export class MultiplexClient extends Client {
   async request(frame: Frame): Promise<Frame> {
     this.#ref += 1;
     const ref = this.#ref;
+    // Each frame is looked at once: in a burst there are very many.
+    let looked = this.frames.length;
     this.send(JSON.stringify({ ...frame, ref }));
-    const answers = (): Frame | undefined => this.frames.find((answer) => answer['ref'] === ref);
-    await this.until(() => answers() !== undefined);
-    return answers() as Frame;
+    let answer: Frame | undefined;
+    await this.until(() => {
+      for (; answer === undefined && looked < this.frames.length; looked += 1) if (this.frames[looked]?.['ref'] === ref) answer = this.frames[looked];
+      return answer !== undefined;
+    });
+    return answer as unknown as Frame;
   }
 
   /** What came of one room, in order: the data, text or bytes of its messages. */
