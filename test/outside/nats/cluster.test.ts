@@ -66,9 +66,10 @@ describe('a cluster of three', () => {
     await spy.flush();
     const history = [{ rooms: 'kept', size: 10, ageMs: 60_000 }];
     await using layer = await openLayer(`nats://127.0.0.1:${cluster.nodes[0]?.port}`, { prefix: 'heard', history });
-    for (const text of ['1', '2', '3']) await layer.publish('kept', text);
+    // While a new stream elects its leader a publish may be lost, and is made again.
+    for (const text of ['1', '2', '3']) await persist(() => layer.publish('kept', text));
     await expect.poll(() => heard.at(-1)).toBe('heard.room.kept 3');
-    expect(heard).toEqual(['1', '2', '3'].map((text) => `heard.room.kept ${text}`));
+    expect([...new Set(heard)]).toEqual(['1', '2', '3'].map((text) => `heard.room.kept ${text}`));
     await spy.close();
   });
 
