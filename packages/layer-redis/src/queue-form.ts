@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { ReadAheadLimits } from '@busgate/layer/driver';
 import type { Connection } from './connection.ts';
 import { readElement, type Element } from './element.ts';
 import { SCRIPTS, type Runner } from './scripts.ts';
@@ -11,7 +12,7 @@ const CLOCK_MS = 10_000;
  * How many messages of a queue are taken beyond those asked for, where its readers are quick: with 16 of them in a round trip it no longer is what a
  * message costs. More would gain little, and would be lost with a process that is killed.
  */
-export const READ_AHEAD = 15;
+export const READ_AHEAD: ReadAheadLimits = { most: 15, proof: 512 };
 
 /** How many messages a pop is for. */
 export interface Demand {

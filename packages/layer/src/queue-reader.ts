@@ -14,6 +14,7 @@ export interface QueueReaderContext {
   readonly rested: () => void;
 }
 
+const NOTHING_AHEAD = { most: 0, proof: 0 };
 /** What was read ahead is given back when nobody has come for it at so many looks, if it keeps its order there. */
 const LOOKS_IN_ORDER = 2;
 /** And at so many in any case: others have gone on past it, and would rather have it late than not at all. */
@@ -40,7 +41,7 @@ export class QueueReader {
   constructor(name: string, context: QueueReaderContext) {
     this.#name = name;
     this.#context = context;
-    this.#ahead = new ReadAhead(context.driver.readAhead ?? 0);
+    this.#ahead = new ReadAhead(context.driver.readAhead ?? NOTHING_AHEAD);
   }
 
   receive(signal: AbortSignal | undefined): Promise<Message> {

@@ -1,12 +1,11 @@
-import type { Taken } from './driver/driver.ts';
+import type { ReadAheadLimits, Taken } from './driver/driver.ts';
 
 /** A listener that comes back for the next message within this time, in milliseconds, is quick. */
 const QUICK_MS = 2;
-/** So many messages must have been read quickly before any is taken that nobody has asked for; one that was not outweighs some. */
-const PROVEN = 512;
+/** A message that was not read quickly outweighs some that were. */
 const SLOW_COST = 16;
-/** More are not counted in favour of a reader, who may become slow. */
-const TRUSTED = PROVEN + 4 * SLOW_COST;
+/** So many more than the proof asks for are counted in favour of a reader, who may become slow. */
+const TRUST = 4 * SLOW_COST;
 
 /**
  * Messages of one queue that were taken before they were asked for, so that listeners who read one after the other need not wait a round trip for
@@ -14,19 +13,18 @@ const TRUSTED = PROVEN + 4 * SLOW_COST;
  * What is held here no longer counts towards the queue's capacity, and dies with the process.
  */
 export class ReadAhead {
-  readonly #limit: number;
+  readonly #limits: ReadAheadLimits;
   readonly #held: Taken[] = [];
   #quick = 0;
   #handedAt = 0;
 
-  /** `limit`: how many may be held at most. */
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor(limits: ReadAheadLimits) {
+    this.#limits = limits;
   }
 
   /** How many more to take than were asked for. */
   get wanted(): number {
-    return this.#quick < PROVEN ? 0 : this.#limit;
+    return this.#quick < this.#limits.proof ? 0 : this.#limits.most;
   }
 
   get empty(): boolean {
@@ -35,7 +33,7 @@ export class ReadAhead {
 
   /** Somebody asks for a message. */
   asked(now: number): void {
-    this.#quick = now - this.#handedAt <= QUICK_MS ? Math.min(this.#quick + 1, TRUSTED) : Math.max(this.#quick - SLOW_COST, 0);
+    this.#quick = now - this.#handedAt <= QUICK_MS ? Math.min(this.#quick + 1, this.#limits.proof + TRUST) : Math.max(this.#quick - SLOW_COST, 0);
   }
 
   /** Somebody was given a message. */
@@ -45,7 +43,7 @@ export class ReadAhead {
 
   /** Keeps what nobody has asked for yet; nothing came where the queue is read faster than it fills, and looking further is no use. */
   hold(items: readonly Taken[]): void {
-    if (items.length === 0) this.#quick = Math.min(this.#quick, PROVEN / 2);
+    if (items.length === 0) this.#quick = Math.min(this.#quick, this.#limits.proof / 2);
     this.#held.push(...items);
   }
 

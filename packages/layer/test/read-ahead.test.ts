@@ -30,7 +30,7 @@ class Supply {
       this.asked.push(max + ahead);
       return this.pop(max + ahead);
     };
-    this.readers = new QueueReaders(scripted({ readAhead: AHEAD, pop, ...calls }), this.log, this.stats, this.clock);
+    this.readers = new QueueReaders(scripted({ readAhead: { most: AHEAD, proof: 512 }, pop, ...calls }), this.log, this.stats, this.clock);
   }
 
   /** How the queue answers; a test may put its own in place. */
@@ -85,7 +85,7 @@ describe('reading ahead', () => {
   });
 
   test('a driver that does not read ahead is never asked for more than is waited for', async () => {
-    const supply = new Supply({ readAhead: 0 });
+    const supply = new Supply({ readAhead: { most: 0, proof: 0 } });
     await supply.read(1000);
     expect(new Set(supply.asked)).toEqual(new Set([1]));
   });

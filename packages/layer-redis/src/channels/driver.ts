@@ -8,13 +8,13 @@ import {
   type GroupPublishResult,
   type HistoryPage,
   type Position,
+  type ReadAheadLimits,
   type Taken,
   type Topic,
   type TopicSink,
 } from '@busgate/layer/driver';
 import { brokerFor, type BrokerEvents } from '../connect.ts';
 import { Keys } from '../keys.ts';
-import { READ_AHEAD } from '../queue-form.ts';
 import { Queues } from '../queues.ts';
 import type { Target } from '../url.ts';
 import { CoreWire } from './core-wire.ts';
@@ -38,6 +38,9 @@ interface Listeners {
   room?: TopicSink;
   group?: TopicSink;
 }
+
+/** Django's senders drop what passes the capacity of a queue, 100 in its settings: a burst is to be taken in batches soon. */
+const READ_AHEAD: ReadAheadLimits = { most: 15, proof: 32 };
 
 /**
  * Speaks the formats of Python's channels_redis 4.3 on the hosts of a Django site: a Django group is the room and the group of that name, channels are

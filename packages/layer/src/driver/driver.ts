@@ -72,6 +72,13 @@ export interface Taken {
   giveBackInOrder?(): Promise<boolean>;
 }
 
+export interface ReadAheadLimits {
+  /** How many may be held at most. */
+  readonly most: number;
+  /** So many messages must have been read quickly before. */
+  readonly proof: number;
+}
+
 /** A piece of a room's history. */
 export interface HistoryPage {
   readonly epoch: string;
@@ -102,10 +109,10 @@ export interface GroupPublishResult {
 export interface Driver {
   readonly capabilities: Capabilities;
   /**
-   * How many messages of a queue may be taken that nobody has asked for yet, where listeners read quickly: for brokers where taking one costs a
-   * round trip and settles it (no `accept`). Absent: none.
+   * Lets messages of a queue be taken that nobody has asked for yet, where listeners read quickly: for brokers where taking one costs a round trip and
+   * settles it (no `accept`). Absent: none.
    */
-  readonly readAhead?: number;
+  readonly readAhead?: ReadAheadLimits;
 
   /**
    * Connects. Resolves once connected, or once the first attempt failed for a reason that may pass (the driver then keeps trying, with

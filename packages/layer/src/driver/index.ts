@@ -18,6 +18,7 @@ export type {
   GroupPublishResult,
   HistoryPage,
   Stamp,
+  ReadAheadLimits,
   Taken,
   Topic,
   TopicKind,
