@@ -38,7 +38,7 @@ export function planHistories(rules: readonly HistoryRule[], subjects: Subjects)
     const plan: HistoryPlan = {
       rules: inside,
       name: subjects.roomStream(top.rooms),
-      subjects: [subjects.room(top.rooms)],
+      subjects: [subjects.room(top.rooms), subjects.probe(subjects.roomStream(top.rooms))],
       maxAgeMs: WITNESS_FACTOR * Math.max(...inside.map(({ ageMs }) => ageMs)),
       maxPerSubject: Math.max(...inside.map(({ size }) => size)) + 1,
       fixed: (start = '') => {

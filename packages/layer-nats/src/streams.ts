@@ -18,6 +18,7 @@ const SHORTEST_AGE_MS = 100;
 /** What a stream of ours should be like. */
 export interface StreamPlan {
   readonly name: string;
+  /** The last of them is one that nobody listens to, or has room for such a one. */
   readonly subjects: readonly string[];
   readonly maxAgeMs: number;
   readonly maxPerSubject: number;
@@ -119,12 +120,12 @@ export class Streams {
     return made;
   }
 
-  /** Resolves when our server knows where the stream is: it answers to what it must refuse. Not asked where others would hear it in a room of theirs. */
-  async #reach(session: Session, { name, subjects: [pattern = ''] }: StreamPlan, { created }: StreamInfo): Promise<void> {
-    const subject = pattern.replaceAll('*', PROBE).replace(/>$/, PROBE);
+  /** Resolves when our server knows where the stream is: it answers to what it must refuse, on its last subject, which its servers take last. */
+  async #reach(session: Session, { name, subjects }: StreamPlan, { created }: StreamInfo): Promise<void> {
+    const subject = (subjects.at(-1) ?? '').replaceAll('*', PROBE).replace(/>$/, PROBE);
     const reached = this.#reached.get(session) ?? new Map<string, string>();
     this.#reached.set(session, reached);
-    if (subject === pattern || reached.get(name) === created) return;
+    if (reached.get(name) === created) return;
     const until = performance.now() + ELECTION_MS;
     while (performance.now() < until) {
       const answer = await session.request(subject, new Uint8Array(0), { 'Nats-Expected-Stream': PROBE });

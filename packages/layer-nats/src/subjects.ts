@@ -37,6 +37,11 @@ export class Subjects {
     return `${this.streams}_ROOM_${bounded(pattern, MAX_STREAM_TOKEN)}`;
   }
 
+  /** Where a stream of rooms is asked whether it is there, so that nobody in a room hears it. */
+  probe(stream: string): string {
+    return `${this.#prefix}.probe.${stream}`;
+  }
+
   /** Where a stream republishes the messages of a room, whatever its epoch. */
   live(room: string): string {
     return `${this.#prefix}.live.*.${room}`;

@@ -12,8 +12,15 @@ describe('the streams of a list of rules', () => {
     const rules = [rule('a.b', 2, 9000), rule('a.*', 5, 1000), rule('z.>', 1)];
     const plans = planHistories(rules, subjects);
     expect(plans.get(rules[0] as HistoryRule)).toBe(plans.get(rules[1] as HistoryRule));
-    expect(plans.get(rules[0] as HistoryRule)).toMatchObject({ subjects: ['busgate.room.a.*'], maxPerSubject: 6, maxAgeMs: 18_000 });
-    expect(plans.get(rules[2] as HistoryRule)).toMatchObject({ subjects: ['busgate.room.z.>'], maxPerSubject: 2 });
+    expect(plans.get(rules[0] as HistoryRule)).toMatchObject({
+      subjects: ['busgate.room.a.*', `busgate.probe.${subjects.roomStream('a.*')}`],
+      maxPerSubject: 6,
+      maxAgeMs: 18_000,
+    });
+    expect(plans.get(rules[2] as HistoryRule)).toMatchObject({
+      subjects: ['busgate.room.z.>', `busgate.probe.${subjects.roomStream('z.>')}`],
+      maxPerSubject: 2,
+    });
   });
 
   test('whatever the rules, each room is captured by at most one stream, the one of its rule', () => {
