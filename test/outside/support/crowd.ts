@@ -4,6 +4,8 @@ import { WebSocket } from 'ws';
 /** Clients come back after a moment of their own, so that not all knock at once. In milliseconds. */
 const BACK_AFTER = 50;
 const BACK_SPREAD = 200;
+/** A join that was refused, since the layer is away just now, is asked for again after so long: fewer times a minute than a session may err. */
+const ASK_AGAIN = 5000;
 /** From a request to its answer, in milliseconds. */
 const PATIENCE_MS = 30_000;
 
@@ -54,22 +56,27 @@ export class Regular {
     const socket = new WebSocket(this.#url, { perMessageDeflate: false, handshakeTimeout: PATIENCE_MS });
     this.#socket = socket;
     socket.on('open', () => {
-      if (this.#multiplex) socket.send(JSON.stringify({ type: 'join', room: this.#room, ref: 1 }));
+      if (this.#multiplex) this.#join(socket);
       else this.joined = true;
     });
-    socket.on('message', (data: Buffer) => this.#take(data.toString()));
+    socket.on('message', (data: Buffer) => this.#take(socket, data.toString()));
     // A refused upgrade is an error without a session.
     socket.on('error', () => undefined);
     socket.on('close', (code: number) => void this.#comeBack(code));
   }
 
-  #take(text: string): void {
+  #join(socket: WebSocket): void {
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: 'join', room: this.#room, ref: 1 }));
+  }
+
+  #take(socket: WebSocket, text: string): void {
     if (!this.#multiplex) {
       this.messages.push(text);
       return;
     }
     const frame = JSON.parse(text) as { type: string; text?: string; data?: unknown };
     if (frame.type === 'joined') this.joined = true;
+    else if (frame.type === 'error') setTimeout(() => this.#join(socket), ASK_AGAIN).unref();
     else if (frame.type === 'gap') this.gaps += 1;
     else if (frame.type === 'message') this.messages.push(frame.text ?? JSON.stringify(frame.data));
   }
