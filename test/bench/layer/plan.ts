@@ -4,7 +4,8 @@ export interface Process {
   readonly numbers: readonly number[];
 }
 
-const QUEUE_MESSAGES = { fast: 8000, slow: 1000 };
+/** Enough for a steady state: a process takes messages ahead for a reader only after some hundreds. */
+const QUEUE_MESSAGES = { fast: 20_000, slow: 1000 };
 
 function queue(readers: number) {
   return (fast: boolean): Process[] => [{ scenario: 'queue', numbers: [readers, fast ? QUEUE_MESSAGES.fast : QUEUE_MESSAGES.slow] }];
