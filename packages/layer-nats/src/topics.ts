@@ -24,8 +24,8 @@ interface Entry {
   readonly topic: Topic;
   readonly sink: TopicSink;
   readonly rule: HistoryRule | undefined;
-  /** What a stream republishes for it. */
-  readonly order: InOrder;
+  /** What a stream republishes for it; only rooms with history have one. */
+  readonly order: InOrder | undefined;
   /** Ends the subscription on the connection that it was last made on. */
   end: () => void;
   /** Messages kept until the gap before them has been told. */
@@ -58,7 +58,7 @@ export class Topics {
 
   /** @throws LayerError REFUSED, LAYER_AWAY */
   async subscribe(session: Session, topic: Topic, sink: TopicSink, rule: HistoryRule | undefined): Promise<void> {
-    const order = new InOrder((payload, stamp) => this.#give(entry, payload, stamp));
+    const order = rule === undefined ? undefined : new InOrder((payload, stamp) => this.#give(entry, payload, stamp));
     const entry: Entry = { topic, sink, rule, order, end: () => undefined, held: undefined, refused: undefined, confirmed: false };
     const key = this.#subjects.topic(topic);
     this.#entries.set(key, entry);
@@ -84,7 +84,7 @@ export class Topics {
   async renew(session: Session): Promise<void> {
     for (const entry of this.#entries.values()) {
       entry.held ??= [];
-      entry.order.reset();
+      entry.order?.reset();
       entry.refused = undefined;
       this.#take(session, entry);
     }
@@ -114,9 +114,9 @@ export class Topics {
   }
 
   #take(session: Session, entry: Entry): void {
-    const { topic, rule } = entry;
-    const receive = rule === undefined ? ({ payload }: Arrival) => this.#give(entry, payload) : (arrival: Arrival) => this.#stamped(entry, arrival);
-    entry.end = session.subscribe(rule === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
+    const { topic, order } = entry;
+    const receive = order === undefined ? ({ payload }: Arrival) => this.#give(entry, payload) : (arrival: Arrival) => this.#stamped(order, arrival);
+    entry.end = session.subscribe(order === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
       message: receive,
       refused: (error) => this.#refused(session, entry, error),
     });
@@ -125,7 +125,7 @@ export class Topics {
   #drop(key: string, entry: Entry): void {
     this.#entries.delete(key);
     entry.end();
-    entry.order.reset();
+    entry.order?.reset();
   }
 
   #give(entry: Entry, payload: Uint8Array, stamp?: Stamp): void {
@@ -134,7 +134,7 @@ export class Topics {
   }
 
   /** A stream's copy: the epoch is in its subject, the sequences are in its headers. */
-  #stamped(entry: Entry, arrival: Arrival): void {
+  #stamped(order: InOrder, arrival: Arrival): void {
     const offset = Number(arrival.header('Nats-Sequence'));
     const previous = Number(arrival.header('Nats-Last-Sequence'));
     if (!Number.isSafeInteger(offset) || offset < 1 || !Number.isSafeInteger(previous)) {
@@ -142,7 +142,7 @@ export class Topics {
       return;
     }
     const epoch = this.#events.heard(this.#subjects.epochOf(arrival.subject), offset, arrival);
-    entry.order.take(arrival.payload, { epoch, offset, previous });
+    order.take(arrival.payload, { epoch, offset, previous });
   }
 
   #tellGap(entry: Entry): void {

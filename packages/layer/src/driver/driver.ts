@@ -49,7 +49,7 @@ export interface DriverEvents {
   dropped(messages: number): void;
 }
 
-/** A message taken from a queue. Exactly one of the two is called, once. */
+/** A message taken from a queue. It is settled or put back, once; only a `giveBackInOrder` that could not leaves it to be handed out or put back still. */
 export interface Taken {
   /** The message as the sender's layer encoded it: one JSON object. */
   readonly payload: Uint8Array;
@@ -147,8 +147,9 @@ export interface Driver {
   addMember(group: string, queue: string): Promise<void>;
   removeMember(group: string, queue: string): Promise<void>;
   /**
-   * After the broker was away: makes a worker queue that this process had added a member again where the broker has lost it, for `leftMs` from now.
-   * False where the membership has been ended meanwhile. Absent where the broker cannot tell that from a loss: it is added again.
+   * Makes a worker queue that this process had added a member again where the broker has lost it, for `leftMs` from now: called after the broker was away,
+   * and from time to time. False where the membership has been ended meanwhile. Absent where the broker cannot tell that from a loss: then it is added
+   * again after the broker was away, and only then.
    */
   renewMember?(group: string, queue: string, leftMs: number): Promise<boolean>;
   /** Publishes once on the group's topic, and tells which worker queues are members. */
