@@ -1,7 +1,12 @@
 import { ERRORS, type HttpErrorKey } from './errors.ts';
 
-/** What carries a session or a request; the value of the label `transport`. */
-export type TransportName = 'websocket' | 'http';
+/** The wires that carry sessions. */
+const SESSION_TRANSPORTS = ['websocket'] as const;
+export type SessionTransport = (typeof SESSION_TRANSPORTS)[number];
+
+/** What carries a session or a request; the values of the label `transport`. */
+const TRANSPORTS = [...SESSION_TRANSPORTS, 'http'] as const;
+export type TransportName = (typeof TRANSPORTS)[number];
 
 /**
  * Why a delivery that was due never reached the kernel.
@@ -24,7 +29,7 @@ export type PublishFailure = 'away' | 'unknown' | 'not_allowed' | 'refused';
 /** Plain numbers that the hot path adds to and a scrape reads. They only grow. */
 export interface Counters {
   /** Sessions opened. */
-  readonly opened: Record<'websocket', number>;
+  readonly opened: Record<SessionTransport, number>;
   /** Requests and upgrades refused, by error code. */
   readonly refused: Record<HttpErrorKey, number>;
   /** Sessions ended, by {@link closeLabel}. */
@@ -51,7 +56,7 @@ export interface Counters {
 export interface GatewayState {
   /** Brings `sent` and `queued` up to date with what the kernel has taken; called once before everything else is read. */
   settle(): void;
-  readonly sessions: Readonly<Record<'websocket', number>>;
+  readonly sessions: Readonly<Record<SessionTransport, number>>;
   /** Deliveries due that are neither sent nor dropped. */
   readonly queued: number;
   /** Bytes not yet handed to the kernel, all sessions together. */
@@ -61,17 +66,22 @@ export interface GatewayState {
   readonly draining: boolean;
 }
 
+/** A count for each wire that carries sessions, all 0. */
+export function perSessionTransport(): Record<SessionTransport, number> {
+  return zeros(SESSION_TRANSPORTS);
+}
+
 export function createCounters(): Counters {
   const refused = Object.fromEntries(Object.entries(ERRORS).flatMap(([key, row]) => (row.status === undefined ? [] : [[key, 0]]))) as Record<
     HttpErrorKey,
     number
   >;
   return {
-    opened: { websocket: 0 },
+    opened: perSessionTransport(),
     refused,
     closes: new Map([...[...KNOWN_CLOSES].map(String), OTHER_CLOSE].map((label) => [label, 0])),
-    received: { websocket: 0, http: 0 },
-    receivedBytes: { websocket: 0, http: 0 },
+    received: zeros(TRANSPORTS),
+    receivedBytes: zeros(TRANSPORTS),
     published: 0,
     publishFailures: { away: 0, unknown: 0, not_allowed: 0, refused: 0 },
     due: 0,
@@ -92,8 +102,11 @@ export function closeLabel(code: number): string {
   return KNOWN_CLOSES.has(code) ? String(code) : OTHER_CLOSE;
 }
 
-/** Counts a session's end. */
-export function countClose(counters: Counters, code: number): void {
-  const label = closeLabel(code);
+/** Counts a session's end by its {@link closeLabel}. */
+export function countClose(counters: Counters, label: string): void {
   counters.closes.set(label, (counters.closes.get(label) ?? 0) + 1);
+}
+
+function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
+  return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }

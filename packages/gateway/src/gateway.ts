@@ -20,6 +20,7 @@ import { RoomRoute } from './routes/room.ts';
 import type { Opening, Route } from './routes/route.ts';
 import { Router } from './routes/router.ts';
 import { Deadlines } from './session/deadlines.ts';
+import { ANYONE } from './session/identity.ts';
 import { Outboxes } from './session/outbox.ts';
 import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
@@ -72,7 +73,7 @@ export class Gateway implements AsyncDisposable {
     this.#log = options.log;
     this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(heartbeat.interval, heartbeat.timeout, limits.messageTime) / 4)));
     this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, now);
-    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { ...heartbeat, message: limits.messageTime });
+    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, layer.process);
     const clock = { now, defer: setImmediate };
     this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock, backlog: limits.roomBacklog, linger: LINGER_MS });
     this.#public = this.#createPublic();
@@ -111,7 +112,7 @@ export class Gateway implements AsyncDisposable {
     return {
       settle: () => outboxes.settle(),
       get sessions() {
-        return { websocket: sessions.size };
+        return sessions.counts;
       },
       get queued() {
         return outboxes.queued;
@@ -190,7 +191,7 @@ export class Gateway implements AsyncDisposable {
       sessions: () => this.#sessions.all(),
       gone: () => this.#sessions.none(),
       cutOff: () => {
-        for (const session of this.#sessions.all()) session.link.destroy();
+        for (const session of this.#sessions.all()) session.cutOff();
       },
       finish: () => this.#finish(),
     };
@@ -256,7 +257,7 @@ export class Gateway implements AsyncDisposable {
     let hasBegun = false;
     this.#transports.get(route)?.accept(request, tcp, head, (link) => {
       hasBegun = true;
-      return new Session(link, this.#sessions, (session) => opening.begin(session));
+      return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session));
     });
     if (!hasBegun) opening.cancel();
     return undefined;

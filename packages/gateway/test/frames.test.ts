@@ -8,7 +8,7 @@ import { frame } from './support/raw.ts';
 test.each([0, 1, 125, 126, 65_535, 65_536, 70_000])('a frame of %i bytes has the shortest header there is', (length) => {
   const payload = Buffer.alloc(length, 'x');
   const half = Math.floor(length / 2);
-  const sheet = { binary: length % 2 === 1, parts: [payload.subarray(0, half), payload.subarray(half)], length };
+  const sheet = { binary: length % 2 === 1, parts: [payload.subarray(0, half), payload.subarray(half)], length, position: undefined };
   const expected = frame(sheet.binary ? 2 : 1, payload, { mask: false });
   expect(frameOf(WEBSOCKET_FRAMING, sheet).equals(expected)).toBe(true);
   expect(WEBSOCKET_FRAMING.measure(sheet)).toBe(expected.length);

@@ -17,7 +17,7 @@ class Reader {
       tooSlow: (reason) => {
         this.endedFor ??= reason;
         this.outbox.shut(reason);
-        this.link.close(1013);
+        this.link.end('slow');
       },
     });
   }

@@ -89,6 +89,11 @@ export class ChannelLayer implements AsyncDisposable {
     return { ...this.#status, ...(reason === undefined ? {} : { reason }), ...(partitioned ? { partitioned } : {}) };
   }
 
+  /** This process's name, unique among all that share the broker: letters and digits. It stands in the name of each of its channels. */
+  get process(): string {
+    return this.#process;
+  }
+
   /** The topic on which any program reaches this process's channels: publish `{"channel":"<name>", …}` there with nothing but the broker's client. */
   get replyTopic(): string {
     return this.#driver.topicName({ kind: 'process', name: this.#process });

@@ -1,5 +1,3 @@
-import type { Lane, Turn } from './lane.ts';
-
 /** How long a flush holds the event loop, in milliseconds. */
 const SLICE_MS = 2;
 /** The clock is looked at once in so many visits; a visit takes about 5 µs. */
@@ -13,10 +11,27 @@ export interface FlushClock {
   defer(step: () => void): void;
 }
 
+/** How a visit is bounded. */
+export interface Turn {
+  /** Whether a session of so many rooms should be asked for all of them, so that it is written once: others than this one may have something for it too. */
+  gathers(rooms: number): boolean;
+  /** True once the time is up. */
+  isOver(): boolean;
+}
+
+/** What is flushed: the members of a room that share one encoding. */
+export interface Flushed {
+  /** Whether it waits for its turn; the flush's own. */
+  isDue: boolean;
+  readonly hasUnsent: boolean;
+  /** Sends a batch. Answers whether everybody had it; where the time was up before, the next call goes on. */
+  visit(turn: Turn): boolean;
+}
+
 /** Whose turn it is: lanes with something to send are visited one after the other, in slices, so that a large room holds up no other. */
 export class Flush implements Turn {
   readonly #clock: FlushClock;
-  #due: Lane[] = [];
+  #due: Flushed[] = [];
   #lanes = 0;
   #isScheduled = false;
   #until = 0;
@@ -28,7 +43,7 @@ export class Flush implements Turn {
   }
 
   /** The lane has something to send: it leaves at the end of this turn of the loop. */
-  mark(lane: Lane): void {
+  mark(lane: Flushed): void {
     if (lane.isDue) return;
     lane.isDue = true;
     this.#due.push(lane);
@@ -62,7 +77,7 @@ export class Flush implements Turn {
     this.#lanes = due.length;
     let index = 0;
     for (; index < due.length && !this.#isOver; index += 1) {
-      const lane = due[index] as Lane;
+      const lane = due[index] as Flushed;
       lane.isDue = false;
       if (!lane.visit(this) || lane.hasUnsent) this.mark(lane);
     }

@@ -2,7 +2,7 @@ import type { Counters } from '../counters.ts';
 import { frameOf, type Framing } from '../session/link.ts';
 import type { RoomMessage } from '@busgate/layer';
 import type { Encoder, Encoding } from './encoding.ts';
-import type { Batch, Member } from './member.ts';
+import type { Flushed, Turn } from './flush.ts';
 
 /** Frames written to a socket at once, in bytes. One that is larger goes alone. */
 const MAX_BATCH = 256 * 1024;
@@ -18,12 +18,24 @@ interface Run {
   frames: Buffer | undefined;
 }
 
-/** How a visit is bounded. */
-export interface Turn {
-  /** Whether a session of so many rooms should be asked for all of them, so that it is written once: others than this one may have something for it too. */
-  gathers(rooms: number): boolean;
-  /** True once the time is up. */
-  isOver(): boolean;
+/** What is to be written to one session at once. */
+export interface Batch {
+  readonly pieces: Uint8Array[];
+  messages: number;
+}
+
+/** Who a lane carries messages to, and how far it has: the three numbers are the lane's own. */
+export interface Passenger {
+  /** Its place in the lane; -1 once it has left. */
+  index: number;
+  /** How far of the lane's stream it has been written: bytes, and messages. */
+  at: number;
+  count: number;
+  readonly outbox: { write(frames: Uint8Array, messages: number): void };
+  /** All rooms of its session, where they may be several. */
+  readonly others: { readonly size: number; flushBatch(): void } | undefined;
+  /** Writes the next batch of this lane, or, in `others`, of all its rooms. */
+  flushBatch(): void;
 }
 
 /**
@@ -31,11 +43,10 @@ export interface Turn {
  * been written to it, which is all there is to order: a member that joins stands at the end, one that is to be sent something else is
  * first brought to the end.
  */
-export class Lane {
+export class Lane implements Flushed {
   readonly encoding: Encoding;
   readonly framing: Framing;
-  readonly members: Member[] = [];
-  /** Whether it waits for its turn; the flush's own. */
+  readonly members: Passenger[] = [];
   isDue = false;
   readonly #counters: Counters;
   readonly #encoder: Encoder;
@@ -75,13 +86,13 @@ export class Lane {
     return this.#runs.length > 0;
   }
 
-  add(member: Member): void {
+  add(member: Passenger): void {
     member.index = this.members.push(member) - 1;
     this.skip(member);
   }
 
   /** The last one takes its place: a visit goes backwards, so that nobody is passed over. */
-  remove(member: Member): void {
+  remove(member: Passenger): void {
     const last = this.members.pop();
     if (last !== undefined && last !== member) {
       this.members[member.index] = last;
@@ -92,7 +103,7 @@ export class Lane {
   }
 
   /** The member has had all there is some other way. */
-  skip(member: Member): void {
+  skip(member: Passenger): void {
     member.at = this.#end;
     member.count = this.#endCount;
   }
@@ -143,7 +154,7 @@ export class Lane {
   }
 
   /** Adds what the member is due, to the end or to the end of the first batch, and notes that it has it. Answers false at a gap that ends the session. */
-  take(member: Member, batch: Batch, toEnd: boolean): boolean {
+  take(member: Passenger, batch: Batch, toEnd: boolean): boolean {
     const upTo = toEnd ? this.#end : (this.#upTo ?? this.#firstEnd);
     const upToCount = toEnd ? this.#endCount : this.#upTo === undefined ? this.#firstEndCount : this.#upToCount;
     if (member.at >= upTo) return true;
@@ -163,7 +174,7 @@ export class Lane {
     return true;
   }
 
-  #visitMember(member: Member, turn: Turn): void {
+  #visitMember(member: Passenger, turn: Turn): void {
     const run = this.#runs[0];
     const others = member.others;
     if (others !== undefined && turn.gathers(others.size)) others.flushBatch();
@@ -172,13 +183,13 @@ export class Lane {
       const messages = this.#upToCount - member.count;
       member.at = this.#upTo;
       member.count = this.#upToCount;
-      member.session.outbox.write(piece, messages);
+      member.outbox.write(piece, messages);
     } else {
       member.flushBatch();
     }
   }
 
-  #takeGap(member: Member, run: Run, batch: Batch): boolean {
+  #takeGap(member: Passenger, run: Run, batch: Batch): boolean {
     member.at = run.end;
     const answer = this.#encoder.gap(this.members.length);
     if (answer === 'close') return false;

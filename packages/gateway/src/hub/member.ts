@@ -1,32 +1,37 @@
 import type { Feed } from '../session/conversation.ts';
+import type { Outbox } from '../session/outbox.ts';
 import type { Session } from '../session/session.ts';
-import type { Lane } from './lane.ts';
-import type { HubRoom } from './room.ts';
+import type { Batch, Lane, Passenger } from './lane.ts';
 
-/** What is to be written to one session at once. */
-export interface Batch {
-  readonly pieces: Uint8Array[];
-  messages: number;
+/** What a member knows of its room. */
+export interface Home {
+  readonly name: string;
+  /** Where the room's last message stands; undefined in a room without history. */
+  readonly position: string | undefined;
+  /** What was not flushed to it is not due. */
+  leave(member: Member): void;
 }
 
 /** A session in one room. */
-export class Member implements Feed {
+export class Member implements Feed, Passenger {
   readonly session: Session;
-  readonly room: HubRoom;
+  readonly room: Home;
   readonly lane: Lane;
   /** The session's rooms, where it may be in several. */
   readonly others: Members | undefined;
-  /** Its place in the lane; -1 once it has left. The lane's own, like the two counts. */
   index = -1;
-  /** How far of the lane's stream it has been written: bytes, and messages. */
   at = 0;
   count = 0;
 
-  constructor(session: Session, room: HubRoom, lane: Lane, others: Members | undefined) {
+  constructor(session: Session, room: Home, lane: Lane, others: Members | undefined) {
     this.session = session;
     this.room = room;
     this.lane = lane;
     this.others = others;
+  }
+
+  get outbox(): Outbox {
+    return this.session.outbox;
   }
 
   get isBehind(): boolean {

@@ -4,7 +4,7 @@ import type { Session } from '../session/session.ts';
 import type { Encoding } from './encoding.ts';
 import type { Flush } from './flush.ts';
 import { Lane } from './lane.ts';
-import { Member, type Members } from './member.ts';
+import { type Home, Member, type Members } from './member.ts';
 
 /** What the rooms of a hub share. */
 export interface RoomContext {
@@ -17,7 +17,7 @@ export interface RoomContext {
 }
 
 /** One room in this process: its members by lane, and where it stands. */
-export class HubRoom {
+export class HubRoom implements Home {
   readonly name: string;
   readonly #context: RoomContext;
   readonly #lanes: Lane[] = [];
@@ -41,7 +41,6 @@ export class HubRoom {
     return this.#size === 0 && this.#held === 0;
   }
 
-  /** Where the room's last message stands; undefined in a room without history. */
   get position(): string | undefined {
     return this.#position;
   }
@@ -72,7 +71,6 @@ export class HubRoom {
     return member;
   }
 
-  /** What was not flushed to it is not due. */
   leave(member: Member): void {
     member.lane.remove(member);
     this.#size -= 1;
@@ -109,7 +107,7 @@ export class HubRoom {
   }
 
   #lane(session: Session, encoding: Encoding): Lane {
-    const { framing } = session.link;
+    const { framing } = session;
     const known = this.#lanes.find((lane) => lane.encoding === encoding && lane.framing === framing);
     if (known !== undefined) return known;
     const lane = new Lane(this.name, encoding, framing, this.#context.backlog, this.#context.counters);

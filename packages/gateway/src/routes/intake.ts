@@ -1,29 +1,34 @@
-import type { Link } from '../session/link.ts';
+/** Who is not read while there is no credit. */
+interface Reading {
+  pause(): void;
+  resume(): void;
+}
 
-/** Messages of one session that may be under way to the layer; past it the client is not read until half of them are answered. */
-const MAX_UNDER_WAY = 64;
-
-/** Slows down a client that sends faster than the layer takes, by not reading it. */
+/** Slows down a client that sends faster than it is served, by not reading it: each message costs a credit, which whoever has served it gives back. */
 export class Intake {
-  readonly #link: Link;
-  #underWay = 0;
+  readonly #reading: Reading;
+  readonly #enough: number;
+  #credit: number;
   #isPaused = false;
 
-  constructor(link: Link) {
-    this.#link = link;
+  /** `credit`: messages that may be under way. Once they are, the client is not read until half of them are back. */
+  constructor(reading: Reading, credit: number) {
+    this.#reading = reading;
+    this.#credit = credit;
+    this.#enough = credit / 2;
   }
 
-  begin(): void {
-    this.#underWay += 1;
-    if (this.#underWay < MAX_UNDER_WAY || this.#isPaused) return;
+  spend(): void {
+    this.#credit -= 1;
+    if (this.#credit > 0 || this.#isPaused) return;
     this.#isPaused = true;
-    this.#link.pause();
+    this.#reading.pause();
   }
 
-  end(): void {
-    this.#underWay -= 1;
-    if (!this.#isPaused || this.#underWay > MAX_UNDER_WAY / 2) return;
+  refill(): void {
+    this.#credit += 1;
+    if (!this.#isPaused || this.#credit < this.#enough) return;
     this.#isPaused = false;
-    this.#link.resume();
+    this.#reading.resume();
   }
 }

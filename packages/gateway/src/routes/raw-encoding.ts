@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { RoomMessage } from '@busgate/layer';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
 import type { Encoder, Encoding } from '../hub/encoding.ts';
 import type { Sheet } from '../session/link.ts';
@@ -6,11 +7,11 @@ import type { Sheet } from '../session/link.ts';
 type Frames = Settings['frames'];
 type OnGap = Settings['onGap'];
 
-const SHEETS: Readonly<Record<Frames, (payload: Uint8Array) => Sheet>> = {
-  auto: (payload) => sheet(!isUtf8(payload), payload),
+const SHEETS: Readonly<Record<Frames, (message: RoomMessage) => Sheet>> = {
+  auto: ({ payload, position }) => sheet(!isUtf8(payload), payload, position),
   // A text frame must be UTF-8 (RFC 6455 section 5.6), or the client ends the connection.
-  text: (payload) => sheet(false, isUtf8(payload) ? payload : Buffer.from(Buffer.from(payload).toString())),
-  binary: (payload) => sheet(true, payload),
+  text: ({ payload, position }) => sheet(false, isUtf8(payload) ? payload : Buffer.from(Buffer.from(payload).toString()), position),
+  binary: ({ payload, position }) => sheet(true, payload, position),
 };
 
 const GAPS = { stay: 'silent', close: 'close' } as const;
@@ -20,7 +21,7 @@ class RawEncoding implements Encoding {
   readonly #encoder: Encoder;
 
   constructor(frames: Frames, onGap: OnGap) {
-    this.#encoder = { message: ({ payload }) => SHEETS[frames](payload), gap: () => GAPS[onGap] };
+    this.#encoder = { message: SHEETS[frames], gap: () => GAPS[onGap] };
   }
 
   encoder(): Encoder {
@@ -38,6 +39,6 @@ export function rawEncoding(frames: Frames, onGap: OnGap): Encoding {
   return ENCODINGS[onGap][frames];
 }
 
-function sheet(binary: boolean, payload: Uint8Array): Sheet {
-  return { binary, parts: [payload], length: payload.length };
+function sheet(binary: boolean, payload: Uint8Array, position: string | undefined): Sheet {
+  return { binary, parts: [payload], length: payload.length, position };
 }

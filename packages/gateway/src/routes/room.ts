@@ -1,6 +1,6 @@
 import { isLayerError, isName } from '@busgate/layer';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
-import type { Counters } from '../counters.ts';
+import type { Counters, SessionTransport } from '../counters.ts';
 import type { Encoding } from '../hub/encoding.ts';
 import type { HubRoom } from '../hub/room.ts';
 import type { Hub } from '../hub.ts';
@@ -9,6 +9,9 @@ import type { Session } from '../session/session.ts';
 import { Intake } from './intake.ts';
 import { rawEncoding } from './raw-encoding.ts';
 import type { Opening, Params, Published, Publishing, Route } from './route.ts';
+
+/** Messages of one session that may be under way to the layer. */
+const MAX_UNDER_WAY = 64;
 
 /** Raw: each frame is a message of the room that the path names, to everybody in it, the sender included. */
 export class RoomRoute implements Route, Publishing {
@@ -49,9 +52,9 @@ export class RoomRoute implements Route, Publishing {
   }
 
   /** What a session's frame holds. Anything but too large a message is counted by the hub alone: a raw socket has no words for it. */
-  async publishFrame(room: string, payload: Buffer): Promise<'too_large' | undefined> {
+  async publishFrame(room: string, payload: Buffer, transport: SessionTransport): Promise<'too_large' | undefined> {
     try {
-      await this.#hub.publish(room, payload, 'websocket');
+      await this.#hub.publish(room, payload, transport);
     } catch (error) {
       if (isLayerError(error, 'MESSAGE_TOO_LARGE')) return 'too_large';
     }
@@ -101,10 +104,10 @@ class RoomConversation implements Conversation {
   end(): void {}
 
   async #publish(data: Buffer): Promise<void> {
-    const intake = (this.#intake ??= new Intake(this.#session.link));
-    intake.begin();
-    const fault = await this.#route.publishFrame(this.#room, data);
-    intake.end();
+    const intake = (this.#intake ??= new Intake(this.#session, MAX_UNDER_WAY));
+    intake.spend();
+    const fault = await this.#route.publishFrame(this.#room, data, this.#session.transport);
+    intake.refill();
     if (fault !== undefined) this.#session.close(fault);
   }
 }

@@ -1,3 +1,6 @@
+import type { SessionTransport } from '../counters.ts';
+import type { CloseKey } from '../errors.ts';
+
 /** One message as its route wants it on the wire, before any wire has framed it. */
 export interface Sheet {
   /** Whether the bytes are to be told apart from text where the wire can do so. */
@@ -6,6 +9,8 @@ export interface Sheet {
   readonly parts: readonly Uint8Array[];
   /** All parts together. */
   readonly length: number;
+  /** Where the message stands in its room's history, for wires that say so beside it; undefined where it has no place in one. */
+  readonly position: string | undefined;
 }
 
 /** How a kind of wire frames a message. Stateless and one object a kind: sessions with the same framing share their frames. */
@@ -18,7 +23,7 @@ export interface Framing {
 
 /** The wire under a session just now, and all that a session needs of it. */
 export interface Link {
-  readonly kind: 'websocket';
+  readonly kind: SessionTransport;
   readonly framing: Framing;
   /** False from the moment on that nothing more may follow. */
   readonly writable: boolean;
@@ -29,13 +34,13 @@ export interface Link {
   /** Between these, what is written leaves together. */
   cork(): void;
   uncork(): void;
-  /** A frame that a living peer answers with `token`. */
+  /** What asks the peer for a sign of life. The link tells the session `token` as the answer to it; where a peer cannot answer, at once. */
   probe(token: number): Uint8Array;
   /** Stops and resumes reading, so that a peer that sends faster than it is served waits. */
   pause(): void;
   resume(): void;
-  /** What was written leaves first, then the reason; a peer that does not answer is cut off after 5 s. */
-  close(code: number, reason: string): void;
+  /** What was written leaves first, then the reason as this wire tells it; a peer that does not answer is cut off after 5 s. */
+  end(key: CloseKey): void;
   /** Cut off before everything had left: {@link queued} says nothing any more. */
   readonly isDestroyed: boolean;
   /** At once, without a word. */
@@ -50,7 +55,7 @@ export function frameOf(framing: Framing, sheet: Sheet): Buffer {
 }
 
 /** Text as one message. */
-export function textSheet(text: string): Sheet {
+export function textSheet(text: string, position?: string): Sheet {
   const bytes = Buffer.from(text);
-  return { binary: false, parts: [bytes], length: bytes.length };
+  return { binary: false, parts: [bytes], length: bytes.length, position };
 }

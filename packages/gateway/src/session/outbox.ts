@@ -99,7 +99,7 @@ export class Outboxes {
  */
 export class Outbox {
   readonly #all: Outboxes;
-  readonly #link: Link;
+  #link: Link | undefined;
   readonly #owner: OutboxOwner;
   #waiting: Waiting[] | undefined;
   /** Bytes ever written; counted only while something waits. */
@@ -131,22 +131,24 @@ export class Outbox {
 
   /** Writes frames that hold `messages` deliveries. Where the session reads too slowly they are dropped, and so is it. */
   write(frames: Uint8Array, messages: number): void {
-    if (!this.#accept(messages)) return;
-    this.#link.write(frames);
-    this.#wrote(frames.length, messages);
+    const link = this.#accept(messages);
+    if (link === undefined) return;
+    link.write(frames);
+    this.#wrote(link, frames.length, messages);
   }
 
   /** As one write, whatever the number of pieces. */
   writeAll(pieces: readonly Uint8Array[], messages: number): void {
-    if (!this.#accept(messages)) return;
+    const link = this.#accept(messages);
+    if (link === undefined) return;
     let length = 0;
-    this.#link.cork();
+    link.cork();
     for (const piece of pieces) {
       length += piece.length;
-      this.#link.write(piece);
+      link.write(piece);
     }
-    this.#link.uncork();
-    this.#wrote(length, messages);
+    link.uncork();
+    this.#wrote(link, length, messages);
   }
 
   /** From now on nothing more is written, and what is due is dropped. What waits still goes out, for as long as the link lives. */
@@ -156,25 +158,29 @@ export class Outbox {
     this.#shut = reason;
   }
 
+  /** Goes on over another link, or over none: then what is due is dropped. What the one before had not handed on is lost with it. */
+  relink(link: Link | undefined): void {
+    this.#abandon();
+    this.#link = link;
+  }
+
   /** The link has written something of its own, its close frame, behind what waits. */
   passed(bytes: number): void {
     if (this.#waiting !== undefined) this.#written += bytes;
   }
 
-  /** The link is gone, and what waited with it. */
+  /** The session is over, and what waited is lost. */
   gone(): void {
     this.settle();
     this.shut('closed');
-    this.#all.counters.dropped[this.#shut ?? 'closed'] += this.queued;
-    this.#waiting = undefined;
-    this.#look(0);
+    this.#abandon();
   }
 
   /** Counts as sent what the kernel has taken since the last look. */
   settle(): void {
     const waiting = this.#waiting;
-    if (waiting === undefined || this.#link.isDestroyed) return;
-    const queued = this.#link.queued;
+    if (waiting === undefined || this.#link === undefined || this.#link.isDestroyed) return;
+    const { queued } = this.#link;
     const taken = this.#written - queued;
     let done = 0;
     for (const { end, messages } of waiting) {
@@ -194,16 +200,25 @@ export class Outbox {
 
   /** Ends the session for its slowness; where it is being ended already, at once. */
   overflow(reason: 'slow' | 'total'): void {
-    if (this.isShut) this.#link.destroy();
+    if (this.isShut) this.#link?.destroy();
     else this.#owner.tooSlow(reason);
   }
 
-  #accept(messages: number): boolean {
+  /** What to write to; undefined where it is dropped. */
+  #accept(messages: number): Link | undefined {
     const { counters } = this.#all;
+    const link = this.#link;
     counters.due += messages;
-    if (this.#shut === undefined && this.#link.writable && (this.#waiting === undefined || this.#keepsUp())) return true;
+    if (this.#shut === undefined && link?.writable === true && (this.#waiting === undefined || this.#keepsUp())) return link;
     counters.dropped[this.#shut ?? 'closed'] += messages;
-    return false;
+    return undefined;
+  }
+
+  #abandon(): void {
+    this.settle();
+    this.#all.counters.dropped[this.#shut ?? 'closed'] += this.queued;
+    this.#waiting = undefined;
+    this.#look(0);
   }
 
   #keepsUp(): boolean {
@@ -213,10 +228,9 @@ export class Outbox {
     return false;
   }
 
-  #wrote(bytes: number, messages: number): void {
+  #wrote({ queued }: Link, bytes: number, messages: number): void {
     const { counters } = this.#all;
     counters.sentBytes += bytes;
-    const queued = this.#link.queued;
     if (this.#waiting === undefined) {
       if (queued === 0) {
         counters.sent += messages;

@@ -1,32 +1,40 @@
+import { randomBytes } from 'node:crypto';
+import { perSessionTransport, type SessionTransport } from '../counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Outboxes } from './outbox.ts';
-import type { Session } from './session.ts';
+import type { Session, SessionHost, SessionTicks } from './session.ts';
 
+/** Bytes of a session's id that nobody can guess. */
+const SECRET_BYTES = 16;
+
+/** How long the sessions of one transport may be silent, in milliseconds. */
 export interface SessionTimes {
-  /** Milliseconds between pings. */
+  /** Between pings. */
   readonly interval: number;
-  /** Milliseconds that an answer to one may take. */
+  /** What an answer to one may take. */
   readonly timeout: number;
-  /** Milliseconds from the first byte of a message to its last. */
+  /** From the first byte of a message to its last. */
   readonly message: number;
 }
 
 /** All sessions of a process, and what they share. */
-export class Sessions {
+export class Sessions implements SessionHost {
   readonly outboxes: Outboxes;
   readonly deadlines: Deadlines;
-  readonly intervalTicks: number;
-  readonly timeoutTicks: number;
-  readonly messageTicks: number;
+  readonly ticks: Readonly<Record<SessionTransport, SessionTicks>>;
+  readonly #process: string;
   readonly #sessions: Session[] = [];
+  readonly #counts = perSessionTransport();
+  /** Those whose id has been told to somebody. */
+  readonly #byId = new Map<string, Session>();
   #whenNone: (() => void) | undefined;
 
-  constructor(outboxes: Outboxes, deadlines: Deadlines, times: SessionTimes) {
+  /** `process`: this process's name in the fleet, of letters and digits; it begins each id, so that any gateway knows whose session it is. */
+  constructor(outboxes: Outboxes, deadlines: Deadlines, times: Readonly<Record<SessionTransport, SessionTimes>>, process: string) {
     this.outboxes = outboxes;
     this.deadlines = deadlines;
-    this.intervalTicks = deadlines.ticks(times.interval);
-    this.timeoutTicks = deadlines.ticks(times.timeout);
-    this.messageTicks = deadlines.ticks(times.message);
+    this.ticks = { websocket: ticksOf(deadlines, times.websocket) };
+    this.#process = process;
   }
 
   /** Those that are being closed included. */
@@ -34,22 +42,41 @@ export class Sessions {
     return this.#sessions.length;
   }
 
+  /** The same, by transport. */
+  get counts(): Readonly<Record<SessionTransport, number>> {
+    return { ...this.#counts };
+  }
+
   /** As they are at this moment. */
   all(): Session[] {
     return [...this.#sessions];
   }
 
-  add(session: Session): void {
-    session.place = this.#sessions.push(session) - 1;
-    this.outboxes.counters.opened[session.link.kind] += 1;
+  /** The session of this process that has this id. */
+  find(id: string): Session | undefined {
+    return this.#byId.get(id);
   }
 
-  remove(session: Session): void {
+  add(session: Session): void {
+    session.place = this.#sessions.push(session) - 1;
+    this.#counts[session.transport] += 1;
+    this.outboxes.counters.opened[session.transport] += 1;
+  }
+
+  name(session: Session): string {
+    const id = `${this.#process}-${randomBytes(SECRET_BYTES).toString('base64url')}`;
+    this.#byId.set(id, session);
+    return id;
+  }
+
+  remove(session: Session, id: string | undefined): void {
     const last = this.#sessions.pop();
     if (last !== undefined && last !== session) {
       this.#sessions[session.place] = last;
       last.place = session.place;
     }
+    this.#counts[session.transport] -= 1;
+    if (id !== undefined) this.#byId.delete(id);
     if (this.#sessions.length === 0) this.#whenNone?.();
   }
 
@@ -60,4 +87,8 @@ export class Sessions {
       else this.#whenNone = resolve;
     });
   }
+}
+
+function ticksOf(deadlines: Deadlines, { interval, timeout, message }: SessionTimes): SessionTicks {
+  return { interval: deadlines.ticks(interval), timeout: deadlines.ticks(timeout), message: deadlines.ticks(message) };
 }

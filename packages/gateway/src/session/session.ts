@@ -1,23 +1,43 @@
-import { randomBytes } from 'node:crypto';
-import { countClose } from '../counters.ts';
+import { closeLabel, countClose, type SessionTransport } from '../counters.ts';
 import { closeOf, type CloseKey } from '../errors.ts';
 import type { Conversation, Feed } from './conversation.ts';
-import type { Timed } from './deadlines.ts';
-import { frameOf, type Link, type Sheet, textSheet } from './link.ts';
-import { Outbox, type OutboxOwner } from './outbox.ts';
-import type { Sessions } from './registry.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
+import type { Identity } from './identity.ts';
+import { type Framing, frameOf, type Link, type Sheet, textSheet } from './link.ts';
+import { Outbox, type Outboxes, type OutboxOwner } from './outbox.ts';
 
 /** Ticks and tokens stay below this, where numbers cost no memory of their own. */
 const NEVER = 0x3fff_ffff;
-/** A link that ended without a close frame (RFC 6455 section 7.1.5). */
-const ABNORMAL = 1006;
+
+/** How long the sessions of one transport may be silent, in ticks of the wheel. */
+export interface SessionTicks {
+  /** Between pings. */
+  readonly interval: number;
+  /** What an answer to one may take. */
+  readonly timeout: number;
+  /** From the first byte of a message to its last. */
+  readonly message: number;
+}
+
+/** What all sessions of a process share, and where they are known. */
+export interface SessionHost {
+  readonly outboxes: Outboxes;
+  readonly deadlines: Deadlines;
+  readonly ticks: Readonly<Record<SessionTransport, SessionTicks>>;
+  add(session: Session): void;
+  /** An id by which the session is found from now on. Called once a session. */
+  name(session: Session): string;
+  /** It is over; `id` where it has one. */
+  remove(session: Session, id: string | undefined): void;
+}
 
 /**
  * One client's conversation, whatever the wire. `open` until either side ends it, then `closing` while the last bytes leave, then `closed`.
  * Everything written to it passes its outbox; what the rooms hold for it leaves before any frame of its own.
  */
 export class Session implements Timed, OutboxOwner {
-  readonly link: Link;
+  readonly transport: SessionTransport;
+  readonly framing: Framing;
   readonly outbox: Outbox;
   feed: Feed | undefined;
   dueTick = -1;
@@ -25,26 +45,34 @@ export class Session implements Timed, OutboxOwner {
   wheelBack: Timed | undefined;
   /** Its place among all sessions; theirs to write. */
   place = -1;
-  readonly #all: Sessions;
+  readonly #all: SessionHost;
   readonly #conversation: Conversation;
+  #link: Link | undefined;
+  #identity: Identity;
   #state: 'open' | 'closing' | 'closed' = 'open';
-  #closeCode = 0;
+  #closeLabel: string | undefined;
   #id: string | undefined;
+  #isPaused = false;
   /** When to ping, or to give up waiting for the answer. */
   #beatTick: number;
   /** What the last ping asked for; 0 when it has been answered. */
   #asked = 0;
   #messageTick = NEVER;
+  #rightsTick = NEVER;
 
   /** `converse` makes what the session's frames go to, and may write to the session at once. */
-  constructor(link: Link, all: Sessions, converse: (session: Session) => Conversation) {
-    this.link = link;
+  constructor(link: Link, all: SessionHost, identity: Identity, converse: (session: Session) => Conversation) {
+    this.transport = link.kind;
+    this.framing = link.framing;
     this.outbox = new Outbox(all.outboxes, link, this);
+    this.#link = link;
     this.#all = all;
+    this.#identity = identity;
     // The first one at any time of the interval's second half, so that those that came together are spread.
-    this.#beatTick = all.deadlines.now + Math.ceil(all.intervalTicks * (0.5 + Math.random() / 2));
+    this.#beatTick = all.deadlines.now + Math.ceil(this.#ticks.interval * (0.5 + Math.random() / 2));
+    this.#rightsTick = this.#tickOf(identity);
     all.add(this);
-    all.deadlines.set(this, this.#beatTick);
+    this.#wait();
     this.#conversation = converse(this);
   }
 
@@ -54,8 +82,34 @@ export class Session implements Timed, OutboxOwner {
 
   /** Unguessable, and the same for as long as the session lives. */
   get id(): string {
-    this.#id ??= randomBytes(12).toString('base64url');
+    this.#id ??= this.#all.name(this);
     return this.#id;
+  }
+
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  /** From now on these are the client's rights. */
+  identify(identity: Identity): void {
+    this.#identity = identity;
+    this.#rightsTick = this.#tickOf(identity);
+    if (this.#state === 'open') this.#wait();
+  }
+
+  /**
+   * Goes on over another link of the same transport, or over none for a time: then nothing can be sent, and what is due is dropped. The one before
+   * is cut off, and what it had not handed on is lost.
+   */
+  relink(link: Link | undefined): void {
+    if (this.#state !== 'open') return link?.destroy();
+    const before = this.#link;
+    this.#link = link;
+    this.outbox.relink(link);
+    this.#messageTick = NEVER;
+    this.#beat();
+    if (this.#isPaused) link?.pause();
+    before?.destroy();
   }
 
   /** A whole message from the client. */
@@ -63,6 +117,21 @@ export class Session implements Timed, OutboxOwner {
     if (this.#state !== 'open') return;
     if (binary) this.#conversation.binary(data);
     else this.#conversation.text(data);
+  }
+
+  /** Stops reading the client, whose liveness is not judged meanwhile: what would show it is not read. */
+  pause(): void {
+    if (this.#state !== 'open') return;
+    this.#isPaused = true;
+    this.#messageTick = NEVER;
+    this.#link?.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#link?.resume();
+    if (this.#state === 'open') this.#beat();
   }
 
   /** One text message of its own, after all that the rooms have for it. */
@@ -74,7 +143,7 @@ export class Session implements Timed, OutboxOwner {
   sendAll(sheets: readonly Sheet[], deliveries: number): void {
     if (this.#state !== 'open') return;
     this.feed?.flush();
-    const frames = sheets.map((sheet) => frameOf(this.link.framing, sheet));
+    const frames = sheets.map((sheet) => frameOf(this.framing, sheet));
     const [first] = frames;
     if (frames.length === 1 && first !== undefined) this.outbox.write(first, deliveries);
     else this.outbox.writeAll(frames, deliveries);
@@ -85,11 +154,12 @@ export class Session implements Timed, OutboxOwner {
     if (this.#state === 'open') this.#conversation.announceDrain(afterMs);
   }
 
-  /** Ends it: what the rooms have for it leaves first, then the close frame, and nothing after. */
+  /** Ends it: what the rooms have for it leaves first, then the reason, and nothing after. */
   close(key: CloseKey): void {
-    const { code, reason } = closeOf(key);
-    this.closing(code);
-    this.link.close(code, reason);
+    const label = closeLabel(closeOf(key).code);
+    this.closing(label);
+    if (this.#link === undefined) this.#end(label);
+    else this.#link.end(key);
   }
 
   /** Ends it at a gap: what came after the gap is not for it any more. */
@@ -104,72 +174,105 @@ export class Session implements Timed, OutboxOwner {
     this.close('slow');
   }
 
-  /** A close frame with this code is about to be written by either side's wish: the last moment to write anything else. Later calls do nothing. */
-  closing(code: number): void {
-    if (this.#state !== 'open') return;
-    this.#closeCode = code;
-    this.feed?.flush();
-    // Its flush may have found the session too slow and ended it.
-    if (this.#state !== 'open') return;
-    this.#leave('closing');
+  /** At once, without a word. */
+  cutOff(): void {
+    if (this.#link === undefined) this.close('going_away');
+    else this.#link.destroy();
   }
 
-  /** The link is gone; `code` is what the peer's close frame said, where there was one. */
-  gone(code: number): void {
-    if (this.#state === 'closed') return;
-    if (this.#state === 'open') this.#leave('closing');
-    this.#state = 'closed';
-    this.outbox.gone();
-    this.#all.remove(this);
-    countClose(this.#all.outboxes.counters, this.#closeCode === 0 ? code : this.#closeCode);
+  /**
+   * The end is about to be told on the link by either side's wish: the last moment to write anything else. `label` is what the end is counted as;
+   * later calls do nothing.
+   */
+  closing(label: string): void {
+    if (this.#state !== 'open') return;
+    this.#closeLabel = label;
+    this.feed?.flush();
+    // Its flush may have found the session too slow and ended it.
+    if (this.#state === 'open') this.#leave();
+  }
+
+  /** `link` is gone; `label` is what its end is counted as where the session has not ended for a reason of its own. */
+  unlinked(link: Link, label: string): void {
+    if (link !== this.#link || this.#state === 'closed') return;
+    if (this.#state === 'open' && this.#conversation.unlinked?.() === true) this.relink(undefined);
+    else this.#end(label);
   }
 
   /** The first bytes of a message have come and more must follow, or (`false`) nothing is left over. */
   partial(isPartial: boolean): void {
-    if (this.#state !== 'open' || isPartial === (this.#messageTick !== NEVER)) return;
-    this.#messageTick = isPartial ? this.#all.deadlines.now + this.#all.messageTicks : NEVER;
+    if (this.#state !== 'open' || this.#isPaused || isPartial === (this.#messageTick !== NEVER)) return;
+    this.#messageTick = isPartial ? this.#all.deadlines.now + this.#ticks.message : NEVER;
     if (isPartial && this.#messageTick < this.dueTick) this.#all.deadlines.set(this, this.#messageTick);
   }
 
   /** Only the answer to the last ping is a sign of life. */
   answered(token: number): void {
-    if (token !== this.#asked || this.#asked === 0 || this.#state !== 'open') return;
-    this.#asked = 0;
-    this.#beatTick = this.#all.deadlines.now + this.#all.intervalTicks;
-    this.#wait();
+    if (token === this.#asked && this.#asked !== 0 && this.#state === 'open') this.#beat();
   }
 
   onDue(): void {
     const { now } = this.#all.deadlines;
     if (now >= this.#messageTick) return this.close('message_time');
-    if (now >= this.#beatTick) {
-      if (this.#asked !== 0) return this.#die();
+    if (now >= this.#rightsTick) this.#endRights();
+    if (now >= this.#beatTick && this.#state === 'open') {
+      if (this.#asked !== 0 && !this.#isPaused) return this.cutOff();
       this.#ping();
     }
     if (this.#state === 'open') this.#wait();
   }
 
-  #ping(): void {
-    this.#asked = 1 + Math.floor(Math.random() * (NEVER - 1));
-    this.#beatTick = this.#all.deadlines.now + this.#all.timeoutTicks;
-    this.outbox.write(this.link.probe(this.#asked), 0);
+  get #ticks(): SessionTicks {
+    return this.#all.ticks[this.transport];
   }
 
-  #die(): void {
-    this.#closeCode = ABNORMAL;
-    this.link.destroy();
+  #ping(): void {
+    const link = this.#link;
+    if (link === undefined || this.#isPaused) return this.#beat();
+    this.#asked = 1 + Math.floor(Math.random() * (NEVER - 1));
+    this.#beatTick = this.#all.deadlines.now + this.#ticks.timeout;
+    this.outbox.write(link.probe(this.#asked), 0);
+  }
+
+  /** It lives, as far as can be told: the next ping comes an interval from now. */
+  #beat(): void {
+    this.#asked = 0;
+    this.#beatTick = this.#all.deadlines.now + this.#ticks.interval;
+    this.#wait();
+  }
+
+  #endRights(): void {
+    this.#rightsTick = NEVER;
+    if (this.#conversation.rightsEnded === undefined) this.close('expired');
+    else this.#conversation.rightsEnded();
+  }
+
+  #tickOf({ until }: Identity): number {
+    const { deadlines, outboxes } = this.#all;
+    return until === undefined ? NEVER : Math.min(NEVER, deadlines.now + deadlines.ticks(until - outboxes.now()));
   }
 
   #wait(): void {
-    this.#all.deadlines.set(this, Math.min(this.#beatTick, this.#messageTick));
+    this.#all.deadlines.set(this, Math.min(this.#beatTick, this.#messageTick, this.#rightsTick));
   }
 
-  #leave(state: 'closing'): void {
-    this.#state = state;
+  #leave(): void {
+    this.#state = 'closing';
     this.outbox.shut('closed');
     this.#all.deadlines.cancel(this);
     this.feed?.leave();
     this.feed = undefined;
     this.#conversation.end();
+    // So that the peer's own word of the end is read.
+    this.resume();
+  }
+
+  #end(label: string): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'open') this.#leave();
+    this.#state = 'closed';
+    this.outbox.gone();
+    this.#all.remove(this, this.#id);
+    countClose(this.#all.outboxes.counters, this.#closeLabel ?? label);
   }
 }

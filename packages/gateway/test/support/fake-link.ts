@@ -1,9 +1,11 @@
+import type { SessionTransport } from '../../src/counters.ts';
+import { closeOf, type CloseKey } from '../../src/errors.ts';
 import type { Framing, Link } from '../../src/session/link.ts';
 import { WEBSOCKET_FRAMING } from '../../src/transports/websocket/frames.ts';
 
 /** A wire whose kernel takes as much as the test says. */
 export class FakeLink implements Link {
-  readonly kind = 'websocket';
+  readonly kind: SessionTransport = 'websocket';
   readonly framing: Framing = WEBSOCKET_FRAMING;
   /** Everything written, and what of it the kernel has. */
   written: Uint8Array[] = [];
@@ -63,7 +65,8 @@ export class FakeLink implements Link {
     this.isPaused = false;
   }
 
-  close(code: number): void {
+  end(key: CloseKey): void {
+    const { code } = closeOf(key);
     this.closedWith ??= code;
     this.onClose(code);
   }

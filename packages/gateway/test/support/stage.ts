@@ -5,6 +5,7 @@ import { Members } from '../../src/hub/member.ts';
 import { HubRoom } from '../../src/hub/room.ts';
 import type { Conversation } from '../../src/session/conversation.ts';
 import { Deadlines } from '../../src/session/deadlines.ts';
+import { ANYONE, type Identity } from '../../src/session/identity.ts';
 import { textSheet } from '../../src/session/link.ts';
 import { Outboxes } from '../../src/session/outbox.ts';
 import { Sessions } from '../../src/session/registry.ts';
@@ -13,12 +14,12 @@ import { FakeLink } from './fake-link.ts';
 
 /** Each message as it is, and a gap as the text `gap`. */
 export const PLAIN: Encoding = {
-  encoder: () => ({ message: ({ payload }) => ({ binary: false, parts: [payload], length: payload.length }), gap: () => textSheet('gap') }),
+  encoder: () => ({ message: ({ payload, position }) => ({ binary: false, parts: [payload], length: payload.length, position }), gap: () => textSheet('gap') }),
 };
 
 /** A gap ends the session. */
 export const CLOSING: Encoding = {
-  encoder: () => ({ message: ({ payload }) => ({ binary: false, parts: [payload], length: payload.length }), gap: () => 'close' }),
+  encoder: () => ({ message: ({ payload, position }) => ({ binary: false, parts: [payload], length: payload.length, position }), gap: () => 'close' }),
 };
 
 const MUTE: Conversation = { text() {}, binary() {}, announceDrain() {}, end() {} };
@@ -41,7 +42,7 @@ export class Stage {
   constructor(options: { outbox?: number; total?: number; backlog?: number } = {}) {
     const now = (): number => (this.time += this.lookMs);
     this.outboxes = new Outboxes(this.counters, options.outbox ?? 1_000_000, options.total ?? 1_000_000_000, now);
-    this.sessions = new Sessions(this.outboxes, this.deadlines, { interval: 25_000, timeout: 10_000, message: 30_000 });
+    this.sessions = new Sessions(this.outboxes, this.deadlines, { websocket: { interval: 25_000, timeout: 10_000, message: 30_000 } }, 'stage');
     this.#flush = new Flush({ now, defer: (step) => void this.#deferred.push(step) });
     this.#backlog = options.backlog ?? 1_000_000;
   }
@@ -54,9 +55,9 @@ export class Stage {
     return room;
   }
 
-  session(conversation: Conversation = MUTE): { session: Session; link: FakeLink; members: Members } {
+  session(conversation: Conversation = MUTE, identity: Identity = ANYONE): { session: Session; link: FakeLink; members: Members } {
     const link = new FakeLink();
-    const session = new Session(link, this.sessions, () => conversation);
+    const session = new Session(link, this.sessions, identity, () => conversation);
     const members = new Members(session);
     session.feed = members;
     return { session, link, members };

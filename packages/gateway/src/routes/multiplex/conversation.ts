@@ -25,6 +25,9 @@ interface Permissions {
   readonly context: MultiplexContext;
 }
 
+/** Frames of one session that may wait for their answers. */
+const MAX_UNDER_WAY = 64;
+
 const NOTHING: Answer = () => undefined;
 
 /** One session of a multiplex route. */
@@ -40,15 +43,15 @@ export class MultiplexConversation implements Conversation {
     this.#session = session;
     this.#route = route;
     this.#members = new Members(session);
-    this.#intake = new Intake(session.link);
-    this.#turns = new Turns(() => this.#intake.end());
+    this.#intake = new Intake(session, MAX_UNDER_WAY);
+    this.#turns = new Turns(() => this.#intake.refill());
     session.feed = this.#members;
     session.send(JSON.stringify({ type: 'welcome', session: session.id, heartbeat: route.context.heartbeat / 1000 }));
   }
 
   text(data: Buffer): void {
     const frame = parseFrame(data.toString(), this.#route.context.limits.message);
-    this.#intake.begin();
+    this.#intake.spend();
     this.#turns.take({ overlaps: frame.type !== 'join' && frame.type !== 'leave', begin: () => this.#begin(frame) });
   }
 
@@ -83,7 +86,7 @@ export class MultiplexConversation implements Conversation {
     const { hub, counters } = this.#route.context;
     const { room, ref } = frame;
     if (this.#route.mayPublish) {
-      return hub.publish(room, frame.payload, 'websocket').then(
+      return hub.publish(room, frame.payload, this.#session.transport).then(
         ({ position }) =>
           () =>
             this.#session.send(JSON.stringify({ type: 'published', room, ref, position })),

@@ -27,7 +27,7 @@ class MessageEncoder implements Encoder {
     if (text === undefined) return this.#quoted('base64', bytes.toString('base64'), position);
     if (!isJson(text)) return this.#quoted('text', text, position);
     const tail = position === undefined ? CLOSE_BRACE : Buffer.from(`,"position":${JSON.stringify(position)}}`);
-    return { binary: false, parts: [this.#head, bytes, tail], length: this.#head.length + bytes.length + tail.length };
+    return { binary: false, parts: [this.#head, bytes, tail], length: this.#head.length + bytes.length + tail.length, position };
   }
 
   gap(members: number): Sheet {
@@ -36,7 +36,7 @@ class MessageEncoder implements Encoder {
   }
 
   #quoted(member: 'text' | 'base64', value: string, position: string | undefined): Sheet {
-    return textSheet(JSON.stringify({ type: 'message', room: this.#room, [member]: value, position }));
+    return textSheet(JSON.stringify({ type: 'message', room: this.#room, [member]: value, position }), position);
   }
 }
 

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
+import { closeLabel } from '../../counters.ts';
+import { closeOf, type CloseKey } from '../../errors.ts';
 import type { Framing, Link } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
 import { pingFrame, pongFrame, tokenOf, WEBSOCKET_FRAMING } from './frames.ts';
@@ -70,10 +72,15 @@ export class GatewaySocket extends WebSocket implements Link {
     return pingFrame(token);
   }
 
+  end(key: CloseKey): void {
+    const { code, reason } = closeOf(key);
+    this.close(code, reason);
+  }
+
   /** Also called by `ws`, to answer a close frame and to refuse what is malformed: whoever ends it, what waits for the session leaves before. */
   override close(code?: number, reason?: string | Buffer): void {
     const { session } = this;
-    if (this.readyState === WebSocket.OPEN) session?.closing(code ?? NO_CODE);
+    if (this.readyState === WebSocket.OPEN) session?.closing(closeLabel(code ?? NO_CODE));
     const before = this.queued;
     super.close(code, reason);
     session?.outbox.passed(this.queued - before);
@@ -81,12 +88,6 @@ export class GatewaySocket extends WebSocket implements Link {
 
   destroy(): void {
     this.terminate();
-  }
-
-  /** While it is not read, a message that has begun cannot end: its time begins anew with what comes next. */
-  override pause(): void {
-    super.pause();
-    this.session?.partial(false);
   }
 
   /** Bytes have come, which `ws` has read. */
@@ -99,7 +100,7 @@ export class GatewaySocket extends WebSocket implements Link {
     } else if (!isPartial) {
       this.#progress = undefined;
     }
-    this.session?.partial(isPartial && !this.isPaused);
+    this.session?.partial(isPartial);
   }
 }
 
@@ -127,7 +128,8 @@ function onPong(this: WebSocket, payload: Buffer): void {
 function onError(): void {}
 
 function onClose(this: WebSocket, code: number): void {
-  (this as GatewaySocket).session?.gone(code);
+  const link = this as GatewaySocket;
+  link.session?.unlinked(link, closeLabel(code));
 }
 
 function onData(this: Tcp, chunk: Buffer): void {
