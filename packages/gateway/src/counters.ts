@@ -61,6 +61,8 @@ export interface GatewayState {
   readonly queued: number;
   /** Bytes not yet handed to the kernel, all sessions together. */
   readonly outboxBytes: number;
+  /** What clients have begun and not finished, with what holds it, in bytes. */
+  readonly inboundBytes: number;
   /** Rooms with a member in this process. */
   readonly rooms: number;
   readonly draining: boolean;

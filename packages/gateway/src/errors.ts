@@ -27,7 +27,7 @@ const TABLE = {
     retry: false,
     message: 'a room name is 1 to 200 of A-Z a-z 0-9 _ : @ - with single dots between levels',
   },
-  no_history: { status: 400, retry: false, message: 'this room keeps no history' },
+  no_history: { status: 400, frame: true, retry: false, message: 'this room keeps no history' },
   method: { status: 405, retry: false, message: 'this path does not take this method' },
   version: {
     status: 426,
@@ -42,10 +42,11 @@ const TABLE = {
   body_too_large: { status: 413, retry: false, message: 'the body is larger than limits.message' },
   origin: { status: 403, retry: false, message: 'pages of this origin may not connect: see the setting origins' },
   not_allowed: { status: 403, close: 4403, frame: true, retry: false, message: 'not allowed here' },
-  rate: { status: 429, close: 4429, frame: true, retry: true, message: 'too many in a short time' },
-  full: { status: 503, retry: true, message: 'this gateway holds as many sessions as it may' },
+  rate: { frame: true, retry: true, message: 'too many in a short time' },
+  full: { status: 503, close: 1013, frame: true, retry: true, message: 'this gateway holds as much as it may' },
   draining: { status: 503, retry: true, message: 'this gateway is being stopped' },
   away: { status: 503, frame: true, retry: true, message: 'the layer cannot be reached just now' },
+  unknown: { status: 504, frame: true, retry: false, message: 'the layer did not answer: it may have been done or not' },
 
   bad_json: { frame: true, retry: false, message: 'a frame must be JSON, at most 32 levels deep' },
   bad_frame: { frame: true, retry: false, message: 'a frame is one JSON object; a member of it is missing or of the wrong kind' },
@@ -66,7 +67,7 @@ const TABLE = {
   drained: { close: 1012, retry: true, message: 'this gateway is being stopped: connect again' },
   gap: { close: 1012, retry: true, message: 'messages may have been lost: connect again' },
   slow: { close: 1013, retry: true, message: 'too slow a reader' },
-  expired: { status: 401, close: 4401, retry: false, message: 'the token has expired or is missing' },
+  expired: { close: 4401, retry: false, message: 'the rights of this client have ended' },
 } satisfies Record<string, ErrorRow>;
 
 type Table = typeof TABLE;

@@ -11,6 +11,7 @@ import { drain } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
 import { PublicServer } from './http.ts';
 import { Hub } from './hub.ts';
+import { Inbound } from './inbound.ts';
 import type { Listening } from './listen.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
@@ -47,6 +48,7 @@ export class Gateway implements AsyncDisposable {
   readonly #layer: ChannelLayer;
   readonly #ownsLayer: boolean;
   readonly #counters: Counters = createCounters();
+  readonly #inbound: Inbound;
   readonly #deadlines: Deadlines;
   readonly #outboxes: Outboxes;
   readonly #sessions: Sessions;
@@ -71,6 +73,7 @@ export class Gateway implements AsyncDisposable {
     this.#layer = layer;
     this.#ownsLayer = options.layer === undefined;
     this.#log = options.log;
+    this.#inbound = new Inbound(limits.inboundTotal);
     this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(heartbeat.interval, heartbeat.timeout, limits.messageTime) / 4)));
     this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, now);
     this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, layer.process);
@@ -108,6 +111,7 @@ export class Gateway implements AsyncDisposable {
     const outboxes = this.#outboxes;
     const sessions = this.#sessions;
     const hub = this.#hub;
+    const inbound = this.#inbound;
     const isDraining = (): boolean => this.#isDraining;
     return {
       settle: () => outboxes.settle(),
@@ -119,6 +123,9 @@ export class Gateway implements AsyncDisposable {
       },
       get outboxBytes() {
         return outboxes.bytes;
+      },
+      get inboundBytes() {
+        return inbound.bytes;
       },
       get rooms() {
         return hub.rooms;
@@ -231,6 +238,7 @@ export class Gateway implements AsyncDisposable {
       messageTime: limits.messageTime,
       sessions: limits.sessions,
       payload: limits.message,
+      inbound: this.#inbound,
       upgrade: (request, tcp, head, route, opening) => this.#upgrade(request, tcp, head, route, opening),
     });
   }

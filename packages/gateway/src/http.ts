@@ -6,10 +6,12 @@ import type { Counters } from './counters.ts';
 import type { DemoFile } from './demo.ts';
 import type { HttpErrorKey } from './errors.ts';
 import { refuse, refuseSocket } from './http/answer.ts';
-import { readBody } from './http/body.ts';
+import { Body } from './http/body.ts';
 import { failureKey } from './http/failure.ts';
 import { readRequest } from './http/request.ts';
 import { Turns } from './http/turns.ts';
+import type { Inbound } from './inbound.ts';
+import { joinFailure, publishFailure } from './layer-errors.ts';
 import { listen, type Listening } from './listen.ts';
 import type { Log } from './log.ts';
 import type { Opening, Params, Publishing, Route } from './routes/route.ts';
@@ -36,6 +38,7 @@ export interface PublicOptions {
   readonly sessions: number;
   /** Bytes of a published payload. */
   readonly payload: number;
+  readonly inbound: Inbound;
   /** Turns an upgrade into a session; its route has made ready what that needs. */
   readonly upgrade: (request: IncomingMessage, tcp: Socket, head: Buffer, route: Route, opening: Opening) => HttpErrorKey | undefined;
 }
@@ -116,17 +119,20 @@ export class PublicServer {
   }
 
   async #publish(request: IncomingMessage, response: ServerResponse, params: Params, publishing: Publishing): Promise<void> {
+    const body = new Body(request, this.#options.payload, this.#options.inbound);
     try {
       if (request.headers.expect !== undefined && Number(request.headers['content-length'] ?? 0) <= this.#options.payload) response.writeContinue();
-      const published = await this.#turns.take(request.socket, readBody(request, this.#options.payload), async (payload) =>
-        payload === undefined ? undefined : publishing.publish(params, payload),
+      const published = await this.#turns.take(request.socket, body.whole, async (payload) =>
+        payload instanceof Uint8Array ? publishing.publish(params, payload) : payload,
       );
-      if (published === undefined) return this.#refuse(response, 'body_too_large');
-      const body = Buffer.from(`${JSON.stringify(published)}\n`);
-      response.writeHead(202, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
+      if (published === undefined) return;
+      if (typeof published === 'string') return this.#refuse(response, published);
+      const answer = Buffer.from(`${JSON.stringify(published)}\n`);
+      response.writeHead(202, { 'Content-Type': 'application/json', 'Content-Length': answer.length }).end(answer);
     } catch (error) {
-      if (request.destroyed && !request.complete) return;
-      this.#refuse(response, failureKey(error, this.#options.log));
+      this.#refuse(response, failureKey(publishFailure(error), error, this.#options.log));
+    } finally {
+      body.release();
     }
   }
 
@@ -158,7 +164,7 @@ export class PublicServer {
       tcp.off('error', destroy);
       this.#endUpgrade(tcp, this.#options.upgrade(request, tcp, head, route, ready));
     } catch (error) {
-      this.#endUpgrade(tcp, failureKey(error, this.#options.log));
+      this.#endUpgrade(tcp, failureKey(joinFailure(error), error, this.#options.log));
     }
   }
 

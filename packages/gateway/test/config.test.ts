@@ -51,7 +51,7 @@ describe('sources', () => {
   test('every key has a variable and a flag, and no two share one', () => {
     expect(variableOf('drain.notice')).toBe('BUSGATE_DRAIN_NOTICE');
     expect(flagOf('drain.notice')).toBe('--drain-notice');
-    expect(flagOf('limits.layerMessage')).toBe('--limits-layer-message');
+    expect(flagOf('limits.layer_message')).toBe('--limits-layer-message');
     expect(new Set(KEYS.map(flagOf)).size).toBe(KEYS.length);
   });
 
@@ -220,7 +220,7 @@ describe('faults', () => {
     expect(faultsOf({ argv: ['--demo', '--workers', '2', '--layer', 'redis://h'] })).toEqual([expect.stringContaining('--port')]);
     expect(faultsOf({ argv: ['--demo', '--port', '9090'] })).toEqual([expect.stringContaining('never public')]);
     expect(faultsOf({ argv: ['--demo', '--drain-notice', '30s'] })).toHaveLength(1);
-    expect(faultsOf({ argv: ['--demo', '--limits-message', '2MiB', '--limits-frame', '3MiB'] })).toEqual([expect.stringContaining('limits.layerMessage')]);
+    expect(faultsOf({ argv: ['--demo', '--limits-message', '2MiB', '--limits-frame', '3MiB'] })).toEqual([expect.stringContaining('limits.layer_message')]);
     expect(faultsOf({ argv: ['--demo', '--port', '0', '--ops-port', '0'] })).toEqual([]);
   });
 
@@ -249,7 +249,7 @@ describe('busgate config', () => {
     const config = load({ argv: ['--demo', '--ready-layer-grace', '90s', '--history', '[{rooms: a.*, size: 5, age: 90m}]'] });
     const printed = printConfig(config);
     expect(printConfig(load({ argv: ['--config', 'p.yaml'], files: { 'p.yaml': printed } }))).toBe(printed);
-    expect(parse(printed)).toMatchObject({ ready: { layer_grace: '90s' }, limits: { message: '64KiB', layerMessage: '1MiB' } });
+    expect(parse(printed)).toMatchObject({ ready: { layer_grace: '90s' }, limits: { message: '64KiB', layer_message: '1MiB' } });
   });
 
   test('masks secrets', () => {

@@ -1,6 +1,8 @@
+import { LayerError } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { closeLabel, createCounters } from '../src/counters.ts';
 import { closeOf, type CloseKey, ERRORS, httpError, type HttpErrorKey } from '../src/errors.ts';
+import { joinFailure, publishFailure } from '../src/layer-errors.ts';
 
 const keys = Object.entries(ERRORS);
 const http = keys.filter(([, row]) => row.status !== undefined).map(([key]) => key as HttpErrorKey);
@@ -30,6 +32,31 @@ test('a wrong version is told the right one, a wrong method those that are allow
   expect(httpError('version').headers).toMatchObject({ 'Sec-WebSocket-Version': '13' });
   expect(httpError('no_transport').headers).toMatchObject({ Upgrade: 'websocket' });
   expect(httpError('method', { Allow: 'GET, POST' }).headers).toMatchObject({ Allow: 'GET, POST' });
+});
+
+describe('a call of the layer that fails', () => {
+  test.each([
+    ['LAYER_AWAY', 'away', 'away'],
+    ['LAYER_CLOSED', 'away', 'away'],
+    ['OUTCOME_UNKNOWN', 'unknown', 'away'],
+    ['TIMEOUT', 'unknown', 'away'],
+    ['INVALID_NAME', 'bad_room', 'bad_room'],
+    ['UNSUPPORTED', 'bad_room', 'bad_room'],
+    ['MESSAGE_TOO_LARGE', 'too_large', 'too_large'],
+    ['INVALID_MESSAGE', 'internal', 'internal'],
+  ] as const)('with %s is %s to who publishes and %s to who joins', (code, published, joined) => {
+    const error = new LayerError(code, 'why');
+    expect([publishFailure(error), joinFailure(error)]).toEqual([published, joined]);
+  });
+
+  test('with anything else is a fault of ours', () => {
+    expect([publishFailure(new TypeError('x')), joinFailure('x')]).toEqual(['internal', 'internal']);
+  });
+
+  test('is asked to be repeated only where nothing was done', () => {
+    expect([httpError('unknown').status, httpError('unknown').headers['Retry-After']]).toEqual([504, undefined]);
+    expect([httpError('away').status, httpError('away').headers['Retry-After']]).toEqual([503, expect.any(String)]);
+  });
 });
 
 describe('labels', () => {

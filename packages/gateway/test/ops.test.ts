@@ -14,6 +14,7 @@ function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
     sessions: { websocket: 2 },
     queued: 3,
     outboxBytes: 4,
+    inboundBytes: 5,
     rooms: 5,
     get draining() {
       return parts.draining;

@@ -6,7 +6,9 @@ export function inconsistencies(config: Config): string[] {
   const { limits, drain, ops } = config;
   return [
     workersFault(config),
-    limits.message > limits.layerMessage && 'limits.message must not be larger than limits.layerMessage: such messages could not leave the gateway',
+    limits.message > limits.layerMessage && 'limits.message must not be larger than limits.layer_message: such messages could not leave the gateway',
+    limits.frame > limits.inboundTotal && 'limits.frame must not be larger than limits.inbound_total, which is for all clients together',
+    limits.message > limits.inboundTotal && 'limits.message must not be larger than limits.inbound_total, which is for all clients together',
     limits.outbox > limits.outboxTotal && 'limits.outbox must not be larger than limits.outbox_total, which is for all sessions together',
     drain.notice >= drain.deadline && 'drain.notice must be shorter than drain.deadline, which is counted from the signal too',
     ops.port === config.port && ops.port > 0 && overlap(ops.host, config.host) && `ops.port must not be port (${config.port}): the ops port is never public`,

@@ -23,5 +23,5 @@ export function variableOf(key: Key): string {
 }
 
 function words(key: Key): string[] {
-  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).split(/[._]/);
+  return key.split(/[._]/);
 }

@@ -21,9 +21,11 @@ export interface Settings {
   'limits.frame': number;
   'limits.outbox': number;
   'limits.outbox_total': number;
+  'limits.inbound_total': number;
   'limits.room_backlog': number;
-  'limits.layerMessage': number;
+  'limits.layer_message': number;
   'limits.rooms': number;
+  'limits.rooms_total': number;
   'limits.sessions': number;
   'limits.fragments': number;
   'limits.handshake': number;
@@ -130,13 +132,23 @@ function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
       'Bytes that wait for one session before it is too slow a reader. The kernel holds up to tcp_wmem besides.',
     ),
     'limits.outbox_total': setting(size('1KiB', '1024GiB'), '256MiB', 'Bytes that wait for all sessions together; past it the slowest is closed.'),
+    'limits.inbound_total': setting(
+      size('1KiB', '1024GiB'),
+      '64MiB',
+      'What all clients together have begun and not finished: requests, frames, fragments, bodies, with what holds them; past it what comes is refused.',
+    ),
     'limits.room_backlog': setting(
       size('1KiB', '4GiB'),
       '16MiB',
       'Bytes of one room that wait for their flush; past it the newest are dropped and a gap is told.',
     ),
-    'limits.layerMessage': setting(size('1B', '512MiB'), '1MiB', 'One message on the layer, envelope included.'),
+    'limits.layer_message': setting(size('1B', '512MiB'), '1MiB', 'One message on the layer, envelope included.'),
     'limits.rooms': setting(count(1, 1_000_000), 1000, 'Rooms of one session.'),
+    'limits.rooms_total': setting(
+      count(1, 10_000_000),
+      50_000,
+      'Rooms that this process holds, also those that it is about to let go; past it no other is joined.',
+    ),
     'limits.sessions': {
       ...setting(count(1, 10_000_000), sessionsFor(facts.descriptors), 'Sessions of this process; past it upgrades are refused with 503.'),
       presetText: `the descriptor limit (\`ulimit -n\`) less ${RESERVED_DESCRIPTORS}`,

@@ -1,14 +1,76 @@
+import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import { costOf, type Inbound } from '../inbound.ts';
 
-/** The whole body, or undefined as soon as it passes `limit` bytes; then the rest is not read. Rejects where the client goes before its end. */
-export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer | undefined> {
-  if (Number(request.headers['content-length'] ?? 0) > limit) return undefined;
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > limit) return undefined;
-    chunks.push(chunk);
+/** What is made ready at least for a body that comes in pieces, in bytes. */
+const MIN_CAPACITY = 1024;
+
+/** Why a body is not read to its end. */
+export type BodyFault = 'body_too_large' | 'full';
+
+/**
+ * The body of one request, read from the moment of its making: so nothing of it waits in pieces, each of which costs some 200 bytes however little it holds. What
+ * it holds is taken from the process's bound until {@link release}.
+ */
+export class Body {
+  readonly #limit: number;
+  readonly #inbound: Inbound;
+  /** All of it, or undefined where the client went before its end. */
+  readonly whole: Promise<Buffer | BodyFault | undefined>;
+  /** The first `#length` bytes of it have come. */
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+  #cost = 0;
+  #fault: BodyFault | undefined;
+
+  /** `limit` in bytes. */
+  constructor(request: IncomingMessage, limit: number, inbound: Inbound) {
+    this.#limit = limit;
+    this.#inbound = inbound;
+    this.whole = new Promise((resolve) => {
+      const settle = (): void => resolve(this.#fault ?? (request.complete ? this.#bytes.subarray(0, this.#length) : undefined));
+      if (Number(request.headers['content-length'] ?? 0) > limit) this.#fail('body_too_large', resolve);
+      request.on('data', (chunk: Buffer) => this.#take(chunk, resolve));
+      request.once('end', settle);
+      request.once('close', settle);
+      request.once('error', settle);
+    });
   }
-  return Buffer.concat(chunks, length);
+
+  /** What was read is handed on or not wanted. Call it once. */
+  release(): void {
+    this.#bytes = Buffer.alloc(0);
+    this.#length = 0;
+    this.#inbound.give(this.#cost);
+    this.#cost = 0;
+  }
+
+  #take(chunk: Buffer, resolve: (fault: BodyFault) => void): void {
+    if (this.#fault !== undefined) return;
+    const length = this.#length + chunk.length;
+    if (length > this.#limit) return this.#fail('body_too_large', resolve);
+    if (length > this.#bytes.length && !this.#makeRoom(chunk, length)) return this.#fail('full', resolve);
+    if (this.#bytes !== chunk) chunk.copy(this.#bytes, this.#length);
+    this.#length = length;
+  }
+
+  /** A body in one piece is that piece; else it doubles, so that its pieces are copied once or twice. False where the process's bound is met. */
+  #makeRoom(chunk: Buffer, length: number): boolean {
+    const isFirst = this.#length === 0;
+    const capacity = Math.min(this.#limit, Math.max(MIN_CAPACITY, length, this.#length * 2));
+    const cost = isFirst ? costOf(chunk) : capacity;
+    if (!this.#inbound.take(cost)) return false;
+    this.#inbound.give(this.#cost);
+    this.#cost = cost;
+    const before = this.#bytes.subarray(0, this.#length);
+    this.#bytes = isFirst ? chunk : Buffer.allocUnsafeSlow(capacity);
+    if (!isFirst) before.copy(this.#bytes);
+    return true;
+  }
+
+  #fail(fault: BodyFault, resolve: (fault: BodyFault) => void): void {
+    this.#fault = fault;
+    this.release();
+    resolve(fault);
+  }
 }

@@ -1,11 +1,9 @@
-import { isLayerError } from '@busgate/layer';
 import type { HttpErrorKey } from '../errors.ts';
+import type { PublishFailureKey } from '../layer-errors.ts';
 import type { Log } from '../log.ts';
 
-/** What a failure of the layer is to the client that asked. What is not the layer's is a fault of ours, and logged. */
-export function failureKey(error: unknown, log: Log): HttpErrorKey {
-  if (isLayerError(error, 'MESSAGE_TOO_LARGE')) return 'body_too_large';
-  if (isLayerError(error)) return 'away';
-  log.error('a request could not be served', { error: String(error) });
-  return 'internal';
+/** What a failure is over HTTP. A fault of ours is logged. */
+export function failureKey(key: PublishFailureKey, error: unknown, log: Log): HttpErrorKey {
+  if (key === 'internal') log.error('a request could not be served', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  return key === 'too_large' ? 'body_too_large' : key;
 }
