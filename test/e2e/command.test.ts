@@ -129,10 +129,24 @@ describe('busgate subscribe', () => {
     expect(child.lines.all).toEqual([shown, '0']);
   });
 
-  test('where no gateway is, or none that lets it in, it gives up with the reason', async () => {
-    await using nobody = runBusgate(['subscribe', 'r', '--url', `http://localhost:${await freePort()}`]);
-    expect((await nobody.exited).code).toBe(1);
-    expect(nobody.lines.all.join()).toContain('ECONNREFUSED');
+  test('waits for a gateway that is not there yet, and says so', async () => {
+    const port = String(await freePort());
+    await using child = runBusgate(['subscribe', 'later', '--url', `http://localhost:${port}`]);
+    await child.lines.find((line) => line.includes('ECONNREFUSED') && line.includes('connecting again'));
+    await using late = await startGateway({ args: ['--demo', '--port', port] });
+    const shown = await publishUntilShown(child, { http: (path) => `http://localhost:${port}${path}` }, 'later');
+    expect(child.output.all).toContain(shown);
+    expect(late.pid).not.toBe(child.pid);
+    child.signal('SIGINT');
+    expect((await child.exited).code).toBe(0);
+  });
+
+  test('where it is not let in, or nothing speaks WebSocket, it gives up with the reason', async () => {
+    await using mute = createServer((socket) => socket.once('data', () => socket.end('no HTTP\r\n\r\n')));
+    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+    await using nothing = runBusgate(['subscribe', 'r', '--url', `http://127.0.0.1:${(mute.address() as AddressInfo).port}`]);
+    expect((await nothing.exited).code).toBe(1);
+    expect(nothing.lines.all.join()).toContain('Parse Error');
     await using closed = await startGateway({ args: ['--routes', '[{path: "/room/:room", kind: room, join: nobody, publish: anyone}]'] });
     await using refused = runBusgate(['subscribe', 'r', '--url', closed.http('')]);
     expect((await refused.exited).code).toBe(1);

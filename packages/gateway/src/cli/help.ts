@@ -57,7 +57,7 @@ ${table([...TARGET, ...GENERAL])}`;
 
 const SUBSCRIBE = `Usage: busgate subscribe ROOM [flags]
 
-Shows each message of a room, followed by a line feed, until Ctrl-C. Connects again when the gateway goes away.
+Shows each message of a room, followed by a line feed, until Ctrl-C. Connects again when the gateway goes away, or is not there yet.
 
 ${table([...TARGET, ...GENERAL])}`;
 

@@ -13,26 +13,27 @@ const PONG_MS = 10_000;
 /** Closed for a reason that would only come again. */
 const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 4401, 4403]);
 
+/** The gateway, or the way to it, is not there just now. */
+const UNREACHED = new Set(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE']);
+
 /** How a connection ended. */
 interface Ended {
   /** Whether it was open before. */
   readonly opened: boolean;
   readonly reason: string;
-  /** `never`: trying again would end the same way. `now`: the gateway is there, and cannot just now. */
-  readonly again: 'never' | 'now' | 'once-opened';
+  /** Whether it may go better the next time. */
+  readonly again: boolean;
 }
 
-/** Listens through a gateway, and connects again when it goes away. Who was never let in, or where nobody is, gives up. */
+/** Listens through a gateway, and connects again when it goes away or is not there yet. Gives up where it is not let in, or nothing speaks WebSocket. */
 export async function subscribeGateway(base: URL, room: string, output: Output, signal: AbortSignal): Promise<number> {
   const url = roomUrl(base, room);
   url.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
   const backoff = new Backoff();
-  let everOpened = false;
   while (!signal.aborted) {
     const ended = await listen(url, output, signal);
     if (signal.aborted) return 0;
-    everOpened ||= ended.opened;
-    if (ended.again === 'never' || (ended.again === 'once-opened' && !everOpened)) {
+    if (!ended.again) {
       note('subscribe', `${base.origin}: ${ended.reason}`);
       return 1;
     }
@@ -49,7 +50,7 @@ function listen(url: URL, output: Output, signal: AbortSignal): Promise<Ended> {
     const socket = new WebSocket(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS, perMessageDeflate: false });
     let opened = false;
     let failure: string | undefined;
-    let status: number | undefined;
+    let mayReach = true;
     const heartbeat = new Heartbeat(socket);
     const stop = () => {
       socket.close(1000);
@@ -66,25 +67,29 @@ function listen(url: URL, output: Output, signal: AbortSignal): Promise<Ended> {
       void output.drained().then(() => socket.resume());
     });
     socket.on('unexpected-response', (_request, response) => {
-      status = response.statusCode;
+      mayReach = response.statusCode === 503 || response.statusCode === 429;
       failure = refusal(response);
       socket.terminate();
     });
     socket.on('error', (error) => {
-      failure ??= reasonOf(error);
+      if (failure !== undefined) return;
+      failure = reasonOf(error);
+      mayReach = opened || isUnreached(error);
     });
     socket.on('close', (code, text) => {
       heartbeat.stop();
       signal.removeEventListener('abort', stop);
       const reason = failure ?? `closed with ${code}${text.length === 0 ? '' : ` (${text.toString()})`}`;
-      resolve({ opened, reason, again: worthTrying(status, code) });
+      resolve({ opened, reason, again: mayReach && !FINAL_CODES.has(code) });
     });
   });
 }
 
-function worthTrying(status: number | undefined, code: number): Ended['again'] {
-  if (status === 503 || status === 429) return 'now';
-  return status !== undefined || FINAL_CODES.has(code) ? 'never' : 'once-opened';
+/** An error without a code is a handshake that took too long. */
+function isUnreached(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isUnreached);
+  const { code } = error as NodeJS.ErrnoException;
+  return code === undefined || UNREACHED.has(code);
 }
 
 function refusal({ statusCode, statusMessage }: IncomingMessage): string {
