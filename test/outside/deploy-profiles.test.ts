@@ -1,10 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
-import { loadConfig } from '../../packages/gateway/src/config.ts';
 import { Client } from '../e2e/clients.ts';
-import { ROOT } from './support/commands.ts';
 import { post } from './support/crowd.ts';
 import { expressionsOf, readDashboard } from './support/dashboard.ts';
 import { inspect, requireDocker } from './support/docker.ts';
@@ -101,32 +96,5 @@ describe('beside the fleet on Redis', () => {
       );
       expect({ expression, status, error }).toEqual({ expression, status: 'success', error: undefined });
     }
-  });
-});
-
-describe('deploy/docker-compose.yml', () => {
-  test('fits the settings that its gateways are given', async () => {
-    const compose = parse(await readFile(join(ROOT, 'deploy/docker-compose.yml'), 'utf8'), { merge: true, logLevel: 'error' }) as {
-      services: Record<string, { stop_grace_period?: string; environment?: Record<string, string>; deploy?: { resources: { limits: { memory: string } } } }>;
-    };
-    const { gateway, haproxy } = compose.services;
-    const secret = await readFile(join(ROOT, 'deploy/secrets/layer-redis.url'), 'utf8');
-    const settings = await readFile(join(ROOT, 'deploy/busgate.yaml'), 'utf8');
-    const config = loadConfig({
-      argv: [],
-      env: gateway?.environment ?? {},
-      descriptors: 1_048_576,
-      readFile: (path) => (path === '/run/secrets/layer' ? secret : settings),
-    });
-    expect(config).toMatchObject({ layer: 'redis://redis:6379', port: 8080, ops: { port: 9090 }, demo: false });
-    expect(Number.parseInt(gateway?.stop_grace_period ?? '', 10) * 1000).toBeGreaterThanOrEqual(config.drain.deadline + 5000);
-    expect(Number.parseInt(haproxy?.stop_grace_period ?? '', 10)).toBeGreaterThanOrEqual(Number.parseInt(gateway?.stop_grace_period ?? '', 10));
-    expect(config.limits.outboxTotal).toBeLessThanOrEqual((Number.parseInt(gateway?.deploy?.resources.limits.memory ?? '', 10) * 1024 ** 2) / 2);
-  });
-
-  test('has no secret in it, and none in an image', async () => {
-    const text = await readFile(join(ROOT, 'deploy/docker-compose.yml'), 'utf8');
-    expect(text).not.toMatch(/(?:redis|nats)s?:\/\/|PASSWORD/);
-    expect(await readFile(join(ROOT, '.dockerignore'), 'utf8')).toMatch(/^\*$/m);
   });
 });

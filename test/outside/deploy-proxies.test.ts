@@ -143,43 +143,88 @@ describe.each(['nginx', 'haproxy'] as const)('%s', (name) => {
   });
 });
 
-test('haproxy leaves a gateway that drains before it refuses, and lets it close its sessions itself', async () => {
-  const args = ['--demo', '--layer', redis.url, ...DRAINING];
-  await using gateway = await startGateway({ args });
-  const kept = gateways[0] as GatewayProcess;
-  gateways[0] = gateway;
-  const port = await freePort();
-  const file = await adapted('haproxy.cfg', port);
-  gateways[0] = kept;
-  await using _proxy = new Child(await requireBinary('haproxy'), ['-db', '-f', file]);
-  await until(
-    'haproxy has a gateway',
-    () => post(`http://127.0.0.1:${port}/room/first`, 'x'),
-    (status) => status === 202,
-  );
-  const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`ws://127.0.0.1:${port}/room/drain`)));
-  const codes: number[] = [];
-  for (const client of clients) void client.closed.then(({ code }) => codes.push(code));
-  const held = await gateway.metric('busgate_sessions{transport="websocket"}');
-  expect(held).toBeGreaterThan(0);
-
-  gateway.signal('SIGTERM');
-  const ended = Symbol('ended');
-  const over = gateway.exited.then(() => ended);
-  const refused: number[] = [];
-  while ((await Promise.race([over, post(`http://127.0.0.1:${port}/room/drain`, 'during')])) !== ended) {
-    const status = await Client.refused(`ws://127.0.0.1:${port}/room/not%20a%20room`);
-    if (status !== 400) refused.push(status ?? 0);
+describe('haproxy, when a gateway', () => {
+  /** HAProxy before two of the gateways and this one, which is its first; `edit` changes its file. */
+  async function proxyBefore(gateway: GatewayProcess, edit = (text: string) => text): Promise<{ child: Child; origin: string }> {
+    const kept = gateways[0] as GatewayProcess;
+    gateways[0] = gateway;
+    const port = await freePort();
+    const file = await adapted('haproxy.cfg', port);
+    gateways[0] = kept;
+    await writeFile(file, edit(await readFile(file, 'utf8')));
+    const child = new Child(await requireBinary('haproxy'), ['-db', '-f', file]);
+    const origin = `127.0.0.1:${port}`;
+    await until(
+      'haproxy has a gateway',
+      () => post(`http://${origin}/room/first`, 'x'),
+      (status) => status === 202,
+    );
+    return { child, origin };
   }
-  expect(refused).toEqual([]);
-  expect((await gateway.exited).code).toBe(0);
-  await until(
-    'its clients know',
-    () => codes.length,
-    (count) => count === held,
-  );
-  expect(codes).toEqual(Array.from({ length: held }, () => 1012));
-  await closeAll(clients);
+
+  test('drains, leaves it before it refuses, and lets it close its sessions itself', async () => {
+    const args = ['--demo', '--layer', redis.url, ...DRAINING];
+    await using gateway = await startGateway({ args });
+    const { child, origin } = await proxyBefore(gateway);
+    await using _proxy = child;
+    const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`ws://${origin}/room/drain`)));
+    const codes: number[] = [];
+    for (const client of clients) void client.closed.then(({ code }) => codes.push(code));
+    const held = await gateway.metric('busgate_sessions{transport="websocket"}');
+    expect(held).toBeGreaterThan(0);
+
+    gateway.signal('SIGTERM');
+    const ended = Symbol('ended');
+    const over = gateway.exited.then(() => ended);
+    const refused: number[] = [];
+    while ((await Promise.race([over, post(`http://${origin}/room/drain`, 'during')])) !== ended) {
+      const status = await Client.refused(`ws://${origin}/room/not%20a%20room`);
+      if (status !== 400) refused.push(status ?? 0);
+    }
+    expect(refused).toEqual([]);
+    expect((await gateway.exited).code).toBe(0);
+    await until(
+      'its clients know',
+      () => codes.length,
+      (count) => count === held,
+    );
+    expect(codes).toEqual(Array.from({ length: held }, () => 1012));
+    await closeAll(clients);
+  });
+
+  test('has lost its broker, lets everybody in all the same, and gives it no more than its share of the publishes', async () => {
+    await using broker = await startRedis();
+    await using gateway = await startGateway({ args: ['--demo', '--layer', broker.url] });
+    const { child, origin } = await proxyBefore(gateway);
+    await using _proxy = child;
+    await broker.kill();
+    await until(
+      'the gateway has no broker',
+      () => gateway.metric('busgate_layer_up'),
+      (up) => up === 0,
+    );
+    const clients: Client[] = [];
+    for (let count = 0; count < 40; count += 1) clients.push(await Client.open(`ws://${origin}/room/alone`));
+    expect(await gateway.metric('busgate_refused_total{reason="away"}')).toBeGreaterThan(0);
+    const statuses: number[] = [];
+    for (let count = 0; count < 30; count += 1) statuses.push(await post(`http://${origin}/room/alone`, 'x'));
+    // One in three; one in two while a check of another gateway is late.
+    expect(statuses.filter((status) => status !== 202).length).toBeLessThanOrEqual(15);
+    expect(new Set(statuses)).toEqual(new Set([202, 503]));
+    await closeAll(clients);
+  });
+
+  test('is killed, leaves it with the first connection that it does not take', async () => {
+    await using gateway = await startGateway({ args: ['--demo', '--layer', redis.url] });
+    // No check would find out in time.
+    const { child, origin } = await proxyBefore(gateway, (text) => text.replaceAll('inter 1s', 'inter 300s'));
+    await using _proxy = child;
+    await gateway.kill();
+    const clients: Client[] = [];
+    for (let count = 0; count < 4; count += 1) clients.push(await Client.open(`ws://${origin}/room/killed`));
+    expect(await child.lines.find((line) => line.includes('Server gateways/gateway1 is DOWN'))).toContain('Health analyze');
+    await closeAll(clients);
+  });
 });
 
 describe('envoy', () => {
@@ -189,6 +234,8 @@ describe('envoy', () => {
     'from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap',
     'import envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2',
     'import envoy.extensions.filters.http.router.v3.router_pb2',
+    'import envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2',
+    'import envoy.extensions.upstreams.http.v3.http_protocol_options_pb2',
     'json_format.ParseDict(yaml.safe_load(open(sys.argv[1])), Bootstrap())',
   ].join('\n');
   let python: PythonEnvironment;
@@ -204,6 +251,7 @@ describe('envoy', () => {
   test.each([
     ['an unknown field', 'upgrade_type: websocket', 'upgrade_typ: websocket'],
     ['a wrong type', 'stream_idle_timeout: 60s', 'stream_idle_timeout: a minute'],
+    ['an unknown field of an extension', 'common_http_protocol_options:', 'common_http_options:'],
   ])('would not take %s', async (_, text, fault) => {
     const good = await readFile(join(proxies, 'envoy.yaml'), 'utf8');
     expect(good).toContain(text);

@@ -166,7 +166,7 @@ describe('the schemas of Kubernetes', () => {
 
   test.each([
     ['an unknown field', 'enableServiceLinks: false', 'enableServiceLink: false'],
-    ['a wrong type', 'terminationGracePeriodSeconds: 45', 'terminationGracePeriodSeconds: long'],
+    ['a wrong type', 'terminationGracePeriodSeconds: 90', 'terminationGracePeriodSeconds: long'],
   ])('find %s', async (_, text, fault) => {
     const good = rendered.get('overlays/redis') as string;
     expect(good).toContain(text);

@@ -9,12 +9,15 @@ import { until } from './until.ts';
 const COMPOSE = join(ROOT, 'deploy/docker-compose.yml');
 const PROMETHEUS = join(ROOT, 'deploy/prometheus/prometheus.yml');
 
+/** What ships lets no client publish; the tests' publishers are clients. */
+const ROUTES = '[{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path: /socket, kind: multiplex, join: anyone, publish: nobody}]';
+
 /** Ports of the tests' own, drains and scrapes that a test can wait for, images that go with the project. The notice of a drain is the fleet's. */
 function overrides(name: string): string {
   const gateway = `
     image: ${name}
     ports: ["127.0.0.1::9090"]
-    environment: { BUSGATE_DRAIN_DEADLINE: 15s }`;
+    environment: { BUSGATE_DRAIN_DEADLINE: 15s, BUSGATE_ROUTES: '${ROUTES}' }`;
   return `
 services:
   gateway:${gateway}

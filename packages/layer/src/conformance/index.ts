@@ -18,30 +18,12 @@ import { history } from './history.ts';
 import { lifecycle } from './lifecycle.ts';
 import { messages } from './messages.ts';
 import { names } from './names.ts';
-import { order, orderInHistories, orderInQueues } from './order.ts';
 import { outside } from './outside.ts';
 import { queues } from './queues.ts';
 import { rooms } from './rooms.ts';
 import { runFamilies, type Runner, type Subject } from './suite.ts';
 
-const FAMILIES = [
-  names,
-  messages,
-  rooms,
-  history,
-  channels,
-  queues,
-  groups,
-  groupsOfQueues,
-  order,
-  orderInQueues,
-  orderInHistories,
-  cancellation,
-  expiry,
-  groupExpiry,
-  lifecycle,
-  apart,
-];
+const FAMILIES = [names, messages, rooms, history, channels, queues, groups, groupsOfQueues, cancellation, expiry, groupExpiry, lifecycle, apart];
 
 export type { Reachable } from './cut-off.ts';
 export { layerFaultConformance, type Broker, type FaultSubject } from './faults.ts';

@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { describe, expect, test } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { type Config, loadConfig } from '../../packages/gateway/src/config.ts';
+import { startRedis } from '../support/brokers.ts';
+import { ROOT } from './support/commands.ts';
+
+interface Service {
+  readonly command?: readonly string[];
+  readonly stop_grace_period?: string;
+  readonly environment?: Record<string, string>;
+  readonly deploy?: { readonly resources: { readonly limits: { readonly memory: string } } };
+}
+
+interface Deployment {
+  readonly spec: {
+    readonly template: { readonly spec: { readonly terminationGracePeriodSeconds?: number; readonly containers: readonly { readonly args?: string[] }[] } };
+  };
+}
+
+const { services } = await yaml<{ services: Record<string, Service> }>('deploy/docker-compose.yml');
+const { gateway, haproxy, redis } = services;
+
+function text(path: string): Promise<string> {
+  return readFile(join(ROOT, path), 'utf8');
+}
+
+async function yaml<T>(path: string): Promise<T> {
+  return parse(await text(path), { merge: true, logLevel: 'error' }) as T;
+}
+
+/** What the program itself makes of the settings that ship. */
+async function shipped(path: string): Promise<Config> {
+  const [secret, settings] = [await text('deploy/secrets/layer-redis.url'), await text(path)];
+  return loadConfig({
+    argv: [],
+    env: gateway?.environment ?? {},
+    descriptors: 1_048_576,
+    readFile: (asked) => (asked === '/run/secrets/layer' ? secret : settings),
+  });
+}
+
+function seconds(duration: string | undefined): number {
+  const [, amount, unit] = /^(\d+)(s|m)$/.exec(duration ?? '') ?? [];
+  return Number(amount) * (unit === 'm' ? 60 : 1);
+}
+
+describe('deploy/docker-compose.yml', () => {
+  test('fits the settings that its gateways are given', async () => {
+    const config = await shipped('deploy/busgate.yaml');
+    expect(config).toMatchObject({ layer: 'redis://redis:6379', port: 8080, ops: { port: 9090 }, demo: false });
+    expect(seconds(gateway?.stop_grace_period) * 1000).toBeGreaterThanOrEqual(config.drain.deadline + 5000);
+    expect(seconds(haproxy?.stop_grace_period)).toBeGreaterThanOrEqual(seconds(gateway?.stop_grace_period));
+    expect(config.limits.outboxTotal).toBeLessThanOrEqual((Number.parseInt(gateway?.deploy?.resources.limits.memory ?? '', 10) * 1024 ** 2) / 2);
+  });
+
+  test('has no secret in it, and none in an image', async () => {
+    expect(await text('deploy/docker-compose.yml')).not.toMatch(/(?:redis|nats)s?:\/\/|PASSWORD/);
+    expect(await text('.dockerignore')).toMatch(/^\*$/m);
+  });
+});
+
+describe.each(['deploy/busgate.yaml', 'k8s/base/busgate.yaml'])('%s', (path) => {
+  test('lets no client publish, on any route', async () => {
+    const { routes } = await shipped(path);
+    expect(routes.map(({ publish }) => publish)).toEqual(['nobody', 'nobody']);
+  });
+
+  test('has the ops port where the health checks of others reach it', async () => {
+    expect((await shipped(path)).ops.host).toBe('*');
+  });
+});
+
+test('a drain that does not end is told before the container is killed, and never one that ends in time', async () => {
+  const { deadline } = (await shipped('deploy/busgate.yaml')).drain;
+  const { global } = await yaml<{ global: { scrape_interval: string; evaluation_interval: string } }>('deploy/prometheus/prometheus.yml');
+  const { groups } = await yaml<{ groups: { rules: { alert: string; for?: string }[] }[] }>('deploy/prometheus/rules.yml');
+  const wait = seconds(groups[0]?.rules.find(({ alert }) => alert === 'BusgateDrainStuck')?.for);
+  const [scrape, evaluation] = [seconds(global.scrape_interval), seconds(global.evaluation_interval)];
+  // What a gateway said last is seen until it is asked the next time.
+  expect(wait).toBeGreaterThanOrEqual(deadline / 1000 + scrape);
+  const told = scrape + evaluation + Math.ceil(wait / evaluation) * evaluation;
+  const deployment = await yaml<Deployment>('k8s/base/deployment.yaml');
+  expect(told).toBeLessThan(seconds(gateway?.stop_grace_period));
+  expect(told).toBeLessThan(deployment.spec.template.spec.terminationGracePeriodSeconds ?? 30);
+});
+
+async function argsInPod(): Promise<string[]> {
+  const [deployment] = parseAllDocuments(await text('k8s/overlays/local/redis.yaml')).map((document) => document.toJS() as Deployment);
+  return deployment?.spec.template.spec.containers[0]?.args ?? [];
+}
+
+describe('a Redis that ships', () => {
+  test.each([
+    ['deploy/docker-compose.yml', async () => redis?.command ?? []],
+    ['k8s/overlays/local/redis.yaml', argsInPod],
+  ])('does not cut off a gateway that is behind for a moment: %s', async (_, argsOf) => {
+    const [, ...args] = await argsOf();
+    await using broker = await startRedis({ args });
+    const client = new Redis(broker.url);
+    const [, limits] = (await client.config('GET', 'client-output-buffer-limit')) as string[];
+    await client.quit();
+    expect(limits).toContain(`pubsub ${64 * 1024 ** 2} ${32 * 1024 ** 2} 60`);
+  });
+});
