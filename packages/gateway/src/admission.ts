@@ -18,9 +18,15 @@ export interface AdmissionSources {
   readonly origins: readonly string[];
 }
 
-export type Refused = Extract<HttpErrorKey, 'draining' | 'origin' | 'full' | 'away'>;
+export type Refused = Extract<HttpErrorKey, 'draining' | 'origin' | 'not_allowed' | 'full' | 'away'>;
 
-/** Decides who comes in, in the order draining, origin, capacity, layer. */
+/** Whether whoever asks may do what is asked; looked at once it is known who that is. */
+export type Right = () => boolean;
+
+/**
+ * Decides who comes in, cheapest first, nothing costly before it: draining, origin, rights, capacity, layer. The steps stand in that order in {@link admitSession} and
+ * {@link admitPost}, and nowhere else.
+ */
 export class Admission {
   readonly #sources: AdmissionSources;
   readonly #origins: ReadonlySet<string>;
@@ -33,8 +39,8 @@ export class Admission {
   }
 
   /** A place for one session, to be given back with {@link settle}; or why there is none. */
-  admitSession(asker: Asker): Refused | undefined {
-    const refused = this.#judge(asker) ?? this.#capacity() ?? this.#reach();
+  admitSession(asker: Asker, mayOpen: Right): Refused | undefined {
+    const refused = this.#draining() ?? this.#origin(asker) ?? right(mayOpen) ?? this.#capacity() ?? this.#reach();
     if (refused === undefined) this.#coming += 1;
     return refused;
   }
@@ -44,20 +50,16 @@ export class Admission {
     this.#coming -= 1;
   }
 
-  admitPublish(asker: Asker): Refused | undefined {
-    return this.#judge(asker) ?? this.#reach();
+  admitPost(asker: Asker, mayPost: Right): Refused | undefined {
+    return this.#draining() ?? this.#origin(asker) ?? right(mayPost) ?? this.#reach();
   }
 
-  #judge({ origin, host }: Asker): Refused | undefined {
-    if (this.#sources.refuses()) return 'draining';
+  #draining(): Refused | undefined {
+    return this.#sources.refuses() ? 'draining' : undefined;
+  }
+
+  #origin({ origin, host }: Asker): Refused | undefined {
     return origin === undefined || this.#isAllowed(origin, host) ? undefined : 'origin';
-  }
-
-  /** Compared whole, as browsers send it: scheme, host and port (RFC 6454 section 6.2). Behind a proxy the scheme of the host that was asked is not known. */
-  #isAllowed(origin: string, host: string): boolean {
-    if (this.#origins.size > 0) return this.#origins.has(origin);
-    const asked = host.toLowerCase();
-    return origin === `https://${withoutPort(asked, ':443')}` || origin === `http://${withoutPort(asked, ':80')}`;
   }
 
   #capacity(): Refused | undefined {
@@ -67,6 +69,17 @@ export class Admission {
   #reach(): Refused | undefined {
     return this.#sources.layer.status.state === 'connected' ? undefined : 'away';
   }
+
+  /** Compared whole, as browsers send it: scheme, host and port (RFC 6454 section 6.2). Behind a proxy the scheme of the host that was asked is not known. */
+  #isAllowed(origin: string, host: string): boolean {
+    if (this.#origins.size > 0) return this.#origins.has(origin);
+    const asked = host.toLowerCase();
+    return origin === `https://${withoutPort(asked, ':443')}` || origin === `http://${withoutPort(asked, ':80')}`;
+  }
+}
+
+function right(isAllowed: Right): Refused | undefined {
+  return isAllowed() ? undefined : 'not_allowed';
 }
 
 /** Browsers leave out the port that the scheme implies. */

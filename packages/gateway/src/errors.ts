@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer';
+import { type Answer, jsonAnswer } from './answer.ts';
 
 /** One way the gateway refuses or ends something. The key is API: it is the `error` of an HTTP body and the `code` of an error frame on `/socket`. */
 interface ErrorRow {
@@ -85,31 +85,23 @@ export const ERRORS: Readonly<Record<ErrorKey, ErrorRow>> = TABLE;
 const RETRY_AFTER_MIN = 1;
 const RETRY_AFTER_SPREAD = 5;
 
-export interface HttpError {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer;
-}
-
 /**
  * The whole answer to a refused request: JSON `{"error","message"}` of at most 200 bytes that echoes nothing of the request, and a closed connection.
  * `headers` are added, such as Allow.
  */
-export function httpError(key: HttpErrorKey, headers?: Readonly<Record<string, string>>): HttpError {
+export function httpError(key: HttpErrorKey, headers?: Readonly<Record<string, string>>): Answer {
   const row: ErrorRow = ERRORS[key];
-  const body = Buffer.from(`${JSON.stringify({ error: key, message: row.message })}\n`);
+  const answer = jsonAnswer(row.status ?? 500, { error: key, message: row.message });
   const retryAfter = String(RETRY_AFTER_MIN + Math.floor(Math.random() * RETRY_AFTER_SPREAD));
   return {
-    status: row.status ?? 500,
+    ...answer,
     headers: {
-      'Content-Type': 'application/json',
-      'Content-Length': String(body.length),
+      ...answer.headers,
       Connection: 'close',
       ...row.headers,
       ...(row.status !== 500 && row.retry ? { 'Retry-After': retryAfter } : {}),
       ...headers,
     },
-    body,
   };
 }
 

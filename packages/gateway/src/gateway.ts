@@ -21,10 +21,11 @@ import { RoomRoute } from './routes/room.ts';
 import type { Opening, Route } from './routes/route.ts';
 import { Router } from './routes/router.ts';
 import { Deadlines } from './session/deadlines.ts';
-import { ANYONE } from './session/identity.ts';
+import { ANYONE } from './identity.ts';
 import { Outboxes } from './session/outbox.ts';
 import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
+import type { Transport } from './transports/transport.ts';
 import { WebSocketTransport } from './transports/websocket.ts';
 
 /** The wheel turns this often, in milliseconds, or four times in the shortest of its times. */
@@ -53,7 +54,7 @@ export class Gateway implements AsyncDisposable {
   readonly #outboxes: Outboxes;
   readonly #sessions: Sessions;
   readonly #hub: Hub;
-  readonly #transports = new Map<Route, WebSocketTransport>();
+  readonly #transports = new Map<Route, readonly Transport[]>();
   readonly #public: PublicServer;
   readonly #ops: OpsServer;
   readonly #log: Log;
@@ -220,7 +221,7 @@ export class Gateway implements AsyncDisposable {
     const { limits } = config;
     for (const route of routes) {
       const { messageLimit, subprotocols } = route;
-      this.#transports.set(route, new WebSocketTransport({ message: messageLimit, fragments: limits.fragments, subprotocols }));
+      this.#transports.set(route, [new WebSocketTransport({ message: messageLimit, fragments: limits.fragments, subprotocols })]);
     }
     return new PublicServer({
       router: new Router(routes),
@@ -239,7 +240,8 @@ export class Gateway implements AsyncDisposable {
       sessions: limits.sessions,
       payload: limits.message,
       inbound: this.#inbound,
-      upgrade: (request, tcp, head, route, opening) => this.#upgrade(request, tcp, head, route, opening),
+      transports: (route) => this.#transports.get(route) ?? [],
+      begin: (transport, request, tcp, head, opening) => this.#begin(transport, request, tcp, head, opening),
     });
   }
 
@@ -257,13 +259,13 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** In one step the handshake is answered and the session begins. */
-  #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer, route: Route, opening: Opening): HttpErrorKey | undefined {
+  #begin(transport: Transport, request: IncomingMessage, tcp: Socket, head: Buffer, opening: Opening): HttpErrorKey | undefined {
     if (this.#isRefusing) {
       opening.cancel();
       return 'draining';
     }
     let hasBegun = false;
-    this.#transports.get(route)?.accept(request, tcp, head, (link) => {
+    transport.accept(request, tcp, head, (link) => {
       hasBegun = true;
       return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session));
     });

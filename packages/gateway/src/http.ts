@@ -1,22 +1,26 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Admission, Asker } from './admission.ts';
+import type { Admission } from './admission.ts';
+import type { Answer } from './answer.ts';
 import type { Counters } from './counters.ts';
 import type { DemoFile } from './demo.ts';
 import type { HttpErrorKey } from './errors.ts';
-import { refuse, refuseSocket } from './http/answer.ts';
+import { answerSocket, refuse, refuseSocket } from './http/answer.ts';
 import { Body } from './http/body.ts';
 import { failureKey } from './http/failure.ts';
 import { readRequest } from './http/request.ts';
+import { HttpRouteRequest } from './http/route-request.ts';
+import type { Target } from './http/target.ts';
 import { Turns } from './http/turns.ts';
 import type { Inbound } from './inbound.ts';
 import { joinFailure, publishFailure } from './layer-errors.ts';
 import { listen, type Listening } from './listen.ts';
 import type { Log } from './log.ts';
-import type { Opening, Params, Publishing, Route } from './routes/route.ts';
+import type { RouteRequest } from './routes/request.ts';
+import type { Opening, Posting, Route } from './routes/route.ts';
 import type { Match, Router } from './routes/router.ts';
-import { handshakeFault } from './transports/websocket/handshake.ts';
+import type { Transport } from './transports/transport.ts';
 
 /** Connections are checked for being too slow this often, in milliseconds, or four times in `limits.handshake`. */
 const CHECK_MS = 1000;
@@ -39,8 +43,17 @@ export interface PublicOptions {
   /** Bytes of a published payload. */
   readonly payload: number;
   readonly inbound: Inbound;
-  /** Turns an upgrade into a session; its route has made ready what that needs. */
-  readonly upgrade: (request: IncomingMessage, tcp: Socket, head: Buffer, route: Route, opening: Opening) => HttpErrorKey | undefined;
+  /** In what ways the sessions of a route reach their clients. */
+  readonly transports: (route: Route) => readonly Transport[];
+  /** Answers the request by `transport`, and begins the session that its route has made ready. */
+  readonly begin: (transport: Transport, request: IncomingMessage, tcp: Socket, head: Buffer, opening: Opening) => HttpErrorKey | undefined;
+}
+
+/** A session that is asked for as it should be. */
+interface AskedSession {
+  readonly route: Route;
+  readonly transport: Transport;
+  readonly routeRequest: HttpRouteRequest;
 }
 
 /** The public port: judges every request strictly, publishes, hands upgrades to the transport, and serves the demo page. */
@@ -92,43 +105,41 @@ export class PublicServer {
     const target = readRequest(request);
     if (typeof target === 'string') return this.#refuse(response, target);
     const match = this.#options.router.match(target.path);
-    if (match !== undefined) return this.#onRoute(request, response, match);
+    if (match !== undefined) return this.#onRoute(request, response, target, match);
     const file = this.#options.demo.get(target.path);
     if (file === undefined) return this.#refuse(response, 'no_route');
     if (request.method !== 'GET' && request.method !== 'HEAD') return this.#refuse(response, 'method', { Allow: 'GET, HEAD' });
     response.writeHead(200, { ...file.headers }).end(request.method === 'HEAD' ? undefined : file.body);
   }
 
-  async #onRoute(request: IncomingMessage, response: ServerResponse, { route, params }: Match): Promise<void> {
-    const { publishing } = route;
-    if (request.method === 'POST' && publishing !== undefined) {
-      const fault = this.#publishFault(request, route, params, publishing);
-      return fault === undefined ? this.#publish(request, response, params, publishing) : this.#refuse(response, fault);
+  async #onRoute(request: IncomingMessage, response: ServerResponse, target: Target, { route, params }: Match): Promise<void> {
+    const { posting } = route;
+    if (request.method === 'POST' && posting !== undefined) {
+      const asked = new HttpRouteRequest(request, target, params);
+      const fault = this.#postFault(asked, route, posting);
+      return fault === undefined ? this.#post(request, response, asked, posting) : this.#refuse(response, fault);
     }
-    if (request.method !== 'GET') return this.#refuse(response, 'method', { Allow: publishing === undefined ? 'GET' : 'GET, POST' });
+    if (request.method !== 'GET') return this.#refuse(response, 'method', { Allow: posting === undefined ? 'GET' : 'GET, POST' });
     // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
-    return this.#refuse(response, route.fault(params) ?? (request.headers.upgrade === undefined ? 'no_transport' : 'bad_request'));
+    return this.#refuse(response, route.fault(params) ?? (this.#transportOf(route, request) === undefined ? 'no_transport' : 'bad_request'));
   }
 
-  #publishFault(request: IncomingMessage, route: Route, params: Params, publishing: Publishing): HttpErrorKey | undefined {
-    const refused = route.fault(params) ?? this.#options.admission.admitPublish(askerOf(request));
-    if (refused !== undefined) return refused;
-    if (publishing.isAllowed) return undefined;
-    this.#options.counters.publishFailures.not_allowed += 1;
-    return 'not_allowed';
+  #postFault(asked: HttpRouteRequest, route: Route, posting: Posting): HttpErrorKey | undefined {
+    const refused = route.fault(asked.params) ?? this.#options.admission.admitPost(asked, () => posting.mayPost(asked));
+    if (refused === 'not_allowed') this.#options.counters.publishFailures.not_allowed += 1;
+    return refused;
   }
 
-  async #publish(request: IncomingMessage, response: ServerResponse, params: Params, publishing: Publishing): Promise<void> {
+  async #post(request: IncomingMessage, response: ServerResponse, asked: RouteRequest, posting: Posting): Promise<void> {
     const body = new Body(request, this.#options.payload, this.#options.inbound);
     try {
       if (request.headers.expect !== undefined && Number(request.headers['content-length'] ?? 0) <= this.#options.payload) response.writeContinue();
-      const published = await this.#turns.take(request.socket, body.whole, async (payload) =>
-        payload instanceof Uint8Array ? publishing.publish(params, payload) : payload,
+      const answer = await this.#turns.take(request.socket, body.whole, async (payload) =>
+        payload instanceof Uint8Array ? posting.post(asked, payload) : payload,
       );
-      if (published === undefined) return;
-      if (typeof published === 'string') return this.#refuse(response, published);
-      const answer = Buffer.from(`${JSON.stringify(published)}\n`);
-      response.writeHead(202, { 'Content-Type': 'application/json', 'Content-Length': answer.length }).end(answer);
+      if (answer === undefined) return;
+      if (typeof answer === 'string') return this.#refuse(response, answer);
+      response.writeHead(answer.status, answer.headers).end(answer.body);
     } catch (error) {
       this.#refuse(response, failureKey(publishFailure(error), error, this.#options.log));
     } finally {
@@ -137,35 +148,52 @@ export class PublicServer {
   }
 
   #onUpgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
-    const match = this.#judgeUpgrade(request);
-    if (typeof match === 'string') return this.#refuseUpgrade(tcp, match);
-    const refused = this.#options.admission.admitSession(askerOf(request));
+    const asked = this.#judgeUpgrade(request);
+    if (typeof asked === 'string') return this.#refuseUpgrade(tcp, asked);
+    const { route, transport, routeRequest } = asked;
+    const refused = this.#options.admission.admitSession(routeRequest, () => route.mayOpen(routeRequest));
     if (refused !== undefined) return this.#refuseUpgrade(tcp, refused);
-    if (!match.route.mayOpen) return this.#endUpgrade(tcp, 'not_allowed');
-    const opening = match.route.prepare(match.params);
-    if (opening instanceof Promise) void this.#upgradeLater(request, tcp, head, match.route, opening);
-    else this.#endUpgrade(tcp, this.#options.upgrade(request, tcp, head, match.route, opening));
+    const opening = route.open(routeRequest);
+    const accept = (ready: Opening | Answer): void => this.#accept(ready, tcp, (opened) => this.#options.begin(transport, request, tcp, head, opened));
+    if (opening instanceof Promise) void this.#acceptLater(opening, tcp, accept);
+    else accept(opening);
   }
 
-  #judgeUpgrade(request: IncomingMessage): Match | HttpErrorKey {
+  #judgeUpgrade(request: IncomingMessage): AskedSession | HttpErrorKey {
     const target = readRequest(request);
     if (typeof target === 'string') return target;
     const match = this.#options.router.match(target.path);
     if (match === undefined) return 'no_route';
     if (request.method !== 'GET') return 'method';
-    return match.route.fault(match.params) ?? handshakeFault(request) ?? match;
+    const { route, params } = match;
+    const transport = this.#transportOf(route, request);
+    if (transport === undefined) return 'no_transport';
+    return route.fault(params) ?? transport.fault(request) ?? { route, transport, routeRequest: new HttpRouteRequest(request, target, params) };
   }
 
-  async #upgradeLater(request: IncomingMessage, tcp: Socket, head: Buffer, route: Route, opening: Promise<Opening>): Promise<void> {
+  /** By what the request asks for. */
+  #transportOf(route: Route, request: IncomingMessage): Transport | undefined {
+    return this.#options.transports(route).find((transport) => transport.isAskedFor(request));
+  }
+
+  async #acceptLater(opening: Promise<Opening | Answer>, tcp: Socket, accept: (ready: Opening | Answer) => void): Promise<void> {
     // An error that nobody listens for ends the process.
     tcp.on('error', destroy);
     try {
       const ready = await opening;
       tcp.off('error', destroy);
-      this.#endUpgrade(tcp, this.#options.upgrade(request, tcp, head, route, ready));
+      accept(ready);
     } catch (error) {
       this.#endUpgrade(tcp, failureKey(joinFailure(error), error, this.#options.log));
     }
+  }
+
+  #accept(ready: Opening | Answer, tcp: Socket, begin: (opening: Opening) => HttpErrorKey | undefined): void {
+    if (!('status' in ready)) return this.#endUpgrade(tcp, begin(ready));
+    this.#options.admission.settle();
+    tcp.on('error', destroy);
+    this.#options.counters.refused.not_allowed += 1;
+    answerSocket(tcp, ready);
   }
 
   /** The place that was held for the session is its own now, or free. */
@@ -201,10 +229,6 @@ export class PublicServer {
     this.#options.counters.refused[key] += 1;
     refuseSocket(socket, key, headers);
   }
-}
-
-function askerOf({ headers }: IncomingMessage): Asker {
-  return { origin: headers.origin, host: headers.host ?? '' };
 }
 
 function destroy(this: Duplex): void {

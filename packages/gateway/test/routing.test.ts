@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';
-import { Admission } from '../src/admission.ts';
+import { Admission, type Asker } from '../src/admission.ts';
 import type { PathPattern } from '../src/config/path.ts';
-import { readPath } from '../src/http/target.ts';
+import { readTarget } from '../src/http/target.ts';
 import type { Route } from '../src/routes/route.ts';
 import { Router } from '../src/routes/router.ts';
 import { processorMs } from './support/cpu.ts';
@@ -16,9 +16,9 @@ const routeOf = (path: PathPattern): Route => ({
   path,
   messageLimit: 1,
   subprotocols: [],
-  mayOpen: true,
+  mayOpen: () => true,
   fault: () => undefined,
-  prepare: () => Promise.reject(new Error('not asked for')),
+  open: () => Promise.reject(new Error('not asked for')),
 });
 
 const PATTERNS = [
@@ -57,7 +57,7 @@ describe('the router', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[a-z/%.;]{0,12}$/), (rest) => {
         const path = `/${rest}`;
-        if (typeof readPath(path) === 'string') return;
+        if (typeof readTarget(path) === 'string') return;
         const match = router.match(path);
         if (match?.route.path.text === '/room/:room') expect(path.startsWith('/room/')).toBe(true);
       }),
@@ -74,9 +74,9 @@ describe('the router', () => {
 
 describe('a target', () => {
   test.each([
-    ['/room/1?a=b?c', { path: '/room/1' }],
-    ['/%E2%82%AC?x=%20', { path: '/%E2%82%AC' }],
-    [`/${'a'.repeat(2047)}`, { path: `/${'a'.repeat(2047)}` }],
+    ['/room/1?a=b?c', { path: '/room/1', query: 'a=b?c' }],
+    ['/%E2%82%AC?x=%20', { path: '/%E2%82%AC', query: 'x=%20' }],
+    [`/${'a'.repeat(2047)}`, { path: `/${'a'.repeat(2047)}`, query: '' }],
     [`/${'a'.repeat(2048)}`, 'target_too_long'],
     ['', 'bad_request'],
     ['*', 'bad_request'],
@@ -90,7 +90,7 @@ describe('a target', () => {
     ['/%C3%28', 'bad_request'],
     ['/?%', 'bad_request'],
   ])('%.40s', (target, expected) => {
-    expect(readPath(target)).toEqual(expected);
+    expect(readTarget(target)).toEqual(expected);
   });
 });
 
@@ -135,25 +135,28 @@ describe('admission', () => {
     ['https://GOOD.example', 'other.example', listed, 'origin'],
     ['https://other.example', 'other.example', listed, 'origin'],
   ])('origin %s asking %s, listed %j: %s', (origin, host, origins, expected) => {
-    expect(admissionOf(origins).admitPublish({ origin, host })).toBe(expected);
+    expect(admissionOf(origins).admitPost({ origin, host }, () => true)).toBe(expected);
   });
 
-  test('judges draining before origin before capacity before the layer, and those that are coming count', () => {
+  test('judges draining before origin before rights before capacity before the layer, and those that are coming count', () => {
     const stranger = { origin: 'null', host: 'a' };
     const friend = { origin: undefined, host: 'a' };
     const admission = admissionOf();
+    const open = (asker: Asker, may = true): unknown => admission.admitSession(asker, () => may);
     Object.assign(state, { refuses: true, sessions: 2, away: true });
-    expect(admission.admitSession(stranger)).toBe('draining');
+    expect(open(stranger, false)).toBe('draining');
     state.refuses = false;
-    expect(admission.admitSession(stranger)).toBe('origin');
-    expect(admission.admitSession(friend)).toBe('full');
-    expect(admission.admitPublish(friend)).toBe('away');
+    expect(open(stranger, false)).toBe('origin');
+    expect(open(friend, false)).toBe('not_allowed');
+    expect(open(friend)).toBe('full');
+    expect(admission.admitPost(friend, () => false)).toBe('not_allowed');
+    expect(admission.admitPost(friend, () => true)).toBe('away');
     state.sessions = 1;
-    expect(admission.admitSession(friend)).toBe('away');
+    expect(open(friend)).toBe('away');
     state.away = false;
-    expect(admission.admitSession(friend)).toBeUndefined();
-    expect(admission.admitSession(friend)).toBe('full');
+    expect(open(friend)).toBeUndefined();
+    expect(open(friend)).toBe('full');
     admission.settle();
-    expect(admission.admitSession(friend)).toBeUndefined();
+    expect(open(friend)).toBeUndefined();
   });
 });

@@ -1,19 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { HttpErrorKey } from '../errors.ts';
-import { readPath } from './target.ts';
+import { readTarget, type Target } from './target.ts';
 
 const MAX_HEADERS = 1000;
-
-/** What is asked for, once the request is known to be in order. */
-export interface Target {
-  readonly path: string;
-}
 
 /** Reads a request's target and refuses what a proxy might understand differently. */
 export function readRequest(request: IncomingMessage): Target | HttpErrorKey {
   if (request.rawHeaders.length > MAX_HEADERS * 2) return 'headers_too_large';
   if (request.httpVersion !== '1.1' || !hasOneHost(request.rawHeaders)) return 'bad_request';
-  const target = readPath(request.url ?? '');
+  const target = readTarget(request.url ?? '');
   if (typeof target === 'string') return target;
   return request.method !== 'POST' && hasBody(request) ? 'bad_request' : target;
 }

@@ -8,7 +8,6 @@ export class MultiplexRoute implements Route {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly subprotocols: readonly string[] = ['busgate.v1'];
-  readonly mayOpen = true;
   readonly mayJoin: boolean;
   readonly mayPublish: boolean;
   readonly context: MultiplexContext;
@@ -25,7 +24,11 @@ export class MultiplexRoute implements Route {
     return undefined;
   }
 
-  prepare(): Opening {
+  mayOpen(): boolean {
+    return true;
+  }
+
+  open(): Opening {
     return { begin: (session) => new MultiplexConversation(session, this), cancel: () => undefined };
   }
 }

@@ -1,4 +1,5 @@
 import { isLayerError, isName } from '@busgate/layer';
+import { type Answer, jsonAnswer } from '../answer.ts';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
 import type { Counters, SessionTransport } from '../counters.ts';
 import type { Encoding } from '../hub/encoding.ts';
@@ -8,18 +9,19 @@ import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
 import { Intake } from './intake.ts';
 import { rawEncoding } from './raw-encoding.ts';
-import type { Opening, Params, Published, Publishing, Route } from './route.ts';
+import type { Params, RouteRequest } from './request.ts';
+import type { Opening, Posting, Route } from './route.ts';
 
 /** Messages of one session that may be under way to the layer. */
 const MAX_UNDER_WAY = 64;
 
 /** Raw: each frame is a message of the room that the path names, to everybody in it, the sender included. */
-export class RoomRoute implements Route, Publishing {
+export class RoomRoute implements Route, Posting {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly subprotocols: readonly string[] = [];
-  readonly mayOpen: boolean;
-  readonly isAllowed: boolean;
+  readonly mayPublish: boolean;
+  readonly #mayJoin: boolean;
   readonly #hub: Hub;
   readonly #counters: Counters;
   readonly #encoding: Encoding;
@@ -27,14 +29,14 @@ export class RoomRoute implements Route, Publishing {
   constructor(settings: Settings, messageLimit: number, hub: Hub, counters: Counters) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
-    this.mayOpen = settings.join === 'anyone';
-    this.isAllowed = settings.publish === 'anyone';
+    this.#mayJoin = settings.join === 'anyone';
+    this.mayPublish = settings.publish === 'anyone';
     this.#hub = hub;
     this.#counters = counters;
     this.#encoding = rawEncoding(settings.frames, settings.onGap);
   }
 
-  get publishing(): Publishing {
+  get posting(): Posting {
     return this;
   }
 
@@ -42,13 +44,23 @@ export class RoomRoute implements Route, Publishing {
     return isName(room) ? undefined : 'bad_room';
   }
 
-  prepare({ room: name = '' }: Params): Opening | Promise<Opening> {
-    const room = this.#hub.hold(name);
+  mayOpen(): boolean {
+    return this.#mayJoin;
+  }
+
+  open({ params }: RouteRequest): Opening | Promise<Opening> {
+    const room = this.#hub.hold(params['room'] ?? '');
     return room instanceof Promise ? room.then((held) => this.#open(held)) : this.#open(room);
   }
 
-  async publish({ room = '' }: Params, payload: Uint8Array): Promise<Published> {
-    return { room, ...(await this.#hub.publish(room, payload, 'http')) };
+  mayPost(): boolean {
+    return this.mayPublish;
+  }
+
+  /** Publishes the body as it is. */
+  async post({ params }: RouteRequest, body: Uint8Array): Promise<Answer> {
+    const { room = '' } = params;
+    return jsonAnswer(202, { room, ...(await this.#hub.publish(room, body, 'http')) });
   }
 
   /** What a session's frame holds. Anything but too large a message is counted by the hub alone: a raw socket has no words for it. */
@@ -93,7 +105,7 @@ class RoomConversation implements Conversation {
   }
 
   binary(data: Buffer): void {
-    if (this.#route.isAllowed) return void this.#publish(data);
+    if (this.#route.mayPublish) return void this.#publish(data);
     this.#route.refusePublish();
     this.#session.close('not_allowed');
   }

@@ -1,20 +1,14 @@
+import type { Answer } from '../answer.ts';
 import type { PathPattern } from '../config/path.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
-
-/** What the path of a request gave, by parameter, decoded. */
-export type Params = Readonly<Record<string, string>>;
+import type { Params, RouteRequest } from './request.ts';
 
 /** A session that may begin. Either it begins, or it is cancelled. */
 export interface Opening {
   /** The session has its link: makes what its frames go to. */
   begin(session: Session): Conversation;
   cancel(): void;
-}
-
-export interface Published {
-  readonly room: string;
-  readonly position?: string;
 }
 
 /** A path, and what its frames mean. */
@@ -25,16 +19,17 @@ export interface Route {
   readonly subprotocols: readonly string[];
   /** What is wrong with the path's parameters. */
   fault(params: Params): 'bad_room' | undefined;
-  /** Whether clients may begin a session here. */
-  readonly mayOpen: boolean;
-  /** Makes ready what a session needs; at once where it is ready already. Rejects with a LayerError. */
-  prepare(params: Params): Opening | Promise<Opening>;
-  /** Where a message may be published without a session. */
-  readonly publishing?: Publishing;
+  /** Whether this client may begin a session here. */
+  mayOpen(request: RouteRequest): boolean;
+  /** Makes ready what a session needs, or refuses it in its own words; at once where that is known already. Rejects with a LayerError. */
+  open(request: RouteRequest): Opening | Answer | Promise<Opening | Answer>;
+  /** What a POST does here, without a session. */
+  readonly posting?: Posting;
 }
 
-export interface Publishing {
-  readonly isAllowed: boolean;
+export interface Posting {
+  /** Whether this client may. */
+  mayPost(request: RouteRequest): boolean;
   /** Rejects with a LayerError. */
-  publish(params: Params, payload: Uint8Array): Promise<Published>;
+  post(request: RouteRequest, body: Uint8Array): Promise<Answer>;
 }

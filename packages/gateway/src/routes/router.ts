@@ -1,6 +1,7 @@
 import type { RE2JS } from 're2js';
 import type { PathPattern } from '../config/path.ts';
-import type { Params, Route } from './route.ts';
+import type { Params } from './request.ts';
+import type { Route } from './route.ts';
 
 type Segments = NonNullable<PathPattern['segments']>;
 

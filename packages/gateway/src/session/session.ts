@@ -2,7 +2,7 @@ import { closeLabel, countClose, type SessionTransport } from '../counters.ts';
 import { closeOf, type CloseKey } from '../errors.ts';
 import type { Conversation, Feed } from './conversation.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
-import type { Identity } from './identity.ts';
+import type { Identity } from '../identity.ts';
 import { type Framing, frameOf, type Link, type Sheet, textSheet } from './link.ts';
 import { Outbox, type Outboxes, type OutboxOwner } from './outbox.ts';
 

@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
+import type { HttpErrorKey } from '../errors.ts';
 import type { Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
+import type { Transport } from './transport.ts';
+import { handshakeFault } from './websocket/handshake.ts';
 import { GatewaySocket } from './websocket/socket.ts';
 
 /** A peer that does not answer a close frame is cut off after this. */
@@ -22,14 +25,22 @@ export interface WebSocketLimits {
 }
 
 /** WebSockets of one kind of route: turns an upgrade request whose handshake is in order into a link. */
-export class WebSocketTransport {
+export class WebSocketTransport implements Transport {
+  readonly name = 'websocket';
   readonly #server: ReturnType<typeof createServer>;
 
   constructor(limits: WebSocketLimits) {
     this.#server = createServer(limits);
   }
 
-  /** Answers 101. The session that `begin` makes has its link from then on. Does nothing where the client has gone meanwhile. */
+  isAskedFor({ headers }: IncomingMessage): boolean {
+    return headers.upgrade !== undefined;
+  }
+
+  fault(request: IncomingMessage): HttpErrorKey | undefined {
+    return handshakeFault(request);
+  }
+
   accept(request: IncomingMessage, tcp: Socket, head: Buffer, begin: (link: Link) => Session): void {
     this.#server.handleUpgrade(request, tcp, head, (socket) => socket.attach(tcp, begin));
   }

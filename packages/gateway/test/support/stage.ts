@@ -5,7 +5,7 @@ import { Members } from '../../src/hub/member.ts';
 import { HubRoom } from '../../src/hub/room.ts';
 import type { Conversation } from '../../src/session/conversation.ts';
 import { Deadlines } from '../../src/session/deadlines.ts';
-import { ANYONE, type Identity } from '../../src/session/identity.ts';
+import { ANYONE, type Identity } from '../../src/identity.ts';
 import { textSheet } from '../../src/session/link.ts';
 import { Outboxes } from '../../src/session/outbox.ts';
 import { Sessions } from '../../src/session/registry.ts';

@@ -1,0 +1,15 @@
+import { Buffer } from 'node:buffer';
+
+/** A whole HTTP answer. */
+export interface Answer {
+  readonly status: number;
+  /** `Content-Length` among them. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** JSON and a line feed, so that a terminal shows it well. */
+export function jsonAnswer(status: number, value: object): Answer {
+  const body = Buffer.from(`${JSON.stringify(value)}\n`);
+  return { status, headers: { 'Content-Type': 'application/json', 'Content-Length': String(body.length) }, body };
+}

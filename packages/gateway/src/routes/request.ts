@@ -1,0 +1,30 @@
+import type { Identity } from '../identity.ts';
+
+/** What the path of a request gave, by parameter, decoded. */
+export type Params = Readonly<Record<string, string>>;
+
+/** One end of a connection. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What a client asked for, and who it is: all that a route is given, whatever the wire will be. Valid until it is answered; keep no reference to it. */
+export interface RouteRequest {
+  readonly method: string;
+  readonly scheme: 'http';
+  /** As it was sent: its escapes are valid, and not decoded. */
+  readonly path: string;
+  readonly params: Params;
+  /** What followed the first `?`, as it was sent. */
+  readonly queryString: string;
+  readonly query: URLSearchParams;
+  /** By name in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** Names and values in turn, as they were sent. */
+  readonly rawHeaders: readonly string[];
+  /** The client, and the address of ours that it asked. */
+  readonly remote: Endpoint;
+  readonly local: Endpoint;
+  readonly identity: Identity;
+}

@@ -1,0 +1,16 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { SessionTransport } from '../counters.ts';
+import type { HttpErrorKey } from '../errors.ts';
+import type { Link } from '../session/link.ts';
+import type { Session } from '../session/session.ts';
+
+/** A way in which sessions of a route reach their clients. A route has several, and the request says which it wants. */
+export interface Transport {
+  readonly name: SessionTransport;
+  isAskedFor(request: IncomingMessage): boolean;
+  /** What is wrong with a request that asks for it. */
+  fault(request: IncomingMessage): HttpErrorKey | undefined;
+  /** Answers the request. The session that `begin` makes has its link from then on. Does nothing where the client has gone meanwhile. */
+  accept(request: IncomingMessage, tcp: Socket, head: Buffer, begin: (link: Link) => Session): void;
+}
