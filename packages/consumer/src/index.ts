@@ -1,0 +1,12 @@
+export { Consumer, JsonConsumer, type ConsumerClass, type ConsumerMessage, type ConsumerParts } from './consumer.ts';
+export type { ConsumerContext, ConsumerLayer, ConsumerLog } from './context.ts';
+export { AcceptConnection, CloseConnection, ConnectionClosedError, ReceiveTimeoutError, RejectConnection, Released, StopConsumer } from './errors.ts';
+export { consumer, type SocketFunction } from './function-consumer.ts';
+export { handlers, type StatelessHandlers, type StatelessSocket } from './handlers.ts';
+export { http, type HttpFunction } from './http.ts';
+export type { ReceiveOptions } from './inbox.ts';
+export type { SocketRequest } from './request.ts';
+export { router, type Routable, type Router } from './router.ts';
+export type { AcceptOptions, Data, JoinOptions, SendOptions, Socket } from './socket.ts';
+export { connectTo, type TestConnection, type TestOptions } from './test-connection.ts';
+export type { Header } from './wire.ts';

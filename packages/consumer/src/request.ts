@@ -1,0 +1,50 @@
+import type { ConnectEvent, HttpRequestEvent } from './wire.ts';
+
+/** The request that a socket began with. */
+export interface SocketRequest {
+  /** Decoded; `rawPath` as it came. */
+  readonly path: string;
+  readonly rawPath: string;
+  readonly query: URLSearchParams;
+  /** Repeated ones are joined with commas, as the Fetch standard does. */
+  readonly headers: Headers;
+  /** In the client's order. */
+  readonly subprotocols: readonly string[];
+  /** Empty for who connects by WebSocket with no Origin, such as programs. */
+  readonly origin: string;
+  readonly scheme: string;
+  readonly client: readonly [address: string, port: number];
+  readonly server: readonly [address: string, port: number];
+  /** Who asks, where the gateway knows. */
+  readonly user: string | null;
+}
+
+export function socketRequest(event: ConnectEvent): SocketRequest {
+  const headers = new Headers(event.headers.map(([name, value]): [string, string] => [name, value]));
+  return {
+    path: event.path,
+    rawPath: event.raw_path,
+    query: new URLSearchParams(event.query_string),
+    headers,
+    subprotocols: event.subprotocols,
+    origin: headers.get('origin') ?? '',
+    scheme: event.scheme,
+    client: event.client,
+    server: event.server,
+    user: event.user,
+  };
+}
+
+/** As a request of the Fetch standard; `signal` aborts when the client leaves. */
+export function fetchRequest(event: HttpRequestEvent, signal: AbortSignal): Request {
+  const headers = new Headers(event.headers.map(([name, value]): [string, string] => [name, value]));
+  const host = headers.get('host') ?? 'localhost';
+  const query = event.query_string === '' ? '' : `?${event.query_string}`;
+  const hasBody = event.method !== 'GET' && event.method !== 'HEAD';
+  return new Request(`${event.scheme}://${host}${event.raw_path}${query}`, {
+    method: event.method,
+    headers,
+    signal,
+    ...(hasBody ? { body: new Uint8Array(event.body) } : {}),
+  });
+}

@@ -1,0 +1,298 @@
+import type { Value } from '@busgate/layer';
+import { checkClose, ConnectionClosedError } from './errors.ts';
+import { Inbox, type ReceiveOptions } from './inbox.ts';
+import type { Outlet } from './outlet.ts';
+import { type SocketRequest, socketRequest } from './request.ts';
+import type { ConnectEvent, Content, DisconnectEvent, Header, ReceiveEvent } from './wire.ts';
+
+/** One message: a string for a text frame, bytes for a binary one. */
+export type Data = string | Uint8Array;
+
+export interface AcceptOptions {
+  /** One of those that the client offered. */
+  readonly subprotocol?: string;
+  /** For the answer 101, such as a cookie. */
+  readonly headers?: readonly Header[];
+}
+
+export interface SendOptions {
+  /** Closes the socket behind this message, with 1000 or this code. */
+  readonly thenClose?: boolean | number;
+}
+
+export interface JoinOptions {
+  /** Replays first what followed this position. */
+  readonly since?: string;
+  /** Replays first the newest messages of the history, so many. */
+  readonly last?: number;
+}
+
+/** A frame that came, and the event that it came with. */
+interface Received {
+  readonly data: Data;
+  readonly order: number;
+}
+
+const NO_CLOSE_FRAME = 1006;
+
+/**
+ * One client's socket, as a handler has it. What comes is kept until it is asked for; how much that may be is bounded by the gateway, which stops reading the
+ * client.
+ */
+export class Socket<Params extends Readonly<Record<string, string>> = Readonly<Record<string, string>>> implements AsyncIterable<Data> {
+  /** The session's id; a secret between the client and its gateway. */
+  readonly session: string;
+  readonly request: SocketRequest;
+  readonly params: Params;
+  /** Another worker had this session before, and the client's socket is open. */
+  readonly resumed: boolean;
+  /** How many events the worker before did not finish: it died with them. */
+  readonly undone: number;
+  readonly rooms: SocketRooms;
+  readonly groups: SocketGroups;
+  readonly #outlet: Outlet;
+  readonly #acceptsByUse: boolean;
+  readonly #connectOrder: number;
+  readonly #inbox = new Inbox<Received>();
+  #phase: 'connecting' | 'open' | 'closed' = 'connecting';
+  #state: Value;
+  #closeCode: number | undefined;
+  #closeReason = '';
+
+  /** Made by what runs handlers. `acceptsByUse`: receiving and sending accept what has not been accepted, and with the accept the connect is handled. */
+  constructor(event: ConnectEvent, params: Params, outlet: Outlet, acceptsByUse: boolean) {
+    this.session = event.session;
+    this.request = socketRequest(event);
+    this.params = params;
+    this.resumed = event.resumed;
+    this.undone = event.undone ?? 0;
+    this.#state = event.state;
+    this.#outlet = outlet;
+    this.#acceptsByUse = acceptsByUse;
+    this.#connectOrder = event.order;
+    this.rooms = new SocketRooms(outlet);
+    this.groups = new SocketGroups(outlet);
+  }
+
+  /** For what runs handlers: the socket of a later event, which was accepted by whoever had the connect. */
+  static open<P extends Readonly<Record<string, string>>>(event: ReceiveEvent, params: P, outlet: Outlet): Socket<P> {
+    const socket = new Socket(connectOf(event), params, outlet, false);
+    socket.#phase = 'open';
+    return socket;
+  }
+
+  get accepted(): boolean {
+    return this.#phase === 'open';
+  }
+
+  get closed(): boolean {
+    return this.#phase === 'closed';
+  }
+
+  /** As the client's close frame said, or as this side closed; 1006 where the connection was lost; undefined while it is open. */
+  get closeCode(): number | undefined {
+    return this.#closeCode;
+  }
+
+  get closeReason(): string {
+    return this.#closeReason;
+  }
+
+  /** What was put on the session: it stays with it, whichever worker has it. */
+  get state(): Value {
+    return this.#state;
+  }
+
+  /** Puts a JSON value of at most 4 KB on the session. */
+  setState(state: Value): Promise<void> {
+    this.#state = state;
+    return this.#outlet.reply({ type: 'state', state });
+  }
+
+  /** Messages that have come and have not been asked for. */
+  get pendingMessages(): number {
+    return this.#inbox.size;
+  }
+
+  get hasMessages(): boolean {
+    return this.#inbox.size > 0;
+  }
+
+  /** Answers the handshake. A second call is an error, and so is a subprotocol that was not offered. */
+  async accept({ subprotocol, headers }: AcceptOptions = {}): Promise<void> {
+    if (this.#phase === 'closed') throw this.#closedError();
+    if (this.#phase === 'open') throw new TypeError('the connection has been accepted already');
+    if (subprotocol !== undefined && !this.request.subprotocols.includes(subprotocol)) {
+      throw new TypeError(`the client did not offer the subprotocol ${subprotocol}; it offered: ${this.request.subprotocols.join(', ') || 'none'}`);
+    }
+    this.#phase = 'open';
+    await this.#outlet.reply({
+      type: 'websocket.accept',
+      ...(subprotocol === undefined ? {} : { subprotocol }),
+      ...(headers === undefined ? {} : { headers }),
+      ...(this.#acceptsByUse ? { done: this.#connectOrder } : {}),
+    });
+  }
+
+  /** Refuses the connection with a status, before it is accepted. */
+  async reject(status = 403, body = '', headers: readonly Header[] = []): Promise<void> {
+    if (this.#phase !== 'connecting') throw new TypeError('only a connection that has not been accepted can be refused: close it');
+    this.#end(NO_CLOSE_FRAME, '');
+    await this.#outlet.reply({ type: 'websocket.http.response.start', status, headers: [['content-type', 'text/plain; charset=utf-8'], ...headers] });
+    await this.#outlet.reply({ type: 'websocket.http.response.body', body: new TextEncoder().encode(body) });
+  }
+
+  /** A string as a text frame, bytes as a binary one, anything else as JSON. Resolves when it has been handed on. */
+  async send(data: Data | object, { thenClose = false }: SendOptions = {}): Promise<void> {
+    this.#use();
+    await this.#outlet.reply({ type: 'websocket.send', ...contentOf(data) });
+    if (thenClose !== false) await this.close(thenClose === true ? 1000 : thenClose);
+  }
+
+  /** Ends the socket; before it is accepted, refuses it with 403. Calling twice is no error. */
+  async close(code = 1000, reason = ''): Promise<void> {
+    checkClose(code, reason);
+    if (this.#phase === 'closed') return;
+    this.#end(code, reason);
+    await this.#outlet.reply({ type: 'websocket.close', code, reason });
+  }
+
+  /**
+   * The next message. What came before the end is still given out after it.
+   * @throws ConnectionClosedError; ReceiveTimeoutError after `timeout` milliseconds; `signal.reason` when aborted
+   */
+  async receive(options: ReceiveOptions = {}): Promise<Data> {
+    if (this.#phase === 'connecting') this.#use();
+    return this.#taken(await this.#inbox.receive(options));
+  }
+
+  /** The next message if one has come, else `fallback`. */
+  tryReceive<T = undefined>(fallback?: T): Data | T {
+    if (this.#phase === 'connecting') this.#use();
+    const received = this.#inbox.take();
+    return received === undefined ? (fallback as T) : this.#taken(received);
+  }
+
+  /** Every message until the socket is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Data, void, undefined> {
+    for (;;) {
+      try {
+        yield await this.receive();
+      } catch (error) {
+        if (error instanceof ConnectionClosedError) return;
+        throw error;
+      }
+    }
+  }
+
+  /** For what runs handlers: a frame has come. */
+  deliver(received: Received): void {
+    this.#inbox.put(received);
+  }
+
+  /** For what runs handlers: the client has gone. */
+  gone(code: number, reason: string): void {
+    this.#end(code, reason);
+  }
+
+  /** For what runs handlers: who waits for a message is told `error`, and nothing more comes. */
+  interrupt(error: Error): void {
+    this.#inbox.end(error);
+  }
+
+  /** It has been handed to its handler: the gateway may send the next one. */
+  #taken({ data, order }: Received): Data {
+    if (this.#phase !== 'closed') void this.#outlet.reply({ type: 'done', order });
+    return data;
+  }
+
+  #use(): void {
+    if (this.#phase === 'closed') throw this.#closedError();
+    if (this.#phase === 'open') return;
+    if (!this.#acceptsByUse) throw new TypeError('accept the connection first');
+    void this.accept();
+  }
+
+  #end(code: number, reason: string): void {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#closeCode = code;
+    this.#closeReason = reason;
+    this.#inbox.end(this.#closedError());
+  }
+
+  #closedError(): ConnectionClosedError {
+    return new ConnectionClosedError(this.#closeCode ?? NO_CLOSE_FRAME, this.#closeReason);
+  }
+}
+
+/** Rooms whose messages the client gets as frames of its own socket, without passing the handler. */
+class SocketRooms {
+  readonly #outlet: Outlet;
+
+  constructor(outlet: Outlet) {
+    this.#outlet = outlet;
+  }
+
+  join(room: string, options: JoinOptions = {}): Promise<void> {
+    return this.#outlet.reply({ type: 'room.join', room, ...options });
+  }
+
+  leave(room: string): Promise<void> {
+    return this.#outlet.reply({ type: 'room.leave', room });
+  }
+
+  /** To everybody in the room. Strings and bytes as they are, anything else as JSON. */
+  publish(room: string, payload: Data | object): Promise<void> {
+    return this.#outlet.reply({ type: 'room.publish', room, ...contentOf(payload) });
+  }
+}
+
+/** Groups of sessions: what is sent to one is a reply to each of them. */
+class SocketGroups {
+  readonly #outlet: Outlet;
+
+  constructor(outlet: Outlet) {
+    this.#outlet = outlet;
+  }
+
+  add(group: string): Promise<void> {
+    return this.#outlet.reply({ type: 'group.add', group });
+  }
+
+  discard(group: string): Promise<void> {
+    return this.#outlet.reply({ type: 'group.discard', group });
+  }
+
+  /** `message` is a reply, such as `{type: 'websocket.send', text: 'hi'}`, to every session of the group. */
+  send(group: string, message: { readonly [member: string]: Value }): Promise<void> {
+    return this.#outlet.reply({ type: 'group.send', group, message });
+  }
+}
+
+function contentOf(payload: Data | object): Content {
+  return payload instanceof Uint8Array ? { bytes: payload } : { text: textOf(payload) };
+}
+
+function textOf(data: string | object): string {
+  return typeof data === 'string' ? data : JSON.stringify(data);
+}
+
+/** A later event says nothing of the request that its session began with. */
+export function connectOf(event: ReceiveEvent | DisconnectEvent): ConnectEvent {
+  return {
+    ...event,
+    type: 'websocket.connect',
+    order: event.order ?? 0,
+    query_string: '',
+    raw_path: event.path,
+    scheme: 'ws',
+    http_version: '1.1',
+    headers: [],
+    client: ['', 0],
+    server: ['', 0],
+    user: null,
+    subprotocols: [],
+    resumed: false,
+  };
+}
