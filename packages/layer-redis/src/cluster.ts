@@ -3,6 +3,7 @@ import { LayerError, isLayerError, type DriverEvents } from '@busgate/layer/driv
 import type { Broker } from './broker.ts';
 import { Connection, type Access, type Argument } from './connection.ts';
 import { replyOf } from './errors.ts';
+import { within } from './proof.ts';
 import type { Runner } from './scripts.ts';
 import type { Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
@@ -174,8 +175,8 @@ export class ClusterBroker implements Broker {
       let connection: Connection | undefined;
       try {
         connection = await Connection.open(node, this.#settings.access, this.#closing.signal);
-        await this.#checkSharded(connection);
-        return await Topology.ask(connection, node.host);
+        await within(connection, 'no answer of a node', this.#checkSharded(connection));
+        return await within(connection, 'no answer of a node', Topology.ask(connection, node.host));
       } catch (error) {
         if (isLayerError(error, 'REFUSED')) throw error;
         faults.push((error as Error).message);

@@ -39,6 +39,7 @@ export function brokerFor(target: Target, keys: Keys, { options, process }: Driv
       shard: (node, sharded, moved, shardChanged) =>
         new Shard({
           access,
+          logger,
           fault,
           sharded,
           moved,
@@ -55,6 +56,7 @@ export function brokerFor(target: Target, keys: Keys, { options, process }: Driv
   const [node] = target.nodes as [Node];
   const shard = new Shard({
     access,
+    logger,
     fault,
     greet,
     changed,

@@ -3,14 +3,17 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { LayerError } from '@busgate/layer/driver';
 import { Command, Redis, type RedisOptions } from 'ioredis';
-import { faultOf, layerError } from './errors.ts';
+import { faultOf, layerError, replyOf } from './errors.ts';
+import { everyLook } from './looks.ts';
 import { type MessageHandler, readAhead } from './message-reader.ts';
 import type { Credentials, Node, Target } from './url.ts';
 
 export type Argument = string | number | Buffer;
 
-/** From the first packet to a connection that answers. */
-const OPEN_MS = 2500;
+/** From the first packet to a connection that answers: so many looks, 2.5 s. */
+const OPEN_LOOK_MS = 500;
+const OPEN_LOOKS = 5;
+const OPEN_MS = OPEN_LOOK_MS * OPEN_LOOKS;
 /** Bytes that may wait for a broker that does not take them, on one connection. */
 const MAX_UNSENT = 64 * 1_048_576;
 /** Commands that may wait for their answers on one connection. */
@@ -53,15 +56,14 @@ export class Connection {
   }
 
   /**
-   * Connects, authenticates and waits until the server answers commands.
-   * @throws LayerError REFUSED (credentials), LAYER_AWAY
+   * Connects, authenticates, chooses the database and waits until the server answers commands.
+   * @throws LayerError REFUSED (what the URL asks for: credentials, the database), LAYER_AWAY
    */
   static async open(node: Node, access: Access, signal?: AbortSignal): Promise<Connection> {
     const redis = new Redis({
       host: node.host,
       port: node.port,
       ...access.credentials,
-      db: access.db,
       ...(access.tls === undefined ? {} : { tls: { ...(isIP(node.host) === 0 ? { servername: node.host } : {}), ...access.tls } }),
       connectionName: access.name,
       disableClientInfo: true,
@@ -71,28 +73,31 @@ export class Connection {
       autoResendUnfulfilledCommands: false,
       autoResubscribe: false,
       retryStrategy: null,
-      connectTimeout: OPEN_MS,
+      // A process that was held up would give up before it has read the answer.
+      connectTimeout: 0,
     });
     const connection = new Connection(redis, node);
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      connection.destroy(`no answer within ${OPEN_MS} ms`);
-    }, OPEN_MS);
+    let looks = 0;
+    const stopLooking = everyLook(OPEN_LOOK_MS, () => {
+      looks += 1;
+      if (looks === OPEN_LOOKS) connection.destroy(`no answer within ${OPEN_MS} ms`);
+      return looks < OPEN_LOOKS;
+    });
     const onAbort = (): void => connection.destroy('closed');
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       await redis.connect();
+      if (access.db !== 0) await connection.#select(access.db);
       await connection.run('ping');
       return connection;
     } catch (error) {
       connection.destroy('could not be opened');
       const cause = connection.#reason === undefined ? error : Object.assign(new Error(connection.#reason), { name: replyName(connection.#reason) });
       const known = layerError(error instanceof LayerError && error.code !== 'OUTCOME_UNKNOWN' ? error : cause, false);
-      const fault = faultOf(known) ?? (late ? 'unresponsive' : 'unreachable');
+      const fault = faultOf(known) ?? (looks === OPEN_LOOKS ? 'unresponsive' : 'unreachable');
       throw new LayerError(known.code, `${node.host}:${node.port}: ${known.message}`, { cause, fault });
     } finally {
-      clearTimeout(timer);
+      stopLooking();
       signal?.removeEventListener('abort', onAbort);
     }
   }
@@ -167,6 +172,17 @@ export class Connection {
     this.#redis.removeAllListeners('moved');
     this.#redis.disconnect();
     this.#redis.stream?.destroy();
+  }
+
+  /** The client library ignores a refusal, and would go on in database 0, where another site may be. */
+  async #select(db: number): Promise<void> {
+    try {
+      await this.run('select', db);
+    } catch (error) {
+      const reply = replyOf(error);
+      if (reply === undefined) throw error;
+      throw new LayerError('REFUSED', `Redis refused database ${db}, which the URL asks for: ${reply}`, { cause: error, fault: 'refused' });
+    }
   }
 
   #checkWritable(): void {

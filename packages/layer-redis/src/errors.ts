@@ -6,6 +6,12 @@ const CREDENTIALS = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|invalid usern
 const IN_SCRIPT = /^ERR Error running script .*?: -(?=[A-Z]+ )/;
 /** How Redis says, without a code, that the user may run a script and not what is in it. */
 const NOT_IN_SCRIPT = /user executing the script can't run this command|ACL failure in script/;
+/** What to do about them. */
+const ADVICE: Readonly<Record<string, string>> = {
+  NOAUTH: 'the URL names no password: redis://user:password@host, or redis://:password@host where there are no users',
+  WRONGPASS: 'the user or the password of the URL is not right, or the user is off',
+  NOPERM: 'docs/layer-redis.md has the rules that a user needs',
+};
 /** What it says of a server that it answers so. */
 const FAULTS: Readonly<Record<string, LayerFault>> = {
   OOM: 'out_of_space',
@@ -22,8 +28,12 @@ export function layerError(error: unknown, sent: boolean): LayerError {
   if (error instanceof LayerError) return error;
   const text = isReply(error) ? replyText(error) : String(error instanceof Error ? error.message : error);
   if (isReply(error)) {
-    if (CREDENTIALS.test(text)) return new LayerError('REFUSED', `Redis refused: ${text}`, { cause: error, fault: 'refused' });
-    const fault = FAULTS[/^[A-Z]+/.exec(text)?.[0] ?? ''];
+    const code = /^[A-Z]+/.exec(text)?.[0] ?? '';
+    if (CREDENTIALS.test(text)) {
+      const advice = ADVICE[code];
+      return new LayerError('REFUSED', `Redis refused: ${text}${advice === undefined ? '' : `; ${advice}`}`, { cause: error, fault: 'refused' });
+    }
+    const fault = FAULTS[code];
     return new LayerError('LAYER_AWAY', `Redis answered: ${text}; nothing was done`, { cause: error, ...(fault === undefined ? {} : { fault }) });
   }
   if (sent) return new LayerError('OUTCOME_UNKNOWN', `the connection to Redis broke before its answer: ${text}`, { cause: error });

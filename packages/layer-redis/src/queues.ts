@@ -1,16 +1,19 @@
 import type { Buffer } from 'node:buffer';
-import { setImmediate as immediate } from 'node:timers';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { isLayerError, type LayerLogger, type Taken } from '@busgate/layer/driver';
 import type { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
+import { everyLook } from './looks.ts';
+import { within } from './proof.ts';
 import type { Batch, Demand, QueueForm } from './queue-form.ts';
 import type { Shard } from './shard.ts';
 
 /** A waiting reader speaks to the server this often, so that a connection that died silently is found. */
 const BLOCK_SECONDS = 10;
-/** A server that is later than that with its answer has gone, and so has the connection. */
-const LATE_MS = 3000;
+/** How often waits are looked at. */
+const LOOK_MS = 3000;
+/** A server that has not answered at so many looks has gone, and so has the connection. */
+const LATE_LOOKS = 5;
 /** While Redis is away, it is tried again this often. */
 const AGAIN_MS = 250;
 const UNBLOCK_MS = 2;
@@ -30,9 +33,9 @@ interface Lane {
 /** One `pop` under way. */
 interface Wait {
   aborted: boolean;
-  /** The connection on which it waits, and since when. */
+  /** The connection on which it waits, and at how many looks it did. */
   lane: Lane | undefined;
-  since: number;
+  looks: number;
   /** Whether it was said that the queue cannot be read. */
   told: boolean;
 }
@@ -46,16 +49,15 @@ export class Queues {
   readonly #idle: Lane[] = [];
   readonly #waits = new Map<Wait, Promise<readonly Taken[]>>();
   readonly #closing = new AbortController();
-  #watch: NodeJS.Timeout | undefined;
+  #stopWatch: (() => void) | undefined;
 
   constructor(logger: LayerLogger) {
     this.#logger = logger;
   }
 
   async pop<E>(broker: Broker, form: QueueForm<E>, key: string, demand: Demand, signal: AbortSignal): Promise<readonly Taken[]> {
-    const wait: Wait = { aborted: signal.aborted || this.#closing.signal.aborted, lane: undefined, since: 0, told: false };
-    // Timers run before what the sockets have: what a process was given while it was held up is read first.
-    this.#watch ??= setInterval(() => void immediate(() => this.#endLate()), LATE_MS).unref();
+    const wait: Wait = { aborted: signal.aborted || this.#closing.signal.aborted, lane: undefined, looks: 0, told: false };
+    this.#stopWatch ??= everyLook(LOOK_MS, () => this.#endLate());
     const onAbort = (): void => this.#abort(wait);
     signal.addEventListener('abort', onAbort, { once: true });
     const popped = this.#pop(wait, broker, form, key, demand, signal);
@@ -71,7 +73,7 @@ export class Queues {
   /** Ends every wait; resolves when what they had been given was given back. */
   async close(): Promise<void> {
     this.#closing.abort();
-    clearInterval(this.#watch);
+    this.#stopWatch?.();
     for (const wait of this.#waits.keys()) this.#abort(wait);
     await Promise.allSettled(this.#waits.values());
     // Their readers run now, and give back what nobody wants any more.
@@ -102,7 +104,7 @@ export class Queues {
       return { elements: [] };
     }
     wait.lane = lane;
-    wait.since = performance.now();
+    wait.looks = 0;
     try {
       const batch = await form.take(lane.connection, key, BLOCK_SECONDS, demand);
       wait.lane = undefined;
@@ -176,8 +178,13 @@ export class Queues {
 
   async #open(shard: Shard): Promise<Lane> {
     const connection = await shard.connect();
-    const id = (await connection.run('client', 'ID')) as number;
-    return { shard, connection, id };
+    try {
+      const id = (await within(connection, 'no answer to the first command', connection.run('client', 'ID'))) as number;
+      return { shard, connection, id };
+    } catch (error) {
+      connection.destroy('not usable');
+      throw error;
+    }
   }
 
   #release(lane: Lane): void {
@@ -185,9 +192,13 @@ export class Queues {
     else lane.connection.destroy('not needed');
   }
 
-  #endLate(): void {
-    const latest = performance.now() - BLOCK_SECONDS * 1000 - LATE_MS;
-    for (const { lane, since } of this.#waits.keys()) if (since < latest) lane?.connection.destroy('no answer to a wait');
+  #endLate(): boolean {
+    for (const wait of this.#waits.keys()) {
+      if (wait.lane === undefined) continue;
+      wait.looks += 1;
+      if (wait.looks >= LATE_LOOKS) wait.lane.connection.destroy('no answer to a wait');
+    }
+    return true;
   }
 
   #abort(wait: Wait): void {

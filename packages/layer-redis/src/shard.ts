@@ -1,22 +1,23 @@
 import type { Buffer } from 'node:buffer';
 import { setTimeout } from 'node:timers/promises';
-import { LayerError, Losses, isLayerError, type DriverEvents, type Met } from '@busgate/layer/driver';
+import { LayerError, Losses, RetryWaits, isLayerError, type DriverEvents, type LayerLogger, type Met } from '@busgate/layer/driver';
 import { Connection, type Access, type Argument } from './connection.ts';
 import { faultOf, isLostNode, layerError, replyCode } from './errors.ts';
 import { within } from './proof.ts';
 import { Subscriber, type Held } from './subscriber.ts';
+import { Subscriptions } from './subscriptions.ts';
 import { addressOf } from './topology.ts';
 import type { Node } from './url.ts';
 
 /** Between two proofs that both connections are alive; with the time a proof may take, a dead link is found within 4 s. */
 const BEAT_MS = 1000;
-const FIRST_WAIT_MS = 50;
-const LONGEST_WAIT_MS = 2000;
-/** How long `close` waits for answers. */
-const LAST_ANSWERS_MS = 2000;
+/** How often `close` looks whether answers have come, and how many times. */
+const LAST_LOOK_MS = 5;
+const LAST_LOOKS = 400;
 
 export interface ShardSettings extends Pick<DriverEvents, 'fault'> {
   readonly access: Access;
+  readonly logger: LayerLogger;
   /** On Redis Cluster: topics are held sharded and plain. */
   readonly sharded: boolean;
   /** A channel of this connection pair alone. */
@@ -41,7 +42,7 @@ export interface ShardSettings extends Pick<DriverEvents, 'fault'> {
  */
 export class Shard {
   readonly #settings: ShardSettings;
-  readonly #topics = new Map<string, Held>();
+  readonly #subscriptions: Subscriptions;
   readonly #others = new Set<Connection>();
   readonly #closing = new AbortController();
   #commands: Connection | undefined;
@@ -59,6 +60,10 @@ export class Shard {
 
   constructor(settings: ShardSettings) {
     this.#settings = settings;
+    this.#subscriptions = new Subscriptions(settings.logger, {
+      refused: (reason) => settings.fault('refused', reason),
+      moved: () => settings.moved(),
+    });
     this.#losses = new Losses((kind, reason) => settings.fault(kind, reason));
   }
 
@@ -120,33 +125,33 @@ export class Shard {
       throw new LayerError('LAYER_AWAY', `Redis left before it confirmed the subscription of ${name}`, { cause: error });
     }
     if (this.#subscriber !== subscriber) throw new LayerError('LAYER_AWAY', `Redis left while ${name} was being subscribed`);
-    this.#topics.set(name, held);
+    this.#subscriptions.set(name, held);
   }
 
   /** Takes over topics that another shard had, and tells each a gap. */
   adopt(topics: readonly (readonly [name: string, held: Held])[]): void {
-    for (const [name, held] of topics) this.#topics.set(name, held);
+    for (const [name, held] of topics) this.#subscriptions.set(name, held);
     const subscriber = this.#subscriber;
-    subscriber?.resubscribe(topics.map(([, held]) => held)).catch((error: unknown) => subscriber.connection.destroy(String(error)));
+    if (subscriber === undefined) return;
+    const held = topics.map(([, topic]) => topic);
+    this.#subscriptions.resubscribe(subscriber, held).catch((error: unknown) => subscriber.connection.destroy(String(error)));
   }
 
   async unsubscribe(name: string): Promise<void> {
-    const held = this.#topics.get(name);
+    const held = this.#subscriptions.delete(name);
     if (held === undefined) return;
-    this.#topics.delete(name);
     // Where the connection breaks the subscription has ended with it.
     await this.#subscriber?.unsubscribe(held).catch(() => undefined);
   }
 
   async close(): Promise<void> {
-    const deadline = performance.now() + LAST_ANSWERS_MS;
-    while (this.#commands?.busy === true && this.#commands.alive && performance.now() < deadline) await setTimeout(5);
+    for (let looks = 0; looks < LAST_LOOKS && this.#commands?.busy === true && this.#commands.alive; looks += 1) await setTimeout(LAST_LOOK_MS);
     this.#closing.abort();
     this.#destroy();
     await this.#running;
     // What the last attempt had just made.
     this.#destroy();
-    this.#topics.clear();
+    this.#subscriptions.clear();
   }
 
   #destroy(): void {
@@ -159,12 +164,12 @@ export class Shard {
 
   async #keep(opened: () => void, refused: (error: unknown) => void): Promise<void> {
     const { signal } = this.#closing;
-    let wait = FIRST_WAIT_MS;
+    const waits = new RetryWaits();
     let first = true;
     while (!signal.aborted) {
       try {
         const over = await this.#establish();
-        wait = FIRST_WAIT_MS;
+        waits.reset();
         this.#set(true, undefined);
         opened();
         await this.#watch(over);
@@ -180,8 +185,7 @@ export class Shard {
         opened();
       }
       first = false;
-      await setTimeout(wait * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
-      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+      await waits.wait(signal);
     }
   }
 
@@ -228,10 +232,16 @@ export class Shard {
     const connection = await this.#open(node);
     const subscriber = new Subscriber(connection, this.#settings.sharded);
     connection.onMoved(() => this.#settings.moved());
+    // Topics are let go of, and taken over, meanwhile.
     this.#subscriber = subscriber;
-    await subscriber.listen(this.#settings.probeChannel, { message: (payload) => this.#onProbe(payload) });
-    await subscriber.resubscribe([...this.#topics.values()]);
-    return subscriber;
+    try {
+      await subscriber.listen(this.#settings.probeChannel, { message: (payload) => this.#onProbe(payload) });
+      await this.#subscriptions.restore(subscriber);
+      return subscriber;
+    } catch (error) {
+      connection.destroy((error as Error).message);
+      throw error;
+    }
   }
 
   async #open(node: Node): Promise<Connection> {
@@ -242,7 +252,7 @@ export class Shard {
   }
 
   /** Ends the connection that failed, and throws, unless a message of our own came through both. */
-  async #prove(): Promise<void> {
+  async #prove(): Promise<Subscriber> {
     const commands = this.#commands;
     const subscriber = this.#subscriber;
     if (commands === undefined || subscriber === undefined) throw new LayerError('LAYER_AWAY', 'Redis left');
@@ -258,6 +268,7 @@ export class Shard {
       throw error;
     }
     await within(subscriber.connection, 'our own message did not arrive through the subscriber connection', promise);
+    return subscriber;
   }
 
   #onProbe(payload: Buffer): void {
@@ -276,7 +287,8 @@ export class Shard {
         if (this.#commands !== undefined) this.#lose(this.#commands, error);
         throw error;
       }
-      await this.#prove();
+      const subscriber = await this.#prove();
+      await this.#subscriptions.retry(subscriber);
     }
   }
 

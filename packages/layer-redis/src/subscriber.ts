@@ -1,9 +1,12 @@
 import type { Buffer } from 'node:buffer';
-import type { TopicSink } from '@busgate/layer/driver';
+import { isLayerError, type LayerError, type TopicSink } from '@busgate/layer/driver';
 import type { Connection } from './connection.ts';
+import { replyCode } from './errors.ts';
+import { within } from './proof.ts';
 
 /** Channels named by one `SUBSCRIBE`: many rooms return in few round trips, and no command grows without bound. */
 const BATCH = 500;
+const NOT_CONFIRMED = 'no confirmation of a subscription';
 
 /** Takes what arrives on one channel. */
 export interface Receiver {
@@ -18,6 +21,12 @@ export interface Held {
   readonly channels: ReadonlyMap<string, Receiver>;
   /** The channels are patterns. */
   readonly patterns?: true;
+}
+
+/** A topic whose subscription the server refused, and in which words. */
+export interface Refusal {
+  readonly held: Held;
+  readonly error: LayerError;
 }
 
 /** The subscriptions of one connection. One map lookup leads from a message to its sink; nothing is decoded on the way. */
@@ -39,14 +48,14 @@ export class Subscriber {
   /** Listens to a channel that belongs to the connection itself. */
   async listen(channel: string, receiver: Receiver): Promise<void> {
     this.#receivers.set(channel, receiver);
-    await this.connection.run('subscribe', channel);
+    await within(this.connection, NOT_CONFIRMED, this.connection.run('subscribe', channel));
   }
 
   /** Resolves when the server has confirmed every channel of the topic. */
   async subscribe(held: Held): Promise<void> {
     for (const [channel, receiver] of held.channels) this.#receivers.set(channel, receiver);
     try {
-      await this.#send([held]);
+      await within(this.connection, NOT_CONFIRMED, this.#send([held]));
     } catch (error) {
       // Part of it may be in effect: on a cluster one of two, since the slot has just moved.
       await this.unsubscribe(held).catch(() => undefined);
@@ -54,15 +63,21 @@ export class Subscriber {
     }
   }
 
-  /** Subscribes anew what another connection held, and tells each topic its gap when it is confirmed, before any message. */
-  async resubscribe(topics: readonly Held[]): Promise<void> {
+  /**
+   * Subscribes anew what another connection held, and tells each topic its gap when it is confirmed, before any message. What the server refuses is
+   * answered, and holds up nothing else.
+   * @throws LayerError LAYER_AWAY: the connection is of no use
+   */
+  async resubscribe(topics: readonly Held[]): Promise<readonly Refusal[]> {
     const owed = topics.map((held) => new Owed(held, this.#receivers));
-    const batches: Promise<void>[] = [];
-    for (let from = 0; from < topics.length; from += BATCH) {
-      const sent = this.#send(topics.slice(from, from + BATCH));
-      batches.push(sent.then(() => owed.slice(from, from + BATCH).forEach((debt) => debt.settle())));
+    const batches = Array.from({ length: Math.ceil(owed.length / BATCH) }, (_, index) => owed.slice(index * BATCH, (index + 1) * BATCH));
+    const outcomes = batches.map((batch) => this.#outcome(batch));
+    const refusals: Refusal[] = [];
+    for (const [index, batch] of batches.entries()) {
+      if ((await this.#confirmed(outcomes[index])) !== undefined) refusals.push(...(await this.#oneByOne(batch)));
+      else for (const debt of batch) debt.settle();
     }
-    await Promise.all(batches);
+    return refusals;
   }
 
   /** The topic's sink is not called from this call on. */
@@ -71,7 +86,38 @@ export class Subscriber {
     for (const channel of channels) this.#receivers.delete(channel);
     const plain = this.connection.run(held.patterns === true ? 'punsubscribe' : 'unsubscribe', ...channels);
     const sharded = this.#sharded ? this.connection.run('sunsubscribe', ...channels) : undefined;
-    await Promise.all([plain, sharded]);
+    await within(this.connection, NOT_CONFIRMED, Promise.all([plain, sharded]));
+  }
+
+  /** One channel that is refused has a whole command refused. */
+  async #oneByOne(batch: readonly Owed[]): Promise<readonly Refusal[]> {
+    const wanted = batch.filter((debt) => debt.isWanted);
+    const outcomes = wanted.map((debt) => this.#outcome([debt]));
+    const refusals: Refusal[] = [];
+    for (const [index, debt] of wanted.entries()) {
+      const error = await this.#confirmed(outcomes[index]);
+      if (error === undefined) debt.settle();
+      else if (debt.isWanted) {
+        refusals.push({ held: debt.held, error });
+        await this.unsubscribe(debt.held).catch(() => undefined);
+      }
+    }
+    return refusals;
+  }
+
+  /** How the server answers to a subscription: undefined where it confirms it. */
+  #outcome(batch: readonly Owed[]): Promise<unknown> {
+    return this.#send(batch.map(({ held }) => held)).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+  }
+
+  /** Answers with what it refused; throws where it did not answer, or is in no state to. */
+  async #confirmed(outcome: Promise<unknown> | undefined): Promise<LayerError | undefined> {
+    const error = await within(this.connection, NOT_CONFIRMED, outcome ?? Promise.resolve());
+    if (error === undefined || isRefused(error)) return error;
+    throw error;
   }
 
   async #send(topics: readonly Held[]): Promise<void> {
@@ -85,15 +131,20 @@ export class Subscriber {
   }
 }
 
+/** Whether it is this subscription that is refused, and not all that the server is asked. */
+function isRefused(error: unknown): error is LayerError {
+  return isLayerError(error, 'REFUSED') || replyCode(error) === 'MOVED';
+}
+
 /** A gap that a topic must be told: by its confirmation, or by the first message, which may be read from the socket before that. */
 class Owed {
-  readonly #held: Held;
+  readonly held: Held;
   readonly #receivers: Map<string, Receiver>;
   readonly #first = new Map<string, Receiver>();
   #settled = false;
 
   constructor(held: Held, receivers: Map<string, Receiver>) {
-    this.#held = held;
+    this.held = held;
     this.#receivers = receivers;
     for (const [channel, receiver] of held.channels) {
       const first: Receiver = {
@@ -111,15 +162,23 @@ class Owed {
     }
   }
 
+  /** False where the topic was let go meanwhile. */
+  get isWanted(): boolean {
+    return [...this.held.channels].some(([channel, receiver]) => {
+      const now = this.#receivers.get(channel);
+      return now === receiver || now === this.#first.get(channel);
+    });
+  }
+
   settle(): void {
     if (this.#settled) return;
     this.#settled = true;
     let wanted = false;
-    for (const [channel, receiver] of this.#held.channels) {
+    for (const [channel, receiver] of this.held.channels) {
       if (this.#receivers.get(channel) !== this.#first.get(channel)) continue;
       this.#receivers.set(channel, receiver);
       wanted = true;
     }
-    if (wanted) this.#held.sink.gap();
+    if (wanted) this.held.sink.gap();
   }
 }

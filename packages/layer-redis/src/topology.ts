@@ -3,6 +3,9 @@ import { LayerError } from '@busgate/layer/driver';
 import type { Runner } from './scripts.ts';
 import type { Node } from './url.ts';
 
+/** A node as it is announced: its host, its port, its id, and in Redis 7 what else is known of it, names and values in turn. */
+type Announced = readonly [Buffer | null, number, Buffer?, (readonly Buffer[] | null)?];
+
 /** Which primary has which slots of a Redis Cluster. */
 export class Topology {
   readonly nodes: ReadonlyMap<string, Node>;
@@ -13,13 +16,13 @@ export class Topology {
     this.#owners = owners;
   }
 
-  /** Asks one node, which is at `host`: it says its own host as nothing where it does not know it. */
+  /** Asks one node, which is at `host`. */
   static async ask(runner: Runner, host: string): Promise<Topology> {
-    const ranges = (await runner.run('cluster', 'SLOTS')) as [number, number, [Buffer | null, number]][];
+    const ranges = (await runner.run('cluster', 'SLOTS')) as [number, number, Announced][];
     const nodes = new Map<string, Node>();
     const owners: (string | undefined)[] = Array.from({ length: 16_384 });
-    for (const [from, to, [announced, port]] of ranges) {
-      const node = { host: announced === null || announced.length === 0 ? host : announced.toString(), port };
+    for (const [from, to, announced] of ranges) {
+      const node = { host: hostOf(announced) ?? host, port: announced[1] };
       const name = addressOf(node);
       nodes.set(name, node);
       owners.fill(name, from, to + 1);
@@ -43,6 +46,20 @@ export class Topology {
   get complete(): boolean {
     return this.#owners.every((owner) => owner !== undefined);
   }
+}
+
+/**
+ * Its address, where it has no name: `?` is a node that should have one and was given none (`cluster-preferred-endpoint-type hostname`). Undefined
+ * where it says neither: then it is where the node is that was asked.
+ */
+function hostOf([endpoint, , , facts]: Announced): string | undefined {
+  const name = endpoint?.toString() ?? '';
+  return name === '?' ? factOf(facts ?? [], 'ip') : name || undefined;
+}
+
+function factOf(facts: readonly Buffer[], wanted: string): string | undefined {
+  const at = facts.findIndex((fact, index) => index % 2 === 0 && fact.toString() === wanted);
+  return at === -1 ? undefined : facts[at + 1]?.toString() || undefined;
 }
 
 export function addressOf({ host, port }: Node): string {

@@ -46,6 +46,41 @@ describe('access', () => {
     await expect(layer.publish('r', 'x')).rejects.toMatchObject({ code: 'REFUSED' });
   });
 
+  test('a Redis that wants a password: what to write is said', async () => {
+    await using redis = await startRedis({ config: ['requirepass right'] });
+    await expect(openLayer(redis.url)).rejects.toMatchObject({ code: 'REFUSED', message: expect.stringContaining('redis://:password@host') });
+  });
+
+  test('a database that Redis does not have is REFUSED, and nothing is done in another one', async () => {
+    await using redis = await startRedis({ config: ['databases 4'] });
+    await expect(openLayer(`${redis.url}/9`)).rejects.toMatchObject({ code: 'REFUSED', message: expect.stringContaining('database 9') });
+    expect(await cli(redis, 'INFO', 'keyspace')).toBe('# Keyspace');
+    await using layer = await openLayer(`${redis.url}/3`);
+    await layer.send('jobs', { n: 1 });
+    expect(await cli(redis, 'INFO', 'keyspace')).toMatch(/^# Keyspace\s+db3:keys=1/);
+  });
+
+  test('a user who may not choose a database is REFUSED one, and is let in where the URL names none', async () => {
+    await using redis = await startRedis();
+    await allow(redis, '-select');
+    const url = redis.url.replace('//', '//gateway:s%25cret@');
+    await expect(openLayer(`${url}/1`)).rejects.toMatchObject({ code: 'REFUSED', message: expect.stringContaining('database 1') });
+    await using layer = await openLayer(url);
+    expect(layer.status.state).toBe('connected');
+  });
+
+  test('a database that is refused when Redis comes back: the layer stays away, and says so', async () => {
+    await using redis = await startRedis();
+    await allow(redis);
+    await using layer = await openLayer(`${redis.url.replace('//', '//gateway:s%25cret@')}/1`);
+    await cli(redis, 'ACL', 'SETUSER', 'gateway', '-select');
+    await cli(redis, 'CLIENT', 'KILL', 'USER', 'gateway');
+    await expect.poll(() => layer.status.reason).toContain('database 1');
+    await expect(layer.send('jobs', {})).rejects.toMatchObject({ code: 'LAYER_AWAY' });
+    await cli(redis, 'ACL', 'SETUSER', 'gateway', '+select');
+    await connects(layer, 2);
+  });
+
   test('a password changed while running: away with the reason, and back with the old one', async () => {
     const log = new Log();
     await using redis = await startRedis();

@@ -11,6 +11,8 @@ interface Pair {
 export class Line implements AsyncDisposable {
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
+  #command: string | undefined;
+  #unanswered = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -36,6 +38,16 @@ export class Line implements AsyncDisposable {
     return chosen.length;
   }
 
+  /** From now on nothing is answered to that command, nor to what follows it on its connection; undefined: all is, on connections made anew. */
+  leaveUnanswered(command: string | undefined): void {
+    this.#command = command;
+  }
+
+  /** How often an answer was kept back so. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
     for (const { near, far } of this.#pairs) for (const socket of [near, far]) socket.destroy();
@@ -44,7 +56,13 @@ export class Line implements AsyncDisposable {
   #join(near: Socket, far: Socket): void {
     const pair: Pair = { near, far, sent: '' };
     this.#pairs.add(pair);
-    near.on('data', (data: Buffer) => (pair.sent += data.toString('latin1')));
+    near.on('data', (data: Buffer) => {
+      const text = data.toString('latin1');
+      pair.sent += text;
+      if (this.#command === undefined || !text.includes(`\r\n${this.#command}\r\n`)) return;
+      this.#unanswered += 1;
+      far.unpipe(near);
+    });
     near.pipe(far);
     far.pipe(near);
     for (const [from, to] of [

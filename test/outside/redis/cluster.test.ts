@@ -1,12 +1,14 @@
 import { Buffer } from 'node:buffer';
 import { openLayer } from '@busgate/layer';
 import { layerConformance } from '@busgate/layer/conformance';
-import { Cluster } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Broker } from '../../support/brokers.ts';
 import { Collector } from '../../support/events.ts';
 import { expectFaults, faultsOf } from '../../support/faults.ts';
 import { redisCli, RedisCluster } from '../../support/redis-forms.ts';
+import { Connection } from '../../../packages/layer-redis/src/connection.ts';
+import { Subscriber, type Held } from '../../../packages/layer-redis/src/subscriber.ts';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
 import { expectAll } from '../../../packages/layer-redis/test/payloads.ts';
 import { allow, connects, hasFunctions, listen } from '../../../packages/layer-redis/test/support.ts';
@@ -156,6 +158,48 @@ describe('Redis Cluster', () => {
     }
     // Asking the cluster now and then, as before Redis 7, takes a second each on average.
     expect(waited).toBeLessThan(sharded ? 4000 : 24_000);
+  });
+
+  test('a slot that moved while the connection for subscriptions was down: every room of that server is told one gap, and hears on', async () => {
+    await using layer = await openLayer(cluster.url);
+    const from = await cluster.ownerOf('busgate:room:away.0');
+    const rooms = new Map<string, Collector<string>>();
+    for (let index = 0; rooms.size < 12; index += 1) {
+      if ((await cluster.ownerOf(`busgate:room:away.${index}`)) === from) rooms.set(`away.${index}`, await listen(layer, `away.${index}`));
+    }
+    const to = await elsewhere('busgate:room:away.0');
+    await cluster.beginMove('busgate:room:away.0', to);
+    const slot = await redisCli(from.port, 'CLUSTER', 'KEYSLOT', 'busgate:room:away.0');
+    const toId = await redisCli(to.port, 'CLUSTER', 'MYID');
+    await redisCli(to.port, 'CLUSTER', 'SETSLOT', slot, 'NODE', toId);
+    const admin = new Redis(from.port);
+    await admin.multi().call('CLUSTER', 'SETSLOT', slot, 'NODE', toId).call('CLIENT', 'KILL', 'TYPE', 'pubsub').exec();
+    admin.disconnect();
+    for (const events of rooms.values()) expect(await events.next()).toBe('GAP');
+    await connects(layer, 2);
+    for (const [room, events] of rooms) {
+      await layer.publish(room, 'after');
+      expect(await events.next()).toBe('after');
+    }
+  });
+
+  test('a room that belongs to another server is refused alone: the others of its batch are told their gap', async () => {
+    const node = cluster.nodes[0] as Broker;
+    const connection = await Connection.open({ host: '127.0.0.1', port: node.port }, { credentials: {}, db: 0, tls: undefined, name: 'test' });
+    const gaps: string[] = [];
+    const held = (channel: string): Held => ({ sink: { gap: () => gaps.push(channel) }, channels: new Map([[channel, { message() {} }]]) });
+    const [own, foreign] = [new Set<string>(), new Set<string>()];
+    for (let index = 0; own.size < 11 || foreign.size < 1; index += 1) {
+      const channel = `busgate:room:batch.${index}`;
+      if ((await cluster.ownerOf(channel)) === node) own.add(channel);
+      else if (foreign.size === 0) foreign.add(channel);
+    }
+    const sharded = await hasFunctions(node);
+    const refusals = await new Subscriber(connection, sharded).resubscribe([...own, ...foreign].map(held));
+    const refused = refusals.flatMap((refusal) => [...refusal.held.channels.keys()]);
+    expect(refused).toEqual(sharded ? [...foreign] : []);
+    expect(gaps.toSorted()).toEqual([...own, ...(sharded ? [] : foreign)].toSorted());
+    connection.destroy('over');
   });
 
   test('a user with nothing but the documented rules can do everything', async () => {

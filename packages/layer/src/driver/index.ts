@@ -24,4 +24,5 @@ export type {
   TopicKind,
   TopicSink,
 } from './driver.ts';
+export { RetryWaits } from './retry-waits.ts';
 export { UrlReader, type Address, type TlsFiles } from './url.ts';

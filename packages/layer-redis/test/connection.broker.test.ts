@@ -1,0 +1,25 @@
+import { describe, expect, test } from 'vitest';
+import { startRedis } from '../../../test/support/brokers.ts';
+import { Connection } from '../src/connection.ts';
+import { within } from '../src/proof.ts';
+
+const ACCESS = { credentials: {}, db: 0, tls: undefined, name: 'test' };
+
+/** Longer than a silent connection, or one that does not open, is waited for. */
+function holdUp(): void {
+  const until = performance.now() + 3000;
+  while (performance.now() < until);
+}
+
+describe('a process that is held up', () => {
+  test('does not judge a server that it has not yet asked', async () => {
+    await using redis = await startRedis();
+    const opening = Connection.open({ host: '127.0.0.1', port: redis.port }, ACCESS);
+    holdUp();
+    const connection = await opening;
+    const answered = within(connection, 'no answer', connection.run('ping'));
+    holdUp();
+    expect(String(await answered)).toBe('PONG');
+    connection.destroy('over');
+  });
+});
