@@ -49,9 +49,7 @@ function read(input: ConfigInput): { config: Config; faults: string[]; unsaid: s
 
   // Where demo cannot be read nothing starts: what follows from it need not be told too.
   const demo = resolve('demo', DOCUMENTED.demo, sources, []) ?? true;
-  const facts = { demo, host: '*', descriptors: input.descriptors };
-  const host = resolve('host', schema(facts).host, sources, []) ?? facts.host;
-  const settings = schema({ ...facts, host });
+  const settings = schema({ demo, descriptors: input.descriptors });
   const values = KEYS.map((key) => [key, resolve<unknown>(key, settings[key], sources, faults)] as const);
   const config = nest(values);
   faults.push(...inconsistencies(config));

@@ -237,6 +237,7 @@ export class Gateway implements AsyncDisposable {
       demo: config.demo ? demoFiles() : new Map(),
       handshake: limits.handshake,
       messageTime: limits.messageTime,
+      keepAlive: config.http.keepAlive,
       sessions: limits.sessions,
       payload: limits.message,
       inbound: this.#inbound,

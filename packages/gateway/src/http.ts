@@ -24,8 +24,6 @@ import type { Transport } from './transports/transport.ts';
 
 /** Connections are checked for being too slow this often, in milliseconds, or four times in `limits.handshake`. */
 const CHECK_MS = 1000;
-/** A proxy's idle connection stays this long: longer than proxies keep theirs, so that they never write into a closing one. */
-const KEEP_ALIVE_MS = 75_000;
 /** Connections besides those of sessions: requests, and upgrades on their way to be refused. */
 const SPARE_CONNECTIONS = 64;
 
@@ -38,6 +36,8 @@ export interface PublicOptions {
   /** Milliseconds for the headers of a request, and for all of it. */
   readonly handshake: number;
   readonly messageTime: number;
+  /** Milliseconds that a connection stays without a request. */
+  readonly keepAlive: number;
   /** Sessions of this process. */
   readonly sessions: number;
   /** Bytes of a published payload. */
@@ -65,12 +65,12 @@ export class PublicServer {
 
   constructor(options: PublicOptions) {
     this.#options = options;
-    const { handshake, messageTime } = options;
+    const { handshake, messageTime, keepAlive } = options;
     this.#server = createServer({
       headersTimeout: handshake,
       requestTimeout: handshake + messageTime,
       connectionsCheckingInterval: Math.min(CHECK_MS, Math.ceil(handshake / 4)),
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: keepAlive,
       requireHostHeader: false,
     });
     // Those beyond a count would be cut off without a word: readRequest counts them.

@@ -31,6 +31,7 @@ export interface Settings {
   'limits.handshake': number;
   'limits.message_time': number;
   'limits.errors': number;
+  'http.keep_alive': number;
   'heartbeat.interval': number;
   'heartbeat.timeout': number;
   'drain.notice': number;
@@ -67,7 +68,6 @@ export type Schema = { readonly [K in Key]: Setting<Settings[K]> };
 /** What presets depend on. */
 export interface Facts {
   readonly demo: boolean;
-  readonly host: string;
   /** How many descriptors this process may open. */
   readonly descriptors: number;
 }
@@ -93,8 +93,8 @@ export function schema(facts: Facts): Schema {
     },
     port: setting(port, 8080, 'The port that clients connect to; 0 takes a free one.'),
     'ops.host': {
-      ...setting(host, facts.demo ? 'localhost' : facts.host, 'The address of the ops port. It must never be public.'),
-      presetText: 'as `host`; with `demo`: `localhost`',
+      ...setting(host, 'localhost', 'The address of the ops port. It must never be public.'),
+      presetText: '`localhost`, both loopback addresses',
     },
     'ops.port': setting(port, 9090, 'The port of /metrics, /healthz and /readyz; 0 takes a free one.'),
     workers: setting(count(1, 1024), 1, 'Processes that share the port.'),
@@ -104,6 +104,11 @@ export function schema(facts: Facts): Schema {
       presetText: 'none, and it must be said; with `demo`: `/room/:room` and `/socket`, open to everybody',
     },
     ...limits(facts),
+    'http.keep_alive': setting(
+      duration('1s', '24h'),
+      '2m',
+      'A connection without a request stays open this long: longer than the proxy before it keeps its own, or a POST may meet a closing one.',
+    ),
     'heartbeat.interval': setting(duration('100ms', '1h'), '25s', 'A session is pinged this often.'),
     'heartbeat.timeout': setting(duration('100ms', '1h'), '10s', 'A session that has not answered a ping for so long is ended.'),
     'drain.notice': setting(duration('0s', '1h'), '5s', 'After SIGTERM: not ready, but still accepting, until load balancers have noticed.'),
