@@ -18,7 +18,7 @@ The smallest file:
 layer: redis://redis:6379
 origins: ['https://app.example']
 routes:
-  - { path: '/room/:room', kind: room, join: anyone, publish: anyone }
+  - { path: '/room/:room', kind: room, join: anyone, publish: nobody }
   - { path: /socket, kind: multiplex, join: anyone, publish: nobody }
 \`\`\`
 
@@ -31,7 +31,7 @@ ${KEYS.map(section).join('\n')}
 | \`kind\` | \`room\`: each frame is a message of the room in the path. \`multiplex\`: many rooms on one connection, JSON frames |
 | \`join\` | \`anyone\` or \`nobody\`. Must be said; with \`demo\`: \`anyone\` |
 | \`publish\` | \`anyone\` or \`nobody\`, by frames and by POST. Must be said; with \`demo\`: \`anyone\` |
-| \`frames\` | of a room route: \`auto\` (a text frame where the payload is valid UTF-8, else a binary one), \`text\` or \`binary\`. Default \`auto\` |
+| \`frames\` | of a room route: \`auto\` (a text frame where the payload is valid UTF-8, the empty one included, else a binary one), \`text\` or \`binary\`. Default \`auto\` |
 | \`on_gap\` | of a room route, where messages may have been lost: \`stay\`, or \`close\` with 1012. Default \`stay\` |
 
 ## A rule of history
