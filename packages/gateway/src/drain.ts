@@ -38,6 +38,9 @@ export interface DrainClock {
 const PACE_MS = 50;
 /** Closes are looked after this often, in milliseconds. */
 const STEP_MS = 25;
+/** Telling holds the event loop for so long at once, in milliseconds; the clock is looked at once in so many sessions. */
+const SLICE_MS = 5;
+const SESSIONS_A_LOOK = 16;
 /** Of the time that is left after the notice, closing takes at most so much; the rest is for peers that answer late and for the layer. */
 const CLOSING_SHARE = 0.6;
 /** Clients that were told have this long more before they are closed, as a share of the same time. */
@@ -65,10 +68,21 @@ export async function drain(what: Draining, times: DrainTimes, clock: DrainClock
   await Promise.race([what.finish(), clock.sleep(Math.max(0, end - clock.now()))]);
 }
 
+/** Tells each session when it is closed, counted from when all have been told. */
+async function announceAll(sessions: readonly DrainingSession[], plan: readonly number[], clock: DrainClock): Promise<void> {
+  let until = clock.now() + SLICE_MS;
+  for (const [index, session] of sessions.entries()) {
+    session.announceDrain(plan[index] ?? 0);
+    if (index % SESSIONS_A_LOOK > 0 || clock.now() < until) continue;
+    await clock.sleep(0);
+    until = clock.now() + SLICE_MS;
+  }
+}
+
 async function closeAll(sessions: readonly DrainingSession[], left: number, clock: DrainClock): Promise<void> {
   const grace = Math.min(MAX_GRACE_MS, left * GRACE_SHARE);
   const plan = planCloses(sessions.length, left * CLOSING_SHARE, Math.random);
-  for (const [index, session] of sessions.entries()) session.announceDrain(plan[index] ?? 0);
+  await announceAll(sessions, plan, clock);
   const begin = clock.now() + (sessions.length > 0 ? grace : 0);
   for (const [index, session] of sessions.entries()) {
     const due = begin + (plan[index] ?? 0);

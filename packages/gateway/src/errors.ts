@@ -66,6 +66,7 @@ const TABLE = {
   internal: { status: 500, close: 1011, retry: true, message: 'an error of the gateway' },
   drained: { close: 1012, retry: true, message: 'this gateway is being stopped: connect again' },
   gap: { close: 1012, retry: true, message: 'messages may have been lost: connect again' },
+  not_published: { close: 1013, retry: true, message: 'a message was not published, or nobody can tell whether it was' },
   slow: { close: 1013, retry: true, message: 'too slow a reader' },
   expired: { close: 4401, retry: false, message: 'the rights of this client have ended' },
 } satisfies Record<string, ErrorRow>;

@@ -10,6 +10,7 @@ import { demoFiles } from './demo.ts';
 import { drain } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
 import { PublicServer } from './http.ts';
+import { Absence } from './health.ts';
 import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
 import type { Listening } from './listen.ts';
@@ -57,6 +58,7 @@ export class Gateway implements AsyncDisposable {
   readonly #transports = new Map<Route, readonly Transport[]>();
   readonly #public: PublicServer;
   readonly #ops: OpsServer;
+  readonly #away: Absence;
   readonly #log: Log;
   #timer: NodeJS.Timeout | undefined;
   #isDraining = false;
@@ -81,9 +83,10 @@ export class Gateway implements AsyncDisposable {
     const clock = { now, defer: setImmediate };
     this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock, backlog: limits.roomBacklog, linger: LINGER_MS });
     this.#public = this.#createPublic();
+    this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
     const metrics = new Metrics({ ...sources, counters: this.#counters, log: options.log, version, sessionsLimit: limits.sessions });
-    this.#ops = new OpsServer(metrics, { ...sources, layerGrace: config.ready.layerGrace, now: Date.now });
+    this.#ops = new OpsServer(metrics, { ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
   }
 
   /**
@@ -186,6 +189,7 @@ export class Gateway implements AsyncDisposable {
   #tick(): void {
     this.#deadlines.tick();
     this.#outboxes.sweep();
+    this.#away.look();
   }
 
   #draining(): Parameters<typeof drain>[0] {
@@ -248,7 +252,7 @@ export class Gateway implements AsyncDisposable {
 
   #createRoute(settings: RouteConfig): Route {
     const { limits, heartbeat } = this.#config;
-    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, this.#hub, this.#counters);
+    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, this.#hub, this.#counters, this.#log);
     return new MultiplexRoute(settings, {
       hub: this.#hub,
       counters: this.#counters,

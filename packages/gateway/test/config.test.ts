@@ -63,7 +63,7 @@ routes: [{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path
     expect(config.origins).toEqual(['https://app.example']);
     expect(config.host).toBe('*');
     expect(config.routes).toMatchObject([
-      { kind: 'room', path: { segments: [{ literal: 'room' }, { param: 'room' }] }, frames: 'auto', onGap: 'stay' },
+      { kind: 'room', path: { segments: [{ literal: 'room' }, { param: 'room' }] }, frames: 'auto', onGap: 'stay', onPublishFailure: 'close' },
       { kind: 'multiplex', path: { segments: [{ literal: 'socket' }] }, publish: 'nobody' },
     ]);
   });

@@ -55,6 +55,32 @@ class Process implements Draining {
 }
 
 describe('a drain', () => {
+  test('tells many in slices of the loop, so that the others are served meanwhile', async () => {
+    const process = new Process(10_000);
+    let told = 0;
+    let longest = 0;
+    // Each telling takes a twentieth of a millisecond.
+    const sessions = process.sessions().map((session) => ({
+      ...session,
+      announceDrain: () => {
+        told += 1;
+        process.now += 0.05;
+      },
+    }));
+    let since = 0;
+    const sleep = async (ms: number): Promise<void> => {
+      if (told > 0 && told < 10_000) longest = Math.max(longest, process.now - since);
+      await process.sleep(ms);
+      since = process.now;
+    };
+    process.sessions = () => sessions;
+    process.gone = async () => undefined;
+    await drain(process, { notice: 0, deadline: 60_000 }, { now: () => process.now, sleep });
+    expect(told).toBe(10_000);
+    expect(longest).toBeGreaterThan(0);
+    expect(longest).toBeLessThan(10);
+  });
+
   test('goes announce, notice, refuse, tell everybody, close at a pace, flush, finish', async () => {
     const process = new Process(100);
     await drain(process, { notice: 5000, deadline: 30_000 }, { now: () => process.now, sleep: process.sleep });

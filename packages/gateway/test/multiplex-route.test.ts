@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LayerError } from '@busgate/layer';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
 
@@ -86,6 +87,26 @@ describe('/socket', () => {
     expect(await client.ask({ type: 'publish', room: 'r', text: 'x'.repeat(65_536), ref: 2 })).toMatchObject({ type: 'published' });
   });
 
+  test.each([
+    ['LAYER_AWAY', 'away'],
+    ['OUTCOME_UNKNOWN', 'unknown'],
+    ['TIMEOUT', 'unknown'],
+    ['INVALID_NAME', 'bad_room'],
+    ['UNSUPPORTED', 'bad_room'],
+  ] as const)('a publish that fails with %s is told as %s', async (failure, code) => {
+    await using client = await open();
+    vi.spyOn(gateway.layer, 'publish').mockRejectedValueOnce(new LayerError(failure, 'so it is'));
+    expect(await client.ask({ type: 'publish', room: 'r', data: 1, ref: 1 })).toMatchObject({ type: 'error', code });
+    expect(await client.ask({ type: 'publish', room: 'r', data: 1, ref: 2 })).toMatchObject({ type: 'published' });
+  });
+
+  test('a fault of ours ends the session with 1011', async () => {
+    await using client = await open();
+    vi.spyOn(gateway.layer, 'publish').mockRejectedValueOnce(new Error('a bug'));
+    client.send({ type: 'publish', room: 'r', data: 1 });
+    expect(await client.closed()).toBe(1011);
+  });
+
   test('join and publish: nobody are told as not_allowed', async () => {
     await gateway[Symbol.asyncDispose]();
     gateway = await TestGateway.start(['--routes', JSON.stringify([{ path: '/socket', kind: 'multiplex', join: 'nobody', publish: 'nobody' }])]);
@@ -133,6 +154,20 @@ describe('a room with history', () => {
       expect(client.frames.at(-1)).toEqual({ type: 'gap', room: 'kept.2', after: expect.any(Number) });
       await client.ask({ type: 'leave', room: 'kept.2', ref: `${ref} left` });
     }
+  });
+
+  test('a join anew that fails leaves the session in the room, where it misses nothing', async () => {
+    await using client = await open();
+    const { position } = await client.ask({ type: 'join', room: 'kept.3', ref: 1 });
+    vi.spyOn(gateway.layer, 'subscribe').mockRejectedValueOnce(new LayerError('TIMEOUT', 'no answer'));
+    expect(await client.ask({ type: 'join', room: 'kept.3', ref: 2, since: position })).toMatchObject({ type: 'error', code: 'away' });
+    await gateway.layer.publish('kept.3', '1');
+    await client.until(() => client.frames.at(-1)?.['type'] === 'message');
+    expect(await client.ask({ type: 'join', room: 'kept.3', ref: 3, since: position })).toMatchObject({ type: 'joined', recovered: true });
+    await client.until(() => client.frames.at(-1)?.['type'] === 'message');
+    await gateway.layer.publish('kept.3', '2');
+    await client.until(() => client.frames.at(-1)?.['data'] === 2);
+    expect(client.frames.filter(({ type }) => type === 'message').map(({ data }) => data)).toEqual([1, 1, 2]);
   });
 
   test('without history a since is answered by recovered: false and a gap', async () => {

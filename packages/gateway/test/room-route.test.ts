@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LayerError } from '@busgate/layer';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
 import { frame, RawClient, request } from './support/raw.ts';
@@ -84,6 +85,27 @@ describe('a raw room', () => {
     await witness.until(() => witness.received.length === 1);
     expect(witness.received).toEqual(['y']);
     expect(gateway.gateway.counters.publishFailures.not_allowed).toBe(2);
+  });
+});
+
+describe('a message of a raw socket that the layer does not take', () => {
+  test.each(['LAYER_AWAY', 'OUTCOME_UNKNOWN', 'UNSUPPORTED'] as const)('closes it with 1013: %s', async (code) => {
+    await using client = await Client.open(gateway.ws('/room/r'));
+    vi.spyOn(gateway.layer, 'publish').mockRejectedValueOnce(new LayerError(code, 'so it is'));
+    client.send('lost');
+    expect(await client.closed()).toBe(1013);
+  });
+
+  test('leaves it open where the route says on_publish_failure: stay', async () => {
+    const path = { path: '/room/:room', kind: 'room', join: 'anyone', publish: 'anyone', on_publish_failure: 'stay' };
+    await using staying = await TestGateway.start(['--routes', JSON.stringify([path])]);
+    await using client = await Client.open(staying.ws('/room/r'));
+    vi.spyOn(staying.layer, 'publish').mockRejectedValueOnce(new LayerError('OUTCOME_UNKNOWN', 'no answer'));
+    client.send('lost');
+    client.send('had');
+    await client.until(() => client.received.length === 1);
+    expect(client.received).toEqual(['had']);
+    expect(staying.gateway.counters.publishFailures.unknown).toBe(1);
   });
 });
 

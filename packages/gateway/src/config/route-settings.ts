@@ -18,6 +18,8 @@ export interface RoomRoute extends CommonRoute {
   readonly frames: 'auto' | 'text' | 'binary';
   /** What a gap does to a session, which the wire cannot tell otherwise. */
   readonly onGap: 'stay' | 'close';
+  /** What a message of a session's that the layer does not take does to the session, which the wire cannot tell otherwise. */
+  readonly onPublishFailure: 'stay' | 'close';
 }
 
 /** Many rooms on one connection, JSON frames. */
@@ -30,10 +32,10 @@ export type RouteConfig = RoomRoute | MultiplexRoute;
 const KIND = oneOf('room', 'multiplex');
 const ACCESS = oneOf('anyone', 'nobody');
 const FRAMES = oneOf('auto', 'text', 'binary');
-const ON_GAP = oneOf('stay', 'close');
+const STAY_OR_CLOSE = oneOf('stay', 'close');
 
 const COMMON_MEMBERS = ['path', 'kind', 'join', 'publish'];
-const ROOM_MEMBERS = [...COMMON_MEMBERS, 'frames', 'on_gap'];
+const ROOM_MEMBERS = [...COMMON_MEMBERS, 'frames', 'on_gap', 'on_publish_failure'];
 
 /** Shown where routes are missing. */
 const ROUTES_EXAMPLE = '[{path: "/room/:room", kind: room, join: anyone, publish: nobody}]';
@@ -80,8 +82,9 @@ function readRoute(raw: unknown, demo: boolean, report: Report): RouteConfig | u
   }
   members.refuseOthers('a room route', ROOM_MEMBERS);
   const frames = members.take('frames', FRAMES, 'auto');
-  const onGap = members.take('on_gap', ON_GAP, 'stay');
-  return complete<RoomRoute>({ kind, ...common, frames, onGap });
+  const onGap = members.take('on_gap', STAY_OR_CLOSE, 'stay');
+  const onPublishFailure = members.take('on_publish_failure', STAY_OR_CLOSE, 'close');
+  return complete<RoomRoute>({ kind, ...common, frames, onGap, onPublishFailure });
 }
 
 /** Two routes with one path: the second could never be reached. */
@@ -96,5 +99,6 @@ function reportTwins(all: readonly RouteConfig[], report: Report): void {
 
 function writeRoute(route: RouteConfig): Record<string, unknown> {
   const common = { path: route.path.text, kind: route.kind, join: route.join, publish: route.publish };
-  return route.kind === 'room' ? { ...common, frames: route.frames, on_gap: route.onGap } : common;
+  if (route.kind !== 'room') return common;
+  return { ...common, frames: route.frames, on_gap: route.onGap, on_publish_failure: route.onPublishFailure };
 }

@@ -1,10 +1,13 @@
-import { isLayerError, isName } from '@busgate/layer';
+import { isName } from '@busgate/layer';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
 import type { Counters, SessionTransport } from '../counters.ts';
+import type { CloseKey } from '../errors.ts';
 import type { Encoding } from '../hub/encoding.ts';
 import type { HubRoom } from '../hub/room.ts';
 import type { Hub } from '../hub.ts';
+import { publishFailure } from '../layer-errors.ts';
+import type { Log } from '../log.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
 import { Intake } from './intake.ts';
@@ -24,15 +27,19 @@ export class RoomRoute implements Route, Posting {
   readonly #mayJoin: boolean;
   readonly #hub: Hub;
   readonly #counters: Counters;
+  readonly #log: Log;
   readonly #encoding: Encoding;
+  readonly #staysUnpublished: boolean;
 
-  constructor(settings: Settings, messageLimit: number, hub: Hub, counters: Counters) {
+  constructor(settings: Settings, messageLimit: number, hub: Hub, counters: Counters, log: Log) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
     this.#mayJoin = settings.join === 'anyone';
     this.mayPublish = settings.publish === 'anyone';
     this.#hub = hub;
     this.#counters = counters;
+    this.#log = log;
+    this.#staysUnpublished = settings.onPublishFailure === 'stay';
     this.#encoding = rawEncoding(settings.frames, settings.onGap);
   }
 
@@ -63,14 +70,17 @@ export class RoomRoute implements Route, Posting {
     return jsonAnswer(202, { room, ...(await this.#hub.publish(room, body, 'http')) });
   }
 
-  /** What a session's frame holds. Anything but too large a message is counted by the hub alone: a raw socket has no words for it. */
-  async publishFrame(room: string, payload: Buffer, transport: SessionTransport): Promise<'too_large' | undefined> {
+  /** What a session's frame holds. Answers what the session ends with where the layer did not take it, since a raw socket has no words for it. */
+  async publishFrame(room: string, payload: Buffer, transport: SessionTransport): Promise<CloseKey | undefined> {
     try {
       await this.#hub.publish(room, payload, transport);
+      return undefined;
     } catch (error) {
-      if (isLayerError(error, 'MESSAGE_TOO_LARGE')) return 'too_large';
+      const key = publishFailure(error);
+      if (key === 'internal') this.#log.error('a message could not be published', { error: String(error) });
+      if (key === 'too_large') return key;
+      return this.#staysUnpublished ? undefined : 'not_published';
     }
-    return undefined;
   }
 
   refusePublish(): void {

@@ -33,6 +33,7 @@ ${KEYS.map(section).join('\n')}
 | \`publish\` | \`anyone\` or \`nobody\`, by frames and by POST. Must be said; with \`demo\`: \`anyone\` |
 | \`frames\` | of a room route: \`auto\` (a text frame where the payload is valid UTF-8, the empty one included, else a binary one), \`text\` or \`binary\`. Default \`auto\` |
 | \`on_gap\` | of a room route, where messages may have been lost: \`stay\`, or \`close\` with 1012. Default \`stay\` |
+| \`on_publish_failure\` | of a room route, where the layer does not take a message that a session sent, or nobody can tell: \`close\` with 1013, or \`stay\`, which tells the client nothing. Default \`close\` |
 
 ## A rule of history
 

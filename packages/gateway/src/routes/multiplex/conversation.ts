@@ -1,9 +1,10 @@
-import { isLayerError, type RoomEvent } from '@busgate/layer';
+import type { RoomEvent } from '@busgate/layer';
 import { ERRORS, type FrameErrorKey } from '../../errors.ts';
 import type { Encoder } from '../../hub/encoding.ts';
 import { Members } from '../../hub/member.ts';
 import type { HubRoom } from '../../hub/room.ts';
 import type { Recovery } from '../../hub.ts';
+import { joinFailure, publishFailure, type PublishFailureKey } from '../../layer-errors.ts';
 import type { Conversation } from '../../session/conversation.ts';
 import { type Sheet, textSheet } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
@@ -90,7 +91,7 @@ export class MultiplexConversation implements Conversation {
         ({ position }) =>
           () =>
             this.#session.send(JSON.stringify({ type: 'published', room, ref, position })),
-        (error: unknown) => this.#failure(error, ref),
+        (error: unknown) => this.#failure(publishFailure(error), error, ref),
       );
     }
     counters.publishFailures.not_allowed += 1;
@@ -98,10 +99,7 @@ export class MultiplexConversation implements Conversation {
   }
 
   #leave({ room, ref }: Leave): void {
-    const member = this.#members.get(room);
-    if (member === undefined) return this.#refuse('not_joined', ref);
-    member.flush();
-    this.#members.remove(member);
+    if (!this.#takeOut(room)) return this.#refuse('not_joined', ref);
     this.#session.send(JSON.stringify({ type: 'left', room, ref }));
   }
 
@@ -117,7 +115,7 @@ export class MultiplexConversation implements Conversation {
       const room = await hub.hold(frame.room);
       return await this.#enter(room, frame);
     } catch (error) {
-      return this.#failure(error, frame.ref);
+      return this.#failure(joinFailure(error), error, frame.ref);
     }
   }
 
@@ -127,14 +125,12 @@ export class MultiplexConversation implements Conversation {
       this.#add(room, () => this.#session.send(joined(frame, room.position)));
       return NOTHING;
     }
-    // Joined before: it begins anew from where the client says.
-    const known = this.#members.get(frame.room);
-    known?.flush();
-    if (known !== undefined) this.#members.remove(known);
     let isUsed = false;
     try {
       await this.#route.context.hub.recover(frame.room, frame.since, (recovery) => {
         isUsed = true;
+        // Joined before: it begins anew from where the client says. Had that failed, it would have stayed as it was.
+        this.#takeOut(frame.room);
         this.#add(room, () => this.#sendMissed(frame, recovery), recovery.position);
       });
     } catch (error) {
@@ -143,6 +139,15 @@ export class MultiplexConversation implements Conversation {
       throw error;
     }
     return NOTHING;
+  }
+
+  /** Ends a membership, with what it is due sent; false where there is none. */
+  #takeOut(room: string): boolean {
+    const member = this.#members.get(room);
+    if (member === undefined) return false;
+    member.flush();
+    this.#members.remove(member);
+    return true;
   }
 
   #add(room: HubRoom, answer: () => void, through?: string): void {
@@ -159,10 +164,11 @@ export class MultiplexConversation implements Conversation {
     this.#session.sendAll(sheets, events.filter((event) => event.gap !== true).length);
   }
 
-  #failure(error: unknown, ref: Ref | undefined): Answer {
-    if (isLayerError(error, 'MESSAGE_TOO_LARGE')) return () => this.#refuse('too_large', ref);
-    if (!isLayerError(error)) this.#route.context.log.error('a frame could not be served', { error: String(error) });
-    return () => this.#refuse('away', ref);
+  /** A fault of ours is logged, and ends the session. */
+  #failure(key: PublishFailureKey, error: unknown, ref: Ref | undefined): Answer {
+    if (key !== 'internal') return () => this.#refuse(key, ref);
+    this.#route.context.log.error('a frame could not be served', { error: String(error) });
+    return () => this.#session.close('internal');
   }
 
   #refuse(code: FrameErrorKey, ref: Ref | undefined): void {
