@@ -104,8 +104,9 @@ export function closeLabel(code: number): string {
   return KNOWN_CLOSES.has(code) ? String(code) : OTHER_CLOSE;
 }
 
-/** Counts a session's end by its {@link closeLabel}. */
-export function countClose(counters: Counters, label: string): void {
+/** Counts a session's end. */
+export function countClose(counters: Counters, code: number): void {
+  const label = closeLabel(code);
   counters.closes.set(label, (counters.closes.get(label) ?? 0) + 1);
 }
 

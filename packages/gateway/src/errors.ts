@@ -106,8 +106,13 @@ export function httpError(key: HttpErrorKey, headers?: Readonly<Record<string, s
   };
 }
 
-/** Code and reason of a close frame. */
-export function closeOf(key: CloseKey): { readonly code: number; readonly reason: string } {
+/** How a session ends, in the words of RFC 6455 whatever its wire: a code (section 7.4), and a reason of at most 123 bytes. */
+export interface End {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export function closeOf(key: CloseKey): End {
   const row: ErrorRow = ERRORS[key];
   return { code: row.close ?? 1011, reason: row.message };
 }

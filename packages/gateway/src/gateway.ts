@@ -270,9 +270,9 @@ export class Gateway implements AsyncDisposable {
       return 'draining';
     }
     let hasBegun = false;
-    transport.accept(request, tcp, head, (link) => {
+    transport.accept(request, tcp, head, opening.greeting, (link) => {
       hasBegun = true;
-      return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session));
+      return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session), opening.id);
     });
     if (!hasBegun) opening.cancel();
     return undefined;

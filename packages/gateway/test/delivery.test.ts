@@ -161,7 +161,7 @@ describe('whatever happens in the middle of a burst', () => {
           }
           if (session.isOpen)
             expect(texts.filter((text) => text === 'gap').length).toBe([...byRoom.values()].flat().length - withoutGaps([...byRoom.values()].flat()).length);
-          session.unlinked(link, '1006');
+          session.unlinked(link, { code: 1006, reason: '' });
         }
         expect(play.stage.balance()).toMatchObject({ queued: 0 });
         const { due, sent, dropped } = play.stage.balance();

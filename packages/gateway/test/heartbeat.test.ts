@@ -38,7 +38,7 @@ describe('a heartbeat', () => {
     expect(link.isDestroyed).toBe(false);
     tick(stage, 1);
     expect(link.isDestroyed).toBe(true);
-    session.unlinked(link, '1006');
+    session.unlinked(link, { code: 1006, reason: '' });
     expect(stage.counters.closes.get('1006')).toBe(1);
   });
 

@@ -1,3 +1,4 @@
+import { closeOf } from '../src/errors.ts';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Counters, createCounters } from '../src/counters.ts';
@@ -17,7 +18,7 @@ class Reader {
       tooSlow: (reason) => {
         this.endedFor ??= reason;
         this.outbox.shut(reason);
-        this.link.end('slow');
+        this.link.end(closeOf('slow'));
       },
     });
   }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { End } from '../src/errors.ts';
 import { Intake } from '../src/routes/intake.ts';
 import type { Conversation } from '../src/session/conversation.ts';
 import { FakeLink } from './support/fake-link.ts';
@@ -16,7 +17,7 @@ describe('an id', () => {
     const ids = Array.from({ length: 100 }, () => stage.session()).map(({ session, link }) => {
       expect(stage.sessions.find(session.id)).toBe(session);
       expect(session.id).toMatch(/^stage-[\w-]{22}$/);
-      session.unlinked(link, '1006');
+      session.unlinked(link, { code: 1006, reason: '' });
       expect(stage.sessions.find(session.id)).toBeUndefined();
       return session.id;
     });
@@ -53,11 +54,32 @@ describe('rights', () => {
   });
 });
 
+describe('how a session ended', () => {
+  const told = (): { readonly conversation: Conversation; readonly ends: End[] } => {
+    const ends: End[] = [];
+    return { conversation: { ...MUTE, end: (end) => void ends.push(end) }, ends };
+  };
+
+  test('is told to its conversation once, in the words of whoever ended it', () => {
+    const stage = new Stage();
+    const ours = told();
+    const { session, link } = stage.session(ours.conversation);
+    session.close({ code: 4321, reason: 'enough' });
+    session.unlinked(link, { code: 1005, reason: '' });
+    expect([ours.ends, link.closedWith]).toEqual([[{ code: 4321, reason: 'enough' }], 4321]);
+    const theirs = told();
+    const other = stage.session(theirs.conversation);
+    other.session.unlinked(other.link, { code: 1001, reason: 'bye' });
+    expect(theirs.ends).toEqual([{ code: 1001, reason: 'bye' }]);
+    expect([stage.counters.closes.get('other'), stage.counters.closes.get('1001')]).toEqual([1, 1]);
+  });
+});
+
 describe('a session whose link is gone', () => {
   test('ends with it', () => {
     const stage = new Stage();
     const { session, link } = stage.session();
-    session.unlinked(link, '1006');
+    session.unlinked(link, { code: 1006, reason: '' });
     expect([session.isOpen, stage.sessions.size, stage.counters.closes.get('1006')]).toEqual([false, 0, 1]);
   });
 
@@ -68,7 +90,7 @@ describe('a session whose link is gone', () => {
     link.room = 0;
     stage.publish('r', 'waits in the first');
     stage.settle();
-    session.unlinked(link, '1006');
+    session.unlinked(link, { code: 1006, reason: '' });
     stage.publish('r', 'meanwhile');
     stage.settle();
     tick(stage, 100);
@@ -78,7 +100,7 @@ describe('a session whose link is gone', () => {
     stage.settle();
     expect([session.isOpen, next.texts()]).toEqual([true, ['on the second']]);
     expect(stage.balance()).toEqual({ due: 3, sent: 1, dropped: 2, queued: 0 });
-    session.unlinked(link, '1006');
+    session.unlinked(link, { code: 1006, reason: '' });
     expect(session.isOpen).toBe(true);
   });
 
@@ -88,10 +110,10 @@ describe('a session whose link is gone', () => {
     const next = new FakeLink();
     session.relink(next);
     expect(link.isDestroyed).toBe(true);
-    session.unlinked(link, '1006');
+    session.unlinked(link, { code: 1006, reason: '' });
     session.send('hello');
     expect(next.texts()).toEqual(['hello']);
-    session.unlinked(next, '1001');
+    session.unlinked(next, { code: 1001, reason: '' });
     expect([session.isOpen, stage.sessions.size]).toEqual([false, 0]);
   });
 

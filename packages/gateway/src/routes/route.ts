@@ -1,11 +1,16 @@
 import type { Answer } from '../answer.ts';
 import type { PathPattern } from '../config/path.ts';
 import type { Conversation } from '../session/conversation.ts';
+import type { Greeting } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
 import type { Params, RouteRequest } from './request.ts';
 
 /** A session that may begin. Either it begins, or it is cancelled. */
 export interface Opening {
+  /** The session's id, where the route has told it to somebody already. */
+  readonly id?: string;
+  /** What the answer to the request says; without it what the transport says by itself. */
+  readonly greeting?: Greeting;
   /** The session has its link: makes what its frames go to. */
   begin(session: Session): Conversation;
   cancel(): void;

@@ -1,3 +1,5 @@
+import type { End } from '../errors.ts';
+
 /** What a route makes of a session's frames. One object a session, held by it. */
 export interface Conversation {
   /** A text frame: valid UTF-8. Called only while the session is open. */
@@ -12,8 +14,8 @@ export interface Conversation {
    * have for it meanwhile is dropped. Without it the session ends.
    */
   unlinked?(): boolean;
-  /** The session has ended: nothing more is read or written. */
-  end(): void;
+  /** The session has ended so, by either side's wish: nothing more is read or written. */
+  end(end: End): void;
 }
 
 /** What waits for a session outside of its outbox. */

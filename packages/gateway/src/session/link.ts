@@ -1,5 +1,5 @@
 import type { SessionTransport } from '../counters.ts';
-import type { CloseKey } from '../errors.ts';
+import type { End } from '../errors.ts';
 
 /** One message as its route wants it on the wire, before any wire has framed it. */
 export interface Sheet {
@@ -21,6 +21,13 @@ export interface Framing {
   put(target: Buffer, offset: number, sheet: Sheet): number;
 }
 
+/** What a route chose to say in the answer that begins a session. */
+export interface Greeting {
+  /** One of those that the client offered. */
+  readonly subprotocol: string | undefined;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
 /** The wire under a session just now, and all that a session needs of it. */
 export interface Link {
   readonly kind: SessionTransport;
@@ -40,7 +47,7 @@ export interface Link {
   pause(): void;
   resume(): void;
   /** What was written leaves first, then the reason as this wire tells it; a peer that does not answer is cut off after 5 s. */
-  end(key: CloseKey): void;
+  end(end: End): void;
   /** Cut off before everything had left: {@link queued} says nothing any more. */
   readonly isDestroyed: boolean;
   /** At once, without a word. */

@@ -63,8 +63,13 @@ export class Sessions implements SessionHost {
     this.outboxes.counters.opened[session.transport] += 1;
   }
 
-  name(session: Session): string {
-    const id = `${this.#process}-${randomBytes(SECRET_BYTES).toString('base64url')}`;
+  /** An id for a session that has not begun. */
+  newId(): string {
+    return `${this.#process}-${randomBytes(SECRET_BYTES).toString('base64url')}`;
+  }
+
+  name(session: Session, known?: string): string {
+    const id = known ?? this.newId();
     this.#byId.set(id, session);
     return id;
   }

@@ -1,5 +1,5 @@
-import { closeLabel, countClose, type SessionTransport } from '../counters.ts';
-import { closeOf, type CloseKey } from '../errors.ts';
+import { countClose, type SessionTransport } from '../counters.ts';
+import { closeOf, type CloseKey, type End } from '../errors.ts';
 import type { Conversation, Feed } from './conversation.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Identity } from '../identity.ts';
@@ -25,8 +25,8 @@ export interface SessionHost {
   readonly deadlines: Deadlines;
   readonly ticks: Readonly<Record<SessionTransport, SessionTicks>>;
   add(session: Session): void;
-  /** An id by which the session is found from now on. Called once a session. */
-  name(session: Session): string;
+  /** An id by which the session is found from now on: `known`, where it was made before. Called once a session. */
+  name(session: Session, known?: string): string;
   /** It is over; `id` where it has one. */
   remove(session: Session, id: string | undefined): void;
 }
@@ -50,7 +50,7 @@ export class Session implements Timed, OutboxOwner {
   #link: Link | undefined;
   #identity: Identity;
   #state: 'open' | 'closing' | 'closed' = 'open';
-  #closeLabel: string | undefined;
+  #ending: End | undefined;
   #id: string | undefined;
   #isPaused = false;
   /** When to ping, or to give up waiting for the answer. */
@@ -60,8 +60,8 @@ export class Session implements Timed, OutboxOwner {
   #messageTick = NEVER;
   #rightsTick = NEVER;
 
-  /** `converse` makes what the session's frames go to, and may write to the session at once. */
-  constructor(link: Link, all: SessionHost, identity: Identity, converse: (session: Session) => Conversation) {
+  /** `converse` makes what the session's frames go to, and may write to the session at once. `id`: where it was told to somebody before. */
+  constructor(link: Link, all: SessionHost, identity: Identity, converse: (session: Session) => Conversation, id?: string) {
     this.transport = link.kind;
     this.framing = link.framing;
     this.outbox = new Outbox(all.outboxes, link, this);
@@ -72,6 +72,7 @@ export class Session implements Timed, OutboxOwner {
     this.#beatTick = all.deadlines.now + Math.ceil(this.#ticks.interval * (0.5 + Math.random() / 2));
     this.#rightsTick = this.#tickOf(identity);
     all.add(this);
+    if (id !== undefined) this.#id = all.name(this, id);
     this.#wait();
     this.#conversation = converse(this);
   }
@@ -155,11 +156,11 @@ export class Session implements Timed, OutboxOwner {
   }
 
   /** Ends it: what the rooms have for it leaves first, then the reason, and nothing after. */
-  close(key: CloseKey): void {
-    const label = closeLabel(closeOf(key).code);
-    this.closing(label);
-    if (this.#link === undefined) this.#end(label);
-    else this.#link.end(key);
+  close(how: CloseKey | End): void {
+    const end = typeof how === 'string' ? closeOf(how) : how;
+    this.closing(end);
+    if (this.#link === undefined) this.#end(end);
+    else this.#link.end(end);
   }
 
   /** Ends it at a gap: what came after the gap is not for it any more. */
@@ -181,22 +182,21 @@ export class Session implements Timed, OutboxOwner {
   }
 
   /**
-   * The end is about to be told on the link by either side's wish: the last moment to write anything else. `label` is what the end is counted as;
-   * later calls do nothing.
+   * The end is about to be told on the link by either side's wish: the last moment to write anything else. Later calls do nothing.
    */
-  closing(label: string): void {
+  closing(end: End): void {
     if (this.#state !== 'open') return;
-    this.#closeLabel = label;
+    this.#ending = end;
     this.feed?.flush();
     // Its flush may have found the session too slow and ended it.
-    if (this.#state === 'open') this.#leave();
+    if (this.#state === 'open') this.#leave(end);
   }
 
-  /** `link` is gone; `label` is what its end is counted as where the session has not ended for a reason of its own. */
-  unlinked(link: Link, label: string): void {
+  /** `link` is gone; `end` is how, where the session has not ended for a reason of its own. */
+  unlinked(link: Link, end: End): void {
     if (link !== this.#link || this.#state === 'closed') return;
     if (this.#state === 'open' && this.#conversation.unlinked?.() === true) this.relink(undefined);
-    else this.#end(label);
+    else this.#end(end);
   }
 
   /** The first bytes of a message have come and more must follow, or (`false`) nothing is left over. */
@@ -256,23 +256,23 @@ export class Session implements Timed, OutboxOwner {
     this.#all.deadlines.set(this, Math.min(this.#beatTick, this.#messageTick, this.#rightsTick));
   }
 
-  #leave(): void {
+  #leave(end: End): void {
     this.#state = 'closing';
     this.outbox.shut('closed');
     this.#all.deadlines.cancel(this);
     this.feed?.leave();
     this.feed = undefined;
-    this.#conversation.end();
+    this.#conversation.end(end);
     // So that the peer's own word of the end is read.
     this.resume();
   }
 
-  #end(label: string): void {
+  #end(end: End): void {
     if (this.#state === 'closed') return;
-    if (this.#state === 'open') this.#leave();
+    if (this.#state === 'open') this.#leave(end);
     this.#state = 'closed';
     this.outbox.gone();
     this.#all.remove(this, this.#id);
-    countClose(this.#all.outboxes.counters, this.#closeLabel ?? label);
+    countClose(this.#all.outboxes.counters, (this.#ending ?? end).code);
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { SessionTransport } from '../counters.ts';
 import type { HttpErrorKey } from '../errors.ts';
-import type { Link } from '../session/link.ts';
+import type { Greeting, Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
 
 /** A way in which sessions of a route reach their clients. A route has several, and the request says which it wants. */
@@ -11,6 +11,6 @@ export interface Transport {
   isAskedFor(request: IncomingMessage): boolean;
   /** What is wrong with a request that asks for it. */
   fault(request: IncomingMessage): HttpErrorKey | undefined;
-  /** Answers the request. The session that `begin` makes has its link from then on. Does nothing where the client has gone meanwhile. */
-  accept(request: IncomingMessage, tcp: Socket, head: Buffer, begin: (link: Link) => Session): void;
+  /** Answers the request, with `greeting` where there is one. The session that `begin` makes has its link from then on. Does nothing where the client has gone meanwhile. */
+  accept(request: IncomingMessage, tcp: Socket, head: Buffer, greeting: Greeting | undefined, begin: (link: Link) => Session): void;
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
 import type { HttpErrorKey } from '../errors.ts';
-import type { Link } from '../session/link.ts';
+import type { Greeting, Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
 import type { Transport } from './transport.ts';
 import { handshakeFault } from './websocket/handshake.ts';
@@ -28,9 +28,14 @@ export interface WebSocketLimits {
 export class WebSocketTransport implements Transport {
   readonly name = 'websocket';
   readonly #server: ReturnType<typeof createServer>;
+  readonly #subprotocols: readonly string[];
+  /** Of the request that is just being answered. */
+  #greeting: Greeting | undefined;
 
   constructor(limits: WebSocketLimits) {
-    this.#server = createServer(limits);
+    this.#subprotocols = limits.subprotocols;
+    this.#server = createServer(limits, (offered) => this.#choose(offered));
+    this.#server.on('headers', (lines) => this.#addHeaders(lines));
   }
 
   isAskedFor({ headers }: IncomingMessage): boolean {
@@ -41,12 +46,24 @@ export class WebSocketTransport implements Transport {
     return handshakeFault(request);
   }
 
-  accept(request: IncomingMessage, tcp: Socket, head: Buffer, begin: (link: Link) => Session): void {
+  accept(request: IncomingMessage, tcp: Socket, head: Buffer, greeting: Greeting | undefined, begin: (link: Link) => Session): void {
+    this.#greeting = greeting;
     this.#server.handleUpgrade(request, tcp, head, (socket) => socket.attach(tcp, begin));
+    this.#greeting = undefined;
+  }
+
+  #choose(offered: ReadonlySet<string>): string | false {
+    const greeting = this.#greeting;
+    if (greeting !== undefined) return greeting.subprotocol ?? false;
+    return [...offered].find((offer) => this.#subprotocols.includes(offer)) ?? false;
+  }
+
+  #addHeaders(lines: string[]): void {
+    for (const [name, value] of this.#greeting?.headers ?? []) lines.push(`${name}: ${value}`);
   }
 }
 
-function createServer({ message, fragments, subprotocols }: WebSocketLimits) {
+function createServer({ message, fragments }: WebSocketLimits, choose: (offered: ReadonlySet<string>) => string | false) {
   const options = {
     noServer: true,
     WebSocket: GatewaySocket,
@@ -57,7 +74,7 @@ function createServer({ message, fragments, subprotocols }: WebSocketLimits) {
     maxFragments: fragments,
     maxBufferedChunks: MIN_PIECES + Math.ceil(message / BYTES_A_PIECE),
     closeTimeout: CLOSE_TIMEOUT_MS,
-    handleProtocols: (offered: Set<string>): string | false => [...offered].find((offer) => subprotocols.includes(offer)) ?? false,
+    handleProtocols: choose,
   };
   return new WebSocketServer<typeof GatewaySocket>(options);
 }

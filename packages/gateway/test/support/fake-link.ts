@@ -1,5 +1,5 @@
 import type { SessionTransport } from '../../src/counters.ts';
-import { closeOf, type CloseKey } from '../../src/errors.ts';
+import type { End } from '../../src/errors.ts';
 import type { Framing, Link } from '../../src/session/link.ts';
 import { WEBSOCKET_FRAMING } from '../../src/transports/websocket/frames.ts';
 
@@ -65,8 +65,7 @@ export class FakeLink implements Link {
     this.isPaused = false;
   }
 
-  end(key: CloseKey): void {
-    const { code } = closeOf(key);
+  end({ code }: End): void {
     this.closedWith ??= code;
     this.onClose(code);
   }

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import { closeLabel } from '../../counters.ts';
-import { closeOf, type CloseKey } from '../../errors.ts';
+import type { End } from '../../errors.ts';
 import type { Framing, Link } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
 import { pingFrame, pongFrame, tokenOf, WEBSOCKET_FRAMING } from './frames.ts';
@@ -72,15 +71,14 @@ export class GatewaySocket extends WebSocket implements Link {
     return pingFrame(token);
   }
 
-  end(key: CloseKey): void {
-    const { code, reason } = closeOf(key);
+  end({ code, reason }: End): void {
     this.close(code, reason);
   }
 
   /** Also called by `ws`, to answer a close frame and to refuse what is malformed: whoever ends it, what waits for the session leaves before. */
   override close(code?: number, reason?: string | Buffer): void {
     const { session } = this;
-    if (this.readyState === WebSocket.OPEN) session?.closing(closeLabel(code ?? NO_CODE));
+    if (this.readyState === WebSocket.OPEN) session?.closing({ code: code ?? NO_CODE, reason: reason?.toString() ?? '' });
     const before = this.queued;
     super.close(code, reason);
     session?.outbox.passed(this.queued - before);
@@ -127,9 +125,9 @@ function onPong(this: WebSocket, payload: Buffer): void {
 /** `ws` has closed with the code that fits; a lost connection is told by `close`. */
 function onError(): void {}
 
-function onClose(this: WebSocket, code: number): void {
+function onClose(this: WebSocket, code: number, reason: Buffer): void {
   const link = this as GatewaySocket;
-  link.session?.unlinked(link, closeLabel(code));
+  link.session?.unlinked(link, { code, reason: reason.toString() });
 }
 
 function onData(this: Tcp, chunk: Buffer): void {
