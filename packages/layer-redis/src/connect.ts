@@ -4,7 +4,7 @@ import { ClusterBroker } from './cluster.ts';
 import { accessTo, type Connection } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { Preflight } from './preflight.ts';
-import { loadScripts } from './scripts.ts';
+import { loadScripts, restoreFunction } from './scripts.ts';
 import { Sentinels } from './sentinel.ts';
 import { Shard } from './shard.ts';
 import { addressOf } from './topology.ts';
@@ -22,9 +22,14 @@ export function brokerFor(target: Target, keys: Keys, { options, process }: Driv
   const preflight = new Preflight(logger);
   const changed = (): void => events.changed();
   const fault: BrokerEvents['fault'] = (kind, reason) => events.fault(kind, reason);
+  let hasFunction = false;
+  const proved = (connection: Connection): void => {
+    if (hasFunction) void restoreFunction(connection).catch(() => undefined);
+  };
   const greet = async (connection: Connection): Promise<string | undefined> => {
     const id = await preflight.check(connection);
     const missing = await loadScripts(connection, options.history.length > 0);
+    hasFunction = options.history.length > 0 && missing === undefined;
     if (missing !== undefined) preflight.tell('other programs must append to histories by EVAL: the function busgate_publish is not here', { reason: missing });
     return id;
   };
@@ -44,6 +49,7 @@ export function brokerFor(target: Target, keys: Keys, { options, process }: Driv
           sharded,
           moved,
           greet,
+          proved,
           probeChannel: keys.probe(`${process}:${addressOf(node)}`),
           writeProbe: undefined,
           locate: async () => node,
@@ -59,6 +65,7 @@ export function brokerFor(target: Target, keys: Keys, { options, process }: Driv
     logger,
     fault,
     greet,
+    proved,
     changed,
     sharded: false,
     moved: () => undefined,

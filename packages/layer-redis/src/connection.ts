@@ -8,7 +8,10 @@ import { everyLook } from './looks.ts';
 import { type MessageHandler, readAhead } from './message-reader.ts';
 import type { Credentials, Node, Target } from './url.ts';
 
-export type Argument = string | number | Buffer;
+/** Stands for what tells one start of a server from the next: `run_id` of the one that a command is sent to, '' where it is not known. */
+export const RUN_ID = Symbol('run_id');
+
+export type Argument = string | number | Buffer | typeof RUN_ID;
 
 /** From the first packet to a connection that answers: so many looks, 2.5 s. */
 const OPEN_LOOK_MS = 500;
@@ -37,6 +40,8 @@ export class Connection {
   readonly node: Node;
   /** Resolves with the reason when the connection has ended, whoever ended it. */
   readonly ended: Promise<string>;
+  /** The server's `run_id`, once somebody has asked for it: no connection outlives the process that it was made to. */
+  runId: string | undefined;
   readonly #redis: Redis;
   #unanswered = 0;
   #corked = false;
@@ -123,7 +128,10 @@ export class Connection {
    */
   async run(name: string, ...args: Argument[]): Promise<unknown> {
     this.#checkWritable();
-    const command = new Command(name, args);
+    const command = new Command(
+      name,
+      args.map((argument) => (argument === RUN_ID ? (this.runId ?? '') : argument)),
+    );
     this.#cork();
     this.#unanswered += 1;
     try {

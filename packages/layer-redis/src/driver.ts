@@ -16,8 +16,8 @@ import type { Broker } from './broker.ts';
 import { brokerFor } from './connect.ts';
 import { flushKeys } from './flush.ts';
 import { append, read, StampedReceiver } from './histories.ts';
+import { JoinedCalls } from './joined-calls.ts';
 import { Keys } from './keys.ts';
-import { Pushes } from './pushes.ts';
 import { ListForm, READ_AHEAD } from './queue-form.ts';
 import { Queues } from './queues.ts';
 import { SCRIPTS, type Runner } from './scripts.ts';
@@ -33,7 +33,7 @@ export class RedisDriver implements Driver {
   readonly #broker: Broker;
   readonly #queues: Queues;
   readonly #form: ListForm;
-  readonly #pushes = new Pushes((key, messages) => this.#push(key, messages));
+  readonly #joined = new JoinedCalls();
   #events: DriverEvents | undefined;
 
   constructor(target: Target, context: DriverContext) {
@@ -77,7 +77,11 @@ export class RedisDriver implements Driver {
   }
 
   push(queue: string, payload: Uint8Array): Promise<boolean> {
-    return this.#pushes.add(this.#keys.queue(queue), bytes(payload));
+    const key = this.#keys.queue(queue);
+    return this.#joined.add(key, bytes(payload), async (messages) => {
+      const accepted = await this.#push(key, messages);
+      return (index) => index < accepted;
+    });
   }
 
   pop(queue: string, max: number, signal: AbortSignal, ahead = 0): Promise<readonly Taken[]> {
@@ -108,7 +112,7 @@ export class RedisDriver implements Driver {
 
   append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
     const keys = this.#historyKeys(room);
-    return append(this.#on(keys[0]), keys, bytes(payload), rule);
+    return this.#joined.add(keys[0], bytes(payload), (messages) => append(this.#broker.on(keys[0]), keys, rule, this.#broker.publishCommand, messages));
   }
 
   read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
@@ -132,7 +136,7 @@ export class RedisDriver implements Driver {
 
   /** Where a command goes; what was sent before it goes first. */
   #on(key: string): Runner {
-    this.#pushes.flush();
+    this.#joined.flush();
     return this.#broker.on(key);
   }
 

@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { LayerError, parsePosition, type HistoryPage, type HistoryRule, type Position, type Stamp, type TopicSink } from '@busgate/layer/driver';
+import { RUN_ID } from './connection.ts';
 import { SCRIPTS, type Runner } from './scripts.ts';
 import type { Receiver } from './subscriber.ts';
 
@@ -9,12 +10,18 @@ const LINE_FEED = 0x0a;
 /** `<epoch>:<offset>:<previous offset>` is never longer. */
 const MAX_STAMP = 110;
 
-/** Appends in one step with trimming and publishing. */
-export async function append(runner: Runner, keys: readonly string[], payload: Buffer, rule: HistoryRule): Promise<Position> {
-  const answer = (await SCRIPTS.publish.run(runner, keys, payload, rule.size, rule.ageMs)) as Buffer;
-  const position = parsePosition(answer.toString());
-  if (position === undefined) throw new LayerError('OUTCOME_UNKNOWN', 'Redis answered something that is no position');
-  return position;
+/** Appends in one step with trimming and publishing; answers where each message stands. */
+export async function append(
+  runner: Runner,
+  keys: readonly string[],
+  rule: HistoryRule,
+  publishCommand: string,
+  [first, ...more]: readonly Buffer[],
+): Promise<(index: number) => Position> {
+  const answer = (await SCRIPTS.publish.run(runner, keys, first ?? '', rule.size, rule.ageMs, RUN_ID, publishCommand, ...more)) as Buffer;
+  const last = parsePosition(answer.toString());
+  if (last === undefined) throw new LayerError('OUTCOME_UNKNOWN', 'Redis answered something that is no position');
+  return (index) => ({ epoch: last.epoch, offset: last.offset - more.length + index });
 }
 
 interface Entry {
@@ -46,7 +53,7 @@ export async function read(runner: Runner, keys: readonly string[], rule: Histor
 }
 
 async function readPiece(runner: Runner, keys: readonly string[], rule: HistoryRule, from: string, count: number): Promise<Piece> {
-  const reply = await SCRIPTS.read.run(runner, keys, '', rule.size, rule.ageMs, from, count);
+  const reply = await SCRIPTS.read.run(runner, keys, '', rule.size, rule.ageMs, RUN_ID, from, count);
   const [epoch, head, entries] = reply as [Buffer, Buffer, [Buffer, [Buffer, Buffer]][]];
   return {
     epoch: epoch.toString(),

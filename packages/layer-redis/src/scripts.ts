@@ -65,8 +65,8 @@ export const SCRIPTS: Readonly<Record<Name, Script>> = {
   removeMember: new Script('element.lua', 'remove-member.lua'),
   renewMember: new Script('element.lua', 'renew-member.lua'),
   group: new Script('element.lua', 'group.lua'),
-  publish: new Script('history.lua', 'publish.lua'),
-  read: new Script('history.lua', 'read.lua'),
+  publish: new Script('server.lua', 'history.lua', 'publish.lua'),
+  read: new Script('server.lua', 'history.lua', 'read.lua'),
   channelsLapse: new Script('channels-lapse.lua'),
   channelsSend: new Script('channels.lua', 'channels-send.lua'),
   channelsGroupSend: new Script('channels.lua', 'channels-group-send.lua'),
@@ -80,8 +80,10 @@ export const SCRIPTS: Readonly<Record<Name, Script>> = {
 
 /** The library that gives any Redis client `FCALL busgate_publish 1 {<prefix>:room:<room>}:history <payload>`. */
 const LIBRARY = `#!lua name=busgate
+${readScript('server.lua')}
 redis.register_function('busgate_publish', function(KEYS, ARGV)
-${SCRIPTS.publish.body}
+${readScript('history.lua')}
+${readScript('publish.lua')}
 end)
 `;
 
@@ -99,6 +101,12 @@ export async function loadScripts(runner: Runner, withFunction: boolean): Promis
   } catch (error) {
     return (error as Error).message;
   }
+}
+
+/** Loads the function again where somebody removed it (`FUNCTION FLUSH`). */
+export async function restoreFunction(runner: Runner): Promise<void> {
+  const known = (await runner.run('function', 'LIST', 'LIBRARYNAME', 'busgate')) as unknown[];
+  if (known.length === 0) await runner.run('function', 'LOAD', 'REPLACE', LIBRARY);
 }
 
 function includesText(reply: unknown, text: string): boolean {

@@ -30,6 +30,8 @@ export interface ShardSettings extends Pick<DriverEvents, 'fault'> {
   relocate(): Promise<Node | undefined>;
   /** Called with each new connection for commands, before it is used; answers the server's `run_id`, where that may be known. */
   greet(connection: Connection): Promise<string | undefined>;
+  /** Called after each proof, with the connection for commands; waited for by nobody. */
+  proved(connection: Connection): void;
   /** Called when the state has changed. */
   changed(): void;
   /** Called when the server ended a subscription because its slot has moved. */
@@ -211,6 +213,7 @@ export class Shard {
     const commands = await this.#open(node);
     try {
       const id = await within(commands, 'no answer to the first commands', this.#greet(commands));
+      commands.runId = id;
       this.#met = { address: addressOf(node), id };
       this.#cause = undefined;
       return commands;
@@ -288,6 +291,7 @@ export class Shard {
         throw error;
       }
       const subscriber = await this.#prove();
+      if (this.#commands !== undefined) this.#settings.proved(this.#commands);
       await this.#subscriptions.retry(subscriber);
     }
   }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { openLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { startRedis } from '../../../test/support/brokers.ts';
@@ -7,14 +6,10 @@ import { ChannelsNames } from '../src/channels/names.ts';
 import { Connection } from '../src/connection.ts';
 import { SCRIPTS } from '../src/scripts.ts';
 import { Log } from './log.ts';
-import { cli, listen } from './support.ts';
+import { cli, documentedRules, listen } from './support.ts';
 
 /** The rules that docs/layer-redis.md gives for these wires. */
-const RULES = readFileSync(new URL('../../../docs/layer-redis.md', import.meta.url), 'utf8')
-  .split('user gateway on >secret')[2]
-  ?.split('```')[0]
-  ?.trim()
-  .split(/\s+/) as string[];
+const RULES = documentedRules('Wire channels', 0);
 const CORE_RULES = RULES.map((rule) => (rule === 'allchannels' ? '&asgi:busgate:*' : rule));
 
 describe.each([

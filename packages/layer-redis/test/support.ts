@@ -9,11 +9,21 @@ import { Collector } from '../../../test/support/events.ts';
 import { SCRIPTS } from '../src/scripts.ts';
 
 const run = promisify(execFile);
-/** The documented rules of a user, as they are in docs/layer-redis.md; the last line is for Redis 7 and later. */
-const RULES = readFileSync(new URL('../../../docs/layer-redis.md', import.meta.url), 'utf8')
-  .split('user gateway on >secret')[1]
-  ?.split('```')[0]
-  ?.trim();
+const DOCUMENT = readFileSync(new URL('../../../docs/layer-redis.md', import.meta.url), 'utf8');
+
+/** What stands in a block of code of docs/layer-redis.md, under a heading. */
+export function documented(heading: string, block: number): string {
+  const section = DOCUMENT.split('\n## ').find((part) => part.startsWith(heading)) ?? '';
+  const code = section.split('```')[block * 2 + 1] ?? '';
+  return code.slice(code.indexOf('\n') + 1);
+}
+
+/** The rules of a user as a line of a file of users says them, without its name and password. */
+export function documentedRules(heading: string, block: number): readonly string[] {
+  const [line = '', ...others] = documented(heading, block).trim().split('\n');
+  expect([line.split(' ')[0], others]).toEqual(['user', []]);
+  return line.split(' ').slice(4);
+}
 
 /** What a room's listener gets, as text; `GAP` for a gap. */
 export async function listen(layer: ChannelLayer, room: string): Promise<Collector<string>> {
@@ -48,7 +58,6 @@ export async function append(redis: Pick<Broker, 'port'>, key: string, payload: 
 
 /** Makes the user `gateway` with the password `s%cret`, the documented rules, and those given. */
 export async function allow(redis: Pick<Broker, 'port'>, ...rules: string[]): Promise<void> {
-  const lines = RULES?.split('\n') ?? [];
-  const known = (await hasFunctions(redis)) ? lines : lines.slice(0, -1);
-  expect(await cli(redis, 'ACL', 'SETUSER', 'gateway', 'on', '>s%cret', ...known.join(' ').split(/\s+/), ...rules)).toBe('OK');
+  const known = documentedRules('ACL', (await hasFunctions(redis)) ? 0 : 1);
+  expect(await cli(redis, 'ACL', 'SETUSER', 'gateway', 'on', '>s%cret', ...known, ...rules)).toBe('OK');
 }

@@ -1,16 +1,41 @@
 -- Appends to the history of a room, trims it and publishes, in one step. KEYS: {<prefix>:room:<room>}:history; ARGV: payload, and for gateways
--- how many messages are kept and for how many ms. The position, <epoch>:<offset>.
-local previous = offset
-offset = offset + 1
-last = math.max(now, last)
-redis.call('XADD', KEYS[1], 'MAXLEN', '=', size, whole(last) .. '-' .. whole(offset), 'p', ARGV[1])
-redis.call('XTRIM', KEYS[1], 'MINID', '=', oldest())
-redis.call('PEXPIRE', KEYS[1], age)
-redis.call('HSET', beside, 'offset', whole(offset), 'last', whole(last), 'size', size, 'age', age)
-redis.call('PEXPIRE', beside, age + KEPT_BESIDE)
-local position = epoch .. ':' .. whole(offset)
-local message = position .. ':' .. whole(previous) .. '\n' .. ARGV[1]
-local sharded = string.find(server, 'redis_mode:cluster', 1, true) and redis.pcall('SPUBLISH', room .. ':live', message)
--- A cluster before Redis 7 has no SPUBLISH.
-if not sharded or type(sharded) == 'table' then redis.call('PUBLISH', room .. ':live', message) end
-return position
+-- how many messages are kept, for how many ms, the server's run_id, PUBLISH or SPUBLISH, and more payloads. The position of the last, <epoch>:<offset>.
+if not ARGV[1] then return redis.error_reply('ERR there is nothing to publish') end
+local publish, refused = ARGV[5], nil
+if not publish then
+  server = server or call('INFO', 'server')
+  publish = string.find(server, 'redis_mode:cluster', 1, true) and 'SPUBLISH' or 'PUBLISH'
+end
+
+-- How many hear it. What is appended counts, whether or not this user may tell of it.
+local function tell(channel, message)
+  local heard = redis.pcall(publish, channel, message)
+  if type(heard) == 'table' and publish == 'SPUBLISH' then
+    -- A cluster before Redis 7 has no SPUBLISH.
+    publish = 'PUBLISH'
+    heard = redis.pcall(publish, channel, message)
+  end
+  if type(heard) == 'table' then refused = heard end
+  return heard
+end
+
+if now > tonumber(last) then last = format('%.0f', now) end
+local live, plain, index, position = room .. ':live', string.sub(room, 2, -2), 1, nil
+repeat
+  local previous, payload = offset, ARGV[index]
+  offset = format('%.0f', offset + 1)
+  position = epoch .. ':' .. offset
+  call('XADD', KEYS[1], 'MAXLEN', '=', size, last .. '-' .. offset, 'p', payload)
+  -- Gateways without a rule for this room listen to its plain channel alone.
+  if tell(live, position .. ':' .. previous .. '\n' .. payload) == 0 then tell(plain, payload) end
+  index = index == 1 and 6 or index + 1
+until not ARGV[index]
+if known[5] == size and known[6] == age and now < (known[7] or 0) + UPKEEP then
+  call('HSET', beside, 'offset', offset, 'last', last)
+else
+  call('HSET', beside, 'offset', offset, 'last', last, 'size', size, 'age', age, 'kept', format('%.0f', now))
+  call('XTRIM', KEYS[1], 'MINID', '=', oldest())
+  call('PEXPIRE', KEYS[1], age + UPKEEP)
+  call('PEXPIRE', beside, age + UPKEEP + KEPT_BESIDE)
+end
+return refused or position

@@ -1,21 +1,22 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
-import { Pushes } from '../src/pushes.ts';
+import { JoinedCalls } from '../src/joined-calls.ts';
 
-/** Pushes whose steps the test sees, into queues that take so many messages of a step. */
+/** Calls whose steps the test sees, for queues that take so many messages of a step. */
 class Steps {
   readonly seen: { readonly key: string; readonly messages: string[] }[] = [];
-  readonly pushes: Pushes;
+  readonly calls = new JoinedCalls();
+  readonly #takes: number;
 
   constructor(takes = Infinity) {
-    this.pushes = new Pushes(async (key, messages) => {
-      this.seen.push({ key, messages: messages.map(String) });
-      return Math.min(takes, messages.length);
-    });
+    this.#takes = takes;
   }
 
   add(key: string, text: string): Promise<boolean> {
-    return this.pushes.add(key, Buffer.from(text));
+    return this.calls.add(key, Buffer.from(text), async (messages) => {
+      this.seen.push({ key, messages: messages.map(String) });
+      return (index) => index < this.#takes;
+    });
   }
 }
 
@@ -54,9 +55,9 @@ describe('messages sent to a queue in one turn', () => {
     const steps = new Steps();
     void steps.add('a', '1');
     expect(steps.seen).toEqual([]);
-    steps.pushes.flush();
+    steps.calls.flush();
     expect(steps.seen).toHaveLength(1);
-    steps.pushes.flush();
+    steps.calls.flush();
     expect(steps.seen).toHaveLength(1);
   });
 
@@ -77,8 +78,9 @@ describe('messages sent to a queue in one turn', () => {
   });
 
   test('all learn of what went wrong', async () => {
-    const pushes = new Pushes(() => Promise.reject(new Error('away')));
-    const results = await Promise.allSettled([pushes.add('a', Buffer.from('1')), pushes.add('a', Buffer.from('2'))]);
+    const calls = new JoinedCalls();
+    const fail = (): Promise<never> => Promise.reject(new Error('away'));
+    const results = await Promise.allSettled([calls.add('a', Buffer.from('1'), fail), calls.add('a', Buffer.from('2'), fail)]);
     expect(results.map((result) => (result.status === 'rejected' ? (result.reason as Error).message : 'accepted'))).toEqual(['away', 'away']);
   });
 });

@@ -1,0 +1,53 @@
+import type { Buffer } from 'node:buffer';
+import process from 'node:process';
+
+/** A script stops Redis for as long as it runs: so many messages, and bytes of them, are handled by one. */
+const MAX_MESSAGES = 128;
+const MAX_BYTES = 262_144;
+
+/** Handles messages in one step; answers what became of each, by its place among them. */
+export type Step<R> = (messages: readonly Buffer[]) => Promise<(index: number) => R>;
+
+interface Batch {
+  readonly key: string;
+  readonly step: Step<unknown>;
+  readonly messages: Buffer[];
+  bytes: number;
+  readonly outcome: PromiseWithResolvers<(index: number) => unknown>;
+}
+
+/**
+ * Joins calls with a message for one key that are made in the same turn of the event loop, with nothing else between them, into one step: what a script
+ * costs is paid once for all of them.
+ */
+export class JoinedCalls {
+  #open: Batch | undefined;
+
+  /** All calls with one key have the same kind of `step`. */
+  add<R>(key: string, message: Buffer, step: Step<R>): Promise<R> {
+    const batch = this.#batchFor(key, message.length, step);
+    const index = batch.messages.push(message) - 1;
+    batch.bytes += message.length;
+    return batch.outcome.promise.then((of) => of(index) as R);
+  }
+
+  /** Sends what is waiting: called before anything else is sent, so that all of it arrives in the order in which it was asked for. */
+  flush(): void {
+    const batch = this.#open;
+    if (batch === undefined) return;
+    this.#open = undefined;
+    batch.step(batch.messages).then(batch.outcome.resolve, batch.outcome.reject);
+  }
+
+  #batchFor(key: string, bytes: number, step: Step<unknown>): Batch {
+    const open = this.#open;
+    if (open?.key === key && open.messages.length < MAX_MESSAGES && open.bytes + bytes <= MAX_BYTES) return open;
+    this.flush();
+    const batch: Batch = { key, step, messages: [], bytes: 0, outcome: Promise.withResolvers() };
+    this.#open = batch;
+    process.nextTick(() => {
+      if (this.#open === batch) this.flush();
+    });
+    return batch;
+  }
+}

@@ -1,0 +1,2 @@
+-- What INFO says of this server; asked once where it is kept between calls, as a function's is.
+local server
