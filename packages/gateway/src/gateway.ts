@@ -26,6 +26,7 @@ import { ANYONE } from './identity.ts';
 import { Outboxes } from './session/outbox.ts';
 import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
+import { ReadTurns } from './transports/read-turns.ts';
 import type { Transport } from './transports/transport.ts';
 import { WebSocketTransport } from './transports/websocket.ts';
 
@@ -82,7 +83,7 @@ export class Gateway implements AsyncDisposable {
     this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, layer.process);
     const clock = { now, defer: setImmediate };
     this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock, backlog: limits.roomBacklog, linger: LINGER_MS });
-    this.#public = this.#createPublic();
+    this.#public = this.#createPublic(new ReadTurns(clock));
     this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
     const metrics = new Metrics({ ...sources, counters: this.#counters, log: options.log, version, sessionsLimit: limits.sessions });
@@ -219,13 +220,13 @@ export class Gateway implements AsyncDisposable {
     if (this.#ownsLayer) await this.#layer.close();
   }
 
-  #createPublic(): PublicServer {
+  #createPublic(turns: ReadTurns): PublicServer {
     const config = this.#config;
     const routes = config.routes.map((settings) => this.#createRoute(settings));
     const { limits } = config;
     for (const route of routes) {
       const { messageLimit, subprotocols } = route;
-      this.#transports.set(route, [new WebSocketTransport({ message: messageLimit, fragments: limits.fragments, subprotocols })]);
+      this.#transports.set(route, [new WebSocketTransport({ message: messageLimit, fragments: limits.fragments, subprotocols }, this.#inbound, turns)]);
     }
     return new PublicServer({
       router: new Router(routes),

@@ -46,6 +46,8 @@ export interface Link {
   /** Stops and resumes reading, so that a peer that sends faster than it is served waits. */
   pause(): void;
   resume(): void;
+  /** Something that the peer sent was not looked at yet, so that its silence says nothing. */
+  readonly isBehind: boolean;
   /** What was written leaves first, then the reason as this wire tells it; a peer that does not answer is cut off after 5 s. */
   end(end: End): void;
   /** Cut off before everything had left: {@link queued} says nothing any more. */

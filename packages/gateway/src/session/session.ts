@@ -216,10 +216,15 @@ export class Session implements Timed, OutboxOwner {
     if (now >= this.#messageTick) return this.close('message_time');
     if (now >= this.#rightsTick) this.#endRights();
     if (now >= this.#beatTick && this.#state === 'open') {
-      if (this.#asked !== 0 && !this.#isPaused) return this.cutOff();
+      if (this.#asked !== 0 && this.#isHeard) return this.cutOff();
       this.#ping();
     }
     if (this.#state === 'open') this.#wait();
+  }
+
+  /** Whether what would show that the client lives is read. */
+  get #isHeard(): boolean {
+    return !this.#isPaused && this.#link?.isBehind !== true;
   }
 
   get #ticks(): SessionTicks {
@@ -228,7 +233,7 @@ export class Session implements Timed, OutboxOwner {
 
   #ping(): void {
     const link = this.#link;
-    if (link === undefined || this.#isPaused) return this.#beat();
+    if (link === undefined || !this.#isHeard) return this.#beat();
     this.#asked = 1 + Math.floor(Math.random() * (NEVER - 1));
     this.#beatTick = this.#all.deadlines.now + this.#ticks.timeout;
     this.outbox.write(link.probe(this.#asked), 0);

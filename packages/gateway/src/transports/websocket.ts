@@ -1,25 +1,20 @@
+import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { WebSocketServer } from 'ws';
 import type { HttpErrorKey } from '../errors.ts';
+import type { Inbound } from '../inbound.ts';
 import type { Greeting, Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
+import type { ReadTurns } from './read-turns.ts';
 import type { Transport } from './transport.ts';
 import { handshakeFault } from './websocket/handshake.ts';
-import { GatewaySocket } from './websocket/socket.ts';
+import { Receiver, type ReceiveLimits } from './websocket/receiver.ts';
+import { type SocketContext, WebSocketLink } from './websocket/socket.ts';
 
-/** A peer that does not answer a close frame is cut off after this. */
-const CLOSE_TIMEOUT_MS = 5000;
-/** Reads in which one frame may come, however short it is; each holds a buffer until the frame is whole. */
-const MIN_PIECES = 1024;
-/** A frame may come in reads of so few bytes each, on average. */
-const BYTES_A_PIECE = 256;
+/** What a server proves that it speaks this protocol with (RFC 6455 section 1.3). */
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-export interface WebSocketLimits {
-  /** Bytes of one message. */
-  readonly message: number;
-  /** Frames of one message. */
-  readonly fragments: number;
+export interface WebSocketOptions extends ReceiveLimits {
   /** Subprotocols that may be chosen, the client's first offer first. */
   readonly subprotocols: readonly string[];
 }
@@ -27,15 +22,13 @@ export interface WebSocketLimits {
 /** WebSockets of one kind of route: turns an upgrade request whose handshake is in order into a link. */
 export class WebSocketTransport implements Transport {
   readonly name = 'websocket';
-  readonly #server: ReturnType<typeof createServer>;
   readonly #subprotocols: readonly string[];
-  /** Of the request that is just being answered. */
-  #greeting: Greeting | undefined;
+  readonly #context: SocketContext;
 
-  constructor(limits: WebSocketLimits) {
-    this.#subprotocols = limits.subprotocols;
-    this.#server = createServer(limits, (offered) => this.#choose(offered));
-    this.#server.on('headers', (lines) => this.#addHeaders(lines));
+  constructor({ message, fragments, subprotocols }: WebSocketOptions, inbound: Inbound, turns: ReadTurns) {
+    const limits = { message, fragments };
+    this.#subprotocols = subprotocols;
+    this.#context = { limits, inbound, turns, spare: new Receiver(limits, inbound) };
   }
 
   isAskedFor({ headers }: IncomingMessage): boolean {
@@ -46,35 +39,26 @@ export class WebSocketTransport implements Transport {
     return handshakeFault(request);
   }
 
-  accept(request: IncomingMessage, tcp: Socket, head: Buffer, greeting: Greeting | undefined, begin: (link: Link) => Session): void {
-    this.#greeting = greeting;
-    this.#server.handleUpgrade(request, tcp, head, (socket) => socket.attach(tcp, begin));
-    this.#greeting = undefined;
+  accept({ headers }: IncomingMessage, tcp: Socket, head: Buffer, greeting: Greeting | undefined, begin: (link: Link) => Session): void {
+    if (!tcp.readable || !tcp.writable) return void tcp.destroy();
+    const lines = [
+      'HTTP/1.1 101 Switching Protocols',
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+      `Sec-WebSocket-Accept: ${hash('sha1', `${headers['sec-websocket-key']}${GUID}`, 'base64')}`,
+    ];
+    const protocol = greeting === undefined ? this.#choose(headers['sec-websocket-protocol']) : greeting.subprotocol;
+    if (protocol !== undefined) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
+    for (const [name, value] of greeting?.headers ?? []) lines.push(`${name}: ${value}`);
+    tcp.write(`${lines.join('\r\n')}\r\n\r\n`);
+    new WebSocketLink(tcp, this.#context).attach(begin, head);
   }
 
-  #choose(offered: ReadonlySet<string>): string | false {
-    const greeting = this.#greeting;
-    if (greeting !== undefined) return greeting.subprotocol ?? false;
-    return [...offered].find((offer) => this.#subprotocols.includes(offer)) ?? false;
+  #choose(offers: string | undefined): string | undefined {
+    if (this.#subprotocols.length === 0) return undefined;
+    return offers
+      ?.split(',')
+      .map((offer) => offer.trim())
+      .find((offer) => this.#subprotocols.includes(offer));
   }
-
-  #addHeaders(lines: string[]): void {
-    for (const [name, value] of this.#greeting?.headers ?? []) lines.push(`${name}: ${value}`);
-  }
-}
-
-function createServer({ message, fragments }: WebSocketLimits, choose: (offered: ReadonlySet<string>) => string | false) {
-  const options = {
-    noServer: true,
-    WebSocket: GatewaySocket,
-    clientTracking: false,
-    autoPong: false,
-    perMessageDeflate: false,
-    maxPayload: message,
-    maxFragments: fragments,
-    maxBufferedChunks: MIN_PIECES + Math.ceil(message / BYTES_A_PIECE),
-    closeTimeout: CLOSE_TIMEOUT_MS,
-    handleProtocols: choose,
-  };
-  return new WebSocketServer<typeof GatewaySocket>(options);
 }

@@ -14,6 +14,7 @@ export class FakeLink implements Link {
   closedWith: number | undefined;
   isDestroyed = false;
   isPaused = false;
+  isBehind = false;
   /** Bytes that the kernel takes before it is full. */
   room = Infinity;
   /** What the pings asked for. */

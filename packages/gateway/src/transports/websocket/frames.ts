@@ -1,10 +1,16 @@
+import { isUtf8 } from 'node:buffer';
+import type { End } from '../../errors.ts';
 import type { Framing, Sheet } from '../../session/link.ts';
 
 /** Opcodes with FIN set (RFC 6455 section 5.2). */
 const TEXT = 0x81;
 const BINARY = 0x82;
+const CLOSE = 0x88;
 const PING = 0x89;
 const PONG = 0x8a;
+
+/** A close frame without a code (RFC 6455 section 7.1.5). */
+const NO_CODE = 1005;
 
 /** The longest payload whose length stands in the second byte, and in the two after it. */
 const SHORT = 125;
@@ -44,6 +50,33 @@ export function pongFrame(payload: Uint8Array): Buffer {
   frame[1] = payload.length;
   frame.set(payload, 2);
   return frame;
+}
+
+/** With {@link NO_CODE} the frame is empty. */
+export function closeFrame({ code, reason }: End): Buffer {
+  const text = Buffer.from(reason);
+  const length = code === NO_CODE ? 0 : 2 + text.length;
+  const frame = Buffer.allocUnsafe(2 + length);
+  frame[0] = CLOSE;
+  frame[1] = length;
+  if (length === 0) return frame;
+  frame.writeUInt16BE(code, 2);
+  frame.set(text, 4);
+  return frame;
+}
+
+/** What a client's close frame says, or what is wrong with it (RFC 6455 sections 5.5.1 and 7.4). */
+export function readClose(payload: Buffer): End | 'protocol' | 'encoding' {
+  if (payload.length === 0) return { code: NO_CODE, reason: '' };
+  const code = payload.length === 1 ? 0 : payload.readUInt16BE(0);
+  if (!mayBeSent(code)) return 'protocol';
+  const reason = payload.subarray(2);
+  return isUtf8(reason) ? { code, reason: reason.toString() } : 'encoding';
+}
+
+/** 1004 to 1006 and 1015 are words for what no frame says; those below 3000 belong to the protocol, those from 3000 on to whoever wants them. */
+function mayBeSent(code: number): boolean {
+  return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999);
 }
 
 function headerLength(length: number): number {

@@ -1,29 +1,62 @@
+import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { WebSocket } from 'ws';
-import type { End } from '../../errors.ts';
+import { closeOf, type End } from '../../errors.ts';
+import { costOf, type Inbound } from '../../inbound.ts';
 import type { Framing, Link } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
-import { pingFrame, pongFrame, tokenOf, WEBSOCKET_FRAMING } from './frames.ts';
-import { Progress } from './progress.ts';
+import type { Reader, ReadTurns } from '../read-turns.ts';
+import { closeFrame, pingFrame, pongFrame, readClose, tokenOf, WEBSOCKET_FRAMING } from './frames.ts';
+import { type Received, type ReceiveFault, type ReceiveLimits, Receiver } from './receiver.ts';
 
-const SOCKET = Symbol('socket');
+/** A peer that does not answer a close frame is cut off after this. */
+const CLOSE_TIMEOUT_MS = 5000;
+/** A link that ended without a close frame (RFC 6455 section 7.1.5). */
+const ABNORMAL: End = { code: 1006, reason: '' };
+/** Frames that are read of one socket before others have their turn: with the costliest, some half a millisecond. */
+const FRAMES_A_TURN = 64;
+/** A message that is a smaller part than this of what was read with it is copied, since whoever keeps it would keep all of that. */
+const SMALL_PART = 16;
+
+const LINK = Symbol('link');
 
 /** A connection's TCP socket, and the way back from its events. */
 interface Tcp extends Socket {
-  [SOCKET]?: GatewaySocket;
+  [LINK]?: WebSocketLink;
 }
 
-/**
- * A WebSocket as a session's link. `ws` does what is received and the closing handshake; what is sent are frames made elsewhere, written to the
- * TCP socket as they are.
- */
-export class GatewaySocket extends WebSocket implements Link {
-  session: Session | undefined;
-  #tcp: Tcp | undefined;
-  #progress: Progress | undefined;
+/** What the sockets of a transport share. */
+export interface SocketContext {
+  readonly limits: ReceiveLimits;
+  readonly inbound: Inbound;
+  readonly turns: ReadTurns;
+  /** In its first state, as after every whole message: a socket takes it only when something is left over. */
+  spare: Receiver;
+}
 
-  get kind(): 'websocket' {
-    return 'websocket';
+/** A WebSocket as a session's link, on its TCP socket itself: no stream, buffer, timer or closure of its own while nothing is under way. */
+export class WebSocketLink implements Link, Reader, Received {
+  readonly kind = 'websocket';
+  isWaiting = false;
+  readonly #tcp: Tcp;
+  readonly #context: SocketContext;
+  #session: Session | undefined;
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  /** What the peer sends is not looked at any more. */
+  #isDeaf = false;
+  #isPaused = false;
+  #hasEnded = false;
+  #peerEnd = ABNORMAL;
+  #closeTimer: NodeJS.Timeout | undefined;
+  #receiver: Receiver | undefined;
+  /** What was read of the socket and is still to be looked at, and what it costs where that is not at once. */
+  #unread: Buffer | undefined;
+  #unreadCost = 0;
+  /** Answers to pings, which leave together. */
+  #pongs: Buffer[] | undefined;
+
+  constructor(tcp: Socket, context: SocketContext) {
+    this.#tcp = tcp;
+    this.#context = context;
   }
 
   get framing(): Framing {
@@ -31,105 +64,226 @@ export class GatewaySocket extends WebSocket implements Link {
   }
 
   get writable(): boolean {
-    return this.readyState === WebSocket.OPEN;
+    return this.#state === 'open';
   }
 
   get queued(): number {
-    return this.#tcp?.writableLength ?? 0;
+    return this.#tcp.writableLength;
   }
 
   get isDestroyed(): boolean {
-    return this.#tcp === undefined || (this.#tcp.destroyed && !this.#tcp.writableFinished);
+    return this.#tcp.destroyed && !this.#tcp.writableFinished;
   }
 
-  /** The handshake is done. Called once, before anything is read. */
-  attach(tcp: Socket, begin: (link: Link) => Session): void {
-    this.#tcp = tcp;
-    this.#tcp[SOCKET] = this;
-    this.session = begin(this);
-    this.on('message', onMessage);
-    this.on('ping', onPing);
-    this.on('pong', onPong);
-    this.on('error', onError);
-    this.on('close', onClose);
+  get isBehind(): boolean {
+    return this.#unread !== undefined;
+  }
+
+  get isReading(): boolean {
+    return !this.#isPaused && !this.#isDeaf;
+  }
+
+  /** The handshake is done, and `head` came with it. Called once, before anything is read. */
+  attach(begin: (link: Link) => Session, head: Buffer): void {
+    const tcp = this.#tcp;
+    tcp[LINK] = this;
+    tcp.setTimeout(0);
+    tcp.setNoDelay();
+    tcp.on('error', onError);
+    tcp.on('close', onClose);
+    this.#session = begin(this);
+    tcp.on('end', onEnd);
     tcp.on('data', onData);
+    if (head.length > 0) tcp.unshift(head);
   }
 
   write(frames: Uint8Array): void {
-    this.#tcp?.write(frames);
+    this.#tcp.write(frames);
   }
 
   cork(): void {
-    this.#tcp?.cork();
+    this.#tcp.cork();
   }
 
   uncork(): void {
-    this.#tcp?.uncork();
+    this.#tcp.uncork();
   }
 
   probe(token: number): Uint8Array {
     return pingFrame(token);
   }
 
-  end({ code, reason }: End): void {
-    this.close(code, reason);
+  pause(): void {
+    this.#isPaused = true;
+    this.#tcp.pause();
   }
 
-  /** Also called by `ws`, to answer a close frame and to refuse what is malformed: whoever ends it, what waits for the session leaves before. */
-  override close(code?: number, reason?: string | Buffer): void {
-    const { session } = this;
-    if (this.readyState === WebSocket.OPEN) session?.closing({ code: code ?? NO_CODE, reason: reason?.toString() ?? '' });
-    const before = this.queued;
-    super.close(code, reason);
-    session?.outbox.passed(this.queued - before);
+  resume(): void {
+    this.#isPaused = false;
+    if (this.#unread === undefined) this.#tcp.resume();
+    else this.#context.turns.add(this);
+  }
+
+  /** Whoever ends it, what waits for the session leaves before. */
+  end(end: End): void {
+    if (this.#state !== 'open') return;
+    this.#session?.closing(end);
+    // It may have been found too slow, and ended, by what it was sent then.
+    if (!this.writable) return;
+    this.#state = 'closing';
+    const frame = closeFrame(end);
+    this.#tcp.write(frame);
+    this.#session?.outbox.passed(frame.length);
+    this.#closeTimer = setTimeout(cutOff, CLOSE_TIMEOUT_MS, this.#tcp);
   }
 
   destroy(): void {
-    this.terminate();
+    this.#tcp.destroy();
   }
 
-  /** Bytes have come, which `ws` has read. */
-  follow(chunk: Uint8Array): void {
-    const progress = this.#progress ?? spare;
-    const isPartial = progress.feed(chunk);
-    if (isPartial && progress === spare) {
-      this.#progress = spare;
-      spare = new Progress();
-    } else if (!isPartial) {
-      this.#progress = undefined;
+  /** Bytes have come. */
+  take(chunk: Buffer): void {
+    if (this.#isDeaf) return;
+    this.#unread = chunk;
+    this.#context.turns.take(this);
+    this.#hold();
+  }
+
+  /** Looks at what was read of the socket, up to a bound. */
+  read(): boolean {
+    const chunk = this.#unread;
+    if (chunk === undefined || !this.isReading) return false;
+    const receiver = this.#receiver ?? this.#context.spare;
+    const at = receiver.read(chunk, 0, FRAMES_A_TURN, this);
+    this.#answerPings();
+    if (this.#isDeaf) {
+      receiver.release();
+      return false;
     }
-    this.session?.partial(isPartial);
+    this.#keep(receiver);
+    if (at < chunk.length) {
+      this.#unread = chunk.subarray(at);
+      return !this.#isPaused;
+    }
+    this.#drop();
+    this.#session?.partial(this.#receiver !== undefined);
+    if (this.#hasEnded) this.ended();
+    else if (!this.#isPaused) this.#tcp.resume();
+    return false;
+  }
+
+  message(data: Buffer, binary: boolean): void {
+    if (!binary && !isUtf8(data)) return this.fault('encoding');
+    const isSmall = data.length * SMALL_PART < data.buffer.byteLength;
+    this.#session?.receive(isSmall ? Buffer.from(data) : data, binary);
+  }
+
+  ping(payload: Buffer): void {
+    (this.#pongs ??= []).push(pongFrame(payload));
+  }
+
+  pong(payload: Buffer): void {
+    this.#session?.answered(tokenOf(payload));
+  }
+
+  close(payload: Buffer): void {
+    const end = readClose(payload);
+    if (typeof end === 'string') return this.fault(end);
+    this.#answerPings();
+    this.#peerEnd = end;
+    this.end(end);
+    this.#deafen();
+  }
+
+  fault(key: ReceiveFault | 'encoding'): void {
+    this.#answerPings();
+    this.end(closeOf(key));
+    this.#deafen();
+  }
+
+  /** The peer will send no more. Once all of it was looked at that is an end, also without a close frame. */
+  ended(): void {
+    this.#hasEnded = true;
+    if (this.#unread !== undefined) return;
+    if (this.#state === 'open') this.#state = 'closing';
+    this.#deafen();
+  }
+
+  gone(): void {
+    this.#state = 'closed';
+    clearTimeout(this.#closeTimer);
+    this.#isDeaf = true;
+    this.#drop();
+    this.#receiver?.release();
+    this.#session?.unlinked(this, this.#peerEnd);
+  }
+
+  /** Nothing more is wanted of the peer but that it ends the connection, as we do. */
+  #deafen(): void {
+    this.#isDeaf = true;
+    this.#drop();
+    this.#receiver?.release();
+    this.#receiver = undefined;
+    this.#tcp.end();
+    this.#tcp.resume();
+  }
+
+  #answerPings(): void {
+    const pongs = this.#pongs;
+    if (pongs === undefined) return;
+    this.#pongs = undefined;
+    this.#session?.outbox.write(pongs.length === 1 ? (pongs[0] as Buffer) : Buffer.concat(pongs), 0);
+  }
+
+  /** The receiver is this socket's own for as long as something is left over in it. */
+  #keep(receiver: Receiver): void {
+    const { limits, inbound, spare } = this.#context;
+    if (receiver.isIdle) this.#receiver = undefined;
+    else if (receiver === spare) {
+      this.#receiver = spare;
+      this.#context.spare = new Receiver(limits, inbound);
+    }
+  }
+
+  /** What could not be looked at yet is kept, and nothing more is read of the socket before it was. */
+  #hold(): void {
+    const rest = this.#unread;
+    if (rest === undefined || this.#unreadCost > 0) return;
+    const kept = rest.length * 2 < rest.buffer.byteLength ? Buffer.from(rest) : rest;
+    const cost = costOf(kept);
+    if (!this.#context.inbound.take(cost)) return this.fault('full');
+    this.#unread = kept;
+    this.#unreadCost = cost;
+    this.#tcp.pause();
+    this.#session?.partial(false);
+  }
+
+  #drop(): void {
+    this.#unread = undefined;
+    this.#context.inbound.give(this.#unreadCost);
+    this.#unreadCost = 0;
   }
 }
-
-/** In its first state, as after every whole message: a socket takes it only when something is left over. */
-let spare = new Progress();
-
-/** A close frame without a code (RFC 6455 section 7.1.5). */
-const NO_CODE = 1005;
 
 // Listeners that all sockets share, so that none has closures of its own.
 
-function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
-  (this as GatewaySocket).session?.receive(data as Buffer, binary);
-}
-
-function onPing(this: WebSocket, payload: Buffer): void {
-  (this as GatewaySocket).session?.outbox.write(pongFrame(payload), 0);
-}
-
-function onPong(this: WebSocket, payload: Buffer): void {
-  (this as GatewaySocket).session?.answered(tokenOf(payload));
-}
-
-/** `ws` has closed with the code that fits; a lost connection is told by `close`. */
-function onError(): void {}
-
-function onClose(this: WebSocket, code: number, reason: Buffer): void {
-  const link = this as GatewaySocket;
-  link.session?.unlinked(link, { code, reason: reason.toString() });
-}
-
 function onData(this: Tcp, chunk: Buffer): void {
-  this[SOCKET]?.follow(chunk);
+  this[LINK]?.take(chunk);
+}
+
+function onEnd(this: Tcp): void {
+  this[LINK]?.ended();
+}
+
+function onClose(this: Tcp): void {
+  this[LINK]?.gone();
+}
+
+/** A lost connection is told by `close`. */
+function onError(this: Tcp): void {
+  this.destroy();
+}
+
+function cutOff(tcp: Tcp): void {
+  tcp.destroy();
 }
