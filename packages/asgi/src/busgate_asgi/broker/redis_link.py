@@ -1,0 +1,200 @@
+"""One connection to a Redis server, and where in a deployment it goes: Redis itself, the primary behind Sentinel, or the node of a cluster."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from redis.asyncio import RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
+
+from busgate_asgi.broker.contract import BrokerAway, BrokerRefused, OutcomeUnknown
+from busgate_asgi.broker.url import Target, Tls
+
+#: A server that does not take a connection for that long counts as away, in seconds.
+CONNECT_TIMEOUT = 5.0
+#: A server that is later than that with an answer has gone, and so has the connection, in seconds.
+ANSWER_TIMEOUT = 5.0
+
+Command = tuple[str | bytes | float, ...]
+T = TypeVar("T")
+
+
+class Link:
+    """A connection. What is sent in one go is answered in order; one caller at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def run(self, commands: Sequence[Command], patience: float = ANSWER_TIMEOUT) -> list[Any]:
+        """Sends commands in one write; their answers, of which an error of the server's may be one.
+
+        Raises OutcomeUnknown where the connection broke, or the last answer is later than `patience` seconds; the connection is of no more use then.
+        """
+        return await self._proved(self._run(self._connection.pack_commands(commands), len(commands)), patience)
+
+    async def send(self, command: Command) -> None:
+        """Sends a command whose answer comes through :meth:`read`. Raises OutcomeUnknown."""
+        await self._proved(self._connection.send_command(*command), ANSWER_TIMEOUT)
+
+    async def read(self) -> Any:
+        """The next thing that the server says, however long it takes. Raises OutcomeUnknown when the connection has gone."""
+        return await self._proved(self._connection.read_response(), None)
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        await self._connection.disconnect(nowait=True)
+
+    async def _run(self, packed: list[bytes], answers: int) -> list[Any]:
+        await self._connection.send_packed_command(packed)
+        return [await self._answer() for _ in range(answers)]
+
+    async def _answer(self) -> Any:
+        try:
+            return await self._connection.read_response()
+        except ResponseError as error:
+            return error
+
+    async def _proved(self, step: Awaitable[T], patience: float | None) -> T:
+        try:
+            return await asyncio.wait_for(step, patience)
+        except (RedisError, OSError, asyncio.TimeoutError) as error:
+            await self.close()
+            raise OutcomeUnknown(str(error) or "no answer") from error
+
+
+class Place(Protocol):
+    """Finds the server for a key."""
+
+    async def link(self, key: str) -> Link:
+        """A new connection to the server that holds the key. Raises BrokerAway, BrokerRefused."""
+
+
+def place_of(target: Target) -> Place:
+    """The place that a URL names."""
+    if target.kind == "cluster":
+        return _Cluster(target)
+    return _Primary(target) if target.kind == "sentinel" else _Alone(target)
+
+
+class _Alone:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    async def link(self, key: str) -> Link:
+        return await _connect(self._target, *self._target.hosts[0])
+
+
+class _Primary:
+    """The primary that the sentinels name at the moment."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    async def link(self, key: str) -> Link:
+        link = await _connect(self._target, *await self._address())
+        try:
+            [role] = await link.run([("ROLE",)])
+        except OutcomeUnknown as error:
+            raise BrokerAway(str(error)) from error
+        if isinstance(role, list) and role[0] != b"master":
+            await link.close()
+            raise BrokerAway("the sentinels name a server that is no primary")
+        return link
+
+    async def _address(self) -> tuple[str, int]:
+        target = self._target
+        sentinel = Sentinel(
+            list(target.hosts),
+            sentinel_kwargs={
+                "username": target.sentinel_username,
+                "password": target.sentinel_password,
+                "socket_timeout": ANSWER_TIMEOUT,
+                "socket_connect_timeout": CONNECT_TIMEOUT,
+                **({"ssl": True, **_files(target.tls)} if target.tls else {}),
+            },
+        )
+        try:
+            host, port = await sentinel.discover_master(target.primary)
+        except (RedisError, OSError) as error:
+            raise _judged(error) from error
+        finally:
+            for client in sentinel.sentinels:
+                await client.aclose()
+        return str(host), int(port)
+
+
+class _Cluster:
+    """The node that serves a key's slot; the slots are asked anew for every connection, since one is only made after another was lost."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    async def link(self, key: str) -> Link:
+        target = self._target
+        cluster = RedisCluster(
+            startup_nodes=[ClusterNode(host, port) for host, port in target.hosts],
+            username=target.username,
+            password=target.password,
+            socket_timeout=ANSWER_TIMEOUT,
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            **({"ssl": True, **_files(target.tls)} if target.tls else {}),
+        )
+        try:
+            await cluster.initialize()
+            node = cluster.get_node_from_key(key)
+        except (RedisError, OSError) as error:
+            raise _judged(error) from error
+        finally:
+            await cluster.aclose()
+        if node is None:
+            raise BrokerAway("no node of the cluster serves the slot")
+        return await _connect(target, str(node.host), int(node.port))
+
+
+class _NamedSSLConnection(SSLConnection):
+    """TLS to a server whose certificate has another name than its host."""
+
+    def __init__(self, *, servername: str, **options: Any) -> None:
+        self._servername = servername
+        super().__init__(**options)
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {**super()._connection_arguments(), "server_hostname": self._servername}
+
+
+async def _connect(target: Target, host: str, port: int) -> Link:
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "db": target.db,
+        "username": target.username,
+        "password": target.password,
+        "protocol": 2,
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "client_name": "busgate-asgi",
+    }
+    if target.tls is None:
+        connection = Connection(**options)
+    elif target.tls.servername is None:
+        connection = SSLConnection(**options, **_files(target.tls))
+    else:
+        connection = _NamedSSLConnection(servername=target.tls.servername, **options, **_files(target.tls))
+    try:
+        await asyncio.wait_for(connection.connect(), CONNECT_TIMEOUT + ANSWER_TIMEOUT)
+    except (RedisError, OSError, asyncio.TimeoutError) as error:
+        raise _judged(error) from error
+    return Link(connection)
+
+
+def _files(tls: Tls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    return {"ssl_ca_certs": tls.ca, "ssl_certfile": tls.cert, "ssl_keyfile": tls.key, "ssl_check_hostname": True}
+
+
+def _judged(error: Exception) -> Exception:
+    refused = isinstance(error, AuthenticationError | AuthorizationError)
+    return (BrokerRefused if refused else BrokerAway)(str(error) or "no answer")

@@ -1,0 +1,132 @@
+"""The way out: what all sessions say in one turn of the loop goes to the broker in one write, one publish a session."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable
+
+from busgate_asgi import replies
+from busgate_asgi.broker import Broker, BrokerAway, BrokerRefused, OutcomeUnknown
+
+#: While more bytes than that wait for the broker, applications wait in `send`.
+HIGH_WATER = 1024 * 1024
+#: What a gateway takes in one message (its `limits.layer_message`) is 1 MiB; a longer turn of a session goes in several.
+MAX_MESSAGE = 1_000_000
+#: While the broker is away it is tried again that often, in seconds.
+_AGAIN = 0.25
+
+log = logging.getLogger("busgate_asgi")
+
+
+class Line:
+    """The line to one session: its replies in order, each with the lease under which this worker speaks for it."""
+
+    __slots__ = ("_answered", "_lease", "_outbox", "_prefix", "_waiting", "topic")
+
+    def __init__(self, outbox: "Outbox", topic: str, channel: str, lease: int | None) -> None:
+        self.topic = topic
+        self._outbox = outbox
+        self._prefix = b'{"channel":' + json.dumps(channel).encode() + b","
+        self._lease = b"" if lease is None else b',"lease":%d' % lease
+        self._waiting: list[bytes] = []
+        self._answered = False
+
+    def send(self, reply: bytes, done: int | None = None) -> None:
+        """Puts a reply on its way, and says with it that event `done` was handled. Raises ValueError for one that no gateway takes."""
+        if len(reply) > MAX_MESSAGE:
+            raise ValueError(f"a message of {len(reply)} bytes is too large: {MAX_MESSAGE} are what fits into one, in base64 where it is binary")
+        if not self._waiting:
+            self._outbox.due(self)
+        reply += self._lease
+        self._answered = done is not None
+        if done is not None:
+            reply += b',"done":%d' % done
+        self._waiting.append(reply)
+        self._outbox.size += len(reply)
+
+    def done(self, order: int) -> None:
+        """Says that an event was handled: with the last reply where that has not left yet."""
+        if self._waiting and not self._answered:
+            self._waiting[-1] += b',"done":%d' % order
+            self._answered = True
+        else:
+            self.send(replies.done(order))
+            self._answered = True
+
+    def collect(self) -> list[tuple[str, bytes]]:
+        """What waits, as messages to the topic: one, unless it is very long."""
+        waiting, self._waiting = self._waiting, []
+        if len(waiting) == 1:
+            return [(self.topic, self._prefix + waiting[0] + b"}")]
+        if sum(map(len, waiting)) <= MAX_MESSAGE:
+            return [(self.topic, self._prefix + b'"replies":[{' + b"},{".join(waiting) + b"}]}")]
+        return [(self.topic, self._prefix + reply + b"}") for reply in waiting]
+
+
+class Outbox:
+    """Publishes what lines have, batch after batch. While the broker is away everything waits, in order."""
+
+    def __init__(self, broker: Broker, uncertain: Callable[[Iterable[Line]], None]) -> None:
+        """`uncertain` is told of the lines whose replies may have been lost."""
+        self._broker = broker
+        self._uncertain = uncertain
+        self._due: list[Line] = []
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._running: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        #: Bytes of replies that have not been published.
+        self.size = 0
+
+    def start(self) -> None:
+        """Begins to publish."""
+        self._running = asyncio.create_task(self._run())
+
+    def due(self, line: Line) -> None:
+        """A line has something."""
+        self._due.append(line)
+        self._idle.clear()
+        self._wake.set()
+
+    async def drained(self) -> None:
+        """Waits while too much is unpublished: the back-pressure of `send`."""
+        if self.size > HIGH_WATER:
+            self._room.clear()
+            await self._room.wait()
+
+    async def close(self, patience: float) -> None:
+        """Publishes what there is, for `patience` seconds at most."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), patience)
+        except asyncio.TimeoutError:
+            log.error("Replies could not be published: the broker is away.")
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            lines, self._due = self._due, []
+            self.size = 0
+            await self._publish(lines, [message for line in lines for message in line.collect()])
+            self._room.set()
+            if not self._due:
+                self._idle.set()
+
+    async def _publish(self, lines: list[Line], messages: list[tuple[str, bytes]]) -> None:
+        told = False
+        while True:
+            try:
+                return await self._broker.publish(messages)
+            except OutcomeUnknown as error:
+                log.warning("The broker went away while it was told %d replies (%s).", len(messages), error)
+                return self._uncertain(lines)
+            except (BrokerAway, BrokerRefused) as error:
+                if not told:
+                    log.warning("Replies wait for the broker (%s).", error)
+                told = True
+                await asyncio.sleep(_AGAIN)

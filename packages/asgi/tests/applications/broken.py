@@ -1,0 +1,8 @@
+"""Cannot be imported."""
+
+
+def application() -> None:
+    """Never reached."""
+
+
+raise RuntimeError("no settings were found")
