@@ -1,167 +1,102 @@
-import { SYSTEM_CLOCK, type Clock } from './clock.ts';
-import { decodeMessage } from './codec.ts';
-import type { LayerStats, Message } from './contract.ts';
+import { Body } from './body.ts';
+import type { Capabilities, ChannelListener, Credit, Listening, Message, ResolvedOptions, SendOptions } from './contract.ts';
+import type { Driver } from './driver/driver.ts';
 import { LayerError } from './errors.ts';
-import { NAMES, type NameRule, processChannel } from './names.ts';
-import { WaiterList } from './waiters.ts';
+import { idIn } from './ids.ts';
+import type { Inbox } from './inbox.ts';
+import { Listener } from './listener.ts';
+import { channelAddress, NAMES, type NameRule } from './names.ts';
+import type { ProcessChannels } from './process-channels.ts';
+import type { QueueReaders } from './queues.ts';
+import { requireCapability } from './support.ts';
 
-const SWEEP_MS = 1000;
-
-/** An encoded message, or the text of one, that is parsed anew for each reader, or one that belongs to this channel alone. */
-type Body = Uint8Array | string | { readonly own: Message };
-
-interface Waiting {
-  readonly body: Body;
-  readonly expiresAt: number;
+/** Where channels may live. */
+export interface ChannelPlaces {
+  readonly here: ProcessChannels;
+  readonly queues: QueueReaders;
+  /** The way to those of other processes. */
+  readonly inbox: Inbox;
 }
 
-interface State {
-  readonly waiting: Waiting[];
-  readonly waiters: WaiterList<Message>;
-}
-
-/**
- * The channels that live in this process: bounded queues in memory. A channel that is empty and that nobody waits for costs its name only;
- * messages that nobody reads are freed when they expire.
- */
-export class ProcessChannels {
+/** Sends to and reads from channels, wherever they live: in this process, in another one, or with the broker as worker queues. */
+export class Channels {
   readonly #process: string;
-  readonly #capacity: number;
-  readonly #expiryMs: number;
+  readonly #driver: Driver;
+  readonly #options: ResolvedOptions;
+  readonly #places: ChannelPlaces;
   readonly #names: NameRule;
-  readonly #stats: LayerStats;
-  readonly #channels = new Map<string, State | undefined>();
-  readonly #occupied = new Set<string>();
-  readonly #clock: Clock;
-  #issued = 0;
-  #cancelSweep: (() => void) | undefined;
 
-  constructor(process: string, limits: { capacity: number; expiryMs: number; names?: NameRule }, stats: LayerStats, clock: Clock = SYSTEM_CLOCK) {
+  constructor(process: string, driver: Driver, options: ResolvedOptions, places: ChannelPlaces) {
     this.#process = process;
-    this.#capacity = limits.capacity;
-    this.#expiryMs = limits.expiryMs;
-    this.#names = limits.names ?? NAMES;
-    this.#stats = stats;
-    this.#clock = clock;
+    this.#driver = driver;
+    this.#options = options;
+    this.#places = places;
+    this.#names = driver.capabilities.names ?? NAMES;
   }
 
-  create(prefix: string): string {
-    this.#issued += 1;
-    const name = processChannel(prefix, this.#process, this.#issued.toString(36), this.#names);
-    this.#channels.set(name, undefined);
-    return name;
-  }
-
-  has(channel: string): boolean {
-    return this.#channels.has(channel);
-  }
-
-  /** Hands the message to who waits longest, else keeps it until it expires; false where the channel is full: the newest is the one that goes. */
-  push(channel: string, body: Body): boolean {
-    const state = this.#state(channel);
-    const waiter = state.waiters.take();
-    if (waiter !== undefined) {
-      const message = read(body);
-      if (message === undefined) {
-        this.#stats.undecodable += 1;
-        state.waiters.return(waiter);
-        return true;
-      }
-      waiter.resolve(message);
-      if (state.waiters.size === 0) this.#tidy(channel, state);
-      return true;
-    }
-    this.#dropExpired(state);
-    if (state.waiting.length >= this.#capacity) return false;
-    state.waiting.push({ body, expiresAt: this.#clock.now() + this.#expiryMs });
-    this.#occupied.add(channel);
-    this.#sweepLater();
-    return true;
-  }
-
-  receive(channel: string, signal: AbortSignal | undefined): Promise<Message> {
-    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
-    const state = this.#state(channel);
-    this.#dropExpired(state);
-    for (let next = state.waiting.shift(); next !== undefined; next = state.waiting.shift()) {
-      const message = read(next.body);
-      if (message !== undefined) {
-        this.#tidy(channel, state);
-        return Promise.resolve(message);
-      }
-      this.#stats.undecodable += 1;
-    }
-    this.#occupied.delete(channel);
-    return state.waiters.wait(signal);
-  }
-
-  /** Ends the channel: what waits in it is gone, who waits for it is told. */
-  remove(channel: string): void {
-    this.#channels.get(channel)?.waiters.rejectAll(gone(channel));
-    this.#channels.delete(channel);
-    this.#occupied.delete(channel);
-  }
-
-  /** Empties every channel; the channels stay. */
-  clear(): void {
-    for (const channel of this.#occupied) {
-      const state = this.#channels.get(channel);
-      if (state !== undefined) state.waiting.length = 0;
-    }
-    this.#occupied.clear();
-  }
-
-  close(reason: LayerError): void {
-    this.#cancelSweep?.();
-    for (const state of this.#channels.values()) state?.waiters.rejectAll(reason);
-    this.#channels.clear();
-    this.#occupied.clear();
-  }
-
-  #state(channel: string): State {
-    const known = this.#channels.get(channel);
-    if (known !== undefined) return known;
-    if (!this.#channels.has(channel)) throw gone(channel);
-    const state: State = { waiting: [], waiters: new WaiterList(() => this.#tidy(channel, state)) };
-    this.#channels.set(channel, state);
-    return state;
-  }
-
-  #tidy(channel: string, state: State): void {
-    if (state.waiting.length > 0 || this.#channels.get(channel) !== state) return;
-    this.#occupied.delete(channel);
-    if (state.waiters.size === 0) this.#channels.set(channel, undefined);
-  }
-
-  #dropExpired(state: State): void {
-    if (state.waiting.length === 0) return;
-    const now = this.#clock.now();
-    while (state.waiting[0] !== undefined && state.waiting[0].expiresAt <= now) {
-      state.waiting.shift();
-      this.#stats.expired += 1;
+  /** Sends an encoded message. */
+  async send(channel: string, payload: Uint8Array, options: SendOptions | undefined): Promise<void> {
+    const address = channelAddress(channel, this.#names);
+    const { here, inbox } = this.#places;
+    if ('queue' in address) {
+      if (!(await this.#push(address.queue, payload, options))) throw this.#full(channel);
+    } else if (address.process !== this.#process) {
+      await inbox.send(address.process, channel, payload, options);
+    } else if (!here.push(channel, new Body(payload), options)) {
+      throw this.#full(channel);
     }
   }
 
-  #sweepLater(): void {
-    this.#cancelSweep ??= this.#clock.after(Math.min(this.#expiryMs, SWEEP_MS), () => this.#sweep());
+  /** From a channel of this process, or a worker queue; any other channel is an error. */
+  async receive(channel: string, signal: AbortSignal | undefined): Promise<Message> {
+    const queue = this.#queueOf(channel);
+    return queue === undefined ? this.#places.here.receive(channel, signal) : this.#places.queues.receive(queue, signal);
   }
 
-  #sweep(): void {
-    this.#cancelSweep = undefined;
-    for (const channel of this.#occupied) {
-      const state = this.#channels.get(channel);
-      if (state === undefined) continue;
-      this.#dropExpired(state);
-      this.#tidy(channel, state);
+  listen(channel: string, call: ChannelListener, credit: Required<Credit>): Listening {
+    const failed = (error: unknown): void => this.#options.logger.error('a channel listener failed', { channel, error: String(error) });
+    const queue = this.#queueOf(channel);
+    if (queue !== undefined) return this.#places.queues.listen(queue, call, credit, failed);
+    const { here } = this.#places;
+    const close = here.listen(channel, new Listener(call, credit, { failed, freed: () => here.freed(channel) }));
+    return { close: async () => close() };
+  }
+
+  /**
+   * Refuses what is not a channel of this process.
+   * @throws LayerError FOREIGN_CHANNEL
+   */
+  checkOwn(channel: string): void {
+    const address = channelAddress(channel, this.#names);
+    if ('process' in address && address.process === this.#process) return;
+    const owner = 'process' in address ? 'belongs to another process: only that one can receive from it or close it' : 'is a worker queue: no process owns it';
+    throw new LayerError('FOREIGN_CHANNEL', `channel ${channel} ${owner}`);
+  }
+
+  /** The worker queue of that name, or undefined where it is a channel of this process. */
+  #queueOf(channel: string): string | undefined {
+    const address = channelAddress(channel, this.#names);
+    if ('process' in address) {
+      this.checkOwn(channel);
+      return undefined;
     }
-    if (this.#occupied.size > 0) this.#sweepLater();
+    requireCapability(this.#capabilities, 'queues');
+    return address.queue;
   }
-}
 
-function read(body: Body): Message | undefined {
-  return typeof body === 'string' || body instanceof Uint8Array ? decodeMessage(body) : (body.own as Message);
-}
+  async #push(queue: string, payload: Uint8Array, options: SendOptions | undefined): Promise<boolean> {
+    if (this.#capabilities.sendsToWorkers !== true) requireCapability(this.#capabilities, 'queues');
+    if (options === undefined) return this.#driver.push(queue, payload);
+    requireCapability(this.#capabilities, 'sendOptions');
+    const { id, ...others } = options;
+    return this.#driver.push(queue, payload, id === undefined ? others : { ...others, id: idIn(queue, id) });
+  }
 
-function gone(channel: string): LayerError {
-  return new LayerError('CHANNEL_GONE', `channel ${channel} is not open in this process`);
+  get #capabilities(): Capabilities {
+    return this.#driver.capabilities;
+  }
+
+  #full(channel: string): LayerError {
+    return new LayerError('CHANNEL_FULL', `channel ${channel} is full: ${this.#options.capacity} unexpired messages wait in it`);
+  }
 }

@@ -44,7 +44,7 @@ export function decodeMessage(payload: Uint8Array | string): Message | undefined
 }
 
 /** Turns the `{"$bytes"}` objects inside a parsed message into bytes, in place. */
-export function reviveMessage(parsed: Record<string, unknown>): Message {
+function reviveMessage(parsed: Record<string, unknown>): Message {
   for (const key of Object.keys(parsed)) reviveMember(parsed, key, 0);
   return parsed as Message;
 }

@@ -52,13 +52,117 @@ export interface SubscribeOptions {
   readonly since?: string;
 }
 
+/** What is kept of a room. */
+export interface HistoryReading {
+  /** Oldest first. */
+  readonly messages: readonly PositionedMessage[];
+  /** Where the messages end: the next reading, or a subscription, goes on from here. Without `more` it is where the room stands. */
+  readonly position: string;
+  /** With `since` only: whether all that followed it is kept. Where false the messages are what is still kept, from the oldest. */
+  readonly recovered?: boolean;
+  /** More follows `position`. */
+  readonly more: boolean;
+}
+
+/** A message of a room with history. */
+export interface PositionedMessage extends RoomMessage {
+  readonly position: string;
+}
+
+export interface HistoryOptions {
+  /** Messages at most, 1 to 1000. Default 1000. */
+  readonly limit?: number;
+  /** Bytes of payloads at most; the first message is given whatever it has. Default 1 048 576 (1 MiB). */
+  readonly bytes?: number;
+  /** Without `since`: the newest so many, 0 to 1000, within `limit` and `bytes`. Default 0. */
+  readonly last?: number;
+}
+
+/**
+ * Called once a message, in order, with the message as it travels: one JSON object in UTF-8, which nobody has looked into. What was published on the reply topic
+ * still has its member `channel`. Not to be written to, and to be copied where it is kept: it may be a part of something larger. Where a promise is returned the
+ * message counts towards the credit until it settles. What it throws or rejects with is logged and stops nothing.
+ */
+export type ChannelListener = (payload: Uint8Array) => void | Promise<void>;
+
+/** What a listener of a channel may have of it that is not settled; nothing is taken beyond that. One message is given in any case. */
+export interface Credit {
+  /** Bytes. Default 1 048 576 (1 MiB). */
+  readonly bytes?: number;
+  /** Messages. Default 64. */
+  readonly messages?: number;
+}
+
+/** A listener of a channel. */
+export interface Listening {
+  /** Resolves when the listener is not called any more; what it was not given stays in the channel. Calling twice is no error. */
+  close(): Promise<void>;
+}
+
+/** How a message is sent. */
+export interface SendOptions {
+  /** It lives this long, in milliseconds, wherever it stands in the channel: 1 to 86 400 000 (24 h), or the layer's `expiryMs` where that is longer, which is the default. */
+  readonly expiryMs?: number;
+  /** 1 to 128 visible ASCII characters: the same id for the same channel within 5 minutes is taken and not sent again. */
+  readonly id?: string;
+  /** It is taken also where the channel is full, of which it is a part for those that come later. */
+  readonly exempt?: boolean;
+}
+
+export interface PublishOptions {
+  /** 1 to 128 visible ASCII characters: the same id for the same room within 5 minutes publishes nothing and answers the first one's position. */
+  readonly id?: string;
+}
+
+export interface LeaseOptions {
+  /** It is over when it was not renewed for so long, in milliseconds, 1000 to 3 600 000. Default 10 000; it is renewed each fifth of it. */
+  readonly ttlMs?: number;
+}
+
+/** What is queued when a process dies. */
+export interface HeldMessage {
+  /** A worker queue. */
+  readonly channel: string;
+  readonly message: Message;
+  /** How long the message lives once it is queued, in milliseconds. Default 86 400 000 (24 h), the longest. */
+  readonly expiryMs?: number;
+}
+
+/**
+ * What happens when this process dies. Each record is settled exactly once: by this process, or by another one, within 20 s of the end of the lease, also where
+ * this process is killed, or frozen and goes on later. Where the broker returns empty every record is written again.
+ */
+export interface Lease extends AsyncDisposable {
+  /**
+   * Aborted once others settle what this lease held, since it was not renewed in time: this process speaks for none of it any more. Its `reason` is a
+   * LayerError TIMEOUT. Where the broker is merely away the lease is not lost.
+   */
+  readonly lost: AbortSignal;
+  /**
+   * Writes the record `key`, a name, or writes it again. Where it rejects nothing is held that was not before.
+   * @throws LayerError INVALID_NAME, INVALID_MESSAGE, MESSAGE_TOO_LARGE; `lost.reason`
+   */
+  hold(key: string, held: HeldMessage): Promise<void>;
+  /**
+   * Takes the record away and queues `message` in its place, in the same channel, also where that is full; without it nothing is queued. True for the one who took
+   * it: false where there is none, or it was settled by others. Where it rejects with LAYER_AWAY or OUTCOME_UNKNOWN it is settled so when the broker
+   * answers again; to call again is no error.
+   */
+  settle(key: string, message?: Message): Promise<boolean>;
+  /** Settles all that is held, with the messages held. Calling twice is no error. */
+  close(): Promise<void>;
+}
+
 export interface ReceiveOptions {
   /** Aborting rejects with `signal.reason` and loses no message. */
   readonly signal?: AbortSignal;
 }
 
 export interface GroupSendResult {
-  /** Worker queues among the members that were full; absent where there is none. Members in processes are counted there, as `droppedFull`. */
+  /**
+   * Worker queues among the members that were full, or of which it is not known that they have the message; absent where there is none. Members in processes are
+   * counted there, as `droppedFull`.
+   */
   readonly dropped?: number;
 }
 
@@ -73,6 +177,9 @@ export interface LayerStatus {
   readonly partitioned?: true;
 }
 
+/** What some layers can, and others cannot. */
+export type Ability = 'history' | 'queues' | 'groups' | 'leases' | 'sendOptions' | 'publishIds';
+
 /** What a layer can do. A call beyond it rejects with UNSUPPORTED. */
 export interface Capabilities {
   /** `total`: all subscribers of a room see one order. `publisher`: only each publisher's own order holds everywhere. Rooms with history always have one order. */
@@ -83,8 +190,14 @@ export interface Capabilities {
   readonly groups: boolean;
   /** Whether other processes share this layer. */
   readonly processes: boolean;
-  /** Why it has no history, queues or groups, in a few words for the error. */
-  readonly lacks?: Readonly<Partial<Record<'history' | 'queues' | 'groups', string>>>;
+  /** What happens when a process dies: `lease`. */
+  readonly leases?: true;
+  /** `send` takes options, for worker queues too. */
+  readonly sendOptions?: true;
+  /** `publish` takes an `id`, in rooms with history. */
+  readonly publishIds?: true;
+  /** Why it has not one of these, in a few words for the error. */
+  readonly lacks?: Readonly<Partial<Record<Ability, string>>>;
   /** A narrower rule of names than all other layers have: what it does not allow is INVALID_NAME. */
   readonly names?: NameRule;
   /** A group is also the room of its name: `groupSend` reaches the room's subscribers with the message's JSON text, and `publish` the group's members. */

@@ -16,7 +16,7 @@ import type { LayerFault } from './faults.ts';
  * - `UNSUPPORTED`: this layer cannot do that; the message names those that can.
  * - `UNKNOWN_SCHEME`: `openLayer` knows no driver for that URL.
  * - `INVALID_URL`: the URL names a driver that cannot read it; the message says what it expects.
- * - `INVALID_OPTION`: an option of `openLayer` is unknown or out of range.
+ * - `INVALID_OPTION`: an option of `openLayer` or of a call is unknown or out of range.
  * - `REFUSED`: the broker refused the credentials.
  */
 export type LayerErrorCode =

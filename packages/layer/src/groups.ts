@@ -1,6 +1,6 @@
-import type { ProcessChannels } from './channels.ts';
+import { Body } from './body.ts';
+import type { ProcessChannels } from './process-channels.ts';
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
-import { decodeText } from './codec.ts';
 import type { LayerLogger, LayerStats } from './contract.ts';
 import type { Driver, TopicSink } from './driver/driver.ts';
 import { LayerError } from './errors.ts';
@@ -28,7 +28,7 @@ class Group implements TopicSink {
   }
 
   message(payload: Uint8Array): void {
-    const body = decodeText(payload) ?? payload;
+    const body = new Body(payload);
     const now = this.#clock.now();
     for (const [channel, endsAt] of this.members) {
       if (endsAt <= now || !this.#channels.has(channel)) this.#ended(channel);
@@ -127,17 +127,21 @@ export class Groups {
     if (queues?.size === 0) this.#queues.delete(name);
   }
 
-  /** Publishes once for all members in processes, and pushes to those that are worker queues; resolves with how many of these were full. */
+  /** Publishes once for all members in processes, and pushes to those that are worker queues; resolves with how many of these do not have it. */
   async send(name: string, payload: Uint8Array): Promise<number | undefined> {
     const { queues, dropped: byBroker } = await this.#driver.publishGroup(name, payload);
     if (queues.length === 0) {
       this.#stats.droppedFull += byBroker ?? 0;
       return byBroker;
     }
-    const pushed = await Promise.all(queues.map((queue) => this.#driver.push(queue, payload)));
-    const dropped = pushed.filter((taken) => !taken).length;
-    this.#stats.droppedFull += dropped;
-    return dropped;
+    const pushed = await Promise.allSettled(queues.map((queue) => this.#driver.push(queue, payload)));
+    const full = pushed.filter((result) => result.status === 'fulfilled' && !result.value).length;
+    const failed = pushed.filter((result) => result.status === 'rejected');
+    this.#stats.droppedFull += full;
+    // The others have it: to reject would have it sent to them again.
+    if (failed.length > 0)
+      this.#logger.warn('a message to a group did not reach all its queues', { group: name, failed: failed.length, error: String(failed[0]?.reason) });
+    return full + failed.length;
   }
 
   /** The channel has been closed: it leaves all its groups. */

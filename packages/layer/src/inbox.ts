@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
-import type { ProcessChannels } from './channels.ts';
+import { Body, readAddress } from './body.ts';
+import type { ProcessChannels } from './process-channels.ts';
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
-import { reviveMessage } from './codec.ts';
-import type { LayerStats, Message } from './contract.ts';
+import type { LayerStats, SendOptions } from './contract.ts';
 import type { Driver, TopicSink } from './driver/driver.ts';
 import { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
 import { isName } from './names.ts';
@@ -26,7 +26,7 @@ interface Pending {
 /**
  * The topic on which this process is reached: messages for its channels, requests of other processes and the answers to its own.
  *
- * On the wire, one JSON object each: `{"$to":channel,"$message":{…}}` from a layer, `{"channel":channel, …the message}` from any program,
+ * On the wire, one JSON object each: `{"$to":channel,"$with"?:SendOptions,"$message":{…}}` from a layer, `{"channel":channel, …the message}` from any program,
  * `{"$ask":MembershipRequest,"$from":process,"$id":n}` and `{"$answer":n,"$error"?:[code,message]}` between layers.
  */
 export class Inbox implements TopicSink {
@@ -59,8 +59,9 @@ export class Inbox implements TopicSink {
    * Sends an encoded message to a channel of another process.
    * @throws LayerError CHANNEL_GONE where the broker knows that nobody is there
    */
-  async send(process: string, channel: string, message: Uint8Array): Promise<void> {
-    const head = Buffer.from(`{"$to":${JSON.stringify(channel)},"$message":`);
+  async send(process: string, channel: string, message: Uint8Array, options?: SendOptions): Promise<void> {
+    const how = options === undefined ? '' : `,"$with":${JSON.stringify(options)}`;
+    const head = Buffer.from(`{"$to":${JSON.stringify(channel)}${how},"$message":`);
     await this.#publish(process, channel, Buffer.concat([head, message, TAIL]));
   }
 
@@ -80,13 +81,9 @@ export class Inbox implements TopicSink {
   }
 
   message(payload: Uint8Array): void {
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
-    } catch {
-      parsed = undefined;
-    }
-    if (typeof parsed !== 'object' || parsed === null || !this.#dispatch(parsed as Record<string, unknown>)) this.#stats.undecodable += 1;
+    const addressed = readAddress(payload);
+    if (addressed !== undefined) this.#deliver(addressed.channel, addressed.body);
+    else if (!this.#dispatch(payload)) this.#stats.undecodable += 1;
   }
 
   gap(): void {}
@@ -95,30 +92,25 @@ export class Inbox implements TopicSink {
     for (const id of this.#pending.keys()) this.#settle(id, reason);
   }
 
-  #dispatch(body: Record<string, unknown>): boolean {
-    if (typeof body['$answer'] === 'number') {
-      this.#settle(body['$answer'], readError(body['$error']));
+  #dispatch(payload: Uint8Array): boolean {
+    const parsed = parse(payload);
+    if (parsed === undefined) return false;
+    if (typeof parsed['$answer'] === 'number') {
+      this.#settle(parsed['$answer'], readError(parsed['$error']));
       return true;
     }
-    if (isRequest(body['$ask']) && isName(body['$from']) && typeof body['$id'] === 'number') {
-      void this.#answer(body['$ask'], body['$from'], body['$id']);
+    if (isRequest(parsed['$ask']) && isName(parsed['$from']) && typeof parsed['$id'] === 'number') {
+      void this.#answer(parsed['$ask'], parsed['$from'], parsed['$id']);
       return true;
     }
-    if (typeof body['$to'] === 'string') return this.#deliver(body['$to'], body['$message']);
-    const { channel, ...message } = body;
-    return typeof channel === 'string' && this.#deliver(channel, message);
+    const { $to, $message, channel } = parsed;
+    if (typeof $to !== 'string') return typeof channel === 'string' && this.#deliver(channel, new Body(payload, 'channel'));
+    return isObject($message) && this.#deliver($to, new Body(Buffer.from(JSON.stringify($message))), readOptions(parsed['$with']));
   }
 
-  #deliver(channel: string, message: unknown): boolean {
-    if (typeof message !== 'object' || message === null || Array.isArray(message)) return false;
-    if (!this.#channels.has(channel)) return true;
-    let own: Message;
-    try {
-      own = reviveMessage(message as Record<string, unknown>);
-    } catch {
-      return false;
-    }
-    if (!this.#channels.push(channel, { own })) this.#stats.droppedFull += 1;
+  /** One to a channel that is not open here any more is dropped. */
+  #deliver(channel: string, body: Body, options?: SendOptions): true {
+    if (this.#channels.has(channel) && !this.#channels.push(channel, body, options)) this.#stats.droppedFull += 1;
     return true;
   }
 
@@ -151,6 +143,29 @@ export class Inbox implements TopicSink {
 }
 
 const TAIL = Buffer.from('}');
+
+function parse(payload: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
+    return isObject(parsed) ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function readOptions(value: unknown): SendOptions {
+  if (!isObject(value)) return {};
+  const { expiryMs, id, exempt } = value;
+  return {
+    ...(typeof expiryMs === 'number' && expiryMs > 0 ? { expiryMs } : {}),
+    ...(typeof id === 'string' ? { id } : {}),
+    ...(exempt === true ? { exempt } : {}),
+  };
+}
 
 function isRequest(value: unknown): value is MembershipRequest {
   if (typeof value !== 'object' || value === null) return false;

@@ -1,14 +1,22 @@
-import { ProcessChannels } from './channels.ts';
+import { Channels } from './channels.ts';
+import { ProcessChannels } from './process-channels.ts';
 import { encodeMessage, encodePayload } from './codec.ts';
 import type {
   Capabilities,
+  ChannelListener,
+  Credit,
   GroupSendResult,
+  HistoryOptions,
+  HistoryReading,
   LayerStats,
   LayerStatus,
+  Listening,
   Message,
+  PublishOptions,
   ReceiveOptions,
   ResolvedOptions,
   RoomListener,
+  SendOptions,
   SubscribeOptions,
   Subscription,
 } from './contract.ts';
@@ -18,14 +26,16 @@ import { FaultLog } from './fault-log.ts';
 import type { LayerFault } from './faults.ts';
 import { Groups } from './groups.ts';
 import { historyRule, type HistoryRule } from './history.ts';
+import { checkId, idIn } from './ids.ts';
 import { Inbox, type MembershipRequest } from './inbox.ts';
 import { channelAddress, checkName, NAMES, type NameRule } from './names.ts';
+import { checkSendOptions, resolveCredit, resolveHistoryOptions } from './options.ts';
 import { Peers, type Notice } from './peers.ts';
 import { formatPosition } from './position.ts';
 import { QueueReaders } from './queues.ts';
 import { Rooms } from './rooms.ts';
 import { newStats } from './stats.ts';
-import { requireCapability } from './support.ts';
+import { requireCapability, requireHistory } from './support.ts';
 
 /**
  * Carries rooms, channels and groups between processes. The comments on its methods are the specification; the conformance suite has a test for
@@ -43,7 +53,8 @@ export class ChannelLayer implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #process: string;
   readonly #names: NameRule;
-  readonly #channels: ProcessChannels;
+  readonly #here: ProcessChannels;
+  readonly #channels: Channels;
   readonly #queues: QueueReaders;
   readonly #rooms: Rooms;
   readonly #groups: Groups;
@@ -64,11 +75,12 @@ export class ChannelLayer implements AsyncDisposable {
     this.#options = options;
     this.#process = process;
     this.#names = driver.capabilities.names ?? NAMES;
-    this.#channels = new ProcessChannels(process, { ...options, names: this.#names }, this.stats);
+    this.#here = new ProcessChannels(process, { ...options, names: this.#names }, this.stats);
     this.#queues = new QueueReaders(driver, options.logger, this.stats);
     this.#rooms = new Rooms(driver, options, this.stats);
-    this.#groups = new Groups(driver, this.#channels, options, this.stats);
-    this.#inbox = new Inbox(process, driver, this.#channels, this.stats, (request) => this.#changeMembership(request));
+    this.#groups = new Groups(driver, this.#here, options, this.stats);
+    this.#inbox = new Inbox(process, driver, this.#here, this.stats, (request) => this.#changeMembership(request));
+    this.#channels = new Channels(process, driver, options, { here: this.#here, queues: this.#queues, inbox: this.#inbox });
     this.#faults = new FaultLog(this.stats, options.logger);
     this.#peers = new Peers(process, driver, this.stats, {
       notice: (notice) => this.#onNotice(notice),
@@ -118,33 +130,28 @@ export class ChannelLayer implements AsyncDisposable {
   /** A name that only this process listens to: `prefix.<process>!<id>`. It stays until {@link closeChannel}. */
   newChannel(prefix = 'specific'): string {
     this.#checkOpen();
-    return this.#channels.create(prefix);
+    return this.#here.create(prefix);
   }
 
   /** Drops what waits in a channel of this process, ends its receives (CHANNEL_GONE) and takes it out of its groups. */
   async closeChannel(channel: string): Promise<void> {
     this.#checkOpen();
-    this.#channels.remove(this.#ownChannel(channel));
+    this.#channels.checkOwn(channel);
+    this.#here.remove(channel);
     await this.#groups.removeChannel(channel);
   }
 
   /**
    * Accepted once, in order; never waits for a reader. To a channel of another process it resolves when the broker has taken it, and that
    * process drops and counts it when the channel is full.
-   * @throws LayerError CHANNEL_FULL, CHANNEL_GONE, INVALID_MESSAGE, MESSAGE_TOO_LARGE
+   * @throws LayerError CHANNEL_FULL, CHANNEL_GONE, INVALID_MESSAGE, MESSAGE_TOO_LARGE, INVALID_OPTION
    */
-  async send(channel: string, message: Message): Promise<void> {
-    const address = channelAddress(channel, this.#names);
+  async send(channel: string, message: Message, options?: SendOptions): Promise<void> {
+    channelAddress(channel, this.#names);
     const payload = encodeMessage(message, this.#options.maxMessageBytes);
+    if (options !== undefined) checkSendOptions(options, this.#options);
     this.#checkReachable();
-    if ('queue' in address) {
-      if (this.capabilities.sendsToWorkers !== true) requireCapability(this.capabilities, 'queues');
-      if (!(await this.#driver.push(address.queue, payload))) throw this.#full(channel);
-    } else if (address.process !== this.#process) {
-      await this.#inbox.send(address.process, channel, payload);
-    } else if (!this.#channels.push(channel, payload)) {
-      throw this.#full(channel);
-    }
+    await this.#channels.send(channel, payload, options);
   }
 
   /**
@@ -152,7 +159,18 @@ export class ChannelLayer implements AsyncDisposable {
    * @throws LayerError FOREIGN_CHANNEL, CHANNEL_GONE; `signal.reason` when aborted
    */
   receive(channel: string, options: ReceiveOptions = {}): Promise<Message> {
-    return this.#channels.has(channel) ? this.#channels.receive(channel, options.signal) : this.#receiveElsewhere(channel, options.signal);
+    return this.#here.has(channel) ? this.#here.receive(channel, options.signal) : this.#receiveElsewhere(channel, options.signal);
+  }
+
+  /**
+   * Calls the listener with each message of a channel as it comes, as far as its credit goes: what is beyond it waits in the channel. Several listeners take
+   * turns, and a `receive` that waits comes first. It goes on over a time without broker, until it or the channel is closed.
+   * @throws LayerError at once: FOREIGN_CHANNEL, CHANNEL_GONE, INVALID_NAME, INVALID_OPTION, LAYER_CLOSED, UNSUPPORTED
+   */
+  listen(channel: string, listener: ChannelListener, credit: Credit = {}): Listening {
+    const most = resolveCredit(credit);
+    this.#checkOpen();
+    return this.#channels.listen(channel, listener, most);
   }
 
   /**
@@ -194,17 +212,38 @@ export class ChannelLayer implements AsyncDisposable {
   }
 
   /**
-   * Bytes as they are, to every subscriber of the room in every process, in order. With history it resolves with the position.
-   * @throws LayerError MESSAGE_TOO_LARGE, INVALID_MESSAGE (neither string nor bytes)
+   * Reads what is kept of a room: what followed `since`, oldest first, or the newest `last` messages, or only where it stands. Where `since` is of another epoch, too
+   * old or no position, `recovered` is false and what is still kept follows. Thousands who ask at once cost the broker a few readings; a process that listens to
+   * the room answers what is recent by itself.
+   * @throws LayerError UNSUPPORTED, naming a room that keeps no history; INVALID_OPTION
    */
-  publish(room: string, payload: string | Uint8Array): Promise<{ position?: string }> {
+  async history(room: string, since?: string, options: HistoryOptions = {}): Promise<HistoryReading> {
+    checkName('room', room, this.#names);
+    const resolved = resolveHistoryOptions(options);
+    this.#checkReachable();
+    const rule = this.#historyOf(room);
+    requireHistory(this.capabilities, rule, room);
+    return this.#rooms.history(room, rule, since, resolved);
+  }
+
+  /**
+   * Bytes as they are, to every subscriber of the room in every process, in order. With history it resolves with the position; and an `id` that was given with the
+   * same room within 5 minutes, by whatever process, publishes nothing and resolves with the position of the first.
+   * @throws LayerError MESSAGE_TOO_LARGE, INVALID_MESSAGE (neither string nor bytes), INVALID_OPTION; UNSUPPORTED for an `id` in a room without history
+   */
+  publish(room: string, payload: string | Uint8Array, { id }: PublishOptions = {}): Promise<{ position?: string }> {
     try {
       checkName('room', room, this.#names);
       const bytes = encodePayload(payload, this.#options.maxMessageBytes);
+      checkId(id);
       this.#checkReachable();
       const rule = this.#historyOf(room);
+      if (id !== undefined) requireHistory(this.capabilities, rule, room);
       if (rule === undefined) return this.#driver.publish({ kind: 'room', name: room }, bytes).then(this.#accepted);
-      return this.#driver.append(room, bytes, rule).then((position) => ({ ...this.#accepted(), position: formatPosition(position) }));
+      if (id !== undefined) requireCapability(this.capabilities, 'publishIds');
+      return this.#driver
+        .append(room, bytes, rule, id === undefined ? undefined : idIn(room, id))
+        .then((position) => ({ ...this.#accepted(), position: formatPosition(position) }));
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -228,7 +267,7 @@ export class ChannelLayer implements AsyncDisposable {
     this.#status = { state: 'closed', since: new Date() };
     const reason = closed();
     this.#queues.close(reason);
-    this.#channels.close(reason);
+    this.#here.close(reason);
     this.#inbox.close(reason);
     this.#rooms.close(reason);
     this.#groups.close();
@@ -270,7 +309,7 @@ export class ChannelLayer implements AsyncDisposable {
   async #changeMembership({ op, group, channel }: MembershipRequest): Promise<void> {
     checkName('group', group, this.#names);
     if (op === 'discard') return this.#groups.discardLocal(group, channel);
-    if (!this.#channels.has(channel)) throw new LayerError('CHANNEL_GONE', `channel ${channel} is not open in its process`);
+    if (!this.#here.has(channel)) throw new LayerError('CHANNEL_GONE', `channel ${channel} is not open in its process`);
     await this.#groups.addLocal(group, channel);
   }
 
@@ -280,8 +319,9 @@ export class ChannelLayer implements AsyncDisposable {
   }
 
   #forgetAll(): void {
-    this.#channels.clear();
+    this.#here.clear();
     this.#groups.clear();
+    this.#rooms.forgetRecent();
   }
 
   #onState(state: 'connected' | 'away', reason: string | undefined): void {
@@ -329,24 +369,11 @@ export class ChannelLayer implements AsyncDisposable {
     return rule;
   }
 
-  /** From a worker queue; any other channel that is not open here is an error. */
+  /** Names are checked before anything else, and rejections come later, never at once. */
   async #receiveElsewhere(channel: string, signal: AbortSignal | undefined): Promise<Message> {
-    const address = channelAddress(channel, this.#names);
+    channelAddress(channel, this.#names);
     this.#checkOpen();
-    if ('process' in address) return this.#channels.receive(this.#ownChannel(channel), signal);
-    requireCapability(this.capabilities, 'queues');
-    return this.#queues.receive(address.queue, signal);
-  }
-
-  #ownChannel(channel: string): string {
-    const address = channelAddress(channel, this.#names);
-    if ('process' in address && address.process === this.#process) return channel;
-    const owner = 'process' in address ? 'belongs to another process: only that one can receive from it or close it' : 'is a worker queue: no process owns it';
-    throw new LayerError('FOREIGN_CHANNEL', `channel ${channel} ${owner}`);
-  }
-
-  #full(channel: string): LayerError {
-    return new LayerError('CHANNEL_FULL', `channel ${channel} is full: ${this.#options.capacity} unexpired messages wait in it`);
+    return this.#channels.receive(channel, signal);
   }
 
   #checkOpen(): void {

@@ -1,6 +1,7 @@
-import type { LayerLogger, LayerOptions, ResolvedOptions } from './contract.ts';
+import type { Credit, HistoryOptions, LayerLogger, LayerOptions, ResolvedOptions, SendOptions } from './contract.ts';
 import { LayerError } from './errors.ts';
 import { faultOfRule } from './history.ts';
+import { checkId } from './ids.ts';
 import { checkPrefix } from './names.ts';
 
 const SILENT: LayerLogger = { info() {}, warn() {}, error() {} };
@@ -42,6 +43,45 @@ export function resolveOptions(options: LayerOptions): ResolvedOptions {
     const fault = faultOfRule(rule);
     if (fault !== undefined) throw new LayerError('INVALID_OPTION', `history: ${fault}`);
   }
+  return resolved;
+}
+
+/** The longest that any layer keeps a message of its own time. */
+const LONGEST_EXPIRY_MS = 86_400_000;
+
+/**
+ * Refuses options of `send` that are out of range.
+ * @throws LayerError INVALID_OPTION
+ */
+export function checkSendOptions({ expiryMs, id }: SendOptions, layer: ResolvedOptions): void {
+  if (expiryMs !== undefined) checkWhole('expiryMs', expiryMs, Math.max(LONGEST_EXPIRY_MS, layer.expiryMs), 'milliseconds');
+  checkId(id);
+}
+
+const CREDIT: Required<Credit> = { bytes: 1_048_576, messages: 64 };
+
+/**
+ * Fills in defaults.
+ * @throws LayerError INVALID_OPTION
+ */
+export function resolveCredit(credit: Credit): Required<Credit> {
+  const resolved = { ...CREDIT, ...credit };
+  checkWhole('bytes', resolved.bytes, Number.MAX_SAFE_INTEGER, 'bytes');
+  checkWhole('messages', resolved.messages, 1_000_000, 'messages');
+  return resolved;
+}
+
+const HISTORY: Required<HistoryOptions> = { limit: 1000, bytes: 1_048_576, last: 0 };
+
+/**
+ * Fills in defaults.
+ * @throws LayerError INVALID_OPTION
+ */
+export function resolveHistoryOptions(options: HistoryOptions): Required<HistoryOptions> {
+  const resolved = { ...HISTORY, ...options };
+  checkWhole('limit', resolved.limit, 1000, 'messages');
+  checkWhole('bytes', resolved.bytes, Number.MAX_SAFE_INTEGER, 'bytes');
+  if (resolved.last !== 0) checkWhole('last', resolved.last, 1000, 'messages');
   return resolved;
 }
 

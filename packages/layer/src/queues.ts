@@ -1,6 +1,7 @@
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
-import type { LayerLogger, LayerStats, Message } from './contract.ts';
+import type { ChannelListener, Credit, LayerLogger, LayerStats, Listening, Message } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
+import { Listener } from './listener.ts';
 import { QueueReader, type QueueReaderContext } from './queue-reader.ts';
 
 /** Queues that nobody asks for a message are looked at this often, in milliseconds, until they can be forgotten. */
@@ -20,12 +21,14 @@ export class QueueReaders {
   /** The oldest message that has not expired, to one listener only; several are served in waiting order. */
   receive(name: string, signal: AbortSignal | undefined): Promise<Message> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
-    let reader = this.#readers.get(name);
-    if (reader === undefined) {
-      reader = new QueueReader(name, this.#context);
-      this.#readers.set(name, reader);
-    }
-    return reader.receive(signal);
+    return this.#reader(name).receive(signal);
+  }
+
+  /** Calls with each message, as far as the credit goes. */
+  listen(name: string, call: ChannelListener, credit: Required<Credit>, failed: (error: unknown) => void): Listening {
+    const reader = this.#reader(name);
+    const close = reader.listen(new Listener(call, credit, { failed, freed: () => reader.freed() }));
+    return { close };
   }
 
   close(reason: Error): void {
@@ -33,6 +36,14 @@ export class QueueReaders {
     this.#sweep?.();
     for (const reader of this.#readers.values()) reader.close(reason);
     this.#readers.clear();
+  }
+
+  #reader(name: string): QueueReader {
+    const known = this.#readers.get(name);
+    if (known !== undefined) return known;
+    const reader = new QueueReader(name, this.#context);
+    this.#readers.set(name, reader);
+    return reader;
   }
 
   #sweepLater(): void {

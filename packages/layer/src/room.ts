@@ -1,27 +1,22 @@
-import type { LayerLogger, LayerStats, RoomEvent, RoomListener } from './contract.ts';
+import type { LayerLogger, LayerStats, PositionedMessage, RoomEvent, RoomListener } from './contract.ts';
+import type { Clock } from './clock.ts';
 import type { Driver, HistoryPage, Stamp, TopicSink } from './driver/driver.ts';
 import { isLayerError } from './errors.ts';
 import type { HistoryRule } from './history.ts';
 import { formatPosition, type Position } from './position.ts';
+import { RecentMessages, type KeptMessage } from './recent-messages.ts';
+import { MESSAGE_BYTES, ROOM_BYTES, type RoomBytes } from './room-bytes.ts';
+import type { ReadAnswer, ReadPage } from './shared-reads.ts';
 
-/** Live messages kept while the history is being read; what passes it is read from the history once more. */
-const MAX_HELD = 10_000;
 const GAP: RoomEvent = Object.freeze({ gap: true });
 
 /** One listener of a room. */
 interface Member {
   readonly listener: RoomListener;
-  /** Events kept back while the history is replayed to this member. */
-  held: Arrived[] | undefined;
-  /** More came than is kept back. */
-  overflowed: boolean;
+  /** Whether it is given what comes; else it is being given what it missed. */
+  live: boolean;
   /** This member has had everything up to here, though the room itself may not yet. */
   through: Position | undefined;
-}
-
-interface Arrived {
-  readonly event: RoomEvent;
-  readonly at: Position | undefined;
 }
 
 interface Held {
@@ -29,32 +24,42 @@ interface Held {
   readonly stamp: Stamp | undefined;
 }
 
+/** What the rooms of one process share. */
+export interface RoomContext {
+  readonly driver: Driver;
+  readonly stats: LayerStats;
+  readonly logger: LayerLogger;
+  readonly clock: Clock;
+  readonly bytes: RoomBytes;
+}
+
 /**
  * One room in this process: gives each event to every listener in one order, and where the room has a history finds out from the messages'
- * positions what was missed, reads it, and tells a gap only for what is no longer there.
+ * positions what was missed, reads it, and tells a gap only for what is no longer there. It keeps the newest messages for who comes back.
  */
 export class Room implements TopicSink {
   readonly name: string;
   readonly #rule: HistoryRule | undefined;
-  readonly #driver: Driver;
-  readonly #stats: LayerStats;
-  readonly #logger: LayerLogger;
+  readonly #context: RoomContext;
   readonly #members = new Set<Member>();
   /** Where the listeners stand in the history; undefined before the first reading of it. */
   #at: Position | undefined;
+  /** From there backwards; undefined until there is something to keep. */
+  #recent: RecentMessages | undefined;
   /** Live messages that wait for the history; undefined while none is being read. */
   #held: Held[] | undefined;
+  #heldBytes = 0;
+  /** Of those that wait some without a position were dropped: the history does not have them. */
+  #lost = false;
   #again = false;
   /** A repair could not be made while the broker was away. */
   #stale = false;
   #closed = false;
 
-  constructor(name: string, rule: HistoryRule | undefined, driver: Driver, stats: LayerStats, logger: LayerLogger) {
+  constructor(name: string, rule: HistoryRule | undefined, context: RoomContext) {
     this.name = name;
     this.#rule = rule;
-    this.#driver = driver;
-    this.#stats = stats;
-    this.#logger = logger;
+    this.#context = context;
     if (rule !== undefined) this.#held = [];
   }
 
@@ -65,15 +70,20 @@ export class Room implements TopicSink {
   /** Finds out where the history stands. Before it, no live message of a room with history is given to anybody. */
   async start(): Promise<void> {
     if (this.#rule === undefined) return;
-    const page = await this.#driver.read(this.name, this.#rule);
-    this.#at = { epoch: page.epoch, offset: page.head };
+    const page = await this.#context.driver.read(this.name, this.#rule);
+    this.#beginAt({ epoch: page.epoch, offset: page.head });
     this.#releaseHeld();
   }
 
-  add(listener: RoomListener, replays: boolean): Member {
-    const member: Member = { listener, held: replays ? [] : undefined, overflowed: false, through: undefined };
+  /** One that is not `live` is given nothing that comes before {@link goLive}. */
+  add(listener: RoomListener, live: boolean): Member {
+    const member: Member = { listener, live, through: undefined };
     this.#members.add(member);
     return member;
+  }
+
+  has(member: Member): boolean {
+    return this.#members.has(member);
   }
 
   /** False where it was removed before. */
@@ -82,43 +92,63 @@ export class Room implements TopicSink {
   }
 
   positionOf(member: Member): Position | undefined {
-    if (member.through === undefined || member.through.epoch !== this.#at?.epoch) return this.#at;
+    if (this.#at === undefined) return member.through;
+    if (member.through?.epoch !== this.#at.epoch) return this.#at;
     return member.through.offset > this.#at.offset ? member.through : this.#at;
   }
 
-  /** Gives the member what followed `since`, then what came in the meantime; false, and a gap, where not all of it is kept. */
-  async replay(member: Member, since: Position | undefined): Promise<boolean> {
-    const complete = since !== undefined && this.#rule !== undefined && (await this.#replayFrom(member, since, this.#rule));
-    if (!this.#members.has(member)) return false;
-    const held = member.held ?? [];
-    member.held = undefined;
-    if (!complete) {
-      this.#stats.gaps += 1;
-      this.#call(member, GAP);
-      if (member.overflowed) return false;
-    }
-    for (const { event, at } of held) if (this.#members.has(member)) this.#give(member, event, at);
-    return complete;
+  /** What followed `after`, up to where the listeners stand; undefined where not all of it is kept here. */
+  recentAfter(after: Position): readonly KeptMessage[] | undefined {
+    if (this.#at === undefined) return undefined;
+    if (after.epoch === this.#at.epoch && after.offset === this.#at.offset) return [];
+    return this.#recent?.after(after, this.#context.clock.now());
   }
 
-  async #replayFrom(member: Member, since: Position, rule: HistoryRule): Promise<boolean> {
-    const page = await this.#driver.read(this.name, rule, since);
-    if (!page.complete) return false;
-    for (const { offset, payload } of page.messages) {
-      if (this.#members.has(member)) this.#call(member, { payload, position: formatPosition({ epoch: page.epoch, offset }) });
+  /** The newest so many; undefined where there may be more than are kept here. */
+  newest(count: number): readonly KeptMessage[] | undefined {
+    if (this.#at === undefined) return undefined;
+    return count === 0 ? [] : this.#recent?.newest(count, this.#context.clock.now());
+  }
+
+  /** Where the listeners stand. */
+  get at(): Position | undefined {
+    return this.#at;
+  }
+
+  /** What followed `after` was read, for somebody who came back: others will. */
+  keep(after: Position, { epoch, complete, messages }: ReadPage): void {
+    const first = messages[0];
+    if (this.#closed || first === undefined || this.#rule === undefined || epoch !== this.#at?.epoch) return;
+    const from = complete ? after.offset : first.offset - 1;
+    this.#recentOf(this.#rule, this.#at).putBefore({ epoch, offset: from }, messages, this.#context.clock.now());
+  }
+
+  /** Gives one who is not live what it missed; it may leave meanwhile. */
+  giveMissed(member: Member, { messages, first }: ReadAnswer): void {
+    for (let index = first; index < messages.length && this.#members.has(member); index += 1) {
+      this.#call(member, (messages[index] as KeptMessage).message);
     }
-    member.through = { epoch: page.epoch, offset: page.head };
-    if (!member.overflowed) return true;
-    // More came meanwhile than is kept back: those with a position are read from the history too.
-    member.overflowed = false;
-    member.held = member.held?.filter((arrived) => arrived.at === undefined);
-    return this.#replayFrom(member, member.through, rule);
+  }
+
+  /** One who has had everything up to this position goes live; false where the others have had more. */
+  goLive(member: Member, through: Position): boolean {
+    if (this.#at !== undefined && this.#at.offset > through.offset) return false;
+    member.through = through;
+    member.live = true;
+    return true;
+  }
+
+  /** Goes live with a gap: what came before may be missing. */
+  goLiveWithGap(member: Member): void {
+    member.live = true;
+    this.#context.stats.gaps += 1;
+    this.#call(member, GAP);
   }
 
   message(payload: Uint8Array, stamp?: Stamp): void {
     if (this.#closed) return;
-    this.#stats.received += 1;
-    if (this.#rule !== undefined && stamp === undefined) this.#stats.unpositioned += 1;
+    this.#context.stats.received += 1;
+    if (this.#rule !== undefined && stamp === undefined) this.#context.stats.unpositioned += 1;
     this.#receive(payload, stamp);
   }
 
@@ -133,42 +163,86 @@ export class Room implements TopicSink {
     if (this.#stale && !this.#closed) this.#repair();
   }
 
+  /** Everything was deleted in the broker: what is kept here is no history any more. */
+  forgetRecent(): void {
+    if (this.#at !== undefined) this.#recent?.beginAt(this.#at);
+  }
+
   close(): void {
     this.#closed = true;
     this.#members.clear();
-    this.#held = undefined;
+    this.#takeHeld();
+    this.#recent?.close();
   }
 
   #receive(payload: Uint8Array, stamp: Stamp | undefined): void {
     if (this.#held !== undefined) this.#hold({ payload, stamp });
-    else if (stamp === undefined) this.#tell({ payload }, undefined);
+    else if (stamp === undefined) this.#tell({ payload });
     else this.#take(payload, stamp);
   }
 
+  /** What passes the bound is read from the history once more. */
   #hold(message: Held): void {
     if (this.#held === undefined) return;
-    if (this.#held.length < MAX_HELD) this.#held.push(message);
+    const bytes = message.payload.length + MESSAGE_BYTES;
+    if (this.#heldBytes + bytes <= ROOM_BYTES && this.#context.bytes.makeRoomFor(bytes)) {
+      this.#held.push(message);
+      this.#heldBytes += bytes;
+      this.#context.bytes.count(bytes);
+    } else if (message.stamp === undefined) this.#lost = true;
     else this.#again = true;
+  }
+
+  #takeHeld(): readonly Held[] {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    this.#context.bytes.count(-this.#heldBytes);
+    this.#heldBytes = 0;
+    return held;
   }
 
   /** Decides by the positions whether this message is the next one, an old one, or shows that some were missed. */
   #take(payload: Uint8Array, stamp: Stamp): void {
     const at = this.#at;
-    if (at === undefined || stamp.epoch !== at.epoch) this.#enterEpoch(stamp);
+    if (at === undefined || stamp.epoch !== at.epoch) this.#enterEpoch({ epoch: stamp.epoch, offset: stamp.previous });
     else if (stamp.offset <= at.offset) return;
     else if (stamp.previous > at.offset) {
       this.#repair();
       this.#hold({ payload, stamp });
       return;
     }
-    this.#at = { epoch: stamp.epoch, offset: stamp.offset };
-    this.#tell({ payload, position: formatPosition(stamp) }, this.#at);
+    this.#advance(stamp, payload);
+  }
+
+  /** The next message. It is kept longer than what it came in, so it gets bytes of its own. */
+  #advance({ epoch, offset }: Position, payload: Uint8Array): void {
+    if (this.#rule === undefined) return;
+    const at = { epoch, offset };
+    const message: PositionedMessage = {
+      payload: payload.byteLength === payload.buffer.byteLength ? payload : new Uint8Array(payload),
+      position: formatPosition(at),
+    };
+    this.#recentOf(this.#rule, this.#at ?? at).append(offset, message, this.#context.clock.now());
+    this.#at = at;
+    this.#tell(message, at);
+  }
+
+  #recentOf(rule: HistoryRule, at: Position): RecentMessages {
+    if (this.#recent !== undefined) return this.#recent;
+    this.#recent = new RecentMessages(rule, this.#context.bytes);
+    this.#recent.beginAt(at);
+    return this.#recent;
+  }
+
+  #beginAt(at: Position): void {
+    this.#at = at;
+    this.#recent?.beginAt(at);
   }
 
   /** The broker lost data: what there was between the epochs nobody can tell. */
   #enterEpoch(position: Position): void {
     const first = this.#at === undefined;
-    this.#at = { epoch: position.epoch, offset: 0 };
+    this.#beginAt(position);
     if (!first) this.#tellGap();
   }
 
@@ -185,7 +259,7 @@ export class Room implements TopicSink {
   async #readMissed(): Promise<void> {
     if (this.#rule === undefined) return;
     try {
-      const page = await this.#driver.read(this.name, this.#rule, this.#at);
+      const page = await this.#context.driver.read(this.name, this.#rule, this.#at);
       if (!this.#closed) this.#adopt(page);
     } catch (error) {
       this.#unread(error);
@@ -199,7 +273,7 @@ export class Room implements TopicSink {
     this.#stale = isLayerError(error, 'LAYER_AWAY') || isLayerError(error, 'OUTCOME_UNKNOWN');
     if (this.#stale) this.#held = this.#held?.filter((message) => message.stamp === undefined);
     else {
-      this.#logger.error('history could not be read', { room: this.name, error: String(error) });
+      this.#context.logger.error('history could not be read', { room: this.name, error: String(error) });
       this.#at = undefined;
       this.#tellGap();
     }
@@ -211,14 +285,16 @@ export class Room implements TopicSink {
       this.#adoptEpoch(page);
       return;
     }
-    if (page.complete) this.#stats.repaired += 1;
-    else this.#tellGap();
-    for (const { offset, payload } of page.messages) {
-      if (offset <= this.#at.offset) continue;
-      this.#at = { epoch: page.epoch, offset };
-      this.#tell({ payload, position: formatPosition(this.#at) }, this.#at);
+    const { epoch } = page;
+    if (page.complete) this.#context.stats.repaired += 1;
+    else {
+      this.#tellGap();
+      const oldest = page.messages[0]?.offset ?? page.head + 1;
+      this.#beginAt({ epoch, offset: Math.max(this.#at.offset, oldest - 1) });
     }
-    this.#at = { epoch: page.epoch, offset: Math.max(this.#at.offset, page.head) };
+    for (const { offset, payload } of page.messages) if (offset > this.#at.offset) this.#advance({ epoch, offset }, payload);
+    this.#at = { epoch, offset: Math.max(this.#at.offset, page.head) };
+    this.#recent?.reach(this.#at.offset);
   }
 
   /** After the gap goes on what has come live in the new epoch, and nothing of the old one any more. */
@@ -226,30 +302,28 @@ export class Room implements TopicSink {
     this.#held = this.#held?.filter(({ stamp }) => stamp === undefined || stamp.epoch === epoch);
     const first = this.#held?.find(({ stamp }) => stamp !== undefined)?.stamp;
     this.#enterEpoch({ epoch, offset: head });
-    this.#at = { epoch, offset: fresh === true ? 0 : Math.min(head, first?.previous ?? head) };
+    this.#beginAt({ epoch, offset: fresh === true ? 0 : Math.min(head, first?.previous ?? head) });
     if (fresh === true && head > 0) this.#again = true;
   }
 
   #releaseHeld(): void {
-    const held = this.#held ?? [];
     const again = this.#again;
-    this.#held = undefined;
+    const lost = this.#lost;
     this.#again = false;
-    for (const message of held) this.#receive(message.payload, message.stamp);
-    if (again && !this.#closed) this.#repair();
+    this.#lost = false;
+    for (const message of this.#takeHeld()) this.#receive(message.payload, message.stamp);
+    if (this.#closed) return;
+    if (lost) this.#tellGap();
+    if (again) this.#repair();
   }
 
   #tellGap(): void {
-    this.#stats.gaps += 1;
-    this.#tell(GAP, undefined);
+    this.#context.stats.gaps += 1;
+    this.#tell(GAP);
   }
 
-  #tell(event: RoomEvent, at: Position | undefined): void {
-    for (const member of this.#members) {
-      if (member.held === undefined) this.#give(member, event, at);
-      else if (member.held.length < MAX_HELD) member.held.push({ event, at });
-      else member.overflowed = true;
-    }
+  #tell(event: RoomEvent, at?: Position): void {
+    for (const member of this.#members) if (member.live) this.#give(member, event, at);
   }
 
   #give(member: Member, event: RoomEvent, at: Position | undefined): void {
@@ -264,7 +338,7 @@ export class Room implements TopicSink {
     try {
       member.listener(event);
     } catch (error) {
-      this.#logger.error('a room listener threw', { room: this.name, error: String(error) });
+      this.#context.logger.error('a room listener threw', { room: this.name, error: String(error) });
     }
   }
 }

@@ -1,22 +1,28 @@
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
-import type { LayerLogger, LayerStats, ResolvedOptions, RoomListener, Subscription } from './contract.ts';
+import type { HistoryOptions, HistoryReading, LayerStats, ResolvedOptions, RoomListener, Subscription } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
-import { historyRule } from './history.ts';
+import { historyRule, type HistoryRule } from './history.ts';
 import { Linger } from './linger.ts';
 import { KeyedLock } from './lock.ts';
-import { formatPosition, parsePosition } from './position.ts';
-import { Room } from './room.ts';
+import { formatPosition, parsePosition, type Position } from './position.ts';
+import { readingOf } from './reading.ts';
+import { RoomBytes } from './room-bytes.ts';
+import { Room, type RoomContext } from './room.ts';
+import { SharedReads, type Question, type ReadAnswer } from './shared-reads.ts';
 
 /** A room is let go this long after its last listener left. */
 const LINGER_MS = 1000;
 
-/** The rooms that this process listens to: one subscription each, taken with the first listener and let go late after the last. */
+type Member = ReturnType<Room['add']>;
+
+/** The rooms that this process listens to: one subscription each, taken with the first listener and let go late after the last. And histories of any room. */
 export class Rooms {
   readonly #driver: Driver;
   readonly #options: ResolvedOptions;
-  readonly #stats: LayerStats;
-  readonly #logger: LayerLogger;
+  readonly #context: RoomContext;
   readonly #rooms = new Map<string, Room>();
+  /** Readings that are under way. */
+  readonly #reads = new Map<string, SharedReads>();
   readonly #lock = new KeyedLock();
   #closed: Error | undefined;
   readonly #linger: Linger;
@@ -24,22 +30,29 @@ export class Rooms {
   constructor(driver: Driver, options: ResolvedOptions, stats: LayerStats, clock: Clock = SYSTEM_CLOCK) {
     this.#driver = driver;
     this.#options = options;
-    this.#stats = stats;
-    this.#logger = options.logger;
+    this.#context = { driver, stats, logger: options.logger, clock, bytes: new RoomBytes() };
     this.#linger = new Linger(LINGER_MS, (name) => void this.#release(name), clock);
   }
 
-  subscribe(name: string, listener: RoomListener, since: string | undefined): Promise<Subscription> {
-    return this.#lock.run(name, async () => {
-      this.#linger.cancel(name);
-      const room = this.#rooms.get(name) ?? (await this.#take(name));
+  async subscribe(name: string, listener: RoomListener, since: string | undefined): Promise<Subscription> {
+    const { room, member } = await this.#enter(name, listener, since === undefined);
+    try {
+      const recovered = since === undefined ? undefined : await this.#replay(room, member, parsePosition(since));
       this.#checkOpen();
-      try {
-        return await this.#join(room, listener, since);
-      } finally {
-        if (room.isEmpty) this.#linger.start(name);
-      }
-    });
+      return this.#subscription(room, member, recovered);
+    } catch (error) {
+      this.#leave(room, member);
+      throw error;
+    }
+  }
+
+  /** Reads the history of a room with such a rule, held here or not. */
+  async history(name: string, rule: HistoryRule, since: string | undefined, options: Required<HistoryOptions>): Promise<HistoryReading> {
+    const after = since === undefined ? undefined : parsePosition(since);
+    const question = since === undefined ? { last: Math.min(options.last, options.limit) } : { after: after ?? NOWHERE, orOldest: true };
+    const answer = await this.#ask(name, rule, question);
+    this.#checkOpen();
+    return readingOf(answer, since !== undefined, options);
   }
 
   /** The broker is back: rooms whose history could not be read meanwhile read it now. */
@@ -52,6 +65,11 @@ export class Rooms {
     for (const room of this.#rooms.values()) room.gap();
   }
 
+  /** Everything was deleted in the broker. */
+  forgetRecent(): void {
+    for (const room of this.#rooms.values()) room.forgetRecent();
+  }
+
   close(reason: Error): void {
     this.#closed = reason;
     this.#linger.close();
@@ -59,9 +77,31 @@ export class Rooms {
     this.#rooms.clear();
   }
 
+  #enter(name: string, listener: RoomListener, live: boolean): Promise<{ room: Room; member: Member }> {
+    return this.#lock.run(name, async () => {
+      this.#linger.cancel(name);
+      const room = this.#rooms.get(name) ?? (await this.#take(name));
+      this.#checkOpen();
+      return { room, member: room.add(listener, live) };
+    });
+  }
+
+  #leave(room: Room, member: Member): void {
+    if (room.remove(member) && room.isEmpty) this.#linger.start(room.name);
+  }
+
+  #subscription(room: Room, member: Member, recovered: boolean | undefined): Subscription {
+    const at = room.positionOf(member);
+    return {
+      ...(at === undefined ? {} : { position: formatPosition(at) }),
+      ...(recovered === undefined ? {} : { recovered }),
+      close: async () => this.#leave(room, member),
+    };
+  }
+
   async #take(name: string): Promise<Room> {
     const rule = historyRule(this.#options.history, name);
-    const room = new Room(name, rule, this.#driver, this.#stats, this.#logger);
+    const room = new Room(name, rule, this.#context);
     await this.#driver.subscribe({ kind: 'room', name }, room, rule);
     this.#checkOpen();
     this.#rooms.set(name, room);
@@ -74,23 +114,41 @@ export class Rooms {
     return room;
   }
 
-  async #join(room: Room, listener: RoomListener, since: string | undefined): Promise<Subscription> {
-    const member = room.add(listener, since !== undefined);
-    try {
-      const recovered = since === undefined ? undefined : await room.replay(member, parsePosition(since));
-      this.#checkOpen();
-      const at = room.positionOf(member);
-      return {
-        ...(at === undefined ? {} : { position: formatPosition(at) }),
-        ...(recovered === undefined ? {} : { recovered }),
-        close: async () => {
-          if (room.remove(member) && room.isEmpty) this.#linger.start(room.name);
-        },
-      };
-    } catch (error) {
-      room.remove(member);
-      throw error;
+  /** Gives a member what followed `since` and lets it go live; false, and a gap, where not all of it is kept. Many do so at once. */
+  async #replay(room: Room, member: Member, since: Position | undefined): Promise<boolean> {
+    const rule = historyRule(this.#options.history, room.name);
+    let after = rule === undefined ? undefined : since;
+    while (after !== undefined && rule !== undefined) {
+      const answer: ReadAnswer = this.#recent(room, { after }) ?? (await this.#ask(room.name, rule, { after }));
+      if (!room.has(member)) return false;
+      if (!answer.complete) break;
+      room.giveMissed(member, answer);
+      after = { epoch: answer.epoch, offset: Math.max(answer.head, after.offset) };
+      if (room.at !== undefined && room.at.epoch !== after.epoch) break;
+      if (room.goLive(member, after)) return true;
     }
+    room.goLiveWithGap(member);
+    return false;
+  }
+
+  /** From what a room keeps that is held here. */
+  #recent(room: Room | undefined, { after, last = 0 }: Question): ReadAnswer | undefined {
+    const at = room?.at;
+    const messages = after === undefined ? room?.newest(last) : room?.recentAfter(after);
+    return at === undefined || messages === undefined ? undefined : { epoch: at.epoch, head: at.offset, complete: true, messages, first: 0 };
+  }
+
+  async #ask(name: string, rule: HistoryRule, question: Question): Promise<ReadAnswer> {
+    let reads = this.#reads.get(name);
+    if (reads === undefined) {
+      reads = new SharedReads((after) => this.#driver.read(name, rule, after), {
+        known: (asked) => this.#recent(this.#rooms.get(name), asked),
+        read: (after, page) => this.#rooms.get(name)?.keep(after, page),
+        idle: () => this.#reads.delete(name),
+      });
+      this.#reads.set(name, reads);
+    }
+    return reads.ask(question);
   }
 
   #checkOpen(): void {
@@ -104,7 +162,7 @@ export class Rooms {
         if (this.#rooms.get(name)?.isEmpty === true) await this.#drop(name);
       });
     } catch (error) {
-      this.#logger.warn('room could not be let go', { room: name, error: String(error) });
+      this.#context.logger.warn('room could not be let go', { room: name, error: String(error) });
     }
   }
 
@@ -114,3 +172,6 @@ export class Rooms {
     await this.#driver.unsubscribe({ kind: 'room', name });
   }
 }
+
+/** A position that no history has. */
+const NOWHERE: Position = { epoch: '', offset: 0 };

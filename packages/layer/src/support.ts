@@ -1,19 +1,33 @@
-import type { Capabilities } from './contract.ts';
+import type { Ability, Capabilities } from './contract.ts';
 import { LayerError } from './errors.ts';
+import type { HistoryRule } from './history.ts';
 
-/** Which layers of Busgate can what, for the errors of those that cannot. */
-const CAN: Readonly<Record<'history' | 'queues' | 'groups', string>> = {
-  history: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream',
-  queues: 'memory:, redis:// (not with wire=channels-pubsub), nats:// with JetStream',
-  groups: 'memory:, redis://, nats://',
+/** What each ability is called, and which layers of Busgate have it, for the errors of those that have not. */
+const ABILITIES: Readonly<Record<Ability, { readonly what: string; readonly where: string }>> = {
+  history: { what: 'history', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
+  queues: { what: 'queues', where: 'memory:, redis:// (not with wire=channels-pubsub), nats:// with JetStream' },
+  groups: { what: 'groups', where: 'memory:, redis://, nats://' },
+  leases: { what: 'leases', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
+  sendOptions: { what: 'options of send', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
+  publishIds: { what: 'ids of publishes', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
 };
 
 /**
  * Refuses a call that the driver has not declared.
  * @throws LayerError UNSUPPORTED
  */
-export function requireCapability(capabilities: Capabilities, wanted: keyof typeof CAN): void {
-  if (capabilities[wanted]) return;
-  const reason = capabilities.lacks?.[wanted];
-  throw new LayerError('UNSUPPORTED', `this layer has no ${wanted}${reason === undefined ? '' : `: ${reason}`}; layers that can: ${CAN[wanted]}`);
+export function requireCapability(capabilities: Capabilities, wanted: Ability): void {
+  if (capabilities[wanted] !== true) throw unsupported(`this layer has no ${ABILITIES[wanted].what}`, wanted, capabilities.lacks?.[wanted]);
+}
+
+/**
+ * Refuses what only a room with history can.
+ * @throws LayerError UNSUPPORTED, naming the room
+ */
+export function requireHistory(capabilities: Capabilities, rule: HistoryRule | undefined, room: string): asserts rule is HistoryRule {
+  if (rule === undefined) throw unsupported(`room ${room} keeps no history: no rule of the option history covers it`, 'history', capabilities.lacks?.history);
+}
+
+function unsupported(lacking: string, wanted: Ability, reason: string | undefined): LayerError {
+  return new LayerError('UNSUPPORTED', `${lacking}${reason === undefined ? '' : `: ${reason}`}; layers that can: ${ABILITIES[wanted].where}`);
 }

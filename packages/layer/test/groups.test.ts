@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
-import { ProcessChannels } from '../src/channels.ts';
+import { ProcessChannels } from '../src/process-channels.ts';
 import type { Driver, TopicSink } from '../src/driver/driver.ts';
 import { LayerError } from '../src/errors.ts';
 import { Groups } from '../src/groups.ts';

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
-import { ProcessChannels } from '../src/channels.ts';
+import { ProcessChannels } from '../src/process-channels.ts';
 import { encodeMessage } from '../src/codec.ts';
 import type { Driver } from '../src/driver/driver.ts';
 import { LayerError } from '../src/errors.ts';

@@ -1,4 +1,5 @@
 import { describe, test } from 'vitest';
+import type { Capabilities } from '@busgate/layer';
 import { layerConformance } from '@busgate/layer/conformance';
 import { ChannelLayer } from '../src/layer.ts';
 import { createDriver } from '../src/memory/index.ts';
@@ -15,11 +16,8 @@ layerConformance(
       const resolved = resolveOptions(options);
       const process = `narrow-${(opened += 1)}`;
       const driver = createDriver('memory:narrow', { options: resolved, process });
-      const layer = new ChannelLayer(
-        Object.assign(driver, { capabilities: { ...driver.capabilities, history: false, queues: false, groups: false } }),
-        resolved,
-        process,
-      );
+      const capabilities: Capabilities = { roomOrder: 'total', history: false, queues: false, groups: false, processes: false };
+      const layer = new ChannelLayer(Object.assign(driver, { capabilities }), resolved, process);
       await layer.open();
       return layer;
     },

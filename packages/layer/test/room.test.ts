@@ -1,12 +1,13 @@
 import { Buffer } from 'node:buffer';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RoomEvent } from '../src/contract.ts';
 import type { HistoryPage } from '../src/driver/driver.ts';
 import { LayerError } from '../src/errors.ts';
 import type { Position } from '../src/position.ts';
 import { Room } from '../src/room.ts';
+import { RoomBytes } from '../src/room-bytes.ts';
 import { newStats } from '../src/stats.ts';
+import { TestClock } from './support/clock.ts';
 import { LogLines, scripted, settled } from './support/driver.ts';
 
 const RULE = { rooms: 'r', size: 100, ageMs: 60_000 };
@@ -25,10 +26,12 @@ class Script {
   gate: Promise<void> | undefined;
   readonly stats = newStats();
   readonly log = new LogLines();
+  readonly bytes = new RoomBytes();
   readonly room: Room;
 
   constructor(rule: typeof RULE | null = RULE) {
-    this.room = new Room('r', rule ?? undefined, scripted({ read: async (_room, _rule, after) => this.#read(after) }), this.stats, this.log);
+    const driver = scripted({ read: async (_room, _rule, after) => this.#read(after) });
+    this.room = new Room('r', rule ?? undefined, { driver, stats: this.stats, logger: this.log, clock: new TestClock(), bytes: this.bytes });
   }
 
   static async started(head = 0): Promise<Script> {
@@ -55,7 +58,7 @@ class Script {
 
   join(): string[] {
     const events: string[] = [];
-    this.room.add((event) => events.push(told(event)), false);
+    this.room.add((event) => events.push(told(event)), true);
     return events;
   }
 
@@ -85,7 +88,7 @@ describe('a room without history', () => {
     const script = new Script(null);
     script.room.add(() => {
       throw new Error('of the listener');
-    }, false);
+    }, true);
     const events = script.join();
     script.room.message(bytes('a'));
     expect([events, script.log.lines]).toEqual([['a'], ['error a room listener threw']]);
@@ -94,8 +97,8 @@ describe('a room without history', () => {
   test('a listener that leaves while an event is given is not called any more', () => {
     const script = new Script(null);
     const events: string[] = [];
-    script.room.add(() => script.room.remove(later), false);
-    const later = script.room.add((event) => events.push(told(event)), false);
+    script.room.add(() => script.room.remove(later), true);
+    const later = script.room.add((event) => events.push(told(event)), true);
     script.room.message(bytes('a'));
     expect(events).toEqual([]);
     expect(script.room.remove(later)).toBe(false);
@@ -269,113 +272,41 @@ describe('a room with history finds out what it missed', () => {
   });
 });
 
-describe('a listener with since', () => {
-  test('gets what followed, then goes live, with neither gap nor duplicate where they overlap', async () => {
-    const script = await Script.started(3);
-    const gate = Promise.withResolvers<void>();
-    script.gate = gate.promise;
-    const events: string[] = [];
-    const member = script.room.add((event) => events.push(told(event)), true);
-    const replaying = script.room.replay(member, { epoch: 'e', offset: 1 });
-    script.publish(4);
-    gate.resolve();
-    script.publish(5, { missed: true });
-    await expect(replaying).resolves.toBe(true);
-    expect(events).toEqual(['m2 e:2', 'm3 e:3', 'm4 e:4', 'm5 e:5']);
-    expect(script.room.positionOf(member)).toEqual({ epoch: 'e', offset: 5 });
-    script.live(5);
-    script.publish(6);
-    expect(events.slice(4)).toEqual(['m6 e:6']);
-  });
-
-  test.each([
-    ['of another epoch', { epoch: 'x', offset: 1 }],
-    ['beyond the newest', { epoch: 'e', offset: 9 }],
-    ['that is no position', undefined],
-    ['that is too old', { epoch: 'e', offset: 0 }],
-  ])('one %s gets a gap, then what came meanwhile', async (_, since) => {
-    const script = await Script.started(3);
-    script.kept.delete(1);
-    const events: string[] = [];
-    const member = script.room.add((event) => events.push(told(event)), true);
-    const replaying = script.room.replay(member, since);
-    script.publish(4);
-    await expect(replaying).resolves.toBe(false);
-    script.publish(5);
-    expect(events).toEqual(['GAP', 'm4 e:4', 'm5 e:5']);
-    expect(script.room.positionOf(member)).toEqual({ epoch: 'e', offset: 5 });
-  });
-
-  test('more messages during the replay than are kept back: they are read from the history too', async () => {
+describe('what waits while the history is read is bounded by its bytes', () => {
+  test('what passes the bound is read from the history once more', async () => {
     const script = await Script.started(1);
+    const events = script.join();
     const gate = Promise.withResolvers<void>();
     script.gate = gate.promise;
-    const events: string[] = [];
-    const member = script.room.add((event) => events.push(told(event)), true);
-    const replaying = script.room.replay(member, { epoch: 'e', offset: 0 });
-    for (let offset = 2; offset <= 10_500; offset += 1) script.publish(offset);
-    script.head = 1;
+    script.room.gap();
+    const large = 'x'.repeat(300_000);
+    for (let offset = 2; offset <= 9; offset += 1) {
+      script.keep(offset);
+      script.room.message(bytes(large), { epoch: 'e', offset, previous: offset - 1 });
+    }
+    expect(script.bytes.used).toBeLessThan(1_048_576);
     const later = [...script.kept].splice(1);
     for (const [offset] of later) script.kept.delete(offset);
+    script.head = 1;
+    script.gate = undefined;
     gate.resolve();
     await Promise.resolve();
     await Promise.resolve();
-    script.head = 10_500;
-    for (const [offset, text] of later) script.kept.set(offset, text);
-    await expect(replaying).resolves.toBe(true);
-    expect(events).toEqual(Array.from({ length: 10_500 }, (_, index) => `m${index + 1} e:${index + 1}`));
+    for (const [offset] of later) script.keep(offset);
+    await settled();
+    expect(events.map((event) => event.split(' ')[1])).toEqual([2, 3, 4, 5, 6, 7, 8, 9].map((offset) => `e:${offset}`));
+    expect(script.stats.gaps).toBe(0);
   });
 
-  test('more messages during a replay that fails than are kept back: the gap stands for them too', async () => {
+  test('what was published around the history and passes it is a gap', async () => {
     const script = await Script.started(1);
+    const events = script.join();
     const gate = Promise.withResolvers<void>();
     script.gate = gate.promise;
-    const events: string[] = [];
-    const member = script.room.add((event) => events.push(told(event)), true);
-    const replaying = script.room.replay(member, { epoch: 'x', offset: 0 });
-    for (let offset = 2; offset <= 10_500; offset += 1) script.publish(offset);
+    script.room.gap();
+    for (const name of ['a', 'b', 'c']) script.room.message(bytes(name.repeat(400_000)));
     gate.resolve();
-    await expect(replaying).resolves.toBe(false);
-    script.publish(10_501);
-    expect(events).toEqual(['GAP', 'm10501 e:10501']);
+    await settled();
+    expect(events.map((event) => event.slice(0, 3))).toEqual(['aaa', 'bbb', 'GAP']);
   });
-
-  test('is not called any more once the room has closed during the replay', async () => {
-    const script = await Script.started(3);
-    const events: string[] = [];
-    const member = script.room.add((event) => events.push(told(event)), true);
-    const replaying = script.room.replay(member, { epoch: 'e', offset: 0 });
-    script.room.close();
-    await replaying;
-    expect(events).toEqual([]);
-  });
-});
-
-test('whatever is missed, doubled or late: every listener gets each message that is kept once, in order', async () => {
-  const step = fc.constantFrom('publish', 'miss', 'double', 'gap', 'join', 'turn');
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const script = await Script.started(1);
-      const joined: { events: string[]; from: number }[] = [{ events: script.join(), from: 1 }];
-      let head = 1;
-      for (const what of steps) {
-        if (what === 'publish' || what === 'miss') script.publish((head += 1), { missed: what === 'miss' });
-        else if (what === 'double') script.live(head);
-        else if (what === 'gap') script.room.gap();
-        else if (what === 'turn') await settled();
-        else {
-          const events: string[] = [];
-          const member = script.room.add((event) => events.push(told(event)), true);
-          joined.push({ events, from: 0 });
-          await script.room.replay(member, { epoch: 'e', offset: 0 });
-        }
-      }
-      script.publish((head += 1));
-      await settled();
-      for (const { events, from } of joined) {
-        expect(events).toEqual(Array.from({ length: head - from }, (_, index) => `m${from + index + 1} e:${from + index + 1}`));
-      }
-      expect(script.stats.gaps).toBe(0);
-    }),
-  );
 });

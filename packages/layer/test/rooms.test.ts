@@ -123,12 +123,12 @@ describe('the rooms of a process', () => {
       read: async () => {
         reads += 1;
         if (reads > 1) throw new LayerError('OUTCOME_UNKNOWN', 'lost');
-        return { epoch: 'e', head: 0, complete: false, messages: [] };
+        return { epoch: 'e', head: 1, complete: false, messages: [] };
       },
     });
     const events: unknown[] = [];
     await expect(rooms.subscribe('kept', (event) => events.push(event), 'e:0')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
-    sinks.get('kept')?.message(Buffer.from('x'), { epoch: 'e', offset: 1, previous: 0 });
+    sinks.get('kept')?.message(Buffer.from('x'), { epoch: 'e', offset: 2, previous: 1 });
     clock.advance(1000);
     await settled();
     expect([events, asked]).toEqual([[], ['subscribe kept', 'unsubscribe kept']]);
@@ -152,7 +152,8 @@ describe('the rooms of a process', () => {
     const page = { epoch: 'e', head: 1, complete: true, messages: [{ offset: 1, payload: Buffer.from('missed') }] };
     const { rooms } = start({ read: async (_room, _rule, after) => (after === undefined ? { ...page, head: 0, messages: [] } : page) });
     const events: string[] = [];
-    for (const name of ['live', 'kept']) await rooms.subscribe(name, ({ gap, payload }) => events.push(`${name} ${gap ?? String(payload)}`), undefined);
+    for (const name of ['live', 'kept'])
+      await rooms.subscribe(name, ({ gap, payload }) => events.push(`${name} ${gap ?? Buffer.from(payload).toString()}`), undefined);
     rooms.missed();
     await settled();
     expect(events).toEqual(['live true', 'kept missed']);

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
-import type { ChannelLayer } from '../layer.ts';
 import { next, soon, take } from './expect.ts';
+import { places } from './places.ts';
 import { Random } from './random.ts';
-import type { Stage } from './stage.ts';
 import type { Family } from './suite.ts';
 
 export const cancellation: Family = {
@@ -98,23 +97,6 @@ export const cancellation: Family = {
     },
   },
 };
-
-interface Place {
-  readonly sender: ChannelLayer;
-  readonly reader: ChannelLayer;
-  readonly channel: string;
-}
-
-/** A channel of the reading process, sent to by itself and by another; and a worker queue where there are some. */
-async function places(stage: Stage): Promise<Place[]> {
-  const [here, there] = await stage.openTwo();
-  const result = [
-    { sender: here, reader: here, channel: here.newChannel() },
-    { sender: there, reader: here, channel: here.newChannel() },
-  ];
-  if (here.capabilities.queues) result.push({ sender: there, reader: here, channel: 'work' });
-  return result;
-}
 
 /** Nothing, a microtask, a turn of the event loop, or a few of them. */
 async function moment(random: Random): Promise<void> {

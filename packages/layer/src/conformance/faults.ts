@@ -4,7 +4,8 @@ import type { ChannelLayer } from '../layer.ts';
 import { parsePosition } from '../position.ts';
 import { cutOff, type Reachable } from './cut-off.ts';
 import { next, record, rejects, soon, until } from './expect.ts';
-import { runFamilies, type Family, type Runner, type Subject } from './suite.ts';
+import type { Runner, Subject } from './subject.ts';
+import { runFamilies, type Family } from './suite.ts';
 
 /** A broker that can be stopped and started again at the same address; both resolve when it is so, and are no error where it is so already. */
 export interface Broker {

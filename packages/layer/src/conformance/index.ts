@@ -16,18 +16,41 @@ import { expiry, groupExpiry } from './expiry.ts';
 import { groups, groupsOfQueues } from './groups.ts';
 import { history } from './history.ts';
 import { lifecycle } from './lifecycle.ts';
+import { listeners } from './listeners.ts';
 import { messages } from './messages.ts';
 import { names } from './names.ts';
 import { outside } from './outside.ts';
+import { publishIds } from './publish-ids.ts';
 import { queues } from './queues.ts';
+import { readings } from './readings.ts';
 import { rooms } from './rooms.ts';
-import { runFamilies, type Runner, type Subject } from './suite.ts';
+import { sendOptions } from './send-options.ts';
+import type { Runner, Subject } from './subject.ts';
+import { runFamilies } from './suite.ts';
 
-const FAMILIES = [names, messages, rooms, history, channels, queues, groups, groupsOfQueues, cancellation, expiry, groupExpiry, lifecycle, apart];
+const FAMILIES = [
+  names,
+  messages,
+  rooms,
+  history,
+  readings,
+  publishIds,
+  channels,
+  listeners,
+  queues,
+  sendOptions,
+  groups,
+  groupsOfQueues,
+  cancellation,
+  expiry,
+  groupExpiry,
+  lifecycle,
+  apart,
+];
 
 export type { Reachable } from './cut-off.ts';
 export { layerFaultConformance, type Broker, type FaultSubject } from './faults.ts';
-export type { Runner, Subject } from './suite.ts';
+export type { Runner, Subject } from './subject.ts';
 
 /** Defines the tests that every layer must pass. `subject.open` is called several times a test, each time as another process. */
 export function layerConformance(runner: Runner, subject: Subject): void {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { LayerOptions } from '../contract.ts';
 import type { ChannelLayer } from '../layer.ts';
-import type { Subject } from './suite.ts';
+import type { Subject } from './subject.ts';
 
 /** What one test works on: a prefix of its own, and every layer it opens, each as another process. Whatever happens, all of it is closed in the end. */
 export class Stage {

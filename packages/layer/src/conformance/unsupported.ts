@@ -1,24 +1,29 @@
+import type { Ability } from '../contract.ts';
 import type { ChannelLayer } from '../layer.ts';
 import { rejects, soon } from './expect.ts';
 import type { Stage } from './stage.ts';
-import type { Need } from './suite.ts';
 
 type Call = (layer: ChannelLayer) => Promise<unknown>;
 
 const sendToWorker: Call = (layer) => layer.send('work', { a: 1 });
 
-const CALLS: Readonly<Record<Need, readonly Call[]>> = {
-  history: [(layer) => layer.publish('kept', 'x'), (layer) => layer.subscribe('kept', () => undefined)],
+const sendWithOptions: Call = (layer) => layer.send('work', { a: 1 }, { expiryMs: 1000 });
+
+const CALLS: Readonly<Record<Ability, readonly Call[]>> = {
+  history: [(layer) => layer.publish('kept', 'x'), (layer) => layer.subscribe('kept', () => undefined), (layer) => layer.history('kept')],
   queues: [sendToWorker, (layer) => layer.receive('work'), (layer) => layer.groupAdd('group', 'work'), (layer) => layer.groupDiscard('group', 'work')],
   groups: [
     (layer) => layer.groupAdd('group', layer.newChannel()),
     (layer) => layer.groupDiscard('group', layer.newChannel()),
     (layer) => layer.groupSend('group', { a: 1 }),
   ],
+  leases: [],
+  sendOptions: [sendWithOptions],
+  publishIds: [(layer) => layer.publish('kept', 'x', { id: 'key' })],
 };
 
 /** A call beyond the layer's capabilities rejects with UNSUPPORTED, with the layer's reason where it has one, naming the layers that can. */
-export async function assertUnsupported(stage: Stage, need: Need): Promise<void> {
+export async function assertUnsupported(stage: Stage, need: Ability): Promise<void> {
   const layer = await stage.open({ history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
   const { lacks, sendsToWorkers } = layer.capabilities;
   for (const call of CALLS[need]) {

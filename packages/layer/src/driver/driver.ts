@@ -2,6 +2,7 @@ import type { Capabilities, ResolvedOptions } from '../contract.ts';
 import type { LayerFault } from '../faults.ts';
 import type { HistoryRule } from '../history.ts';
 import type { Position } from '../position.ts';
+import type { LeaseStore } from './leases.ts';
 
 /**
  * - `room`: the live messages of a room, raw bytes.
@@ -92,6 +93,22 @@ export interface HistoryPage {
   readonly messages: readonly { readonly offset: number; readonly payload: Uint8Array }[];
 }
 
+/** How long the ids of what was pushed and appended are remembered, in milliseconds. */
+export const ID_MEMORY_MS = 300_000;
+
+/** With `capabilities.sendOptions` only. */
+export interface PushOptions {
+  /** How long this message lives, in milliseconds, wherever it stands in the queue; absent: the layer's `expiryMs`. */
+  readonly expiryMs?: number;
+  /**
+   * Where it was pushed within {@link ID_MEMORY_MS} the message is there already: nothing is pushed, and it counts as taken. Known and remembered in the same
+   * step as the push. Visible ASCII and at most one space; no two queues share one.
+   */
+  readonly id?: string;
+  /** Taken also where the queue is full, of which it is a part for those that come later. */
+  readonly exempt?: boolean;
+}
+
 export interface GroupPublishResult {
   /** Worker queues that are members just now: the layer pushes to them. Empty where the broker itself has done so. */
   readonly queues: readonly string[];
@@ -135,7 +152,7 @@ export interface Driver {
   unsubscribe(topic: Topic): Promise<void>;
 
   /** Appends to a queue if fewer than `capacity` unexpired messages wait in it, in one atomic step; false where it is full. */
-  push(queue: string, payload: Uint8Array): Promise<boolean>;
+  push(queue: string, payload: Uint8Array, options?: PushOptions): Promise<boolean>;
   /**
    * Waits for messages and takes up to `max`, oldest first, none that has expired by the broker's clock. Goes on waiting over a time without
    * broker. When `signal` aborts it resolves promptly, with what it had already been given, else with none. One call a queue at a time.
@@ -155,12 +172,19 @@ export interface Driver {
   /** Publishes once on the group's topic, and tells which worker queues are members. */
   publishGroup(group: string, payload: Uint8Array): Promise<GroupPublishResult>;
 
-  /** Appends to the room's history and publishes it with its stamp, in one atomic step. */
-  append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position>;
+  /**
+   * Appends to the room's history and publishes it with its stamp, in one atomic step. `id`, with `capabilities.publishIds` only: where it was appended
+   * within {@link ID_MEMORY_MS} nothing is appended or published, and the position is that of the first; known and remembered in the same step. Visible
+   * ASCII and at most one space; no two rooms share one.
+   */
+  append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string): Promise<Position>;
   /** What followed `after`; without it, only where the history stands. */
   read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage>;
 
-  /** Removes everything that this prefix has in the broker: queues, memberships, histories. Other prefixes are untouched. */
+  /** With `capabilities.leases` only. */
+  readonly leases?: LeaseStore;
+
+  /** Removes everything that this prefix has in the broker: queues, memberships, histories, leases, ids. Other prefixes are untouched. */
   flush(): Promise<void>;
   /** Waits for calls under way, then lets go of every connection. Pending pops resolve with none. */
   close(): Promise<void>;

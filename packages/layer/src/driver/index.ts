@@ -10,6 +10,8 @@ export { Losses, type Met } from './losses.ts';
 export { historyRule, matchesRooms, type HistoryRule } from '../history.ts';
 export type { NameRule } from '../names.ts';
 export { formatPosition, parsePosition, type Position } from '../position.ts';
+export type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore } from './leases.ts';
+export { ID_MEMORY_MS } from './driver.ts';
 export type {
   Driver,
   DriverContext,
@@ -17,6 +19,7 @@ export type {
   DriverModule,
   GroupPublishResult,
   HistoryPage,
+  PushOptions,
   Stamp,
   ReadAheadLimits,
   Taken,

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import type { GroupPublishResult, HistoryPage, Stamp, Topic, TopicSink } from '../driver/driver.ts';
+import { ID_MEMORY_MS, type GroupPublishResult, type HistoryPage, type PushOptions, type Stamp, type Topic, type TopicSink } from '../driver/driver.ts';
 import type { HistoryRule } from '../history.ts';
+import { IdMemory } from '../id-memory.ts';
 import type { Position } from '../position.ts';
+import { MemoryLeases } from './leases.ts';
 import { MemoryQueue } from './queue.ts';
 
 const SWEEP_MS = 60_000;
@@ -34,6 +36,9 @@ export class Bus {
   readonly #queues = new Map<string, MemoryQueue>();
   readonly #histories = new Map<string, History>();
   readonly #groups = new Map<string, Map<string, number>>();
+  readonly #pushed = new IdMemory<true>(ID_MEMORY_MS);
+  readonly #appended = new IdMemory<Position>(ID_MEMORY_MS);
+  readonly leases = new MemoryLeases(({ queue, payload, expiryMs }, id) => void this.push(queue, payload, Infinity, { expiryMs, id }));
   #line: Publication[] = [];
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -74,6 +79,20 @@ export class Bus {
     return queue;
   }
 
+  /** False where the queue is full. */
+  push(name: string, payload: Uint8Array, capacity: number, { expiryMs, id, exempt }: PushOptions & { readonly expiryMs: number }): boolean {
+    const now = performance.now();
+    if (id !== undefined && this.#pushed.find(id, now) !== undefined) return true;
+    const queue = this.queue(name);
+    if (exempt !== true && queue.isFull(capacity)) {
+      queue.settle();
+      return false;
+    }
+    if (id !== undefined) this.#pushed.add(id, true, now);
+    queue.push(payload, expiryMs);
+    return true;
+  }
+
   addMember(group: string, queue: string, expiryMs: number): void {
     const members = this.#groups.get(group) ?? new Map<string, number>();
     this.#groups.set(group, members.set(queue, performance.now() + expiryMs));
@@ -96,15 +115,13 @@ export class Bus {
     return { queues };
   }
 
-  append(room: string, payload: Uint8Array, rule: HistoryRule): Position {
-    const history = this.#history(room);
-    const previous = history.head;
-    history.head += 1;
-    history.quietAt = performance.now() + rule.ageMs;
-    history.kept.push({ offset: history.head, payload, expiresAt: history.quietAt });
-    this.#trim(history, rule);
-    const position = { epoch: history.epoch, offset: history.head };
-    this.publish({ kind: 'room', name: room }, payload, { ...position, previous });
+  append(room: string, payload: Uint8Array, rule: HistoryRule, id: string | undefined): Position {
+    if (id === undefined) return this.#append(room, payload, rule);
+    const now = performance.now();
+    const first = this.#appended.find(id, now);
+    if (first !== undefined) return first;
+    const position = this.#append(room, payload, rule);
+    this.#appended.add(id, position, now);
     return position;
   }
 
@@ -120,11 +137,26 @@ export class Bus {
     for (const queue of this.#queues.values()) queue.clear();
     this.#groups.clear();
     this.#histories.clear();
+    this.#pushed.clear();
+    this.#appended.clear();
+    this.leases.clear();
   }
 
   /** Ends the bus's own timer. */
   close(): void {
     clearTimeout(this.#sweeper);
+  }
+
+  #append(room: string, payload: Uint8Array, rule: HistoryRule): Position {
+    const history = this.#history(room);
+    const previous = history.head;
+    history.head += 1;
+    history.quietAt = performance.now() + rule.ageMs;
+    history.kept.push({ offset: history.head, payload, expiresAt: history.quietAt });
+    this.#trim(history, rule);
+    const position = { epoch: history.epoch, offset: history.head };
+    this.publish({ kind: 'room', name: room }, payload, { ...position, previous });
+    return position;
   }
 
   #history(room: string): History {

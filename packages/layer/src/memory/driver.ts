@@ -1,12 +1,23 @@
 import type { Capabilities } from '../contract.ts';
-import type { Driver, DriverContext, DriverEvents, GroupPublishResult, HistoryPage, Taken, Topic, TopicSink } from '../driver/driver.ts';
+import type { Driver, DriverContext, DriverEvents, GroupPublishResult, HistoryPage, PushOptions, Taken, Topic, TopicSink } from '../driver/driver.ts';
+import type { LeaseStore } from '../driver/leases.ts';
 import type { HistoryRule } from '../history.ts';
 import type { Position } from '../position.ts';
 import { Bus } from './bus.ts';
 
 /** Everything a layer can do, within one process. */
 export class MemoryDriver implements Driver {
-  readonly capabilities: Capabilities = { roomOrder: 'total', history: true, queues: true, groups: true, processes: false };
+  readonly capabilities: Capabilities = {
+    roomOrder: 'total',
+    history: true,
+    queues: true,
+    groups: true,
+    processes: false,
+    leases: true,
+    sendOptions: true,
+    publishIds: true,
+  };
+  readonly leases: LeaseStore;
   readonly #bus: Bus;
   readonly #context: DriverContext;
   readonly #release: () => void;
@@ -15,6 +26,7 @@ export class MemoryDriver implements Driver {
 
   constructor(bus: Bus, context: DriverContext, release: () => void) {
     this.#bus = bus;
+    this.leases = bus.leases;
     this.#context = context;
     this.#release = release;
   }
@@ -43,9 +55,9 @@ export class MemoryDriver implements Driver {
     if (entry !== undefined) this.#bus.unsubscribe(topic, entry.sink);
   }
 
-  async push(queue: string, payload: Uint8Array): Promise<boolean> {
+  async push(queue: string, payload: Uint8Array, options?: PushOptions): Promise<boolean> {
     const { capacity, expiryMs } = this.#context.options;
-    return this.#bus.queue(queue).push(payload, capacity, expiryMs);
+    return this.#bus.push(queue, payload, capacity, { expiryMs, ...options });
   }
 
   async pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
@@ -64,8 +76,8 @@ export class MemoryDriver implements Driver {
     return this.#bus.publishGroup(group, payload);
   }
 
-  async append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
-    return this.#bus.append(room, unshared(payload), rule);
+  async append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string): Promise<Position> {
+    return this.#bus.append(room, unshared(payload), rule, id);
   }
 
   async read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {

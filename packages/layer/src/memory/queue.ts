@@ -1,4 +1,5 @@
 import type { Taken } from '../driver/driver.ts';
+import { ExpiringQueue } from '../expiring.ts';
 
 interface Waiting {
   readonly payload: Uint8Array;
@@ -14,7 +15,7 @@ interface Popper {
 export class MemoryQueue {
   readonly #idle: () => void;
   readonly #current: () => MemoryQueue;
-  #waiting: Waiting[] = [];
+  readonly #waiting = new ExpiringQueue<Waiting>();
   readonly #poppers: Popper[] = [];
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -24,12 +25,15 @@ export class MemoryQueue {
     this.#idle = idle;
   }
 
-  push(payload: Uint8Array, capacity: number, expiryMs: number): boolean {
-    this.#dropExpired();
-    if (this.#waiting.length >= capacity) return false;
+  /** Once what has expired is gone, whether so many wait. */
+  isFull(capacity: number): boolean {
+    this.#waiting.dropExpired(performance.now());
+    return this.#waiting.length >= capacity;
+  }
+
+  push(payload: Uint8Array, expiryMs: number): void {
     this.#waiting.push({ payload, expiresAt: performance.now() + expiryMs });
     this.#serve();
-    return true;
   }
 
   pop(max: number, signal: AbortSignal): Promise<readonly Taken[]> {
@@ -38,7 +42,7 @@ export class MemoryQueue {
         const index = this.#poppers.indexOf(popper);
         if (index !== -1) this.#poppers.splice(index, 1);
         resolve([]);
-        this.#settle();
+        this.settle();
       };
       const popper: Popper = {
         max,
@@ -58,18 +62,26 @@ export class MemoryQueue {
   }
 
   clear(): void {
-    this.#waiting = [];
-    this.#settle();
+    this.#waiting.clear();
+    this.settle();
+  }
+
+  /** Sees to it that what expires does, and that a queue without anything in it is forgotten. */
+  settle(): void {
+    clearTimeout(this.#sweeper);
+    const soonest = this.#waiting.soonest;
+    if (soonest !== undefined) this.#sweeper = setTimeout(() => this.#sweep(), Math.max(1, soonest - performance.now())).unref();
+    else if (this.#poppers.length === 0) this.#idle();
   }
 
   #serve(): void {
-    this.#dropExpired();
+    this.#waiting.dropExpired(performance.now());
     while (this.#waiting.length > 0) {
       const popper = this.#poppers.shift();
       if (popper === undefined) break;
-      popper.resolve(this.#waiting.splice(0, popper.max).map((message) => this.#taken(message)));
+      popper.resolve(this.#waiting.take(popper.max).map((message) => this.#taken(message)));
     }
-    this.#settle();
+    this.settle();
   }
 
   #taken(message: Waiting): Taken {
@@ -84,22 +96,8 @@ export class MemoryQueue {
     this.#serve();
   }
 
-  #settle(): void {
-    clearTimeout(this.#sweeper);
-    const oldest = this.#waiting[0];
-    if (oldest !== undefined) this.#sweeper = setTimeout(() => this.#sweep(), Math.max(1, oldest.expiresAt - performance.now())).unref();
-    else if (this.#poppers.length === 0) this.#idle();
-  }
-
   #sweep(): void {
-    this.#dropExpired();
-    this.#settle();
-  }
-
-  #dropExpired(): void {
-    const now = performance.now();
-    let expired = 0;
-    while (expired < this.#waiting.length && (this.#waiting[expired]?.expiresAt ?? 0) <= now) expired += 1;
-    if (expired > 0) this.#waiting.splice(0, expired);
+    this.#waiting.dropExpired(performance.now());
+    this.settle();
   }
 }

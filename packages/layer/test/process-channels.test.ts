@@ -1,11 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
-import { ProcessChannels } from '../src/channels.ts';
+import { Body } from '../src/body.ts';
+import { ProcessChannels } from '../src/process-channels.ts';
 import { LayerError } from '../src/errors.ts';
 import { newStats } from '../src/stats.ts';
 import { TestClock } from './support/clock.ts';
 
-const body = (n: number): Uint8Array => Buffer.from(`{"n":${n}}`);
+const body = (n: number): Body => raw(`{"n":${n}}`);
+const raw = (text: string): Body => new Body(Buffer.from(text));
 
 function start(): { channels: ProcessChannels; clock: TestClock; stats: ReturnType<typeof newStats> } {
   const clock = new TestClock();
@@ -51,9 +53,9 @@ describe('channels of a process', () => {
   test('a message that cannot be read is counted and skipped, whether somebody waits or not', async () => {
     const { channels, stats } = start();
     const channel = channels.create('c');
-    channels.push(channel, Buffer.from('no message'));
+    channels.push(channel, raw('no message'));
     const received = channels.receive(channel, undefined);
-    channels.push(channel, Buffer.from('[]'));
+    channels.push(channel, raw('[]'));
     channels.push(channel, body(1));
     await expect(received).resolves.toEqual({ n: 1 });
     expect(stats.undecodable).toBe(2);
