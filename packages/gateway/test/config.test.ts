@@ -259,6 +259,8 @@ describe('busgate config', () => {
   });
 
   test.each([
+    ['unix:///run/redis.sock', 'unix:///run/redis.sock'],
+    ['redis+unix://:s3cret@/run/redis.sock?db=1', 'redis+unix://***@/run/redis.sock?***'],
     ['redis://h1,h2?wire=channels-core&encryptionKeys=s3cret', 'redis://h1,h2?***'],
     ['redis://u:s3cret@h?wire=channels-core&encryptionKeys=s3cret', 'redis://***@h?***'],
     ['redis://h?wire=channels-core&encryptionKeys=s3@cret', 'redis://***'],

@@ -40,7 +40,7 @@ const EXPECTED =
 export function parseUrl(url: string): Target {
   const [, scheme, authority = '', query = ''] = FORM.exec(url.replaceAll(/,\s*(nats|tls):\/\//g, ',')) ?? [];
   if (scheme === undefined) throw invalid(EXPECTED);
-  const parameters = readParameters(query);
+  const parameters = urls.parameters(query, PARAMETERS);
   const parts = authority.split(',').map((part) => splitUserinfo(part.trim()));
   const replicas = readReplicas(parameters.get('replicas'));
   const domain = readDomain(parameters.get('domain'));
@@ -69,17 +69,6 @@ function readCredentials(userinfo: string | undefined, parameters: ReadonlyMap<s
   const colon = userinfo.indexOf(':');
   if (colon === -1) return { token: decode(userinfo, 'token') };
   return { user: decode(userinfo.slice(0, colon), 'user'), password: decode(userinfo.slice(colon + 1), 'password') };
-}
-
-function readParameters(query: string): ReadonlyMap<string, string> {
-  const parameters = new Map<string, string>();
-  for (const part of query.split('&').filter((text) => text !== '')) {
-    const [name = '', ...value] = part.split('=');
-    if (!PARAMETERS.includes(name)) throw invalid(`parameter ${JSON.stringify(name)} is unknown; there are ${PARAMETERS.join(', ')}`);
-    if (value.join('=') === '') throw invalid(`parameter ${name} is empty`);
-    parameters.set(name, decode(value.join('='), name));
-  }
-  return parameters;
 }
 
 function readTls(demanded: boolean, parameters: ReadonlyMap<string, string>): { tls?: TlsFiles } {

@@ -8,8 +8,8 @@ import type { Runner } from './scripts.ts';
 import type { Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
 import type { Held } from './subscriber.ts';
-import { addressOf, Topology } from './topology.ts';
-import type { Node } from './url.ts';
+import { Topology } from './topology.ts';
+import { addressOf, type Node } from './url.ts';
 
 /** How often the cluster is asked who has which slots, beside every sign that it changed. */
 const ASK_MS = 2000;

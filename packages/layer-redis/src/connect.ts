@@ -7,8 +7,7 @@ import { Preflight } from './preflight.ts';
 import { loadScripts, restoreFunction } from './scripts.ts';
 import { Sentinels } from './sentinel.ts';
 import { Shard } from './shard.ts';
-import { addressOf } from './topology.ts';
-import type { Node, Target } from './url.ts';
+import { addressOf, type Node, type Target } from './url.ts';
 
 export interface BrokerEvents extends Pick<DriverEvents, 'fault'> {
   /** Its state may have changed. */

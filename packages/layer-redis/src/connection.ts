@@ -6,7 +6,7 @@ import { Command, Redis, type RedisOptions } from 'ioredis';
 import { faultOf, layerError, replyOf } from './errors.ts';
 import { everyLook } from './looks.ts';
 import { type MessageHandler, readAhead } from './message-reader.ts';
-import type { Credentials, Node, Target } from './url.ts';
+import { addressOf, type Credentials, type Node, type Target } from './url.ts';
 
 /** Stands for what tells one start of a server from the next: `run_id` of the one that a command is sent to, '' where it is not known. */
 export const RUN_ID = Symbol('run_id');
@@ -65,22 +65,7 @@ export class Connection {
    * @throws LayerError REFUSED (what the URL asks for: credentials, the database), LAYER_AWAY
    */
   static async open(node: Node, access: Access, signal?: AbortSignal): Promise<Connection> {
-    const redis = new Redis({
-      host: node.host,
-      port: node.port,
-      ...access.credentials,
-      ...(access.tls === undefined ? {} : { tls: { ...(isIP(node.host) === 0 ? { servername: node.host } : {}), ...access.tls } }),
-      connectionName: access.name,
-      disableClientInfo: true,
-      lazyConnect: true,
-      enableReadyCheck: false,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      autoResubscribe: false,
-      retryStrategy: null,
-      // A process that was held up would give up before it has read the answer.
-      connectTimeout: 0,
-    });
+    const redis = new Redis(optionsOf(node, access));
     const connection = new Connection(redis, node);
     let looks = 0;
     const stopLooking = everyLook(OPEN_LOOK_MS, () => {
@@ -100,7 +85,7 @@ export class Connection {
       const cause = connection.#reason === undefined ? error : Object.assign(new Error(connection.#reason), { name: replyName(connection.#reason) });
       const known = layerError(error instanceof LayerError && error.code !== 'OUTCOME_UNKNOWN' ? error : cause, false);
       const fault = faultOf(known) ?? (looks === OPEN_LOOKS ? 'unresponsive' : 'unreachable');
-      throw new LayerError(known.code, `${node.host}:${node.port}: ${known.message}`, { cause, fault });
+      throw new LayerError(known.code, `${addressOf(node)}: ${known.message}`, { cause, fault });
     } finally {
       stopLooking();
       signal?.removeEventListener('abort', onAbort);
@@ -210,6 +195,25 @@ export class Connection {
       this.#redis.stream.uncork();
     });
   }
+}
+
+/** A connection that the library neither makes anew nor keeps anything for. The database is chosen by {@link Connection.open}. */
+function optionsOf(node: Node, access: Access) {
+  return {
+    ...(node.path === undefined ? { host: node.host, port: node.port } : { path: node.path }),
+    ...access.credentials,
+    ...(access.tls === undefined ? {} : { tls: { ...(isIP(node.host) === 0 ? { servername: node.host } : {}), ...access.tls } }),
+    connectionName: access.name,
+    disableClientInfo: true,
+    lazyConnect: true,
+    enableReadyCheck: false,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    retryStrategy: null,
+    // A process that was held up would give up before it has read the answer.
+    connectTimeout: 0,
+  };
 }
 
 /** An error that ended the connection came as a reply of the server where it begins with a code in capitals. */

@@ -1,5 +1,6 @@
 /**
- * Busgate's channel layer on Redis. `openLayer` of `@busgate/layer` loads it for `redis:`, `rediss:`, `redis-sentinel:` and `redis-cluster:` URLs.
+ * Busgate's channel layer on Redis. `openLayer` of `@busgate/layer` loads it for `redis:`, `redis-sentinel:` and `redis-cluster:` URLs,
+ * the same with `rediss`, `valkey` and `valkeys`, and for `redis+unix:` and `unix:`.
  * @module
  */
 import type { Driver, DriverContext } from '@busgate/layer/driver';

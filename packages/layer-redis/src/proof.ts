@@ -1,6 +1,7 @@
 import { LayerError } from '@busgate/layer/driver';
 import type { Connection } from './connection.ts';
 import { everyLook } from './looks.ts';
+import { addressOf } from './url.ts';
 
 const LOOK_MS = 500;
 /** At so many looks a connection may have said nothing while it owes an answer: 2 s. */
@@ -36,5 +37,5 @@ export async function within<T>(connection: Connection, what: string, awaited: P
 function giveUp(connection: Connection, what: string): LayerError {
   const fault = connection.alive ? ({ fault: 'unresponsive' } as const) : {};
   connection.destroy(what);
-  return new LayerError('LAYER_AWAY', `${connection.node.host}:${connection.node.port}: ${what}`, fault);
+  return new LayerError('LAYER_AWAY', `${addressOf(connection.node)}: ${what}`, fault);
 }

@@ -1,7 +1,7 @@
 import { LayerError, isLayerError, type LayerLogger } from '@busgate/layer/driver';
 import { Connection, type Access } from './connection.ts';
 import { within } from './proof.ts';
-import type { Node } from './url.ts';
+import { addressOf, type Node } from './url.ts';
 
 /** Asks Redis Sentinel where the primary is. */
 export class Sentinels {
@@ -63,7 +63,7 @@ export class Sentinels {
         this.#connection = connection;
         const primary = await this.#ask(connection);
         if (primary !== undefined) return primary;
-        faults.push(new LayerError('LAYER_AWAY', `${node.host}:${node.port} knows no primary ${JSON.stringify(this.#primary)}`));
+        faults.push(new LayerError('LAYER_AWAY', `${addressOf(node)} knows no primary ${JSON.stringify(this.#primary)}`));
       } catch (error) {
         faults.push(error as LayerError);
       }

@@ -6,8 +6,7 @@ import { faultOf, isLostNode, layerError, replyCode } from './errors.ts';
 import { within } from './proof.ts';
 import { Subscriber, type Held } from './subscriber.ts';
 import { Subscriptions } from './subscriptions.ts';
-import { addressOf } from './topology.ts';
-import type { Node } from './url.ts';
+import { addressOf, type Node } from './url.ts';
 
 /** Between two proofs that both connections are alive; with the time a proof may take, a dead link is found within 4 s. */
 const BEAT_MS = 1000;
@@ -285,8 +284,8 @@ export class Shard {
       if (either.aborted) throw this.#cause ?? new LayerError('LAYER_AWAY', String(over.reason ?? 'closed'));
       const now = await this.#settings.relocate();
       const at = this.#commands?.node;
-      if (now !== undefined && at !== undefined && (now.host !== at.host || now.port !== at.port)) {
-        const error = new LayerError('LAYER_AWAY', `${now.host}:${now.port} has become the primary`, { fault: 'moved' });
+      if (now !== undefined && at !== undefined && addressOf(now) !== addressOf(at)) {
+        const error = new LayerError('LAYER_AWAY', `${addressOf(now)} has become the primary`, { fault: 'moved' });
         if (this.#commands !== undefined) this.#lose(this.#commands, error);
         throw error;
       }
@@ -319,5 +318,5 @@ export class Shard {
 }
 
 function isTo(connection: Connection, node: Node): boolean {
-  return connection.alive && connection.node.host === node.host && connection.node.port === node.port;
+  return connection.alive && addressOf(connection.node) === addressOf(node);
 }

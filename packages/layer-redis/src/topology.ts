@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { LayerError } from '@busgate/layer/driver';
 import type { Runner } from './scripts.ts';
-import type { Node } from './url.ts';
+import { addressOf, type Node } from './url.ts';
 
 /** A node as it is announced: its host, its port, its id, and in Redis 7 what else is known of it, names and values in turn. */
 type Announced = readonly [Buffer | null, number, Buffer?, (readonly Buffer[] | null)?];
@@ -60,8 +60,4 @@ function hostOf([endpoint, , , facts]: Announced): string | undefined {
 function factOf(facts: readonly Buffer[], wanted: string): string | undefined {
   const at = facts.findIndex((fact, index) => index % 2 === 0 && fact.toString() === wanted);
   return at === -1 ? undefined : facts[at + 1]?.toString() || undefined;
-}
-
-export function addressOf({ host, port }: Node): string {
-  return `${host}:${port}`;
 }

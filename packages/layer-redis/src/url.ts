@@ -1,7 +1,12 @@
 import { UrlReader, type Address, type LayerError, type TlsFiles } from '@busgate/layer/driver';
 
-/** One Redis server. */
-export type Node = Address;
+/** One Redis server: where it listens, or its socket in this machine's file system. */
+export type Node = Address & { readonly path?: string };
+
+/** What names a server in messages, and tells it from others. */
+export function addressOf({ host, port, path }: Node): string {
+  return path ?? `${host}:${port}`;
+}
 
 export interface Credentials {
   readonly username?: string;
@@ -37,7 +42,10 @@ export interface Target {
 }
 
 const urls = new UrlReader('Redis');
-const FORM = /^(redis|rediss)(-sentinel|-cluster)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^@/?#]*))?(?:\?([^@#]*))?$/;
+const FORM = /^(redis|valkey)(s?)(-sentinel|-cluster)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^@/?#]*))?(?:\?([^@#]*))?$/;
+const SOCKET = /^(?:redis\+unix|unix):\/\/(?:([^@/?#]*)@)?(\/[^?#]+)(?:\?([^@#]*))?$/;
+const EXPECTED =
+  'expected redis://[user:password@]host[:port][/db], redis-sentinel://h1[:port],h2/<primary>, redis-cluster://h1[:port],h2 (rediss… for TLS, or valkey…) or redis+unix:///path; percent-encode special characters';
 const SECRETS: readonly string[] = ['sentinelPassword', 'encryptionKeys'];
 const FORMATS = ['serializer', 'encryptionKeys', 'randomPrefixLength'] as const;
 const PARAMETERS: readonly string[] = ['db', 'wire', ...FORMATS, 'ca', 'cert', 'key', 'servername', 'sentinelUsername', 'sentinelPassword'];
@@ -46,18 +54,16 @@ const SERIALIZERS: readonly string[] = ['msgpack', 'json'];
 
 /**
  * Reads `redis://[user:password@]host[:6379][/db]`, `redis-sentinel://[…@]h1[:26379],h2/<primary>`, `redis-cluster://[…@]h1[:6379],h2`;
- * with `rediss` for TLS; with `wire=channels-…` `redis://` may name several hosts, in the order of the Django site's. Its errors never repeat the
+ * with `rediss` for TLS, or `valkey` and `valkeys`; `redis+unix://[…@]/path` and `unix://…` for a socket; with `wire=channels-…` `redis://` may name several hosts, in the order of the Django site's. Its errors never repeat the
  * URL, which may hold a password and keys.
  * @throws LayerError INVALID_URL
  */
 export function parseUrl(url: string): Target {
+  const socket = SOCKET.exec(url);
+  if (socket !== null) return parseSocket(socket);
   const match = FORM.exec(url);
-  if (match === null) {
-    throw invalid(
-      'expected redis://[user:password@]host[:port][/db], redis-sentinel://h1[:port],h2/<primary> or redis-cluster://h1[:port],h2 (rediss… for TLS); percent-encode special characters',
-    );
-  }
-  const [, scheme, form, userinfo, hosts = '', path = '', query = ''] = match;
+  if (match === null) throw invalid(EXPECTED);
+  const [, , tls, form, userinfo, hosts = '', path = '', query = ''] = match;
   const kind = form === '-sentinel' ? 'sentinel' : form === '-cluster' ? 'cluster' : 'standalone';
   const parameters = readParameters(query);
   const wire = readWire(kind, parameters.get('wire'));
@@ -68,10 +74,30 @@ export function parseUrl(url: string): Target {
     credentials: readUserinfo(userinfo),
     sentinelCredentials: credentials(parameters.get('sentinelUsername'), parameters.get('sentinelPassword')),
     db: readDb(kind, path, parameters.get('db')),
-    ...readTls(scheme === 'rediss', parameters),
+    ...readTls(tls === 's', parameters),
     wire,
     format: readFormat(wire, parameters),
   };
+}
+
+function parseSocket([, userinfo, path = '', query = '']: readonly (string | undefined)[]): Target {
+  const parameters = readParameters(query);
+  const wire = readWire('standalone', parameters.get('wire'));
+  return {
+    kind: 'standalone',
+    nodes: [{ host: 'localhost', port: 0, path: decode(path, 'path') }],
+    credentials: readUserinfo(userinfo),
+    sentinelCredentials: {},
+    db: readDb('standalone', '', parameters.get('db')),
+    ...readTls(false, parameters),
+    wire,
+    format: readFormat(wire, parameters),
+  };
+}
+
+function readParameters(query: string): ReadonlyMap<string, string> {
+  // Keys are told apart before they are decoded.
+  return urls.parameters(query, PARAMETERS, { secrets: SECRETS, raw: ['encryptionKeys'] });
 }
 
 function readNodes(kind: Target['kind'], hosts: string, wire: Wire): readonly Node[] {
@@ -92,24 +118,6 @@ function readPrimary(kind: Target['kind'], path: string): { primary?: string } {
   const primary = decode(path, 'primary');
   if (primary === '') throw invalid('redis-sentinel:// needs the name of the primary after the hosts, as in redis-sentinel://h1,h2/mymaster');
   return { primary };
-}
-
-function readParameters(query: string): ReadonlyMap<string, string> {
-  const parameters = new Map<string, string>();
-  for (const part of query.split('&').filter((text) => text !== '')) {
-    const [name = '', ...value] = part.split('=');
-    if (!PARAMETERS.includes(name)) throw invalid(`${unknownParameter(name, parameters)}; there are ${PARAMETERS.join(', ')}`);
-    // Keys are told apart before they are decoded.
-    parameters.set(name, name === 'encryptionKeys' ? value.join('=') : decode(value.join('='), name));
-  }
-  return parameters;
-}
-
-/** What follows a secret may be the rest of one whose `&` was not percent-encoded. */
-function unknownParameter(name: string, before: ReadonlyMap<string, string>): string {
-  const secret = SECRETS.findLast((candidate) => before.has(candidate));
-  if (secret === undefined) return `parameter ${JSON.stringify(name)} is unknown`;
-  return `a parameter after ${secret} is unknown, or an & in it is not percent-encoded (%26)`;
 }
 
 function readFormat(wire: Wire, parameters: ReadonlyMap<string, string>): ChannelsFormat {
@@ -138,15 +146,13 @@ function readKeys(text: string | undefined): readonly string[] {
 function readUserinfo(userinfo: string | undefined): Credentials {
   if (userinfo === undefined || userinfo === '') return {};
   const [name = '', ...rest] = userinfo.split(':');
-  if (rest.length === 0) throw invalid('a user needs a password: user:password@, or :password@ for the default user');
   return credentials(decode(name, 'user'), decode(rest.join(':'), 'password'));
 }
 
-function credentials(username: string | undefined, password: string | undefined): Credentials {
-  return {
-    ...(username === undefined || username === '' ? {} : { username }),
-    ...(password === undefined || password === '' ? {} : { password }),
-  };
+/** A user without a password says that he is one: who is `nopass` is let in. */
+function credentials(username = '', password = ''): Credentials {
+  if (username !== '') return { username, password };
+  return password === '' ? {} : { password };
 }
 
 function readDb(kind: Target['kind'], path: string, parameter: string | undefined): number {

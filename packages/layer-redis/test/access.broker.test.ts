@@ -81,6 +81,41 @@ describe('access', () => {
     await connects(layer, 2);
   });
 
+  test('a user without a password is who he says, and is let in where he needs none', async () => {
+    await using redis = await startRedis();
+    await cli(redis, 'ACL', 'SETUSER', 'gateway', 'on', 'nopass', '~*', '&*', '+@all');
+    await using layer = await openLayer(redis.url.replace('//', '//gateway@'));
+    expect(layer.status.state).toBe('connected');
+    expect(await cli(redis, 'CLIENT', 'LIST')).toContain('user=gateway');
+    await cli(redis, 'ACL', 'SETUSER', 'other', 'on', '>secret', '~*', '&*', '+@all');
+    await expect(openLayer(redis.url.replace('//', '//other@'))).rejects.toMatchObject({ code: 'REFUSED' });
+  });
+
+  test.each(['redis+unix', 'unix'])('%s: a socket in the file system, with a database, lost and found again', async (scheme) => {
+    const folder = mkdtempSync(join(tmpdir(), 'busgate-socket-'));
+    using _ = { [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+    const path = join(folder, 'redis.sock');
+    await using redis = await startRedis({ config: [`unixsocket ${path}`] });
+    await using layer = await openLayer(`${scheme}://${path}?db=1`);
+    const events = await listen(layer, 'r');
+    await layer.send('jobs', { n: 1 });
+    expect(await cli(redis, 'INFO', 'keyspace')).toContain('db1:keys=1');
+    expect(await layer.receive('jobs')).toEqual({ n: 1 });
+    await redis.restart();
+    await connects(layer, 2);
+    await layer.publish('r', 'x');
+    expect(await events.take(2)).toEqual(['GAP', 'x']);
+    await redis.kill();
+    await state(layer, 'away');
+    await expect.poll(() => layer.status.reason).toContain(path);
+  });
+
+  test('a URL may call it valkey', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url.replace('redis:', 'valkey:'));
+    expect(layer.status.state).toBe('connected');
+  });
+
   test('a password changed while running: away with the reason, and back with the old one', async () => {
     const log = new Log();
     await using redis = await startRedis();

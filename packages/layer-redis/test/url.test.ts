@@ -1,3 +1,4 @@
+import { openLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { parseUrl } from '../src/url.ts';
 
@@ -6,6 +7,15 @@ describe('parseUrl', () => {
     ['redis://h', { kind: 'standalone', nodes: [{ host: 'h', port: 6379 }], credentials: {}, db: 0 }],
     ['redis://h:7000/5', { kind: 'standalone', nodes: [{ host: 'h', port: 7000 }], db: 5 }],
     ['redis://[::1]:7000', { nodes: [{ host: '::1', port: 7000 }] }],
+    ['redis://user@h', { credentials: { username: 'user', password: '' } }],
+    ['redis://user:@h', { credentials: { username: 'user', password: '' } }],
+    ['valkey://h:7000/5', { kind: 'standalone', nodes: [{ host: 'h', port: 7000 }], db: 5 }],
+    ['valkeys://h', { kind: 'standalone', tls: {} }],
+    ['valkey-sentinel://a/m', { kind: 'sentinel', primary: 'm' }],
+    ['valkeys-cluster://a', { kind: 'cluster', tls: {} }],
+    ['redis+unix:///run/redis/a%20b.sock?db=1', { kind: 'standalone', nodes: [{ path: '/run/redis/a b.sock' }], db: 1, credentials: {} }],
+    ['unix://u:p%40@/s.sock', { nodes: [{ path: '/s.sock' }], credentials: { username: 'u', password: 'p@' }, db: 0 }],
+    ['unix:///s.sock?wire=channels-core', { wire: 'channels-core' }],
     ['redis://:p%40ss@h', { credentials: { password: 'p@ss' } }],
     ['redis://u:a:b@h', { credentials: { username: 'u', password: 'a:b' } }],
     ['rediss://h?ca=/a%20b.pem&servername=x', { tls: { ca: '/a b.pem', servername: 'x' } }],
@@ -60,7 +70,13 @@ describe('parseUrl', () => {
     ['redis://h:70000', 'is not host[:port]'],
     ['rediss://h?cert=/c.pem', 'cert and key go together'],
     ['redis://h/x', 'database "x"'],
-    ['redis://user@h', 'needs a password'],
+    ['redis+unix://h/s.sock', 'expected redis://'],
+    ['unix://', 'expected redis://'],
+    ['unix:///s.sock?ca=/x', 'must begin with rediss'],
+    ['unix:///s.sock?db=x', 'database "x"'],
+    ['redis+unixs:///s.sock', 'expected redis://'],
+    ['redis://h?db=1&db=2', 'db is there twice'],
+    ['redis://h?servername=', 'servername is empty'],
     ['redis://h?what=1', 'there are db, wire'],
     ['redis://h?ca=/x', 'must begin with rediss'],
     ['redis://h?wire=x', 'there are busgate, channels-core'],
@@ -81,11 +97,19 @@ describe('parseUrl', () => {
     expect(() => parseUrl(url)).toThrow(expect.objectContaining({ code: 'INVALID_URL', message: expect.stringContaining(message) }));
   });
 
+  test.each(
+    ['redis', 'rediss', 'valkey', 'valkeys'].flatMap((scheme) => ['', '-sentinel', '-cluster'].map((form) => scheme + form)).concat('redis+unix', 'unix'),
+  )('openLayer knows %s://', async (scheme) => {
+    await expect(openLayer(`${scheme}://`)).rejects.toMatchObject({ code: 'INVALID_URL' });
+  });
+
   test.each([
     'redis://:geheim@a,b',
     'redis://:geheim/x@h',
     'redis://:geheim?x@h',
     'redis://:a@geheim@h',
+    'redis+unix://:geheim@h',
+    'unix://u:geheim@/p?x=1',
     'redis-sentinel://h/m?sentinelPassword=a&geheim',
     'redis://h?wire=channels-core&encryptionKeys=a&geheim',
     'redis://h?wire=channels-core&encryptionKeys=a@geheim',

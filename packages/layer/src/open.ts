@@ -8,18 +8,16 @@ import { resolveOptions } from './options.ts';
 
 /** URL scheme to the package that speaks to that broker. */
 const PACKAGES: ReadonlyMap<string, string> = new Map([
-  ['redis:', '@busgate/layer-redis'],
-  ['rediss:', '@busgate/layer-redis'],
-  ['redis-sentinel:', '@busgate/layer-redis'],
-  ['rediss-sentinel:', '@busgate/layer-redis'],
-  ['redis-cluster:', '@busgate/layer-redis'],
-  ['rediss-cluster:', '@busgate/layer-redis'],
-  ['nats:', '@busgate/layer-nats'],
-  ['tls:', '@busgate/layer-nats'],
+  ...['redis', 'rediss', 'valkey', 'valkeys']
+    .flatMap((scheme) => [`${scheme}:`, `${scheme}-sentinel:`, `${scheme}-cluster:`])
+    .concat('redis+unix:', 'unix:')
+    .map((scheme) => [scheme, '@busgate/layer-redis'] as const),
+  ...['nats:', 'tls:'].map((scheme) => [scheme, '@busgate/layer-nats'] as const),
 ]);
 
 /** The URLs that {@link openLayer} knows, for errors and help texts. */
-export const LAYER_URLS = 'memory:, redis://host:6379, rediss://…, redis-sentinel://h1,h2/<primary>, redis-cluster://h1,h2, nats://h1,h2, tls://h1,h2';
+export const LAYER_URLS =
+  'memory:, redis://host:6379 (or valkey://), rediss://…, redis+unix:///path, redis-sentinel://h1,h2/<primary>, redis-cluster://h1,h2, nats://h1,h2, tls://h1,h2';
 
 /**
  * Opens the layer that the URL names. It resolves also while the broker is away: the layer keeps trying, and calls reject with LAYER_AWAY until then.

@@ -2,7 +2,7 @@ import { text, type ValueType } from './types.ts';
 
 /** The URL of a layer. It may hold credentials. */
 export const layerUrl: ValueType<string> = text('a layer URL such as memory:, redis://host:6379 or nats://host:4222', 'URL', (value) =>
-  /^[a-z][a-z0-9+.-]*:(?:\/\/[^\s/]+(?:[/?][^\s]*)?)?$/.test(value),
+  /^[a-z][a-z0-9+.-]*:(?:\/\/[^\s/]+(?:[/?][^\s]*)?|\/\/\/[^\s]+)?$/.test(value),
 );
 
 /**

@@ -14,6 +14,12 @@ export interface TlsFiles {
   readonly servername?: string;
 }
 
+/** Parameters that are not like the others. */
+export interface ParameterKinds {
+  readonly secrets?: readonly string[];
+  readonly raw?: readonly string[];
+}
+
 /** Reads what the URLs of all brokers have in common. What it throws names the broker and what was wrong, and never the whole URL, which may hold secrets. */
 export class UrlReader {
   readonly #broker: string;
@@ -34,6 +40,28 @@ export class UrlReader {
     } catch {
       throw this.invalid(`${what} has a bad percent escape`);
     }
+  }
+
+  /**
+   * What follows the `?`: each name one of `known`, none of them twice or empty; each value undone of its percent-encoding. Those of `raw` are answered as they stand. What follows the value of one of
+   * `secrets` is not repeated in an error: it may be the rest of it, with an `&` that was not percent-encoded.
+   */
+  parameters(query: string, known: readonly string[], { secrets = [], raw = [] }: ParameterKinds = {}): ReadonlyMap<string, string> {
+    const parameters = new Map<string, string>();
+    for (const part of query.split('&').filter((text) => text !== '')) {
+      const [name = '', ...rest] = part.split('=');
+      const value = rest.join('=');
+      if (!known.includes(name)) {
+        const secret = secrets.findLast((candidate) => parameters.has(candidate));
+        if (secret !== undefined)
+          throw this.invalid(`a parameter after ${secret} is unknown, or an & in it is not percent-encoded (%26); there are ${known.join(', ')}`);
+        throw this.invalid(`parameter ${JSON.stringify(name)} is unknown; there are ${known.join(', ')}`);
+      }
+      if (parameters.has(name)) throw this.invalid(`parameter ${name} is there twice`);
+      if (value === '' && !raw.includes(name)) throw this.invalid(`parameter ${name} is empty`);
+      parameters.set(name, raw.includes(name) ? value : this.decode(value, name));
+    }
+    return parameters;
   }
 
   /** `host[:port]`, an IPv6 address in brackets. */
