@@ -22,11 +22,15 @@ export class TestGateway implements AsyncDisposable {
     this.port = gateway.listening.port;
   }
 
-  /** `flags` as on the command line; a demo on free ports of loopback without them. */
-  static async start(flags: readonly string[] = [], history: { rooms: string; size: number; ageMs: number }[] = []): Promise<TestGateway> {
+  /** `flags` as on the command line; a demo on free ports of loopback without them. Gateways on the same `bus` are a fleet. */
+  static async start(
+    flags: readonly string[] = [],
+    history: { rooms: string; size: number; ageMs: number }[] = [],
+    bus: string = crypto.randomUUID(),
+  ): Promise<TestGateway> {
     const argv = ['--port', '0', '--ops-port', '0', ...(flags.includes('--routes') ? ['--host', '127.0.0.1'] : ['--demo']), ...flags];
     const config = loadConfig({ argv, env: {}, readFile: () => '', descriptors: 20_000 });
-    const layer = await openLayer(`memory:${crypto.randomUUID()}`, { history });
+    const layer = await openLayer(`memory:${bus}`, { history });
     return new TestGateway(await Gateway.start({ config, log: SILENT, version: 'test', layer }), layer);
   }
 

@@ -1,0 +1,30 @@
+import type { HeartbeatOptions } from './core/link-state.ts';
+import { TRANSPORTS, type TransportName, type WebSocketConstructor } from './transports/transport.ts';
+
+export interface ConnectOptions {
+  /** Says who this is: a token, or what fetches one whenever the gateway wants another. Without it cookies do, where the gateway reads them. */
+  readonly token?: string | (() => string | Promise<string>);
+  /** Which transports may be used, the best first. */
+  readonly transports?: readonly TransportName[];
+  /** A silent link is asked after `every` milliseconds (30,000), and is dead after `timeout` (35,000). */
+  readonly heartbeat?: Partial<HeartbeatOptions>;
+  /** Bytes that publishes may hold on the wire, and as many while they wait for it: 1 MiB. Beyond that they reject with `full`. */
+  readonly buffer?: number;
+  /** Whether requests to another origin carry cookies: `same-origin`, as for `fetch`. WebSockets always carry them. */
+  readonly credentials?: 'include' | 'omit' | 'same-origin';
+  /** For programs without a global WebSocket (Node 20): the one of `ws`, for example. */
+  readonly WebSocket?: WebSocketConstructor;
+}
+
+export type Settings = ReturnType<typeof settingsOf>;
+
+/** Throws a TypeError for what cannot be meant. A path alone is one of the page's own origin. */
+export function settingsOf(url: string | URL, options: ConnectOptions) {
+  const address = new URL(url, (globalThis as { location?: { href: string } }).location?.href);
+  address.protocol = address.protocol.replace('ws', 'http');
+  const WebSocket = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
+  const transports = (options.transports ?? TRANSPORTS).filter((name) => TRANSPORTS.includes(name) && WebSocket);
+  const heartbeat = { every: 30_000, timeout: 35_000, ...options.heartbeat };
+  if (!address.protocol.startsWith('http') || !transports[0] || !(heartbeat.timeout > heartbeat.every)) throw new TypeError('url, transports or heartbeat');
+  return { buffer: 1_048_576, credentials: 'same-origin' as const, ...options, url: address, WebSocket, transports, heartbeat };
+}

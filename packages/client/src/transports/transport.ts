@@ -1,0 +1,43 @@
+import type { LinkEnd } from '../core/policy.ts';
+import type { ClientFrame, ServerFrame } from '../frames.ts';
+
+/** Best first. */
+export const TRANSPORTS = ['websocket'] as const;
+export type TransportName = (typeof TRANSPORTS)[number];
+
+/** What a link tells. Nothing is told after {@link ended}, nor after the link was closed. */
+export interface LinkEvents {
+  frame(frame: ServerFrame): void;
+  /** Something came that is no frame: the link lives. */
+  readonly heard: () => void;
+  ended(end: LinkEnd): void;
+}
+
+/** A wire that speaks the frames of `/socket`. */
+export interface Link {
+  /** Bytes that were sent and have not left yet. */
+  readonly buffered: number;
+  send(frames: readonly ClientFrame[]): void;
+  close(): void;
+}
+
+/** What is needed to open one. */
+export interface Target {
+  /** `http:` or `https:`. */
+  readonly url: URL;
+  readonly token: string | undefined;
+  readonly credentials: 'include' | 'omit' | 'same-origin';
+  readonly WebSocket: WebSocketConstructor | undefined;
+}
+
+/** As much of the browser's WebSocket as is needed. */
+interface WebSocketLike {
+  readonly bufferedAmount: number;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number }) => void) | null;
+  onerror: ((event: unknown) => void) | null;
+  send(data: string): void;
+  close(code?: number): void;
+}
+
+export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
