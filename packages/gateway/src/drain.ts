@@ -6,9 +6,9 @@ export interface Draining {
   refuse(): void;
   /** The sessions there are. */
   sessions(): readonly DrainingSession[];
-  /** Resolves when every session's link is gone. */
+  /** Resolves when every session's link is gone, and every request is answered. */
   gone(): Promise<void>;
-  /** Cuts off every session that is left. */
+  /** Cuts off every session and request that is left. */
   cutOff(): void;
   /** Waits for what was accepted to be handed on, and lets go of everything. */
   finish(): Promise<void>;

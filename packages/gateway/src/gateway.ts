@@ -1,5 +1,3 @@
-import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ChannelLayer, openLayer } from '@busgate/layer';
 import { Admission } from './admission.ts';
@@ -9,6 +7,7 @@ import { type Counters, createCounters, type GatewayState } from './counters.ts'
 import { demoFiles } from './demo.ts';
 import { drain } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
+import type { Upgrade } from './http/upgrades.ts';
 import { PublicServer } from './http.ts';
 import { Absence } from './health.ts';
 import { Hub } from './hub.ts';
@@ -202,9 +201,10 @@ export class Gateway implements AsyncDisposable {
         this.#isRefusing = true;
       },
       sessions: () => this.#sessions.all(),
-      gone: () => this.#sessions.none(),
+      gone: async () => void (await Promise.all([this.#sessions.none(), this.#public.answered()])),
       cutOff: () => {
         for (const session of this.#sessions.all()) session.cutOff();
+        this.#public.close();
       },
       finish: () => this.#finish(),
     };
@@ -247,7 +247,8 @@ export class Gateway implements AsyncDisposable {
       payload: limits.message,
       inbound: this.#inbound,
       transports: (route) => this.#transports.get(route) ?? [],
-      begin: (transport, request, tcp, head, opening) => this.#begin(transport, request, tcp, head, opening),
+      begin: (transport, upgrade, opening) => this.#begin(transport, upgrade, opening),
+      isDraining: () => this.#isDraining,
     });
   }
 
@@ -265,7 +266,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** In one step the handshake is answered and the session begins. */
-  #begin(transport: Transport, request: IncomingMessage, tcp: Socket, head: Buffer, opening: Opening): HttpErrorKey | undefined {
+  #begin(transport: Transport, { request, tcp, head }: Upgrade, opening: Opening): HttpErrorKey | undefined {
     if (this.#isRefusing) {
       opening.cancel();
       return 'draining';

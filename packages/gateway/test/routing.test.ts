@@ -27,6 +27,7 @@ const PATTERNS = [
   segments('/room/lobby', 'room', 'lobby'),
   segments('/t/:tenant/room/:room', 't', ':tenant', 'room', ':room'),
   { text: '^/r/(?<room>[a-z]+)(/.*)?$', expression: RE2JS.compile('^/r/(?<room>[a-z]+)(/.*)?$') },
+  { text: '^/cut/(?<room>.{1,2}).*$', expression: RE2JS.compile('^/cut/(?<room>.{1,2}).*$') },
   { text: '^/(a+)+$', expression: RE2JS.compile('^/(a+)+$') },
 ];
 const router = new Router(PATTERNS.map(routeOf));
@@ -49,6 +50,8 @@ describe('the router', () => {
     ['/room/1/2', undefined],
     ['/Room/1', undefined],
     ['/r/ABC', undefined],
+    ['/cut/%E2%82%AC', undefined],
+    ['/cut/a', ['^/cut/(?<room>.{1,2}).*$', { room: 'a' }]],
   ])('%s', (path, expected) => {
     expect(matched(path)).toEqual(expected);
   });

@@ -21,15 +21,18 @@ export class Body {
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
   #cost = 0;
-  #fault: BodyFault | undefined;
+  #isOver = false;
 
   /** `limit` in bytes. */
   constructor(request: IncomingMessage, limit: number, inbound: Inbound) {
     this.#limit = limit;
     this.#inbound = inbound;
     this.whole = new Promise((resolve) => {
-      const settle = (): void => resolve(this.#fault ?? (request.complete ? this.#bytes.subarray(0, this.#length) : undefined));
-      if (Number(request.headers['content-length'] ?? 0) > limit) this.#fail('body_too_large', resolve);
+      const settle = (): void => {
+        resolve(request.complete ? this.#bytes.subarray(0, this.#length) : undefined);
+        if (!request.complete) this.release();
+      };
+      if (announcedLength(request) > limit) this.#fail('body_too_large', resolve);
       request.on('data', (chunk: Buffer) => this.#take(chunk, resolve));
       request.once('end', settle);
       request.once('close', settle);
@@ -37,8 +40,9 @@ export class Body {
     });
   }
 
-  /** What was read is handed on or not wanted. Call it once. */
+  /** What was read is handed on, or not wanted; what still comes is dropped. */
   release(): void {
+    this.#isOver = true;
     this.#bytes = Buffer.alloc(0);
     this.#length = 0;
     this.#inbound.give(this.#cost);
@@ -46,7 +50,7 @@ export class Body {
   }
 
   #take(chunk: Buffer, resolve: (fault: BodyFault) => void): void {
-    if (this.#fault !== undefined) return;
+    if (this.#isOver) return;
     const length = this.#length + chunk.length;
     if (length > this.#limit) return this.#fail('body_too_large', resolve);
     if (length > this.#bytes.length && !this.#makeRoom(chunk, length)) return this.#fail('full', resolve);
@@ -69,8 +73,17 @@ export class Body {
   }
 
   #fail(fault: BodyFault, resolve: (fault: BodyFault) => void): void {
-    this.#fault = fault;
     this.release();
     resolve(fault);
   }
+}
+
+/** Whether a body was announced, be it empty. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+}
+
+/** Bytes of the body as its head says; 0 where it does not. */
+export function announcedLength({ headers }: IncomingMessage): number {
+  return Number(headers['content-length'] ?? 0);
 }

@@ -3,6 +3,8 @@ import type { HttpErrorKey } from '../errors.ts';
 import { readTarget, type Target } from './target.ts';
 
 const MAX_HEADERS = 1000;
+/** A name or an address, and a port (RFC 3986 section 3.2.2). */
+const HOST = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?$/;
 
 /** Reads a request's target and refuses what a proxy might understand differently. */
 export function readRequest(request: IncomingMessage): Target | HttpErrorKey {
@@ -10,20 +12,17 @@ export function readRequest(request: IncomingMessage): Target | HttpErrorKey {
   if (request.httpVersion !== '1.1' || !hasOneHost(request.rawHeaders)) return 'bad_request';
   const target = readTarget(request.url ?? '');
   if (typeof target === 'string') return target;
-  return request.method !== 'POST' && hasBody(request) ? 'bad_request' : target;
+  return target;
 }
 
-/** Exactly one, and not empty (RFC 9112 section 3.2). */
+/** Exactly one, not empty, and a host (RFC 9112 section 3.2). */
 function hasOneHost(rawHeaders: readonly string[]): boolean {
   let hosts = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? '';
-    if (name.length === 4 && name.toLowerCase() === 'host' && rawHeaders[index + 1] !== '') hosts += 1;
-    else if (name.length === 4 && name.toLowerCase() === 'host') return false;
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+    if (!HOST.test(rawHeaders[index + 1] ?? '')) return false;
+    hosts += 1;
   }
   return hosts === 1;
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }

@@ -46,8 +46,23 @@ function matchExpression(expression: RE2JS, path: string): Params | undefined {
   const matcher = expression.matcher(path);
   if (!matcher.matches()) return undefined;
   const params: Record<string, string> = {};
-  for (const name of Object.keys(expression.namedGroups())) params[name] = decode(matcher.group(name) ?? '');
+  for (const name of Object.keys(expression.namedGroups())) {
+    const group = matcher.group(name) ?? '';
+    if (!isWhole(group)) return undefined;
+    params[name] = decode(group);
+  }
   return params;
+}
+
+/** A group may end within an escape, or within the escapes of one letter: that is no match. */
+function isWhole(group: string): boolean {
+  if (!group.includes('%')) return true;
+  try {
+    decodeURIComponent(group);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function decode(part: string): string {

@@ -7,7 +7,7 @@ import type { Greeting, Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
 import type { ReadTurns } from './read-turns.ts';
 import type { Transport } from './transport.ts';
-import { handshakeFault } from './websocket/handshake.ts';
+import { asksForWebSocket, handshakeFault } from './websocket/handshake.ts';
 import { Receiver, type ReceiveLimits } from './websocket/receiver.ts';
 import { type SocketContext, WebSocketLink } from './websocket/socket.ts';
 
@@ -32,7 +32,7 @@ export class WebSocketTransport implements Transport {
   }
 
   isAskedFor({ headers }: IncomingMessage): boolean {
-    return headers.upgrade !== undefined;
+    return asksForWebSocket(headers);
   }
 
   fault(request: IncomingMessage): HttpErrorKey | undefined {

@@ -70,6 +70,8 @@ export class RawClient implements AsyncDisposable {
   readonly frames: RawFrame[] = [];
   /** True once the connection is gone. */
   isClosed = false;
+  /** What ended it, where that was no orderly end: a reset, for one. */
+  error: Error | undefined;
   #bytes = Buffer.alloc(0);
   #isUpgraded = false;
   readonly #waiting = new Set<() => void>();
@@ -81,7 +83,9 @@ export class RawClient implements AsyncDisposable {
       if (this.#isUpgraded) this.#readFrames();
       this.#changed();
     });
-    socket.on('error', () => undefined);
+    socket.on('error', (error) => {
+      this.error = error;
+    });
     socket.on('end', () => this.#changed());
     socket.on('close', () => {
       this.isClosed = true;
@@ -110,18 +114,24 @@ export class RawClient implements AsyncDisposable {
 
   /** The next HTTP answer, whole. After a 101 what follows is read as frames. */
   async answer(): Promise<HttpAnswer> {
+    const { status, headers } = await this.head();
+    const length = Number(headers.get('content-length') ?? 0);
+    await this.#until(() => this.#bytes.length >= length);
+    const body = this.#bytes.subarray(0, length).toString();
+    this.#bytes = this.#bytes.subarray(length);
+    this.#isUpgraded = status === 101;
+    if (this.#isUpgraded) this.#readFrames();
+    return { status, headers, body };
+  }
+
+  /** The head of the next HTTP answer; its body, where it has one, is left. */
+  async head(): Promise<Omit<HttpAnswer, 'body'>> {
     await this.#until(() => this.#bytes.includes('\r\n\r\n'));
     const end = this.#bytes.indexOf('\r\n\r\n');
     const [first = '', ...lines] = this.#bytes.subarray(0, end).toString().split('\r\n');
     const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
-    const status = Number(first.split(' ')[1]);
-    const length = Number(headers.get('content-length') ?? 0);
-    await this.#until(() => this.#bytes.length >= end + 4 + length);
-    const body = this.#bytes.subarray(end + 4, end + 4 + length).toString();
-    this.#bytes = this.#bytes.subarray(end + 4 + length);
-    this.#isUpgraded = status === 101;
-    if (this.#isUpgraded) this.#readFrames();
-    return { status, headers, body };
+    this.#bytes = this.#bytes.subarray(end + 4);
+    return { status: Number(first.split(' ')[1]), headers };
   }
 
   /** The code of the close frame; the connection's end without one is 1006, an empty one 1005. */

@@ -5,6 +5,11 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
 /** A token (RFC 9110 section 5.6.2). */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
+/** Whether an upgrade to a WebSocket is asked for, be it among others. */
+export function asksForWebSocket({ upgrade = '' }: IncomingMessage['headers']): boolean {
+  return /(?:^|[\s,])websocket(?:$|[\s,/])/i.test(upgrade);
+}
+
 /**
  * What is wrong with an upgrade request as RFC 6455 section 4.2.1 has it; `ws` is more lenient than a gateway behind proxies may be: it takes
  * version 8, whose origin stands in another header, and reads a body as frames.

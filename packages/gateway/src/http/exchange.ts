@@ -1,0 +1,91 @@
+import { Buffer } from 'node:buffer';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Answer } from '../answer.ts';
+import type { Counters } from '../counters.ts';
+import { type HttpErrorKey, httpError } from '../errors.ts';
+import { answerSocket } from './answer.ts';
+import { type Body, hasBody } from './body.ts';
+import type { Connection, Owed } from './connection.ts';
+
+type Headers = Readonly<Record<string, string>>;
+
+export interface ExchangeSources {
+  readonly counters: Counters;
+  /** Whether this gateway is being stopped: a connection is not to be used again. */
+  readonly isDraining: () => boolean;
+}
+
+/** A request, and its one answer. */
+export class Exchange implements Owed {
+  readonly request: IncomingMessage;
+  /** What every answer to it carries. */
+  headers: Headers = {};
+  /** Where it has been begun to be read. */
+  body: Body | undefined;
+  readonly #response: ServerResponse;
+  readonly #connection: Connection;
+  readonly #sources: ExchangeSources;
+  readonly #serve: (exchange: Exchange) => Promise<void>;
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: Connection,
+    sources: ExchangeSources,
+    serve: (exchange: Exchange) => Promise<void>,
+  ) {
+    this.request = request;
+    this.#response = response;
+    this.#connection = connection;
+    this.#sources = sources;
+    this.#serve = serve;
+    response.once('close', () => connection.answered(this));
+  }
+
+  get isWhole(): boolean {
+    return this.request.complete || !hasBody(this.request);
+  }
+
+  begin(): Promise<void> {
+    return this.#serve(this);
+  }
+
+  drop(): void {
+    this.body?.release();
+  }
+
+  /** The client may send the body that it has announced. */
+  proceed(): void {
+    this.#response.writeContinue();
+  }
+
+  refuse(key: HttpErrorKey, headers?: Headers): void {
+    this.#sources.counters.refused[key] += 1;
+    this.answer(httpError(key, headers));
+  }
+
+  /**
+   * An answer that ends its connection, where no other one has begun behind it, is the last that is written there, and what still comes is read and dropped.
+   * Otherwise it leaves in its turn, and the connection ends behind those that have begun.
+   */
+  answer({ status, headers, body }: Answer): void {
+    const { Connection, ...rest } = { ...headers, ...this.headers };
+    const { socket, method } = this.request;
+    this.drop();
+    const ends = Connection === 'close' || !this.isWhole || this.#sources.isDraining() || this.#connection.isEnding;
+    if (ends && this.#connection.isLast(this)) {
+      this.request.resume();
+      const last = { status, headers: { ...rest, Connection: 'close' }, body: method === 'HEAD' ? Buffer.alloc(0) : body };
+      this.#connection.endWith(this, () => answerSocket(socket, last));
+      return;
+    }
+    if (ends) this.#connection.end();
+    this.#response.writeHead(status, rest).end(body);
+  }
+
+  /** It could not be served: 500, or the end where its answer had begun. */
+  fail(): void {
+    if (this.#response.headersSent) this.request.socket.destroy();
+    else this.refuse('internal');
+  }
+}

@@ -1,0 +1,128 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Admission } from '../admission.ts';
+import type { DemoFile } from '../demo.ts';
+import { type HttpErrorKey, httpError } from '../errors.ts';
+import type { Inbound } from '../inbound.ts';
+import { publishFailure } from '../layer-errors.ts';
+import type { Log } from '../log.ts';
+import type { RouteRequest } from '../routes/request.ts';
+import type { Posting, Route } from '../routes/route.ts';
+import type { Match, Router } from '../routes/router.ts';
+import type { Transport } from '../transports/transport.ts';
+import { answerSocket } from './answer.ts';
+import { announcedLength, Body, hasBody } from './body.ts';
+import type { Connection, Connections } from './connection.ts';
+import { Exchange, type ExchangeSources } from './exchange.ts';
+import { failureKey } from './failure.ts';
+import { readRequest } from './request.ts';
+import { HttpRouteRequest } from './route-request.ts';
+import type { Target } from './target.ts';
+
+export interface PlainSources extends ExchangeSources {
+  readonly router: Router;
+  readonly admission: Admission;
+  readonly log: Log;
+  readonly demo: ReadonlyMap<string, DemoFile>;
+  /** Bytes of a published payload. */
+  readonly payload: number;
+  readonly inbound: Inbound;
+  /** In what ways the sessions of a route reach their clients. */
+  readonly transports: (route: Route) => readonly Transport[];
+}
+
+/** Requests that are no upgrade. */
+export class PlainRequests {
+  readonly #sources: PlainSources;
+  readonly #connections: Connections;
+
+  constructor(sources: PlainSources, connections: Connections) {
+    this.#sources = sources;
+    this.#connections = connections;
+  }
+
+  take(request: IncomingMessage, response: ServerResponse): void {
+    const connection = this.#connections.of(request.socket);
+    if (connection.isEnding) return;
+    const exchange = new Exchange(request, response, connection, this.#sources, (begun) => this.#serve(begun));
+    // What waits for its turn is read all the same: in its stream each piece of a body costs some 200 bytes.
+    if (connection.isBusy && hasBody(request)) exchange.body = this.#bodyOf(exchange);
+    if (!connection.take(exchange)) this.#refuseMore(request, connection);
+  }
+
+  /** No error of a request may go further than this. */
+  async #serve(exchange: Exchange): Promise<void> {
+    try {
+      await this.#judge(exchange);
+    } catch (error) {
+      failureKey('internal', error, this.#sources.log);
+      exchange.fail();
+    }
+  }
+
+  async #judge(exchange: Exchange): Promise<void> {
+    const { request } = exchange;
+    const target = readRequest(request);
+    if (typeof target === 'string') return exchange.refuse(target);
+    const match = this.#sources.router.match(target.path);
+    if (match !== undefined) return await this.#onRoute(exchange, target, match);
+    const file = this.#sources.demo.get(target.path);
+    if (file === undefined) return exchange.refuse('no_route');
+    if (!isReading(request)) return exchange.refuse('method', { Allow: 'GET, HEAD' });
+    if (hasBody(request)) return exchange.refuse('bad_request');
+    exchange.answer({ status: 200, ...file });
+  }
+
+  async #onRoute(exchange: Exchange, target: Target, { route, params }: Match): Promise<void> {
+    const { request } = exchange;
+    const { posting } = route;
+    if (request.method === 'POST' && posting !== undefined) return await this.#post(exchange, new HttpRouteRequest(request, target, params), route, posting);
+    if (!isReading(request)) return exchange.refuse('method', { Allow: posting === undefined ? 'GET, HEAD' : 'GET, HEAD, POST' });
+    if (hasBody(request)) return exchange.refuse('bad_request');
+    const asked = this.#sources.transports(route).some((transport) => transport.isAskedFor(request));
+    // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
+    exchange.refuse(route.fault(params) ?? (asked && request.method === 'GET' ? 'bad_request' : 'no_transport'));
+  }
+
+  /** The turn of the next request comes when this one's body is handed on, not when it is answered. */
+  async #post(exchange: Exchange, asked: HttpRouteRequest, route: Route, posting: Posting): Promise<void> {
+    const fault = this.#postFault(asked, route, posting);
+    if (fault !== undefined) return exchange.refuse(fault);
+    const { request } = exchange;
+    exchange.body ??= this.#bodyOf(exchange);
+    if (request.headers.expect !== undefined && announcedLength(request) <= this.#sources.payload) exchange.proceed();
+    const body = await exchange.body.whole;
+    if (typeof body === 'string') exchange.refuse(body);
+    else if (body !== undefined) void this.#hand(exchange, asked, posting, body);
+  }
+
+  #postFault(asked: HttpRouteRequest, route: Route, posting: Posting): HttpErrorKey | undefined {
+    const refused = route.fault(asked.params) ?? this.#sources.admission.admitPost(asked, () => posting.mayPost(asked));
+    if (refused === 'not_allowed') this.#sources.counters.publishFailures.not_allowed += 1;
+    return refused;
+  }
+
+  async #hand(exchange: Exchange, asked: RouteRequest, posting: Posting, body: Uint8Array): Promise<void> {
+    try {
+      exchange.answer(await posting.post(asked, body));
+    } catch (error) {
+      const key = failureKey(publishFailure(error), error, this.#sources.log);
+      if (key === 'internal') exchange.fail();
+      else exchange.refuse(key);
+    }
+  }
+
+  #bodyOf({ request }: Exchange): Body {
+    return new Body(request, this.#sources.payload, this.#sources.inbound);
+  }
+
+  /** The process holds as much as it may. */
+  #refuseMore({ socket }: IncomingMessage, connection: Connection): void {
+    this.#sources.counters.refused.full += 1;
+    connection.end(() => answerSocket(socket, httpError('full')));
+  }
+}
+
+/** HEAD is GET without a body, and opens nothing. */
+function isReading({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
+}

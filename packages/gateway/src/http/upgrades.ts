@@ -1,0 +1,146 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Admission } from '../admission.ts';
+import type { Answer } from '../answer.ts';
+import type { Counters } from '../counters.ts';
+import { type HttpErrorKey, httpError } from '../errors.ts';
+import { joinFailure } from '../layer-errors.ts';
+import type { Log } from '../log.ts';
+import type { Opening, Route } from '../routes/route.ts';
+import type { Router } from '../routes/router.ts';
+import type { Transport } from '../transports/transport.ts';
+import { answerSocket } from './answer.ts';
+import { hasBody } from './body.ts';
+import { failureKey } from './failure.ts';
+import { readRequest } from './request.ts';
+import { HttpRouteRequest } from './route-request.ts';
+
+export interface UpgradeSources {
+  readonly router: Router;
+  readonly admission: Admission;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly transports: (route: Route) => readonly Transport[];
+  /** Answers the request by `transport`, and begins the session that its route has made ready. */
+  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening) => HttpErrorKey | undefined;
+}
+
+/** A request whose connection is to become something else; what has come behind it is `head`. */
+export interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly tcp: Socket;
+  readonly head: Buffer;
+  /** What had been written to the connection before. */
+  readonly written: number;
+}
+
+interface AskedSession {
+  readonly route: Route;
+  readonly transport: Transport;
+  readonly routeRequest: HttpRouteRequest;
+}
+
+/** Upgrades: each becomes a session, or is refused before. */
+export class Upgrades {
+  readonly #sources: UpgradeSources;
+
+  constructor(sources: UpgradeSources) {
+    this.#sources = sources;
+  }
+
+  /** No error of a request may go further than this. */
+  take(upgrade: Upgrade): void {
+    try {
+      this.#judge(upgrade);
+    } catch (error) {
+      this.#failed(upgrade, error);
+    }
+  }
+
+  /** Refuses what has no response object: an upgrade, or what could not be read. */
+  refuse(socket: Duplex, key: HttpErrorKey, headers?: Readonly<Record<string, string>>): void {
+    this.#sources.counters.refused[key] += 1;
+    this.#answer(socket, httpError(key, headers));
+  }
+
+  #judge(upgrade: Upgrade): void {
+    const { request, tcp } = upgrade;
+    const asked = this.#read(request);
+    if (typeof asked === 'string') return this.refuse(tcp, asked, asked === 'method' ? { Allow: 'GET' } : undefined);
+    const { route, routeRequest } = asked;
+    const refused = this.#sources.admission.admitSession(routeRequest, () => route.mayOpen(routeRequest));
+    if (refused !== undefined) return this.refuse(tcp, refused);
+    this.#open(upgrade, asked);
+  }
+
+  #read(request: IncomingMessage): AskedSession | HttpErrorKey {
+    const target = readRequest(request);
+    if (typeof target === 'string') return target;
+    const match = this.#sources.router.match(target.path);
+    if (match === undefined) return 'no_route';
+    if (request.method !== 'GET') return 'method';
+    if (hasBody(request)) return 'bad_request';
+    const { route, params } = match;
+    const transport = this.#sources.transports(route).find((one) => one.isAskedFor(request));
+    if (transport === undefined) return 'no_transport';
+    return route.fault(params) ?? transport.fault(request) ?? { route, transport, routeRequest: new HttpRouteRequest(request, target, params) };
+  }
+
+  /** A place is held for the session until it has begun, or will not. */
+  #open(upgrade: Upgrade, asked: AskedSession): void {
+    let opening: Opening | Answer | Promise<Opening | Answer>;
+    try {
+      opening = asked.route.open(asked.routeRequest);
+    } catch (error) {
+      opening = Promise.reject(error as Error);
+    }
+    if (opening instanceof Promise) void this.#openLater(upgrade, asked, opening);
+    else this.#begin(upgrade, asked, opening);
+  }
+
+  async #openLater(upgrade: Upgrade, asked: AskedSession, opening: Promise<Opening | Answer>): Promise<void> {
+    const { tcp } = upgrade;
+    // An error that nobody listens for ends the process.
+    tcp.on('error', destroy);
+    let ready: Opening | Answer;
+    try {
+      ready = await opening;
+      tcp.off('error', destroy);
+    } catch (error) {
+      this.#sources.admission.settle();
+      return this.refuse(tcp, failureKey(joinFailure(error), error, this.#sources.log));
+    }
+    try {
+      this.#begin(upgrade, asked, ready);
+    } catch (error) {
+      this.#failed(upgrade, error);
+    }
+  }
+
+  #begin(upgrade: Upgrade, { transport }: AskedSession, ready: Opening | Answer): void {
+    this.#sources.admission.settle();
+    if ('status' in ready) {
+      this.#sources.counters.refused.not_allowed += 1;
+      return this.#answer(upgrade.tcp, ready);
+    }
+    const fault = this.#sources.begin(transport, upgrade, ready);
+    if (fault !== undefined) this.refuse(upgrade.tcp, fault);
+  }
+
+  /** Where the answer had begun there is no other one. */
+  #failed({ tcp, written }: Upgrade, error: unknown): void {
+    const key = failureKey('internal', error, this.#sources.log);
+    if (tcp.bytesWritten === written) this.refuse(tcp, key);
+    else tcp.destroy();
+  }
+
+  #answer(socket: Duplex, { status, headers, body }: Answer): void {
+    socket.on('error', destroy);
+    answerSocket(socket, { status, headers: { ...headers, Connection: 'close' }, body });
+  }
+}
+
+function destroy(this: Duplex): void {
+  this.destroy();
+}
