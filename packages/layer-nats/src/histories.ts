@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { HistoryPage, HistoryRule, LayerLogger, Position } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
@@ -8,6 +9,7 @@ import { leadsMajority, type JetStream, type StoredMessage, type StreamInfo } fr
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
 import { readRecord } from './record.ts';
 import type { Session } from './session.ts';
+import type { StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -27,6 +29,7 @@ export class Histories {
   readonly #subjects: Subjects;
   readonly #clock: Clock;
   readonly #plans: ReadonlyMap<HistoryRule, HistoryPlan>;
+  readonly #writers = new Map<HistoryPlan, StreamWriter<Incarnation>>();
   readonly #heads: StreamPlan;
   readonly #reader: HistoryReader;
   readonly #incarnations: Incarnations;
@@ -79,11 +82,22 @@ export class Histories {
 
   async append(session: Session, room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
     const plan = this.#planOf(rule);
-    await this.#ensure(session, plan);
-    const { seq } = await this.#streams.store(session, plan, this.#subjects.room(room), payload);
-    const incarnation = await this.#ensure(session, plan);
-    this.#incarnations.stored(incarnation, seq);
-    return { epoch: incarnation.epoch, offset: seq };
+    const subject = this.#subjects.room(room);
+    let before: Incarnation | undefined;
+    const { seq } = await this.#writerOf(plan).write(session, subject, (incarnation) => {
+      before = incarnation;
+      return { subject, payload };
+    });
+    const after = await this.#ensure(session, plan);
+    const kept = before === undefined || before.epoch === after.epoch || (await this.#has(session, after, { seq, payload })) ? after : before;
+    this.#incarnations.stored(kept, seq);
+    return { epoch: kept.epoch, offset: seq };
+  }
+
+  /** Whether the stream, which began a new epoch while a message was on its way, is the one that kept it. */
+  async #has(session: Session, { stream }: Incarnation, { seq, payload }: { seq: number; payload: Uint8Array }): Promise<boolean> {
+    const there = await this.#jetStream.message(session, stream.config.name, { seq });
+    return there?.data === Buffer.from(payload).toString('base64');
   }
 
   /** A live message has come; tells its epoch, where `made` is the one that its stream was made with. */
@@ -216,6 +230,15 @@ export class Histories {
   /** Whether the stream was made with its epoch. */
   #isFresh({ epoch, stream }: Incarnation): boolean {
     return this.#subjects.madeWith(stream.config) === epoch;
+  }
+
+  #writerOf(plan: HistoryPlan): StreamWriter<Incarnation> {
+    let writer = this.#writers.get(plan);
+    if (writer === undefined) {
+      writer = this.#streams.writer(plan, (session) => this.#ensure(session, plan));
+      this.#writers.set(plan, writer);
+    }
+    return writer;
   }
 
   #planOf(rule: HistoryRule): HistoryPlan {

@@ -193,10 +193,13 @@ export class JetStream {
     session.send(`${this.#api}.CONSUMER.MSG.NEXT.${stream}.${consumer}`, Buffer.from(JSON.stringify(request)), reply);
   }
 
-  /** Publishes what a stream is to keep. Undefined where no stream takes that subject. */
-  async store(session: Session, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored | undefined> {
+  /**
+   * Publishes what a stream is to keep; it leaves before this call returns.
+   * @throws JetStreamError where it was not kept: `JS.nobody` where no server knows of a stream that takes the subject
+   */
+  async store(session: Session, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored> {
     const answer = await session.request(subject, payload, headers).catch((error: LayerError) => Promise.reject(this.#told(error, 'unresponsive')));
-    if (answer.status === 503) return undefined;
+    if (answer.status === 503) throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
     const { error, stream, seq } = parse(answer.payload) as Partial<Stored> & Failure;
     if (error !== undefined) throw this.#told(new JetStreamError('keep the message', error));
     if (stream === undefined || seq === undefined) throw new JetStreamError('keep the message', { description: 'something else answered for it' });

@@ -49,7 +49,9 @@ export class Keeping {
       keepsLongerAge: true,
     };
     const streams = new Streams({ jetStream, logger: options.logger, subjects }, target.replicas, groups, (name) => this.#onReplaced(name));
-    const clock = new Clock(jetStream, subjects.clock, async (session) => (await streams.store(session, groups, subjects.clock, new Uint8Array(0))).stream);
+    const ticks = streams.writer(groups, (session) => streams.ensure(session, groups));
+    const tick = { subject: subjects.clock, payload: new Uint8Array(0) };
+    const clock = new Clock(jetStream, subjects.clock, async (session) => (await ticks.write(session, subjects.clock, () => tick)).stream);
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, changed: events.changed });
     this.members = new Members(parts, groups, options.groupExpiryMs);

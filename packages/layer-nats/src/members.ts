@@ -1,6 +1,7 @@
 import type { Clock } from './clock.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Session } from './session.ts';
+import type { StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -10,33 +11,35 @@ import type { Subjects } from './subjects.ts';
  */
 export class Members {
   readonly #jetStream: JetStream;
-  readonly #streams: Streams;
   readonly #subjects: Subjects;
   readonly #clock: Clock;
   readonly #expiryMs: number;
   readonly #plan: StreamPlan;
+  readonly #writer: StreamWriter<void>;
   /** Questions of this turn, one a group. */
   #asking = new Map<string, Promise<readonly string[]>>();
   /** Answers are given in the order of the questions. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock }, plan: StreamPlan, expiryMs: number) {
-    this.#jetStream = parts.jetStream;
-    this.#streams = parts.streams;
+    const { jetStream, streams, clock } = parts;
+    this.#jetStream = jetStream;
     this.#subjects = parts.subjects;
-    this.#clock = parts.clock;
+    this.#clock = clock;
     this.#expiryMs = expiryMs;
     this.#plan = plan;
+    this.#writer = streams.writer(plan, async (session) => {
+      await Promise.all([streams.ensure(session, plan), clock.set(session)]);
+    });
   }
 
   async add(session: Session, group: string, queue: string, forMs = this.#expiryMs): Promise<void> {
-    await this.#clock.set(session);
-    await this.#keep(session, group, queue, Math.ceil(this.#clock.now() + forMs));
+    await this.#keep(session, group, queue, () => Math.ceil(this.#clock.now() + forMs));
   }
 
   /** What has ended is kept as well: a process that was away, and had added it, is to see that it was ended and not lost. */
   async remove(session: Session, group: string, queue: string): Promise<void> {
-    await this.#keep(session, group, queue, 0);
+    await this.#keep(session, group, queue, () => 0);
   }
 
   /** Adds it again where it was lost; false where it has been ended. */
@@ -78,8 +81,9 @@ export class Members {
     return Object.keys(info?.state.subjects ?? {}).map((subject) => this.#subjects.readMember(subject));
   }
 
-  async #keep(session: Session, group: string, queue: string, endsAt: number): Promise<void> {
-    const { seq } = await this.#streams.store(session, this.#plan, this.#subjects.member(group, queue, endsAt), new Uint8Array(0));
-    await this.#jetStream.purge(session, this.#plan.name, { filter: this.#subjects.members(group, queue), seq });
+  async #keep(session: Session, group: string, queue: string, endsAt: () => number): Promise<void> {
+    const all = this.#subjects.members(group, queue);
+    const { seq } = await this.#writer.write(session, all, () => ({ subject: this.#subjects.member(group, queue, endsAt()), payload: new Uint8Array(0) }));
+    await this.#jetStream.purge(session, this.#plan.name, { filter: all, seq });
   }
 }

@@ -1,9 +1,10 @@
 import type { Taken } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import { isFullQueue } from './errors.ts';
-import type { JetStream } from './jetstream.ts';
+import type { JetStream, StreamInfo } from './jetstream.ts';
 import { LIFETIME, QueueReader, type ReaderContext } from './reader.ts';
 import type { Session } from './session.ts';
+import type { Refusal, StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -18,6 +19,7 @@ export class Queues {
   readonly #clock: Clock;
   readonly #expiryMs: number;
   readonly #plan: StreamPlan;
+  readonly #writer: StreamWriter<StreamInfo>;
   readonly #readers = new Map<string, QueueReader>();
   readonly #reading: Omit<ReaderContext, 'subject' | 'consumer' | 'released'>;
 
@@ -39,6 +41,11 @@ export class Queues {
       fixed: () => ({ retention: 'workqueue', discard: 'new', discard_new_per_subject: true }),
       keepsLongerAge: true,
     };
+    this.#writer = parts.streams.writer(
+      this.#plan,
+      (session) => this.#streams.ensure(session, this.#plan),
+      (session, refusal) => this.#mayTryAgain(session, refusal),
+    );
     this.#reading = {
       jetStream: parts.jetStream,
       clock: parts.clock,
@@ -57,16 +64,15 @@ export class Queues {
   /** False where it is full. */
   async push(session: Session, queue: string, payload: Uint8Array): Promise<boolean> {
     const subject = this.#subjects.queue(queue);
-    for (let attempt = 1; ; attempt += 1) {
-      const { config } = await this.#streams.ensure(session, this.#plan);
-      const headers = config.max_age === this.#expiryMs * 1e6 ? undefined : { [LIFETIME]: `${this.#expiryMs}` };
-      try {
-        await this.#streams.store(session, this.#plan, subject, payload, headers);
-        return true;
-      } catch (error) {
-        if (!isFullQueue(error)) throw error;
-        if (attempt === ATTEMPTS || !(await this.#freeExpired(session, subject, config.max_age / 1e6))) return false;
-      }
+    try {
+      await this.#writer.write(session, subject, ({ config }) => {
+        const lives = config.max_age === this.#expiryMs * 1e6 ? {} : { headers: { [LIFETIME]: `${this.#expiryMs}` } };
+        return { subject, payload, ...lives };
+      });
+      return true;
+    } catch (error) {
+      if (isFullQueue(error)) return false;
+      throw error;
     }
   }
 
@@ -94,14 +100,22 @@ export class Queues {
     for (const reader of this.#readers.values()) reader.close();
   }
 
-  /** The server removes what has expired within some hundred milliseconds; what it has not removed yet must not hold a place. */
-  async #freeExpired(session: Session, subject: string, ageMs: number): Promise<boolean> {
+  async #mayTryAgain(session: Session, refusal: Refusal): Promise<boolean> {
+    if (!isFullQueue(refusal.why)) return this.#streams.mayTryAgain(session, this.#plan, refusal);
+    return refusal.attempts < ATTEMPTS && this.#freeExpired(session, refusal);
+  }
+
+  /** The server removes what has expired within some hundred milliseconds; what it has not removed yet must not hold places. True where there are some now. */
+  async #freeExpired(session: Session, { subject, messages }: Refusal): Promise<boolean> {
+    const { config } = await this.#streams.ensure(session, this.#plan);
     await this.#clock.set(session);
-    const head = await this.#jetStream.message(session, this.#plan.name, { seq: 1, next_by_subj: subject });
-    if (head === undefined) return true;
-    const lifetime = Number(new RegExp(`^${LIFETIME}: *(\\d+)`, 'm').exec(head.headers)?.[1] ?? ageMs);
-    if (head.time + lifetime > this.#clock.now()) return false;
-    await this.#jetStream.deleteMessage(session, this.#plan.name, head.seq);
+    for (let freed = 0; freed < messages; freed += 1) {
+      const head = await this.#jetStream.message(session, this.#plan.name, { seq: 1, next_by_subj: subject });
+      if (head === undefined) return true;
+      const lifetime = Number(new RegExp(`^${LIFETIME}: *(\\d+)`, 'm').exec(head.headers)?.[1] ?? config.max_age / 1e6);
+      if (head.time + lifetime > this.#clock.now()) return freed > 0;
+      await this.#jetStream.deleteMessage(session, this.#plan.name, head.seq);
+    }
     return true;
   }
 }

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
 import { decide } from './decisions.ts';
-import { JS, JetStreamError, isJetStream } from './errors.ts';
-import { nanoseconds, type JetStream, type Stored, type StreamConfig, type StreamInfo } from './jetstream.ts';
+import { JS, isJetStream } from './errors.ts';
+import { nanoseconds, type JetStream, type StreamConfig, type StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
+import { StreamWriter, type Refusal, type Writing } from './stream-writer.ts';
 import type { Subjects } from './subjects.ts';
 
 /** A stream that was there and is gone is made anew after this time: made sooner, while a busy server is still removing it, it keeps messages and hands out none. */
@@ -46,8 +47,6 @@ export class Streams {
   /** When each stream that was found was made. */
   readonly #made = new Map<string, string>();
   readonly #adapted = new Set<string>();
-  /** How many messages were sent to each stream. */
-  readonly #sent = new Map<string, number>();
   readonly #known = new WeakMap<Session, Map<string, Promise<StreamInfo>>>();
   /** When each stream was made that our server is known to reach. */
   readonly #reached = new WeakMap<Session, Map<string, string>>();
@@ -91,24 +90,27 @@ export class Streams {
     this.#known.get(session)?.delete(name);
   }
 
+  /** Writes to a stream; `prepare` makes that one and whatever else its messages need. */
+  writer<Ready>(
+    plan: StreamPlan,
+    prepare: (session: Session) => Promise<Ready>,
+    mayTryAgain: Writing<Ready>['mayTryAgain'] = (session, refusal) => this.mayTryAgain(session, plan, refusal),
+  ): StreamWriter<Ready> {
+    return new StreamWriter({ jetStream: this.#jetStream, prepare, mayTryAgain });
+  }
+
   /**
-   * Keeps a message in the stream. Where no server knows of the stream it is made anew and the message sent once more, unless another
-   * one was sent after it, since that would change their order.
+   * No server knew of the stream: it is made anew. Whether what was sent to it may be sent once more, for some seconds in a cluster, where each server has
+   * to learn of it.
    */
-  async store(session: Session, plan: StreamPlan, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored> {
-    const until = performance.now() + (session.connection.facts.clustered ? ELECTION_MS : 0);
-    for (let again = false; ; again = true) {
-      await this.ensure(session, plan);
-      const mine = (this.#sent.get(plan.name) ?? 0) + 1;
-      this.#sent.set(plan.name, mine);
-      const stored = await this.#jetStream.store(session, subject, payload, headers);
-      if (stored !== undefined) return stored;
-      this.forget(session, plan.name);
-      this.#reached.get(session)?.delete(plan.name);
-      if (this.#sent.get(plan.name) !== mine || (again && performance.now() > until)) break;
-      if (again) await delay(LOOK_AGAIN_MS);
-    }
-    throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
+  async mayTryAgain(session: Session, plan: StreamPlan, { why, attempts, waitedMs }: Refusal): Promise<boolean> {
+    if (!isJetStream(why, JS.nobody)) return false;
+    this.forget(session, plan.name);
+    this.#reached.get(session)?.delete(plan.name);
+    if (attempts === 1) return true;
+    if (!session.connection.facts.clustered || waitedMs > ELECTION_MS) return false;
+    await delay(LOOK_AGAIN_MS);
+    return true;
   }
 
   async #make(session: Session, plan: StreamPlan): Promise<StreamInfo> {
@@ -116,7 +118,7 @@ export class Streams {
     const before = this.#made.get(plan.name);
     this.#made.set(plan.name, made.created);
     if (before !== undefined && before !== made.created) this.#replaced(plan.name);
-    if (session.connection.facts.clustered) await this.#reach(session, plan, made);
+    await this.#reach(session, plan, made);
     return made;
   }
 

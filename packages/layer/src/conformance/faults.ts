@@ -3,7 +3,7 @@ import { isLayerError } from '../errors.ts';
 import type { ChannelLayer } from '../layer.ts';
 import { parsePosition } from '../position.ts';
 import { cutOff, type Reachable } from './cut-off.ts';
-import { next, record, rejects, soon, until } from './expect.ts';
+import { next, record, rejects, soon, take, until } from './expect.ts';
 import type { Runner, Subject } from './subject.ts';
 import { runFamilies, type Family } from './suite.ts';
 
@@ -252,6 +252,24 @@ function queueTests(leave: Step, comeBack: Step): Family['tests'] {
       await comeBack(here, there);
       await there.send('work', { hello: true });
       assert.deepEqual(await received, { hello: true });
+    },
+
+    'what is sent on return, without waiting, arrives in the order of the calls': async (stage) => {
+      const [here, there] = await stage.openTwo();
+      await here.send('work', { before: true });
+      await next(there, 'work');
+      await leave(here, there);
+      await comeBack(here, there);
+      const sending: Promise<void>[] = [];
+      for (let n = 0; n < 40; n += 1) {
+        sending.push(here.send('work', { n }));
+        if (n % 4 === 3) await new Promise(setImmediate);
+      }
+      await soon(Promise.all(sending), 'every send');
+      assert.deepEqual(
+        await take(there, 'work', 40),
+        Array.from({ length: 40 }, (_, n) => ({ n })),
+      );
     },
   };
 }

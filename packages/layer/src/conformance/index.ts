@@ -19,6 +19,7 @@ import { lifecycle } from './lifecycle.ts';
 import { listeners } from './listeners.ts';
 import { messages } from './messages.ts';
 import { names } from './names.ts';
+import { order, orderInHistories, orderInQueues } from './order.ts';
 import { outside } from './outside.ts';
 import { publishIds } from './publish-ids.ts';
 import { queues } from './queues.ts';
@@ -41,6 +42,9 @@ const FAMILIES = [
   sendOptions,
   groups,
   groupsOfQueues,
+  order,
+  orderInQueues,
+  orderInHistories,
   cancellation,
   expiry,
   groupExpiry,
