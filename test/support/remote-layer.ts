@@ -21,12 +21,20 @@ const calls: Record<string, (first: string, second: string) => unknown> = {
     await layer.groupAdd(group, channel);
     return channel;
   },
+  receive: async (channel) => layer.receive(channel),
   status: () => layer.status,
   stats: () => layer.stats,
 };
 
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
+
 createInterface({ input: process.stdin }).on('line', (line) => {
   const { id, call, args } = JSON.parse(line) as { id: number; call: string; args: [string, string] };
+  if (call === 'block') {
+    say({ id, outcome: 'ok' });
+    Atomics.wait(NEVER, 0, 0, Number(args[0]));
+    return;
+  }
   void (async () => calls[call]?.(...args))().then(
     (value) => say({ id, outcome: 'ok', value }),
     (error: { code?: string; message: string }) => say({ id, outcome: error.code ?? 'failed', value: error.message }),

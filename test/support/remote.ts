@@ -1,12 +1,17 @@
 import { join } from 'node:path';
-import type { LayerOptions, LayerStats, LayerStatus } from '@busgate/layer';
-import type { Child, ChildOptions } from './child.ts';
+import type { LayerOptions, LayerStats, LayerStatus, Message } from '@busgate/layer';
+import { Child, type ChildOptions } from './child.ts';
 
 const SCRIPT = join(import.meta.dirname, 'remote-layer.ts');
 
 interface Answer {
   readonly outcome: string;
   readonly value?: unknown;
+}
+
+/** A layer in a process of its own on this machine. */
+export function startRemoteLayer(url: string, options: LayerOptions): Promise<RemoteLayer> {
+  return RemoteLayer.start((...program) => new Child(...program), url, options);
 }
 
 /** A layer in a process of its own. */
@@ -32,6 +37,20 @@ export class RemoteLayer implements AsyncDisposable {
   /** How a call ended: `ok`, or the code of its error. */
   async call(call: 'publish' | 'listen' | 'join' | 'groupAdd', ...args: readonly string[]): Promise<Answer> {
     return this.#ask(call, args);
+  }
+
+  async receive(channel: string): Promise<Message> {
+    return (await this.#ask('receive', [channel])).value as Message;
+  }
+
+  /** Its event loop stands still for so long; resolves when it does. */
+  async block(ms: number): Promise<void> {
+    await this.#ask('block', [`${ms}`]);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.signal(signal);
+    if (signal === 'SIGSTOP') this.#child.awaitStop();
   }
 
   async status(): Promise<LayerStatus> {

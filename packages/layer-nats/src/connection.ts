@@ -18,14 +18,14 @@ import {
   type NatsError,
 } from 'nats';
 import { forbidden } from './errors.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { knock } from './knock.ts';
 import type { Credentials, Server, Target } from './url.ts';
 
 /** A server that does not answer a connect by then is passed over. */
 const CONNECT_TIMEOUT_MS = 4000;
-/** A server that has not answered two pings by the third is taken for dead: after 4.5 s at most. */
-const PING_INTERVAL_MS = 1500;
-const MAX_PINGS_OUT = 2;
+/** The library's own pings, which judge a server before its answer is read, are put off for ever. */
+const NEVER_MS = 2_147_483_647;
 
 /** A message as it arrived. */
 export interface Arrival {
@@ -42,6 +42,14 @@ export interface Receiver {
   message(arrival: Arrival): void;
   /** The server does not permit this subscription, or no longer: nothing more will come. */
   refused(error: LayerError): void;
+}
+
+/** A subscription as it stands. */
+export interface Subscribed {
+  /** The receiver is not called from now on. */
+  end(): void;
+  /** The server sends nothing more from when it hears of this; what it has sent by then still reaches the receiver, before this resolves. */
+  drain(): Promise<void>;
 }
 
 interface ServerFacts {
@@ -64,8 +72,7 @@ export interface Connection {
   /** What kind of fault ended it, where more is known than that it broke. */
   readonly fault: LayerFault | undefined;
   publish(subject: string, payload: Uint8Array, reply?: string, headers?: Readonly<Record<string, string>>): void;
-  /** Returns what ends the subscription: the receiver is not called from then on. */
-  subscribe(subject: string, receiver: Receiver): () => void;
+  subscribe(subject: string, receiver: Receiver): Subscribed;
   /** Sends what was written so far in one write. Resolves when the server has processed all of it; never where the connection ends before. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -93,8 +100,7 @@ export async function connect(server: Server, target: Target, name: string, even
     reconnect: false,
     maxReconnectAttempts: -1,
     timeout: CONNECT_TIMEOUT_MS,
-    pingInterval: PING_INTERVAL_MS,
-    maxPingOut: MAX_PINGS_OUT,
+    pingInterval: NEVER_MS,
     ignoreClusterUpdates: true,
     noAsyncTraces: true,
     resolve: false,
@@ -159,8 +165,7 @@ class NatsOnce implements Connection {
   readonly #nats: NatsConnection;
   #complaint = '';
   #fault: LayerFault | undefined;
-  /** Pings without answer when the last one was sent. */
-  #pings = 0;
+  #isSilent = false;
 
   constructor(nats: NatsConnection, server: Server, events: ConnectionEvents) {
     this.#nats = nats;
@@ -184,7 +189,11 @@ class NatsOnce implements Connection {
       jetStream: jetstream === true,
       keepsAcknowledgements: !/^2\.\d\./.test(version ?? ''),
     };
-    this.ended = nats.closed().then((error) => this.#whyEnded(error));
+    const heartbeat = new Heartbeat({ ping: () => nats.flush(), read: () => nats.stats().inMsgs, dead: () => this.#onSilence() });
+    this.ended = nats.closed().then((error) => {
+      heartbeat.end();
+      return this.#whyEnded(error);
+    });
     void this.#watch(events);
   }
 
@@ -202,15 +211,18 @@ class NatsOnce implements Connection {
     this.#nats.publish(subject, payload, reply === undefined ? { headers: block } : { reply, headers: block });
   }
 
-  subscribe(subject: string, receiver: Receiver): () => void {
+  subscribe(subject: string, receiver: Receiver): Subscribed {
     const subscription = this.#nats.subscribe(subject, {
       callback: (error, message) => {
         if (error === null) receiver.message(new NatsArrival(message));
         else receiver.refused(forbidden('subscribe', subject));
       },
     });
-    return () => {
-      if (!this.#nats.isClosed()) subscription.unsubscribe();
+    return {
+      end: () => {
+        if (!this.#nats.isClosed()) subscription.unsubscribe();
+      },
+      drain: () => subscription.drain().catch(() => undefined),
     };
   }
 
@@ -228,17 +240,18 @@ class NatsOnce implements Connection {
       return error.message;
     }
     if (this.#complaint !== '') return this.#complaint;
-    // The library ends such a connection without a word, and its own sign of it may come too late.
-    if (this.#pings < MAX_PINGS_OUT) return 'the connection was closed';
+    if (!this.#isSilent) return 'the connection was closed';
     this.#fault = 'unresponsive';
     return 'it does not answer';
   }
 
+  #onSilence(): void {
+    this.#isSilent = true;
+    void this.#nats.close();
+  }
+
   async #watch(events: ConnectionEvents): Promise<void> {
     for await (const status of this.#nats.status()) {
-      // By itself the library would first wait until its last bytes are written, which on such a connection may be never.
-      if (status.type === 'staleConnection') void this.#nats.close();
-      if (status.type === 'pingTimer') this.#pings = Number(status.data);
       if (status.type !== 'error') {
         const peers = (this.#nats.info as { connect_urls?: string[] } | undefined)?.connect_urls;
         if (status.type === 'ldm' || peers === undefined) continue;

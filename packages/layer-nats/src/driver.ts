@@ -36,7 +36,7 @@ export class NatsDriver implements Driver {
   #events: DriverEvents | undefined;
   #session: Session | undefined;
   #why = 'it has not been reached yet';
-  #change: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #onChange = new Set<() => void>();
 
   constructor(target: Target, context: DriverContext) {
     const { logger, prefix } = context.options;
@@ -49,7 +49,10 @@ export class NatsDriver implements Driver {
     });
     this.#keeping = new Keeping(target, context.options, this.#subjects, {
       session: () => this.#session,
-      changed: () => this.#change.promise,
+      onChange: (then) => {
+        this.#onChange.add(then);
+        return () => this.#onChange.delete(then);
+      },
       fault: (kind, reason) => this.#events?.fault(kind, reason),
       missed: ({ rules }) => this.#topics.tellGaps((rule) => rules.includes(rule)),
     });
@@ -162,8 +165,7 @@ export class NatsDriver implements Driver {
     await session.prove();
     if (session.ended !== undefined) throw away(session.ended);
     this.#session = session;
-    this.#change.resolve();
-    this.#change = Promise.withResolvers();
+    for (const then of this.#onChange) then();
     this.#events?.state('connected');
     this.#topics.release(session);
     this.#keeping.settle();

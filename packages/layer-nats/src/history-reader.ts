@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Patience } from '@busgate/layer/driver';
 import type { Arrival } from './connection.ts';
 import { unanswered } from './errors.ts';
 import { nanoseconds, type ConsumerInfo, type JetStream, type StreamInfo } from './jetstream.ts';
@@ -128,8 +129,8 @@ export class HistoryReader {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     let left = PAGE;
     let pending = 0;
-    const timer = setTimeout(() => reject(unanswered(`reading the stream ${stream}`)), REQUEST_TIMEOUT_MS);
-    const { reply, close } = session.channel((arrival) => {
+    const patience = new Patience(REQUEST_TIMEOUT_MS, () => reject(unanswered(`reading the stream ${stream}`)));
+    const channel = session.channel((arrival) => {
       if (arrival.status !== 0) {
         // Larger than the page allows what is left over stays for the next one; anything else is the end.
         resolve(arrival.status === 409 && left < PAGE ? Math.max(pending, 1) : 0);
@@ -141,15 +142,16 @@ export class HistoryReader {
       left -= 1;
       if (left === 0 || pending === 0) resolve(pending);
     });
-    void session.connection.ended.then((reason) => reject(unanswered(reason)));
+    const forget = session.onEnd(reject);
     try {
       const maxBytes = Math.max(PAGE_BYTES, 2 * session.connection.facts.maxPayload);
       const request = { batch: PAGE, no_wait: true, max_bytes: maxBytes };
-      this.#jetStream.pull(session, stream, consumer, request, `${reply}.1`);
+      this.#jetStream.pull(session, stream, consumer, request, `${channel.reply}.1`);
       return await promise;
     } finally {
-      clearTimeout(timer);
-      if (session.ended === undefined) close();
+      patience.end();
+      forget();
+      channel.end();
     }
   }
 

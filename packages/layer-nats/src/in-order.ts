@@ -1,4 +1,4 @@
-import type { Stamp } from '@busgate/layer/driver';
+import { Patience, type Stamp } from '@busgate/layer/driver';
 
 /** How long a message waits for one that is before it in the stream: a busy server may take a while between the two. */
 const PATIENCE_MS = 1000;
@@ -17,7 +17,7 @@ export class InOrder {
   readonly #give: (payload: Uint8Array, stamp: Stamp) => void;
   #last: Stamp | undefined;
   #waiting: Stamped[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  #patience: Patience | undefined;
 
   constructor(give: (payload: Uint8Array, stamp: Stamp) => void) {
     this.#give = give;
@@ -33,14 +33,14 @@ export class InOrder {
     this.#waiting.sort((a, b) => a.stamp.offset - b.stamp.offset);
     this.#passNext();
     if (this.#waiting.length > MOST_WAITING) this.#passAll();
-    this.#startTimer();
+    this.#startWaiting();
   }
 
   /** What waits is dropped, and what comes next follows nothing. */
   reset(): void {
     this.#waiting = [];
     this.#last = undefined;
-    this.#stopTimer();
+    this.#stopWaiting();
   }
 
   #isNext({ epoch, previous }: Stamp): boolean {
@@ -52,24 +52,23 @@ export class InOrder {
       this.#waiting.shift();
       this.#pass(next);
     }
-    if (this.#waiting.length === 0) this.#stopTimer();
+    if (this.#waiting.length === 0) this.#stopWaiting();
   }
 
-  /** A process that was held up has not looked at what has come meanwhile: that is read before anything is given up. */
-  #startTimer(): void {
-    if (this.#waiting.length === 0 || this.#timer !== undefined) return;
+  #startWaiting(): void {
+    if (this.#waiting.length === 0 || this.#patience !== undefined) return;
     const missedAfter = this.#last;
-    this.#timer = setTimeout(() => setImmediate(() => this.#giveUp(missedAfter)), PATIENCE_MS).unref();
+    this.#patience = new Patience(PATIENCE_MS, () => this.#giveUp(missedAfter));
   }
 
   #giveUp(missedAfter: Stamp | undefined): void {
-    this.#stopTimer();
+    this.#stopWaiting();
     if (this.#last === missedAfter) this.#passAll();
-    this.#startTimer();
+    this.#startWaiting();
   }
 
   #passAll(): void {
-    this.#stopTimer();
+    this.#stopWaiting();
     for (const message of this.#waiting.splice(0)) this.#pass(message);
   }
 
@@ -78,8 +77,8 @@ export class InOrder {
     this.#give(payload, stamp);
   }
 
-  #stopTimer(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+  #stopWaiting(): void {
+    this.#patience?.end();
+    this.#patience = undefined;
   }
 }

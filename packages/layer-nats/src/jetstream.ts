@@ -161,6 +161,10 @@ export class JetStream {
     return this.#ask(session, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body, `create the consumer ${name}`);
   }
 
+  consumer(session: Session, stream: string, name: string): Promise<ConsumerInfo> {
+    return this.#ask(session, `CONSUMER.INFO.${stream}.${name}`, undefined, `describe the consumer ${name}`);
+  }
+
   /** The same where one server of a cluster keeps it: when that one does not answer, the consumer is removed, so that the next attempt may find another server. */
   async loneConsumer(session: Session, stream: string, name: string, config: Readonly<Record<string, unknown>>): Promise<ConsumerInfo> {
     const body = { stream_name: stream, config: { ...config, durable_name: name } };

@@ -17,7 +17,7 @@ const LOOK_MS = 5000;
 
 export interface KeepingEvents extends Pick<DriverEvents, 'fault'> {
   readonly session: () => Session | undefined;
-  readonly changed: () => Promise<void>;
+  readonly onChange: (then: () => void) => () => void;
   /** The history of these rooms began a new epoch, or could not be read and now can. */
   readonly missed: (plan: HistoryPlan) => void;
 }
@@ -53,7 +53,7 @@ export class Keeping {
     const tick = { subject: subjects.clock, payload: new Uint8Array(0) };
     const clock = new Clock(jetStream, subjects.clock, async (session) => (await ticks.write(session, subjects.clock, () => tick)).stream);
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
-    this.queues = new Queues(parts, options, { session: events.session, changed: events.changed });
+    this.queues = new Queues(parts, options, { session: events.session, onChange: events.onChange });
     this.members = new Members(parts, groups, options.groupExpiryMs);
     this.histories = new Histories(parts, options.history);
   }

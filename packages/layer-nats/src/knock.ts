@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { Patience } from '@busgate/layer/driver';
 import { away } from './errors.ts';
 import type { Server } from './url.ts';
 
@@ -19,7 +20,7 @@ const MAX_BYTES = 65_536;
 export function knock({ host, port }: Server, timeoutMs: number): Promise<Greeting> {
   const { promise, resolve, reject } = Promise.withResolvers<Greeting>();
   const socket: Socket = connect({ host, port });
-  const timer = setTimeout(() => reject(away(`${host}:${port} has not greeted within ${timeoutMs} ms`, 'unresponsive')), timeoutMs);
+  const patience = new Patience(timeoutMs, () => reject(away(`${host}:${port} has not greeted within ${timeoutMs} ms`, 'unresponsive')));
   let text = '';
   socket.setEncoding('latin1');
   socket.on('data', (chunk: string) => {
@@ -31,7 +32,7 @@ export function knock({ host, port }: Server, timeoutMs: number): Promise<Greeti
   socket.on('error', reject);
   socket.on('close', () => reject(new Error(`${host}:${port} closed the connection without a greeting`)));
   return promise.finally(() => {
-    clearTimeout(timer);
+    patience.end();
     socket.destroy();
   });
 }

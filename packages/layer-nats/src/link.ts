@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Losses, isLayerError, type DriverEvents, type LayerError, type LayerLogger } from '@busgate/layer/driver';
 import { connect, type ConnectionEvents } from './connection.ts';
 import { faultOf, forbidden } from './errors.ts';
@@ -132,11 +133,7 @@ export class Link {
   }
 
   async #pause(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    this.#closing.signal.addEventListener('abort', () => resolve(), { once: true });
-    await promise;
-    clearTimeout(timer);
+    await delay(ms, undefined, { signal: this.#closing.signal }).catch(() => undefined);
   }
 }
 

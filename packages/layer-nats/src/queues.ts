@@ -2,7 +2,7 @@ import type { Taken } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import { isFullQueue } from './errors.ts';
 import type { JetStream, StreamInfo } from './jetstream.ts';
-import { LIFETIME, QueueReader, type ReaderContext } from './reader.ts';
+import { LIFETIME, QueuePuller, type PullerContext } from './queue-puller.ts';
 import type { Session } from './session.ts';
 import type { Refusal, StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
@@ -20,13 +20,13 @@ export class Queues {
   readonly #expiryMs: number;
   readonly #plan: StreamPlan;
   readonly #writer: StreamWriter<StreamInfo>;
-  readonly #readers = new Map<string, QueueReader>();
-  readonly #reading: Omit<ReaderContext, 'subject' | 'consumer' | 'released'>;
+  readonly #pullers = new Map<string, QueuePuller>();
+  readonly #pulling: Omit<PullerContext, 'subject' | 'consumer' | 'released'>;
 
   constructor(
     parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock },
     limits: { capacity: number; expiryMs: number },
-    connection: Pick<ReaderContext, 'session' | 'changed'>,
+    connection: Pick<PullerContext, 'session' | 'onChange'>,
   ) {
     this.#jetStream = parts.jetStream;
     this.#streams = parts.streams;
@@ -46,7 +46,7 @@ export class Queues {
       (session) => this.#streams.ensure(session, this.#plan),
       (session, refusal) => this.#mayTryAgain(session, refusal),
     );
-    this.#reading = {
+    this.#pulling = {
       jetStream: parts.jetStream,
       clock: parts.clock,
       stream: this.#plan.name,
@@ -77,27 +77,27 @@ export class Queues {
   }
 
   async pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
-    let reader = this.#readers.get(queue);
-    if (reader === undefined) {
-      reader = new QueueReader({
-        ...this.#reading,
+    let puller = this.#pullers.get(queue);
+    if (puller === undefined) {
+      puller = new QueuePuller({
+        ...this.#pulling,
         subject: this.#subjects.queue(queue),
         consumer: this.#subjects.consumer(queue),
-        released: () => this.#readers.delete(queue),
+        released: () => this.#pullers.delete(queue),
       });
-      this.#readers.set(queue, reader);
+      this.#pullers.set(queue, puller);
     }
-    return reader.pop(max, signal);
+    return puller.pop(max, signal);
   }
 
   /** The stream was made, changed or removed by somebody. */
   streamChanged(session: Session): void {
     this.#streams.forget(session, this.#plan.name);
-    for (const reader of this.#readers.values()) reader.look();
+    for (const puller of this.#pullers.values()) puller.streamChanged();
   }
 
   close(): void {
-    for (const reader of this.#readers.values()) reader.close();
+    for (const puller of this.#pullers.values()) puller.close();
   }
 
   async #mayTryAgain(session: Session, refusal: Refusal): Promise<boolean> {

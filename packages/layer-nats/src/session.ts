@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { LayerError, type DriverEvents } from '@busgate/layer/driver';
-import type { Arrival, Connection, Receiver } from './connection.ts';
+import { LayerError, Patience, type DriverEvents } from '@busgate/layer/driver';
+import type { Arrival, Connection, Receiver, Subscribed } from './connection.ts';
 import { away, forbidden, unanswered } from './errors.ts';
 
 /** Bytes that may be written and not yet be processed by the server; past it the server is as good as away. */
@@ -26,6 +26,11 @@ interface Turn {
   readonly subjects: Map<string, PromiseWithResolvers<void>>;
 }
 
+/** Where messages arrive that were asked for. */
+export interface Channel extends Subscribed {
+  readonly reply: string;
+}
+
 /** How a question is asked. */
 interface Asking {
   readonly timeoutMs?: number;
@@ -49,6 +54,7 @@ export class Session {
   readonly #inbox = `_INBOX.${randomBytes(12).toString('hex')}`;
   readonly #answers = new Map<string, (arrival: Arrival) => void>();
   readonly #requests = new Map<string, Request>();
+  readonly #toldOfEnd = new Set<(error: LayerError) => void>();
   readonly #unanswered = new Set<Turn>();
   #turn: Turn | undefined;
   #bytes = 0;
@@ -110,7 +116,7 @@ export class Session {
   }
 
   /** Sends what waits, then subscribes. */
-  subscribe(subject: string, receiver: Receiver): () => void {
+  subscribe(subject: string, receiver: Receiver): Subscribed {
     this.#flush();
     if (this.#ended !== undefined) throw away(this.#ended);
     return this.connection.subscribe(subject, receiver);
@@ -129,19 +135,18 @@ export class Session {
     const fault = this.#fault(payload.length);
     if (fault !== undefined) throw fault;
     const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
-    let timer = setTimeout(() => reject(unanswered(`${subject} within ${timeoutMs} ms`, 'unresponsive')), timeoutMs);
+    let patience = new Patience(timeoutMs, () => reject(unanswered(`${subject} within ${timeoutMs} ms`, 'unresponsive')));
     const { reply, close } = this.listen((answer) => {
-      if (isFinal(answer)) return resolve(answer);
-      clearTimeout(timer);
-      // Timers run before what the sockets have: a process that was held up reads first.
-      timer = setTimeout(() => setImmediate(() => resolve(answer)), SECOND_ANSWER_MS);
+      patience.end();
+      if (isFinal(answer)) resolve(answer);
+      else patience = new Patience(SECOND_ANSWER_MS, () => resolve(answer));
     });
     this.#requests.set(reply, { subject, resolve, reject });
     try {
       this.send(subject, payload, reply, headers);
       return await promise;
     } finally {
-      clearTimeout(timer);
+      patience.end();
       this.#requests.delete(reply);
       close();
     }
@@ -156,10 +161,17 @@ export class Session {
   }
 
   /** A subscription of our own for messages that keep their own subject, such as a stream's: they come where a request for them says `<reply>.<anything>`. */
-  channel(receive: (arrival: Arrival) => void): { readonly reply: string; readonly close: () => void } {
+  channel(receive: (arrival: Arrival) => void): Channel {
     this.#issued += 1;
     const reply = `${this.#inbox}.pull.${this.#issued.toString(36)}`;
-    return { reply, close: this.subscribe(`${reply}.*`, { message: receive, refused: (error) => this.end(error.message) }) };
+    return { reply, ...this.subscribe(`${reply}.*`, { message: receive, refused: (error) => this.end(error.message) }) };
+  }
+
+  /** Calls when everything unanswered is told that this connection has ended; returns what takes that back. */
+  onEnd(tell: (error: LayerError) => void): () => void {
+    if (this.#ended !== undefined) tell(unanswered(this.#ended));
+    else this.#toldOfEnd.add(tell);
+    return () => this.#toldOfEnd.delete(tell);
   }
 
   /** Sends at once, after what waits. */
@@ -171,12 +183,14 @@ export class Session {
 
   /** A message of ours through the subscription of our own, and back. */
   async prove(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<Arrival>();
-    const { reply, close } = this.listen(resolve);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { reply, close } = this.listen(() => resolve());
+    const forget = this.onEnd(reject);
     try {
       await this.publish(reply, new Uint8Array(0));
-      await this.#orEnd(promise);
+      await promise;
     } finally {
+      forget();
       close();
     }
   }
@@ -197,6 +211,8 @@ export class Session {
     for (const turn of this.#unanswered) fail(turn, unanswered(reason));
     this.#unanswered.clear();
     for (const request of this.#requests.values()) request.reject(unanswered(reason));
+    for (const tell of this.#toldOfEnd) tell(unanswered(reason));
+    this.#toldOfEnd.clear();
     this.#answers.clear();
     void this.connection.close();
   }
@@ -247,11 +263,6 @@ export class Session {
     this.#bytes -= turn.bytes;
     for (const outcome of turn.subjects.values()) outcome.resolve();
     turn.processed.resolve();
-  }
-
-  async #orEnd<T>(promise: Promise<T>): Promise<T> {
-    const ended = this.connection.ended.then((reason) => Promise.reject(away(reason)));
-    return Promise.race([promise, ended]);
   }
 }
 

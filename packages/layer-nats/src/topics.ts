@@ -1,5 +1,5 @@
 import type { DriverEvents, HistoryRule, LayerError, LayerLogger, Stamp, Topic, TopicSink } from '@busgate/layer/driver';
-import type { Arrival } from './connection.ts';
+import type { Arrival, Subscribed } from './connection.ts';
 import { away } from './errors.ts';
 import { InOrder } from './in-order.ts';
 import type { Session } from './session.ts';
@@ -26,8 +26,8 @@ interface Entry {
   readonly rule: HistoryRule | undefined;
   /** What a stream republishes for it; only rooms with history have one. */
   readonly order: InOrder | undefined;
-  /** Ends the subscription on the connection that it was last made on. */
-  end: () => void;
+  /** On the connection that it was last made on. */
+  subscribed: Subscribed | undefined;
   /** Messages kept until the gap before them has been told. */
   held: Held[] | undefined;
   refused: LayerError | undefined;
@@ -59,7 +59,7 @@ export class Topics {
   /** @throws LayerError REFUSED, LAYER_AWAY */
   async subscribe(session: Session, topic: Topic, sink: TopicSink, rule: HistoryRule | undefined): Promise<void> {
     const order = rule === undefined ? undefined : new InOrder((payload, stamp) => this.#give(entry, payload, stamp));
-    const entry: Entry = { topic, sink, rule, order, end: () => undefined, held: undefined, refused: undefined, confirmed: false };
+    const entry: Entry = { topic, sink, rule, order, subscribed: undefined, held: undefined, refused: undefined, confirmed: false };
     const key = this.#subjects.topic(topic);
     this.#entries.set(key, entry);
     try {
@@ -116,7 +116,7 @@ export class Topics {
   #take(session: Session, entry: Entry): void {
     const { topic, order } = entry;
     const receive = order === undefined ? ({ payload }: Arrival) => this.#give(entry, payload) : (arrival: Arrival) => this.#stamped(order, arrival);
-    entry.end = session.subscribe(order === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
+    entry.subscribed = session.subscribe(order === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
       message: receive,
       refused: (error) => this.#refused(session, entry, error),
     });
@@ -124,7 +124,7 @@ export class Topics {
 
   #drop(key: string, entry: Entry): void {
     this.#entries.delete(key);
-    entry.end();
+    entry.subscribed?.end();
     entry.order?.reset();
   }
 

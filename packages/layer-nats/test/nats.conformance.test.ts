@@ -2,6 +2,7 @@ import { layerConformance } from '@busgate/layer/conformance';
 import { openLayer } from '@busgate/layer';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, test } from 'vitest';
+import { startRemoteLayer } from '../../../test/support/remote.ts';
 import { sharedNats, type SharedBroker } from '../../../test/support/shared-brokers.ts';
 
 let nats: SharedBroker;
@@ -22,6 +23,7 @@ layerConformance(
   {
     name: 'nats',
     open: (options) => openLayer(nats.url, options),
+    elsewhere: (options) => startRemoteLayer(nats.url, options),
     publishRaw: async (topicName, payload) => {
       other.publish(topicName, payload);
       await other.flush();

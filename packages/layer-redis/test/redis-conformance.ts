@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { layerConformance } from '@busgate/layer/conformance';
-import { openLayer } from '@busgate/layer';
+import { openLayer, type LayerOptions } from '@busgate/layer';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, test } from 'vitest';
+import { startRemoteLayer } from '../../../test/support/remote.ts';
 import { sharedRedis, type SharedBroker } from '../../../test/support/shared-brokers.ts';
 
 /** Runs the conformance suite on one Redis; `query` is what the layer's URL says besides where it is. */
@@ -25,6 +26,7 @@ export function redisConformance(name: string, query = ''): void {
     {
       name,
       open: (options) => openLayer(`${redis.url}${query}`, options),
+      ...(query === '' ? { elsewhere: (options: LayerOptions) => startRemoteLayer(redis.url, options) } : {}),
       publishRaw: async (topicName, payload) => {
         await other.publish(topicName, Buffer.from(payload));
       },

@@ -4,6 +4,7 @@ import type { ProcessChannels } from './process-channels.ts';
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import type { LayerStats, SendOptions } from './contract.ts';
 import type { Driver, TopicSink } from './driver/driver.ts';
+import { Patience } from './driver/patience.ts';
 import { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
 import { isName } from './names.ts';
 
@@ -20,7 +21,7 @@ export interface MembershipRequest {
 interface Pending {
   resolve(): void;
   reject(error: LayerError): void;
-  readonly cancel: () => void;
+  readonly patience: Patience;
 }
 
 /**
@@ -72,8 +73,8 @@ export class Inbox implements TopicSink {
   async ask(process: string, request: MembershipRequest): Promise<void> {
     const id = (this.#asked += 1);
     const answered = new Promise<void>((resolve, reject) => {
-      const cancel = this.#clock.after(REQUEST_TIMEOUT_MS, () => this.#settle(id, timeout(request.channel)));
-      this.#pending.set(id, { resolve, reject, cancel });
+      const patience = new Patience(REQUEST_TIMEOUT_MS, () => this.#settle(id, timeout(request.channel)), this.#clock);
+      this.#pending.set(id, { resolve, reject, patience });
     });
     const body = JSON.stringify({ $ask: request, $from: this.#process, $id: id });
     this.#publish(process, request.channel, Buffer.from(body)).catch((error: unknown) => this.#settle(id, asLayerError(error)));
@@ -136,7 +137,7 @@ export class Inbox implements TopicSink {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
-    pending.cancel();
+    pending.patience.end();
     if (error === undefined) pending.resolve();
     else pending.reject(error);
   }

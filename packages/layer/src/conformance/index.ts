@@ -14,12 +14,14 @@ import { cancellation } from './cancellation.ts';
 import { channels } from './channels.ts';
 import { expiry, groupExpiry } from './expiry.ts';
 import { groups, groupsOfQueues } from './groups.ts';
+import { heldUp } from './held-up.ts';
 import { history } from './history.ts';
 import { lifecycle } from './lifecycle.ts';
 import { listeners } from './listeners.ts';
 import { messages } from './messages.ts';
 import { names } from './names.ts';
 import { order, orderInHistories, orderInQueues } from './order.ts';
+import { otherReaders } from './other-readers.ts';
 import { outside } from './outside.ts';
 import { publishIds } from './publish-ids.ts';
 import { queues } from './queues.ts';
@@ -46,6 +48,7 @@ const FAMILIES = [
   orderInQueues,
   orderInHistories,
   cancellation,
+  otherReaders,
   expiry,
   groupExpiry,
   lifecycle,
@@ -54,11 +57,10 @@ const FAMILIES = [
 
 export type { Reachable } from './cut-off.ts';
 export { layerFaultConformance, type Broker, type FaultSubject } from './faults.ts';
-export type { Runner, Subject } from './subject.ts';
+export type { Elsewhere, Runner, Subject } from './subject.ts';
 
 /** Defines the tests that every layer must pass. `subject.open` is called several times a test, each time as another process. */
 export function layerConformance(runner: Runner, subject: Subject): void {
-  runner.describe(`layer conformance: ${subject.name}`, () =>
-    runFamilies(runner, subject, subject.publishRaw === undefined ? FAMILIES : [...FAMILIES, outside]),
-  );
+  const families = [...FAMILIES, ...(subject.publishRaw === undefined ? [] : [outside]), ...(subject.elsewhere === undefined ? [] : [heldUp])];
+  runner.describe(`layer conformance: ${subject.name}`, () => runFamilies(runner, subject, families));
 }

@@ -1,10 +1,18 @@
-import type { LayerOptions } from '../contract.ts';
+import type { LayerOptions, Message } from '../contract.ts';
 import type { ChannelLayer } from '../layer.ts';
 
 /** What the suite needs of a test runner: vitest's, node:test's and Jest's functions fit as they are. */
 export interface Runner {
   readonly describe: (title: string, body: () => void) => unknown;
   readonly test: (title: string, body: () => Promise<void>) => unknown;
+}
+
+/** A layer in a process of its own, which can be held up. */
+export interface Elsewhere extends AsyncDisposable {
+  receive(channel: string): Promise<Message>;
+  /** Its event loop stands still for so long; resolves when it does. */
+  block(ms: number): Promise<void>;
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
 }
 
 /** A layer under test. */
@@ -14,4 +22,6 @@ export interface Subject {
   open(options: LayerOptions): Promise<ChannelLayer>;
   /** Publishes on a topic (as `layer.replyTopic` names it) with nothing but the broker's own client. Without it, what other programs publish is not tested. */
   publishRaw?(topicName: string, payload: Uint8Array): Promise<void>;
+  /** Opens one more layer in a process of its own. Without it, what becomes of a process that is held up is not tested. */
+  elsewhere?(options: LayerOptions): Promise<Elsewhere>;
 }

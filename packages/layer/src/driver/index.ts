@@ -28,4 +28,5 @@ export type {
   TopicSink,
 } from './driver.ts';
 export { RetryWaits } from './retry-waits.ts';
+export { Patience } from './patience.ts';
 export { UrlReader, type Address, type TlsFiles } from './url.ts';
