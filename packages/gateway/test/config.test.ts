@@ -195,6 +195,12 @@ describe('faults', () => {
     ['--routes', '[{path: "/room/:id", kind: room}]'],
     ['--routes', '[{path: "/a/:room/:room", kind: room}]'],
     ['--routes', '[{path: "/a/../:room", kind: room}]'],
+    ['--routes', '[{path: "/a/*/:room", kind: room}]'],
+    ['--routes', '[{path: "/a/*", kind: room}]'],
+    ['--routes', '[{path: {regex: "^/a/(?<room>b)"}, kind: room}]'],
+    ['--routes', '[{path: {regex: "/a/(?<room>b)$"}, kind: room}]'],
+    ['--routes', '[{path: {regex: "^/a/(?<room>b)$", flags: i}, kind: room}]'],
+    ['--routes', '[{path: {regex: 1}, kind: room}]'],
     ['--routes', '[{path: "/a//:room", kind: room}]'],
     ['--routes', '[{path: "/:room.json", kind: room}]'],
     ['--routes', '[{path: "/s/:x", kind: multiplex}]'],
@@ -213,6 +219,25 @@ describe('faults', () => {
     expect(match?.matches() && match.group('room')).toBe('aaa');
     const cost = await processorMs(() => expect(expression?.matcher(`/r/${'a'.repeat(2000)}!`).matches()).toBe(false));
     expect(cost).toBeLessThan(200);
+  });
+
+  test('a path may end with a slash, and a regular expression is a map of its own; both are printed as they are read', () => {
+    const routes = '[{path: "/ws/chat/:room/", kind: room}, {path: {regex: "^/old/(?<room>[a-z]+)/$"}, kind: room}, {path: /, kind: multiplex}]';
+    const config = load({ argv: ['--demo', '--routes', routes] });
+    expect(config.routes[0]?.path.segments).toEqual([{ literal: 'ws' }, { literal: 'chat' }, { param: 'room' }, { literal: '' }]);
+    expect(parse(printConfig(config))).toMatchObject({ routes: [{ path: '/ws/chat/:room/' }, { path: { regex: '^/old/(?<room>[a-z]+)/$' } }, { path: '/' }] });
+    expect(faultsOf({ argv: ['--demo', '--routes', '[{path: "/(a|b)/:room", kind: room}]'] })).toEqual([expect.stringContaining('{regex: ')]);
+  });
+
+  test('a map may be merged from another one', () => {
+    const file =
+      'x: &open { kind: room, join: anyone, publish: nobody }\nroutes: [{ <<: *open, path: "/a/:room" }, { <<: *open, path: "/b/:room", join: nobody }]';
+    expect(faultsOf({ argv: ['--config', 'b.yaml'], files: { 'b.yaml': file } })).toEqual([expect.stringContaining('x is not a setting')]);
+    const files = { 'b.yaml': 'routes: [&open { path: "/a/:room", kind: room, join: anyone, publish: nobody }, { <<: *open, path: "/b/:room" }]' };
+    expect(load({ argv: ['--config', 'b.yaml'], files }).routes).toMatchObject([
+      { path: { text: '/a/:room' } },
+      { path: { text: '/b/:room' }, join: 'anyone' },
+    ]);
   });
 
   test('settings that do not fit each other', () => {

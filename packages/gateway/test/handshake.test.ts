@@ -81,7 +81,13 @@ const ROWS: readonly Row[] = [
   { name: 'target //:0', sent: upgrade('//:0'), status: 400, error: 'bad_request' },
   { name: 'target //room/1', sent: upgrade('//room/1'), status: 400, error: 'bad_request' },
   { name: String.raw`target /\evil`, sent: upgrade(String.raw`/\evil`), status: 400, error: 'bad_request' },
-  { name: 'a whole URL', sent: upgrade('http://evil/room/1'), status: 400, error: 'bad_request' },
+  {
+    name: 'a whole URL, whose host is the one that was asked',
+    sent: upgrade('http://evil.test/room/1', { Origin: 'http://busgate.test' }),
+    status: 403,
+    error: 'origin',
+  },
+  { name: 'a whole URL without a Host', sent: upgrade('http://busgate.test/room/1', { Host: '' }), status: 400, error: 'bad_request' },
   { name: 'target *', sent: upgrade('*'), status: 400, error: 'bad_request' },
   { name: 'escape %', sent: upgrade('/room/%'), status: 400, error: 'bad_request' },
   { name: 'escape %ff', sent: upgrade('/room/%ff'), status: 400, error: 'bad_request' },
@@ -153,9 +159,9 @@ test.each(ROWS)('$name: $status', async ({ sent, status, error, header }) => {
   expect(counters.opened.websocket).toBe(before.opened);
 });
 
-test('an upgrade in order is answered with 101', async () => {
+test.each(['/room/1?utm=a%20b', '/room/1?filter[x]=1|2', 'http://busgate.test/room/1'])('an upgrade in order to %s is answered with 101', async (target) => {
   await using client = await RawClient.connect(gateway.port);
-  client.write(upgrade('/room/1?utm=a%20b', { Upgrade: 'WebSocket', Connection: 'keep-alive, Upgrade', Origin: 'http://busgate.test' }));
+  client.write(upgrade(target, { Upgrade: 'WebSocket', Connection: 'keep-alive, Upgrade', Origin: 'http://busgate.test' }));
   const answer = await client.answer();
   expect(answer.status).toBe(101);
   expect(answer.headers.get('sec-websocket-accept')).toBe('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=');

@@ -10,7 +10,7 @@ import { processorMs } from './support/cpu.ts';
 
 const segments = (text: string, ...parts: string[]): PathPattern => ({
   text,
-  segments: parts.map((part) => (part.startsWith(':') ? { param: part.slice(1) } : { literal: part })),
+  segments: parts.map((part) => (part.startsWith(':') ? { param: part.slice(1) } : part === '*' ? { rest: 'rest' } : { literal: part })),
 });
 const routeOf = (path: PathPattern): Route => ({
   path,
@@ -22,7 +22,9 @@ const routeOf = (path: PathPattern): Route => ({
 });
 
 const PATTERNS = [
-  segments('/'),
+  segments('/', ''),
+  segments('/app/*', 'app', '*'),
+  segments('/ws/:room/', 'ws', ':room', ''),
   segments('/room/:room', 'room', ':room'),
   segments('/room/lobby', 'room', 'lobby'),
   segments('/t/:tenant/room/:room', 't', ':tenant', 'room', ':room'),
@@ -47,6 +49,12 @@ describe('the router', () => {
     ['/r/abc/def', ['^/r/(?<room>[a-z]+)(/.*)?$', { room: 'abc' }]],
     ['/room', undefined],
     ['/room/1/', undefined],
+    ['/app/', ['/app/*', { rest: '' }]],
+    ['/app/a/b%20c/', ['/app/*', { rest: 'a/b c/' }]],
+    ['/app', undefined],
+    ['/apps/a', undefined],
+    ['/ws/1/', ['/ws/:room/', { room: '1' }]],
+    ['/ws/1', undefined],
     ['/room/1/2', undefined],
     ['/Room/1', undefined],
     ['/r/ABC', undefined],
@@ -85,7 +93,18 @@ describe('a target', () => {
     ['*', 'bad_request'],
     ['//', 'bad_request'],
     ['room', 'bad_request'],
-    ['http://evil/room/1', 'bad_request'],
+    ['http://a.test:80/room/1?x', { path: '/room/1', query: 'x', host: 'a.test:80' }],
+    ['HTTPS://[::1]', { path: '/', query: '', host: '[::1]' }],
+    ['http://a.test?x', { path: '/', query: 'x', host: 'a.test' }],
+    ['http:///room/1', 'bad_request'],
+    ['http://user@a.test/room/1', 'bad_request'],
+    ['http://a.test//room/1', 'bad_request'],
+    ['http://a b/room/1', 'bad_request'],
+    ['ftp://a.test/room/1', 'bad_request'],
+    [`/?filter[x]=1&a={b}|c^d\`e"f`, { path: '/', query: 'filter[x]=1&a={b}|c^d`e"f' }],
+    ['/?a#b', 'bad_request'],
+    ['/?a b', 'bad_request'],
+    ['/?é', 'bad_request'],
     ['/a b', 'bad_request'],
     ['/é', 'bad_request'],
     ['/#', 'bad_request'],

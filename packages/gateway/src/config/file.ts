@@ -24,7 +24,7 @@ export function readYaml(content: string, name: string): Source {
 
 /** A structured value in a variable or a flag; undefined, and a fault, where it is no YAML. */
 export function parseYaml(content: string, where: string, faults: string[]): unknown {
-  const document = parseDocument(content, { prettyErrors: true });
+  const document = parseDocument(content, { prettyErrors: true, merge: true });
   const problems = [...document.errors, ...document.warnings];
   for (const problem of problems) {
     // The message goes on with the line itself, which may hold a secret.

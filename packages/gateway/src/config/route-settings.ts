@@ -91,14 +91,15 @@ function readRoute(raw: unknown, demo: boolean, report: Report): RouteConfig | u
 function reportTwins(all: readonly RouteConfig[], report: Report): void {
   const seen = new Set<string>();
   for (const [index, { path }] of all.entries()) {
-    const shape = path.segments === undefined ? path.text : path.segments.map((segment) => segment.literal ?? ':').join('/');
+    const shape =
+      path.segments === undefined ? path.text : path.segments.map((segment) => segment.literal ?? (segment.rest === undefined ? ':' : '*')).join('/');
     if (seen.has(shape)) report({ at: `[${index}].path`, got: path.text, must: 'a path that no route before it has' });
     seen.add(shape);
   }
 }
 
 function writeRoute(route: RouteConfig): Record<string, unknown> {
-  const common = { path: route.path.text, kind: route.kind, join: route.join, publish: route.publish };
+  const common = { path: PATH.write(route.path), kind: route.kind, join: route.join, publish: route.publish };
   if (route.kind !== 'room') return common;
   return { ...common, frames: route.frames, on_gap: route.onGap, on_publish_failure: route.onPublishFailure };
 }

@@ -1,10 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { HttpErrorKey } from '../errors.ts';
-import { readTarget, type Target } from './target.ts';
+import { isHost, readTarget, type Target } from './target.ts';
 
 const MAX_HEADERS = 1000;
-/** A name or an address, and a port (RFC 3986 section 3.2.2). */
-const HOST = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?$/;
 
 /** Reads a request's target and refuses what a proxy might understand differently. */
 export function readRequest(request: IncomingMessage): Target | HttpErrorKey {
@@ -21,7 +19,7 @@ function hasOneHost(rawHeaders: readonly string[]): boolean {
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? '';
     if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
-    if (!HOST.test(rawHeaders[index + 1] ?? '')) return false;
+    if (!isHost(rawHeaders[index + 1] ?? '')) return false;
     hosts += 1;
   }
   return hosts === 1;

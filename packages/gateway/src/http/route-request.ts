@@ -24,7 +24,7 @@ export class HttpRouteRequest implements RouteRequest, Asker {
   }
 
   get host(): string {
-    return this.#request.headers.host ?? '';
+    return this.#target.host ?? this.#request.headers.host ?? '';
   }
 
   get method(): string {

@@ -20,7 +20,7 @@ export class Router {
 
   /** `path` begins with a slash, has no query, and its escapes are valid. */
   match(path: string): Match | undefined {
-    const parts = path === '/' ? [] : path.slice(1).split('/');
+    const parts = path.slice(1).split('/');
     for (const route of this.#routes) {
       const { segments, expression } = route.path;
       const params = segments === undefined ? matchExpression(expression, path) : matchSegments(segments, parts);
@@ -31,12 +31,13 @@ export class Router {
 }
 
 function matchSegments(segments: Segments, parts: readonly string[]): Params | undefined {
-  if (segments.length !== parts.length) return undefined;
+  if (segments.at(-1)?.rest === undefined ? segments.length !== parts.length : segments.length > parts.length) return undefined;
   const params: Record<string, string> = {};
   for (let index = 0; index < segments.length; index += 1) {
-    const { literal, param } = segments[index] as Segments[number];
+    const { literal, param, rest } = segments[index] as Segments[number];
     const part = parts[index] ?? '';
-    if (param !== undefined) params[param] = decode(part);
+    if (rest !== undefined) params[rest] = parts.slice(index).map(decode).join('/');
+    else if (param !== undefined) params[param] = decode(part);
     else if (literal !== part) return undefined;
   }
   return params;

@@ -27,7 +27,7 @@ ${KEYS.map(section).join('\n')}
 
 | member | |
 | --- | --- |
-| \`path\` | \`/room/:room\`, where \`:room\` is one segment of the path; or a regular expression from \`^\` to \`$\` with a group \`(?<room>…)\`, in RE2 syntax: it matches in linear time, and has neither backreferences nor lookaround |
+| \`path\` | \`/room/:room\`, where \`:room\` is one segment of the path; \`/app/*\`, where \`*\` takes the rest of it (the parameter \`rest\`); \`/ws/chat/:room/\` with a slash at its end; or \`{regex: "^/r/(?<room>[a-z]+)$"}\`, a regular expression over the whole path with named groups, in RE2 syntax: it matches in linear time, and has neither backreferences nor lookaround |
 | \`kind\` | \`room\`: each frame is a message of the room in the path. \`multiplex\`: many rooms on one connection, JSON frames |
 | \`join\` | \`anyone\` or \`nobody\`. Must be said; with \`demo\`: \`anyone\` |
 | \`publish\` | \`anyone\` or \`nobody\`, by frames and by POST. Must be said; with \`demo\`: \`anyone\` |
