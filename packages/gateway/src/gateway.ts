@@ -23,6 +23,7 @@ import { Router } from './routes/router.ts';
 import { Deadlines } from './session/deadlines.ts';
 import { ANYONE } from './identity.ts';
 import { Outboxes } from './session/outbox.ts';
+import { RunningClock } from './session/running-clock.ts';
 import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
 import { ReadTurns } from './transports/read-turns.ts';
@@ -52,6 +53,7 @@ export class Gateway implements AsyncDisposable {
   readonly #counters: Counters = createCounters();
   readonly #inbound: Inbound;
   readonly #deadlines: Deadlines;
+  readonly #clock: RunningClock;
   readonly #outboxes: Outboxes;
   readonly #sessions: Sessions;
   readonly #hub: Hub;
@@ -78,10 +80,19 @@ export class Gateway implements AsyncDisposable {
     this.#log = options.log;
     this.#inbound = new Inbound(limits.inboundTotal);
     this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(heartbeat.interval, heartbeat.timeout, limits.messageTime) / 4)));
-    this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, now);
-    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, layer.process);
+    this.#clock = new RunningClock(now, 2 * this.#deadlines.tickMs);
+    this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, this.#clock.now);
+    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, now, layer.process);
     const clock = { now, defer: setImmediate };
-    this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock, backlog: limits.roomBacklog, linger: LINGER_MS });
+    this.#hub = new Hub({
+      layer,
+      counters: this.#counters,
+      log: options.log,
+      clock,
+      backlog: limits.roomBacklog,
+      linger: LINGER_MS,
+      maxRooms: limits.roomsTotal,
+    });
     this.#public = this.#createPublic(new ReadTurns(clock));
     this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
@@ -187,6 +198,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   #tick(): void {
+    this.#clock.tick();
     this.#deadlines.tick();
     this.#outboxes.sweep();
     this.#away.look();
@@ -254,15 +266,9 @@ export class Gateway implements AsyncDisposable {
 
   #createRoute(settings: RouteConfig): Route {
     const { limits, heartbeat } = this.#config;
-    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, this.#hub, this.#counters, this.#log);
-    return new MultiplexRoute(settings, {
-      hub: this.#hub,
-      counters: this.#counters,
-      log: this.#log,
-      limits,
-      heartbeat: heartbeat.interval,
-      now: () => performance.now(),
-    });
+    const shared = { hub: this.#hub, counters: this.#counters, inbound: this.#inbound, log: this.#log };
+    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
+    return new MultiplexRoute(settings, { ...shared, limits, heartbeat: heartbeat.interval, now: () => performance.now() });
   }
 
   /** In one step the handshake is answered and the session begins. */
