@@ -132,14 +132,18 @@ describe('messages that wait for the layer', () => {
     const answer = Promise.withResolvers<{ position?: string }>();
     vi.spyOn(small.layer, 'publish').mockImplementation(() => answer.promise);
     await using client = await Client.multiplex(small.ws('/socket'));
-    for (const ref of [1, 2]) client.send({ type: 'publish', room: 'r', text: 'x'.repeat(60_000), ref });
-    await until(() => small.gateway.counters.received.websocket === 2, 'two are under way');
-    client.send({ type: 'publish', room: 'r', text: 'x'.repeat(10_000), ref: 3 });
-    client.send({ type: 'publish', room: 'r', text: 'x', ref: 4 });
-    await until(() => small.gateway.counters.received.websocket === 3, 'what fits is under way too');
+    const large = { type: 'publish', room: 'r', text: 'x'.repeat(10 * KIB) };
+    // One after the other, so that each comes in one piece.
+    for (let ref = 1; ref <= 12; ref += 1) {
+      client.send({ ...large, ref });
+      await until(() => small.gateway.counters.received.websocket === ref, 'it is under way');
+    }
+    client.send({ ...large, ref: 13 });
+    client.send({ type: 'publish', room: 'r', text: 'x', ref: 14 });
+    await until(() => small.gateway.counters.received.websocket === 13, 'what fits is under way too');
     answer.resolve({});
-    await client.until(() => client.frames.some(({ ref }) => ref === 4));
-    expect(client.frames.slice(1).map(({ type, code }) => code ?? type)).toEqual(['published', 'published', 'full', 'published']);
+    await client.until(() => client.frames.some(({ ref }) => ref === 14));
+    expect(client.frames.slice(12).map(({ type, code }) => code ?? type)).toEqual(['published', 'full', 'published']);
     expect(small.gateway.state.inboundBytes).toBe(0);
   });
 });
