@@ -230,6 +230,10 @@ export interface LayerStats {
   repaired: number;
   /** Messages published around a room's history: live only. */
   unpositioned: number;
+  /** Leases of this process that others have settled. */
+  leasesLost: number;
+  /** Records of other processes, dead or frozen, that this one settled. */
+  recordsSettled: number;
   /** Heartbeats of another process that were missed although both lived. */
   missedHeartbeats: number;
   /** Other processes heard within the lease. */

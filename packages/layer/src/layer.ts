@@ -10,6 +10,8 @@ import type {
   HistoryReading,
   LayerStats,
   LayerStatus,
+  Lease,
+  LeaseOptions,
   Listening,
   Message,
   PublishOptions,
@@ -21,13 +23,15 @@ import type {
   Subscription,
 } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
-import { LayerError, isLayerError } from './errors.ts';
+import { LayerError } from './errors.ts';
 import { FaultLog } from './fault-log.ts';
 import type { LayerFault } from './faults.ts';
 import { Groups } from './groups.ts';
 import { historyRule, type HistoryRule } from './history.ts';
 import { checkId, idIn } from './ids.ts';
-import { Inbox, type MembershipRequest } from './inbox.ts';
+import { Inbox } from './inbox.ts';
+import { Leases } from './leases.ts';
+import { Memberships } from './memberships.ts';
 import { channelAddress, checkName, NAMES, type NameRule } from './names.ts';
 import { checkSendOptions, resolveCredit, resolveHistoryOptions } from './options.ts';
 import { Peers, type Notice } from './peers.ts';
@@ -59,6 +63,8 @@ export class ChannelLayer implements AsyncDisposable {
   readonly #rooms: Rooms;
   readonly #groups: Groups;
   readonly #inbox: Inbox;
+  readonly #memberships: Memberships;
+  readonly #leases: Leases;
   readonly #peers: Peers;
   readonly #faults: FaultLog;
   readonly #accepted = (): { position?: string } => {
@@ -79,8 +85,15 @@ export class ChannelLayer implements AsyncDisposable {
     this.#queues = new QueueReaders(driver, options.logger, this.stats);
     this.#rooms = new Rooms(driver, options, this.stats);
     this.#groups = new Groups(driver, this.#here, options, this.stats);
-    this.#inbox = new Inbox(process, driver, this.#here, this.stats, (request) => this.#changeMembership(request));
+    this.#inbox = new Inbox(process, driver, this.#here, this.stats, (request) => this.#memberships.changeHere(request));
     this.#channels = new Channels(process, driver, options, { here: this.#here, queues: this.#queues, inbox: this.#inbox });
+    this.#memberships = new Memberships(process, driver, {
+      groups: this.#groups,
+      here: this.#here,
+      inbox: this.#inbox,
+      discarded: (group, queue) => this.#peers.tell({ discarded: [group, queue] }),
+    });
+    this.#leases = new Leases(process, driver, options, this.stats);
     this.#faults = new FaultLog(this.stats, options.logger);
     this.#peers = new Peers(process, driver, this.stats, {
       notice: (notice) => this.#onNotice(notice),
@@ -249,7 +262,18 @@ export class ChannelLayer implements AsyncDisposable {
     }
   }
 
-  /** For tests: no message and no membership of this prefix is left, in the broker and in every process; other prefixes are untouched. */
+  /**
+   * What others are to be told when this process dies: see {@link Lease}. Resolves once the broker has it. One a process is enough; as long as it has one it settles
+   * what other processes held whose leases are over.
+   * @throws LayerError INVALID_OPTION
+   */
+  async lease(options: LeaseOptions = {}): Promise<Lease> {
+    this.#checkReachable();
+    requireCapability(this.capabilities, 'leases');
+    return this.#leases.open(options);
+  }
+
+  /** For tests: no message, membership or record of a lease of this prefix is left, in the broker and in every process; other prefixes are untouched. */
   async flush(): Promise<void> {
     this.#checkReachable();
     this.#forgetAll();
@@ -272,6 +296,7 @@ export class ChannelLayer implements AsyncDisposable {
     this.#rooms.close(reason);
     this.#groups.close();
     this.#peers.stop();
+    await this.#leases.close();
     if (connected) await this.#peers.tell({ bye: true });
     await this.#driver.close();
   }
@@ -282,35 +307,9 @@ export class ChannelLayer implements AsyncDisposable {
 
   async #membership(op: 'add' | 'discard', group: string, channel: string): Promise<void> {
     checkName('group', group, this.#names);
-    const address = channelAddress(channel, this.#names);
+    channelAddress(channel, this.#names);
     this.#checkReachable();
-    requireCapability(this.capabilities, 'groups');
-    if ('queue' in address) await this.#queueMembership(op, group, address.queue);
-    else if (address.process === this.#process) await this.#changeMembership({ op, group, channel });
-    else await this.#askOwner(address.process, { op, group, channel });
-  }
-
-  async #queueMembership(op: 'add' | 'discard', group: string, queue: string): Promise<void> {
-    requireCapability(this.capabilities, 'queues');
-    if (op === 'add') return this.#groups.addQueue(group, queue);
-    await this.#groups.discardQueue(group, queue);
-    await this.#peers.tell({ discarded: [group, queue] });
-  }
-
-  async #askOwner(process: string, request: MembershipRequest): Promise<void> {
-    try {
-      await this.#inbox.ask(process, request);
-    } catch (error) {
-      if (request.op === 'add' || !isLayerError(error, 'CHANNEL_GONE')) throw error;
-    }
-  }
-
-  /** A change of a channel that lives here, asked for by this process or by another one. */
-  async #changeMembership({ op, group, channel }: MembershipRequest): Promise<void> {
-    checkName('group', group, this.#names);
-    if (op === 'discard') return this.#groups.discardLocal(group, channel);
-    if (!this.#here.has(channel)) throw new LayerError('CHANNEL_GONE', `channel ${channel} is not open in its process`);
-    await this.#groups.addLocal(group, channel);
+    await this.#memberships.change(op, group, channel);
   }
 
   #onNotice(notice: Notice): void {
@@ -322,6 +321,7 @@ export class ChannelLayer implements AsyncDisposable {
     this.#here.clear();
     this.#groups.clear();
     this.#rooms.forgetRecent();
+    this.#leases.forget();
   }
 
   #onState(state: 'connected' | 'away', reason: string | undefined): void {
@@ -336,6 +336,7 @@ export class ChannelLayer implements AsyncDisposable {
     if (state === this.#status.state) return;
     this.#status = { state, since: new Date() };
     if (state === 'connected') this.#onConnected();
+    else this.#leases.away();
   }
 
   #onFault(kind: LayerFault, reason: string): void {
@@ -346,6 +347,7 @@ export class ChannelLayer implements AsyncDisposable {
     this.stats.connects += 1;
     this.#reachable = this.stats.connects === 1 || this.#reachable === undefined ? this.#becomeReachable() : this.#renew();
     this.#rooms.reconnected();
+    this.#leases.connected();
   }
 
   /** Subscribes what other processes reach this one by; the driver keeps it from then on. Where the broker left meanwhile, its return begins anew. */

@@ -1,4 +1,4 @@
-import type { Credit, HistoryOptions, LayerLogger, LayerOptions, ResolvedOptions, SendOptions } from './contract.ts';
+import type { Credit, HistoryOptions, LayerLogger, LayerOptions, LeaseOptions, ResolvedOptions, SendOptions } from './contract.ts';
 import { LayerError } from './errors.ts';
 import { faultOfRule } from './history.ts';
 import { checkId } from './ids.ts';
@@ -47,7 +47,7 @@ export function resolveOptions(options: LayerOptions): ResolvedOptions {
 }
 
 /** The longest that any layer keeps a message of its own time. */
-const LONGEST_EXPIRY_MS = 86_400_000;
+export const LONGEST_EXPIRY_MS = 86_400_000;
 
 /**
  * Refuses options of `send` that are out of range.
@@ -69,6 +69,17 @@ export function resolveCredit(credit: Credit): Required<Credit> {
   checkWhole('bytes', resolved.bytes, Number.MAX_SAFE_INTEGER, 'bytes');
   checkWhole('messages', resolved.messages, 1_000_000, 'messages');
   return resolved;
+}
+
+/**
+ * The time of a lease.
+ * @throws LayerError INVALID_OPTION
+ */
+export function resolveTtl({ ttlMs = 10_000 }: LeaseOptions): number {
+  if (!Number.isSafeInteger(ttlMs) || ttlMs < 1000 || ttlMs > 3_600_000) {
+    throw new LayerError('INVALID_OPTION', `option ttlMs must be a whole number of milliseconds from 1000 to 3600000, not ${String(ttlMs)}`);
+  }
+  return ttlMs;
 }
 
 const HISTORY: Required<HistoryOptions> = { limit: 1000, bytes: 1_048_576, last: 0 };

@@ -14,6 +14,8 @@ export function newStats(): LayerStats {
     gaps: 0,
     repaired: 0,
     unpositioned: 0,
+    leasesLost: 0,
+    recordsSettled: 0,
     missedHeartbeats: 0,
     peers: 0,
     silentPeers: 0,

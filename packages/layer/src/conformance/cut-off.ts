@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { LayerOptions } from '../contract.ts';
 import type { ChannelLayer } from '../layer.ts';
 import { next, record, until } from './expect.ts';
+import { isSettledByOthers } from './lease-faults.ts';
 import type { Stage } from './stage.ts';
 import type { Family } from './suite.ts';
 import { Way } from './way.ts';
@@ -51,6 +52,9 @@ export function cutOff(reachable: Reachable): Family {
           await here.send('discarded', { direct: true });
           assert.deepEqual(await next(here, 'discarded'), { direct: true });
         }),
+
+      'what it holds for longer than its lease is settled by others, each record once; when it returns it learns so, and settles nothing': (stage) =>
+        oneIsCutOff(stage, reachable, isSettledByOthers),
     },
   };
 }

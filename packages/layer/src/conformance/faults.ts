@@ -4,6 +4,7 @@ import type { ChannelLayer } from '../layer.ts';
 import { parsePosition } from '../position.ts';
 import { cutOff, type Reachable } from './cut-off.ts';
 import { next, record, rejects, soon, take, until } from './expect.ts';
+import { leaseFaultTests } from './lease-faults.ts';
 import type { Runner, Subject } from './subject.ts';
 import { runFamilies, type Family } from './suite.ts';
 
@@ -214,6 +215,7 @@ function families(broker: Broker): Family[] {
     { title: 'rooms with history', needs: 'history', tests: historyTests(leave, comeBack) },
     { title: 'worker queues', needs: 'queues', tests: queueTests(leave, comeBack) },
     { title: 'groups', needs: 'groups', tests: groupTests(leave, comeBack) },
+    { title: 'leases', needs: 'leases', tests: leaseFaultTests(leave, comeBack) },
   ];
 }
 

@@ -16,6 +16,7 @@ import { expiry, groupExpiry } from './expiry.ts';
 import { groups, groupsOfQueues } from './groups.ts';
 import { heldUp } from './held-up.ts';
 import { history } from './history.ts';
+import { leases } from './leases.ts';
 import { lifecycle } from './lifecycle.ts';
 import { listeners } from './listeners.ts';
 import { messages } from './messages.ts';
@@ -42,6 +43,7 @@ const FAMILIES = [
   listeners,
   queues,
   sendOptions,
+  leases,
   groups,
   groupsOfQueues,
   order,

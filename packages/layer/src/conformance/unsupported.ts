@@ -17,7 +17,7 @@ const CALLS: Readonly<Record<Ability, readonly Call[]>> = {
     (layer) => layer.groupDiscard('group', layer.newChannel()),
     (layer) => layer.groupSend('group', { a: 1 }),
   ],
-  leases: [],
+  leases: [(layer) => layer.lease()],
   sendOptions: [sendWithOptions],
   publishIds: [(layer) => layer.publish('kept', 'x', { id: 'key' })],
 };

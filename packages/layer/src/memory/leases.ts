@@ -13,20 +13,22 @@ interface Held {
 /** The leases of a {@link Bus}: each call is one step. */
 export class MemoryLeases implements LeaseStore {
   readonly #push: (record: LastMessage, id: string) => void;
+  readonly #now: () => number;
   readonly #leases = new Map<string, Held>();
 
-  constructor(push: (record: LastMessage, id: string) => void) {
+  constructor(push: (record: LastMessage, id: string) => void, now: () => number = () => performance.now()) {
     this.#push = push;
+    this.#now = now;
   }
 
   async grant(lease: string, ttlMs: number): Promise<void> {
     this.#forgetEnded();
-    this.#leases.set(lease, { endsAt: performance.now() + ttlMs, endedUntil: undefined, records: new Map() });
+    this.#leases.set(lease, { endsAt: this.#now() + ttlMs, endedUntil: undefined, records: new Map() });
   }
 
   async renew(lease: string, ttlMs: number): Promise<LeaseAnswer> {
     return this.#change(lease, (held) => {
-      held.endsAt = performance.now() + ttlMs;
+      held.endsAt = this.#now() + ttlMs;
       return true;
     });
   }
@@ -53,13 +55,13 @@ export class MemoryLeases implements LeaseStore {
   }
 
   async overdue(): Promise<readonly string[]> {
-    const now = performance.now();
+    const now = this.#now();
     return [...this.#leases].filter(([, held]) => held.endsAt <= now && (held.endedUntil === undefined || held.records.size > 0)).map(([lease]) => lease);
   }
 
   async settleEnded(lease: string, most: number): Promise<number> {
     const held = this.#leases.get(lease);
-    const now = performance.now();
+    const now = this.#now();
     if (held === undefined || held.endsAt > now) return 0;
     held.endedUntil ??= now + REMEMBERED_MS;
     const records = [...held.records.values()].slice(0, most);
@@ -82,7 +84,7 @@ export class MemoryLeases implements LeaseStore {
   }
 
   #forgetEnded(): void {
-    const now = performance.now();
+    const now = this.#now();
     for (const [lease, { endedUntil }] of this.#leases) if (endedUntil !== undefined && endedUntil <= now) this.#leases.delete(lease);
   }
 }

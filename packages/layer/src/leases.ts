@@ -1,0 +1,149 @@
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
+import { encodeMessage } from './codec.ts';
+import type { HeldMessage, LayerStats, Lease, LeaseOptions, Message, ResolvedOptions } from './contract.ts';
+import type { Driver } from './driver/driver.ts';
+import type { LastMessage, LeaseRecord, LeaseStore } from './driver/leases.ts';
+import { LayerError, isLayerError } from './errors.ts';
+import { ProcessLease } from './lease.ts';
+import { channelAddress, checkName, NAMES, type NameRule } from './names.ts';
+import { LONGEST_EXPIRY_MS, checkSendOptions, resolveTtl } from './options.ts';
+
+/** Leases that are over are looked for so many times within the time of one: what a process held is settled within a tenth of it. */
+const LOOKS = 20;
+/** Records of another process that are settled in one step. */
+const SLICE = 100;
+
+/** The leases of this process; as long as one of them lives, it settles what those held that are over. */
+export class Leases {
+  readonly #process: string;
+  readonly #driver: Driver;
+  readonly #options: ResolvedOptions;
+  readonly #stats: LayerStats;
+  readonly #names: NameRule;
+  readonly #clock: Clock;
+  readonly #open = new Set<ProcessLease>();
+  #granted = 0;
+  #cancelLook: (() => void) | undefined;
+
+  constructor(process: string, driver: Driver, options: ResolvedOptions, stats: LayerStats, clock: Clock = SYSTEM_CLOCK) {
+    this.#process = process;
+    this.#driver = driver;
+    this.#options = options;
+    this.#stats = stats;
+    this.#names = driver.capabilities.names ?? NAMES;
+    this.#clock = clock;
+  }
+
+  async open(options: LeaseOptions): Promise<Lease> {
+    const store = this.#store();
+    const context = { store, stats: this.#stats, logger: this.#options.logger, clock: this.#clock, over: (ended: ProcessLease) => this.#forget(ended) };
+    this.#granted += 1;
+    const lease = await ProcessLease.grant(`${this.#process}-${this.#granted}`, resolveTtl(options), context);
+    this.#open.add(lease);
+    this.#lookLater();
+    return this.#asLease(lease);
+  }
+
+  /** The broker left. */
+  away(): void {
+    for (const lease of this.#open) lease.away();
+  }
+
+  connected(): void {
+    for (const lease of this.#open) lease.connected();
+  }
+
+  /** Everything was deleted in the broker. */
+  forget(): void {
+    for (const lease of this.#open) lease.forget();
+  }
+
+  /** Settles what is held. Where the broker is away others will. */
+  async close(): Promise<void> {
+    this.#cancelLook?.();
+    const closed = await Promise.allSettled([...this.#open].map((lease) => lease.close()));
+    for (const result of closed) {
+      if (result.status === 'rejected') this.#options.logger.warn('a lease could not be settled: others will', { error: String(result.reason) });
+    }
+  }
+
+  #asLease(lease: ProcessLease): Lease {
+    const close = (): Promise<void> => lease.close();
+    return {
+      lost: lease.lost,
+      hold: async (key, held) => lease.hold(this.#checkKey(key), this.#draft(held)),
+      settle: async (key, message) => {
+        const payload = message === undefined ? undefined : this.#encode(message);
+        return lease.settle(this.#checkKey(key), (record) => lastMessage(record, payload));
+      },
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  }
+
+  #forget(lease: ProcessLease): void {
+    this.#open.delete(lease);
+    if (this.#open.size > 0) return;
+    this.#cancelLook?.();
+    this.#cancelLook = undefined;
+  }
+
+  #checkKey(key: string): string {
+    checkName('key', key);
+    return key;
+  }
+
+  #draft({ channel, message, expiryMs = LONGEST_EXPIRY_MS }: HeldMessage): LastMessage {
+    const address = channelAddress(channel, this.#names);
+    if (!('queue' in address)) throw new LayerError('INVALID_NAME', `channel ${channel} belongs to a process: a lease holds messages to worker queues alone`);
+    checkSendOptions({ expiryMs }, this.#options);
+    return { queue: address.queue, payload: this.#encode(message), expiryMs };
+  }
+
+  #encode(message: Message): Uint8Array {
+    return encodeMessage(message, this.#options.maxMessageBytes);
+  }
+
+  #lookLater(): void {
+    const ttlMs = Math.min(...[...this.#open].map((lease) => lease.ttlMs));
+    if (this.#open.size > 0) this.#cancelLook ??= this.#clock.after(ttlMs / LOOKS, () => void this.#look());
+  }
+
+  async #look(): Promise<void> {
+    try {
+      if (this.#maySettle) await this.#settleOverdue();
+    } catch (error) {
+      if (!isLayerError(error, 'LAYER_AWAY')) this.#options.logger.warn('what a dead process held could not be settled yet', { error: String(error) });
+    } finally {
+      this.#cancelLook = undefined;
+      this.#lookLater();
+    }
+  }
+
+  async #settleOverdue(): Promise<void> {
+    const store = this.#store();
+    const own = new Set([...this.#open].map(({ name }) => name));
+    for (const name of await store.overdue()) {
+      if (own.has(name)) continue;
+      for (let settled = 1; settled > 0 && this.#maySettle;) {
+        settled = await store.settleEnded(name, SLICE);
+        this.#stats.recordsSettled += settled;
+      }
+    }
+  }
+
+  get #maySettle(): boolean {
+    for (const lease of this.#open) if (lease.maySettleOthers) return true;
+    return false;
+  }
+
+  #store(): LeaseStore {
+    const { leases } = this.#driver;
+    if (leases === undefined) throw new TypeError('a driver that declares leases has none');
+    return leases;
+  }
+}
+
+function lastMessage({ queue, expiryMs }: LeaseRecord, payload: Uint8Array | undefined): LastMessage | undefined {
+  return payload === undefined ? undefined : { queue, expiryMs, payload };
+}
