@@ -65,7 +65,7 @@ describe('deploy/docker-compose.yml', () => {
 describe.each(['deploy/busgate.yaml', 'k8s/base/busgate.yaml'])('%s', (path) => {
   test('lets no client publish, on any route', async () => {
     const { routes } = await shipped(path);
-    expect(routes.map(({ publish }) => publish)).toEqual(['nobody', 'nobody']);
+    expect(routes).toMatchObject([{ publish: 'nobody' }, { publish: 'nobody' }]);
   });
 
   test('has the ops port where the health checks of others reach it', async () => {

@@ -5,7 +5,7 @@ export interface Content {
   readonly base64?: string;
 }
 
-export interface JoinFrame {
+interface JoinFrame {
   readonly type: 'join';
   readonly room: string;
   readonly ref: number;

@@ -44,6 +44,12 @@ export class Inbox<T> {
     this.#waiters.clear();
   }
 
+  /** What is left is given to nobody; who waits, now or later, is told `error`. */
+  abandon(error: Error): void {
+    this.#items.length = 0;
+    this.end(error);
+  }
+
   receive({ timeout, signal }: ReceiveOptions): Promise<T> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.#items.length > 0) return Promise.resolve(this.#items.shift() as T);

@@ -38,16 +38,17 @@ export class Runner {
     return this.#living.has(session);
   }
 
-  handle(event: GatewayEvent): void {
+  /** `ended` is called when what began with this event has come to its end, if something did: a socket's handler, or a call of one that keeps nothing. */
+  handle(event: GatewayEvent, ended: () => void = () => undefined): void {
     switch (event.type) {
       case 'websocket.connect':
-        return this.#connect(event);
+        return this.#connect(event, ended);
       case 'websocket.receive':
-        return this.#receive(event);
+        return this.#receive(event, ended);
       case 'websocket.disconnect':
-        return this.#disconnect(event);
+        return this.#disconnect(event, ended);
       case 'http.request':
-        return this.#track(event, this.#request(event));
+        return this.#track(event, this.#request(event), ended);
       case 'http.disconnect':
         return this.#requests.get(event.session)?.abort(new Error('the client has left'));
     }
@@ -65,45 +66,47 @@ export class Runner {
     await Promise.all([...living, ...this.#passing]);
   }
 
-  #connect(event: ConnectEvent): void {
+  #connect(event: ConnectEvent, ended: () => void): void {
     const found = this.#router.socket(event.path);
-    if (found === undefined) return this.#track(event, this.#refuse(event));
+    if (found === undefined) return this.#track(event, this.#refuse(event), ended);
     const { target } = found;
     const params = { ...event.params, ...found.params };
     if (target.kind === 'stateless') {
-      return this.#track(event, target.handle(event, params, this.#outletOf(event, false), this.#context));
+      return this.#track(event, target.handle(event, params, this.#outletOf(event, false), this.#context), ended);
     }
     let conversation: Conversation;
     try {
       conversation = target.begin(event, params, this.#outletOf(event, true), this.#context);
     } catch (error) {
-      return this.#track(event, Promise.reject(error as Error));
+      return this.#track(event, Promise.reject(error as Error), ended);
     }
     this.#living.set(event.session, conversation);
     void conversation.ended.then(() => {
       if (this.#living.get(event.session) === conversation) this.#living.delete(event.session);
+      ended();
     });
   }
 
-  #receive(event: ReceiveEvent): void {
+  #receive(event: ReceiveEvent, ended: () => void): void {
     const conversation = this.#living.get(event.session);
     if (conversation !== undefined) return conversation.receive(event);
-    this.#pass(event);
+    this.#pass(event, ended);
   }
 
-  #disconnect(event: DisconnectEvent): void {
+  #disconnect(event: DisconnectEvent, ended: () => void): void {
     const conversation = this.#living.get(event.session);
     if (conversation !== undefined) return conversation.disconnect(event);
-    this.#pass(event);
+    this.#pass(event, ended);
   }
 
   /** An event whose handler, if it lived, lives no longer. */
-  #pass(event: ReceiveEvent | DisconnectEvent): void {
+  #pass(event: ReceiveEvent | DisconnectEvent, ended: () => void): void {
     const found = this.#router.socket(event.path);
-    if (found === undefined) return;
+    if (found === undefined) return ended();
     const params = { ...event.params, ...found.params };
     const work = passing(found.target, event, params, this.#outletOf(event, false), this.#context);
-    if (work !== undefined) this.#track(event, work);
+    if (work === undefined) ended();
+    else this.#track(event, work, ended);
   }
 
   async #request(event: HttpRequestEvent): Promise<void> {
@@ -134,8 +137,13 @@ export class Runner {
     await outlet.reply({ type: 'websocket.http.response.body', body: new TextEncoder().encode('nothing is at this path\n') });
   }
 
-  #track(event: GatewayEvent, work: Promise<void>): void {
-    const tracked = work.catch((error: unknown) => this.#logFailure(event, error)).finally(() => this.#passing.delete(tracked));
+  #track(event: GatewayEvent, work: Promise<void>, ended: () => void): void {
+    const tracked = work
+      .catch((error: unknown) => this.#logFailure(event, error))
+      .finally(() => {
+        this.#passing.delete(tracked);
+        ended();
+      });
     this.#passing.add(tracked);
   }
 

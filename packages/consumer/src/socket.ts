@@ -195,9 +195,9 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
     this.#end(code, reason);
   }
 
-  /** For what runs handlers: who waits for a message is told `error`, and nothing more comes. */
+  /** For what runs handlers: no message is given out any more, and who waits for one is told `error`. */
   interrupt(error: Error): void {
-    this.#inbox.end(error);
+    this.#inbox.abandon(error);
   }
 
   /** It has been handed to its handler: the gateway may send the next one. */

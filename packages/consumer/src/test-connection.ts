@@ -58,6 +58,8 @@ export class TestConnection implements AsyncDisposable {
   readonly #ownsLayer: boolean;
   readonly #received = new Inbox<Data>();
   readonly #answered = Promise.withResolvers<void>();
+  /** Resolves when what began with the connect has come to its end. */
+  #lived: Promise<void> | undefined;
   #runner: Runner | undefined;
   #base: Omit<GatewayEvent, 'type' | 'id' | 'order'> | undefined;
   #order = 0;
@@ -94,13 +96,15 @@ export class TestConnection implements AsyncDisposable {
 
   send(data: Data | object): void {
     const content = data instanceof Uint8Array ? { bytes: data } : { text: typeof data === 'string' ? data : JSON.stringify(data) };
-    this.#give({ type: 'websocket.receive', ...content });
+    void this.#give({ type: 'websocket.receive', ...content });
   }
 
   /** The client leaves; resolves when the consumer has ended. */
   async disconnect(code = 1000, reason = ''): Promise<void> {
-    this.#give({ type: 'websocket.disconnect', code, reason });
-    await this.#runner?.release(() => undefined);
+    const session = this.#base?.session ?? '';
+    const lives = this.#runner?.has(session) === true;
+    const told = this.#give({ type: 'websocket.disconnect', code, reason });
+    await (lives ? this.#lived : told);
     if (this.#ownsLayer) await this.#layer.close();
   }
 
@@ -124,7 +128,7 @@ export class TestConnection implements AsyncDisposable {
       params,
       state,
     };
-    this.#give({
+    this.#lived = this.#give({
       type: 'websocket.connect',
       query_string: query,
       raw_path: rawPath,
@@ -179,10 +183,11 @@ export class TestConnection implements AsyncDisposable {
     this.#received.end(new Error(`the consumer closed with ${code}${reason === '' ? '' : `: ${reason}`}`));
   }
 
-  #give(event: { readonly type: GatewayEvent['type']; readonly [member: string]: unknown }): void {
+  #give(event: { readonly type: GatewayEvent['type']; readonly [member: string]: unknown }): Promise<void> {
     const order = this.#order;
     this.#order += 1;
-    this.#runner?.handle({ ...this.#base, ...event, id: `${this.#base?.session}:${order}`, order, state: this.#state } as unknown as GatewayEvent);
+    const whole = { ...this.#base, ...event, id: `${this.#base?.session}:${order}`, order, state: this.#state } as unknown as GatewayEvent;
+    return new Promise((resolve) => this.#runner?.handle(whole, resolve));
   }
 }
 

@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 /** A whole HTTP answer. */
 export interface Answer {
   readonly status: number;
-  /** `Content-Length` among them. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** `Content-Length` among them. Several of one name stand side by side. */
+  readonly headers: Readonly<Record<string, string | string[]>>;
   readonly body: Buffer;
 }
 

@@ -45,6 +45,7 @@ const TABLE = {
   rate: { frame: true, retry: true, message: 'too many in a short time' },
   full: { status: 503, close: 1013, frame: true, retry: true, message: 'this gateway holds as much as it may' },
   draining: { status: 503, retry: true, message: 'this gateway is being stopped' },
+  no_worker: { status: 503, retry: true, message: 'no worker takes this just now' },
   away: { status: 503, frame: true, retry: true, message: 'the layer cannot be reached just now' },
   unknown: { status: 504, frame: true, retry: false, message: 'the layer did not answer: it may have been done or not' },
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ChannelLayer, openLayer } from '@busgate/layer';
 import { Admission } from './admission.ts';
 import type { Config } from './config.ts';
+import type { EventsRoute as EventsSettings } from './config/event-route.ts';
 import type { RouteConfig } from './config/route-settings.ts';
 import { type Counters, createCounters, type GatewayState } from './counters.ts';
 import { demoFiles } from './demo.ts';
@@ -14,8 +15,12 @@ import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
 import type { Listening } from './listen.ts';
 import type { Log } from './log.ts';
-import { Metrics } from './metrics.ts';
+import { Metrics, type MetricSources } from './metrics.ts';
 import { OpsServer } from './ops.ts';
+import { EventsRoute } from './routes/events.ts';
+import type { EventCounters } from './routes/events/counters.ts';
+import { Testaments } from './routes/events/testaments.ts';
+import { OwnWorkers } from './routes/events/workers.ts';
 import { MultiplexRoute } from './routes/multiplex.ts';
 import { RoomRoute } from './routes/room.ts';
 import type { Opening, Route } from './routes/route.ts';
@@ -23,7 +28,6 @@ import { Router } from './routes/router.ts';
 import { Deadlines } from './session/deadlines.ts';
 import { ANYONE } from './identity.ts';
 import { Outboxes } from './session/outbox.ts';
-import { RunningClock } from './session/running-clock.ts';
 import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
 import { ReadTurns } from './transports/read-turns.ts';
@@ -53,10 +57,12 @@ export class Gateway implements AsyncDisposable {
   readonly #counters: Counters = createCounters();
   readonly #inbound: Inbound;
   readonly #deadlines: Deadlines;
-  readonly #clock: RunningClock;
   readonly #outboxes: Outboxes;
   readonly #sessions: Sessions;
   readonly #hub: Hub;
+  readonly #testaments: Testaments;
+  readonly #workers: OwnWorkers;
+  readonly #eventRoutes: EventsRoute[] = [];
   readonly #transports = new Map<Route, readonly Transport[]>();
   readonly #public: PublicServer;
   readonly #ops: OpsServer;
@@ -79,24 +85,25 @@ export class Gateway implements AsyncDisposable {
     this.#ownsLayer = options.layer === undefined;
     this.#log = options.log;
     this.#inbound = new Inbound(limits.inboundTotal);
-    this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(heartbeat.interval, heartbeat.timeout, limits.messageTime) / 4)));
-    this.#clock = new RunningClock(now, 2 * this.#deadlines.tickMs);
-    this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, this.#clock.now);
-    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, now, layer.process);
+    const times = [heartbeat.interval, heartbeat.timeout, limits.messageTime, ...config.routes.flatMap(timesOf)];
+    this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(...times) / 4)));
+    this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, now);
+    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, layer.process);
     const clock = { now, defer: setImmediate };
-    this.#hub = new Hub({
-      layer,
-      counters: this.#counters,
-      log: options.log,
-      clock,
-      backlog: limits.roomBacklog,
-      linger: LINGER_MS,
-      maxRooms: limits.roomsTotal,
-    });
+    this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock, backlog: limits.roomBacklog, linger: LINGER_MS });
+    this.#testaments = new Testaments(layer);
+    this.#workers = new OwnWorkers(layer, options.log, this.#deadlines.tickMs);
     this.#public = this.#createPublic(new ReadTurns(clock));
     this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
-    const metrics = new Metrics({ ...sources, counters: this.#counters, log: options.log, version, sessionsLimit: limits.sessions });
+    const metrics = new Metrics({
+      ...sources,
+      counters: this.#counters,
+      log: options.log,
+      version,
+      sessionsLimit: limits.sessions,
+      events: this.#eventRoutes.map(sourceOf),
+    });
     this.#ops = new OpsServer(metrics, { ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
   }
 
@@ -155,6 +162,11 @@ export class Gateway implements AsyncDisposable {
     return this.#counters;
   }
 
+  /** What each event route has done, in the order of the configuration. */
+  get events(): readonly Readonly<EventCounters>[] {
+    return this.#eventRoutes.map(({ counters }) => counters);
+  }
+
   get listening(): Listening {
     if (this.#listening === undefined) throw new TypeError('the gateway has not been started');
     return this.#listening;
@@ -198,9 +210,9 @@ export class Gateway implements AsyncDisposable {
   }
 
   #tick(): void {
-    this.#clock.tick();
     this.#deadlines.tick();
     this.#outboxes.sweep();
+    this.#workers.look();
     this.#away.look();
   }
 
@@ -213,13 +225,19 @@ export class Gateway implements AsyncDisposable {
         this.#isRefusing = true;
       },
       sessions: () => this.#sessions.all(),
-      gone: async () => void (await Promise.all([this.#sessions.none(), this.#public.answered()])),
+      gone: async () => void (await Promise.all([this.#sessionsEnded(), this.#public.answered()])),
       cutOff: () => {
         for (const session of this.#sessions.all()) session.cutOff();
         this.#public.close();
       },
       finish: () => this.#finish(),
     };
+  }
+
+  /** No session is left, and workers have been told the end of each. */
+  async #sessionsEnded(): Promise<void> {
+    await this.#sessions.none();
+    await Promise.all(this.#eventRoutes.map((route) => route.ended()));
   }
 
   async #finish(): Promise<void> {
@@ -266,9 +284,34 @@ export class Gateway implements AsyncDisposable {
 
   #createRoute(settings: RouteConfig): Route {
     const { limits, heartbeat } = this.#config;
-    const shared = { hub: this.#hub, counters: this.#counters, inbound: this.#inbound, log: this.#log };
-    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
-    return new MultiplexRoute(settings, { ...shared, limits, heartbeat: heartbeat.interval, now: () => performance.now() });
+    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, this.#hub, this.#counters, this.#log);
+    if (settings.kind === 'events') return this.#createEventsRoute(settings);
+    return new MultiplexRoute(settings, {
+      hub: this.#hub,
+      counters: this.#counters,
+      log: this.#log,
+      limits,
+      heartbeat: heartbeat.interval,
+      now: () => performance.now(),
+    });
+  }
+
+  #createEventsRoute(settings: EventsSettings): Route {
+    const { limits } = this.#config;
+    const route = new EventsRoute(settings, {
+      layer: this.#layer,
+      hub: this.#hub,
+      testaments: this.#testaments,
+      workers: this.#workers,
+      deadlines: this.#deadlines,
+      log: this.#log,
+      message: limits.message,
+      rooms: limits.rooms,
+      newId: () => this.#sessions.newId(),
+      ...clock(),
+    });
+    this.#eventRoutes.push(route);
+    return route;
   }
 
   /** In one step the handshake is answered and the session begins. */
@@ -288,7 +331,9 @@ export class Gateway implements AsyncDisposable {
 }
 
 function openLayerOf(config: Config, logger: Log): Promise<ChannelLayer> {
-  const { prefix, capacity, expiry, groupExpiry, history, limits } = config;
+  const { prefix, expiry, groupExpiry, history, limits, routes } = config;
+  // One bound for all queues of a layer: that of the route that asks for most.
+  const capacity = Math.max(config.capacity, ...routes.map((route) => (route.kind === 'events' ? route.capacity : 0)));
   return openLayer(config.layer, {
     prefix,
     capacity,
@@ -298,6 +343,21 @@ function openLayerOf(config: Config, logger: Log): Promise<ChannelLayer> {
     maxMessageBytes: limits.layerMessage,
     logger,
   });
+}
+
+function sourceOf(route: EventsRoute): MetricSources['events'][number] {
+  return {
+    route: route.path.text,
+    counters: route.counters,
+    get inFlight() {
+      return route.inFlight;
+    },
+  };
+}
+
+/** In which a route counts time, in milliseconds. */
+function timesOf(route: RouteConfig): number[] {
+  return route.kind === 'events' ? [route.acceptTimeout, route.handlerTimeout, route.resumeTimeout] : [];
 }
 
 function clock(): Parameters<typeof drain>[2] {

@@ -1,6 +1,8 @@
 import type { LayerStats, LayerStatus } from '@busgate/layer';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Counters, GatewayState } from './counters.ts';
+import { type EventCounters, HANDLING_BUCKETS } from './routes/events/counters.ts';
+import { REFUSALS } from './routes/events/reply.ts';
 
 /** What the metrics are read from. */
 export interface MetricSources {
@@ -11,6 +13,15 @@ export interface MetricSources {
   readonly version: string;
   /** `limits.sessions`. */
   readonly sessionsLimit: number;
+  readonly events: readonly EventSource[];
+}
+
+/** An event route, by its path. */
+interface EventSource {
+  readonly route: string;
+  readonly counters: EventCounters;
+  /** Events that a queue has taken and nobody has handled. */
+  readonly inFlight: number;
 }
 
 /** One metric. No room, user or address is ever a label: the values of a label are a closed list. */
@@ -45,9 +56,86 @@ const MESSAGES: readonly MetricDefinition[] = [
   counter('busgate_deliveries_dropped_total', 'Deliveries that never reached the kernel.', ({ counters }) => counters.dropped, 'reason'),
   gauge('busgate_deliveries_queued', 'Deliveries that wait in outboxes.', ({ state }) => state.queued),
   counter('busgate_sent_bytes_total', 'Bytes written to sessions, frame headers included.', ({ counters }) => counters.sentBytes),
-  gauge('busgate_outbox_bytes', 'Bytes that wait in outboxes; those that several sessions wait for count for each.', ({ state }) => state.outboxBytes),
+  gauge('busgate_outbox_bytes', 'Bytes that wait in outboxes.', ({ state }) => state.outboxBytes),
   gauge('busgate_inbound_bytes', 'What clients have begun and not finished, with what holds it: see limits.inbound_total.', ({ state }) => state.inboundBytes),
 ];
+
+const EVENTS: readonly MetricDefinition[] = [
+  counter(
+    'busgate_events_due_total',
+    'Connects and messages of clients that were to be given to workers: queued + failed.',
+    byRoute(({ counters }) => counters.due),
+    'route',
+  ),
+  counter(
+    'busgate_events_queued_total',
+    'Events that a queue has taken: handled + undone, for whatever reason, + in flight.',
+    byRoute(({ counters }) => counters.queued),
+    'route',
+  ),
+  counter(
+    'busgate_events_failed_total',
+    'Events that no queue took in time.',
+    byRoute(({ counters }) => counters.failed),
+    'route',
+  ),
+  counter(
+    'busgate_events_handled_total',
+    'Events that a worker said were done.',
+    byRoute(({ counters }) => counters.handled),
+    'route',
+  ),
+  counter(
+    'busgate_events_undone_total',
+    'Events that were queued and never handled.',
+    ({ events }) => sum(events, ({ undone }) => undone, ['timeout', 'lost', 'returned']),
+    'reason',
+  ),
+  gauge(
+    'busgate_events_in_flight',
+    'Events that a queue has taken and nobody has handled.',
+    byRoute(({ inFlight }) => inFlight),
+    'route',
+  ),
+  counter(
+    'busgate_event_disconnects_total',
+    'Ends of sessions that were queued.',
+    byRoute(({ counters }) => counters.disconnects),
+    'route',
+  ),
+  counter(
+    'busgate_event_timeouts_total',
+    'Answers of workers that did not come in time.',
+    ({ events }) => sum(events, ({ timeouts }) => timeouts, ['accept', 'handler', 'resume']),
+    'kind',
+  ),
+  counter(
+    'busgate_event_replies_total',
+    'Replies of workers that were obeyed.',
+    byRoute(({ counters }) => counters.replies),
+    'route',
+  ),
+  counter(
+    'busgate_event_replies_refused_total',
+    'Replies of workers that were dropped.',
+    ({ events }) => sum(events, ({ refused }) => refused, REFUSALS),
+    'reason',
+  ),
+  counter(
+    'busgate_event_replies_stale_total',
+    'Replies of workers that no longer had the session.',
+    byRoute(({ counters }) => counters.stale),
+    'route',
+  ),
+];
+
+/** How long workers take. */
+export const EVENT_HANDLING = {
+  name: 'busgate_event_handling_seconds',
+  type: 'histogram',
+  help: 'From the queueing of an event to its being done.',
+  label: 'route',
+} as const;
 
 const LAYER: readonly MetricDefinition[] = [
   gauge('busgate_layer_up', '1 while the layer is reached.', ({ layer }) => (layer.status.state === 'connected' ? 1 : 0)),
@@ -76,7 +164,7 @@ const LAYER: readonly MetricDefinition[] = [
 ];
 
 /** Every metric of ours, in the order of documents. */
-export const METRICS: readonly MetricDefinition[] = [...SESSIONS, ...MESSAGES, ...LAYER];
+export const METRICS: readonly MetricDefinition[] = [...SESSIONS, ...MESSAGES, ...EVENTS, ...LAYER];
 
 /** Gauges whose names say that they were counters: a linter of metrics refuses them. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
@@ -93,6 +181,7 @@ export class Metrics {
   constructor(sources: MetricSources) {
     this.#state = sources.state;
     for (const definition of METRICS) register(this.#registry, definition, sources);
+    registerHandling(this.#registry, sources);
     collectDefaultMetrics({ register: this.#registry });
     for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
     const collections = this.#registry.getSingleMetric('nodejs_gc_duration_seconds');
@@ -115,6 +204,15 @@ export class Metrics {
     // Every number of ours is read in this one turn, so that they balance.
     this.#state.settle();
     return await this.#registry.metrics();
+  }
+}
+
+function registerHandling(registry: Registry, { events }: MetricSources): void {
+  const { name, help, label } = EVENT_HANDLING;
+  const histogram = new Histogram({ name, help, labelNames: [label], buckets: [...HANDLING_BUCKETS], registers: [registry] });
+  for (const { route, counters } of events) {
+    histogram.zero({ route });
+    counters.onHandled = (seconds) => histogram.observe({ route }, seconds);
   }
 }
 
@@ -149,6 +247,20 @@ function each({ label, read }: MetricDefinition, sources: MetricSources, put: (l
   else
     for (const [name, count] of value instanceof Map ? value : Object.entries(value as Readonly<Record<string, number>>))
       put({ [label ?? 'label']: name }, count);
+}
+
+/** A number for each event route. */
+function byRoute(read: (source: EventSource) => number): MetricDefinition['read'] {
+  return ({ events }) => new Map(events.map((source) => [source.route, read(source)]));
+}
+
+/** Counts of all event routes together, for each of the keys. */
+function sum<K extends string>(
+  events: readonly EventSource[],
+  read: (counters: EventCounters) => Readonly<Record<K, number>>,
+  keys: readonly K[],
+): ReadonlyMap<string, number> {
+  return new Map(keys.map((key) => [key, events.reduce((total, { counters }) => total + read(counters)[key], 0)]));
 }
 
 function gauge(name: string, help: string, read: MetricDefinition['read'], label?: string): MetricDefinition {

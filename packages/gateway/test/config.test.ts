@@ -138,9 +138,9 @@ describe('closed defaults', () => {
     const open = load({ argv: ['--demo', '--host', '0.0.0.0'] });
     expect([open.host, open.ops.host]).toEqual(['0.0.0.0', 'localhost']);
     expect(load({ argv: ['--routes', '[{path: /s, kind: multiplex, join: anyone, publish: nobody}]', '--host', '*'] }).ops.host).toBe('localhost');
-    expect(load().routes.map(({ path, join, publish }) => [path.text, join, publish])).toEqual([
-      ['/room/:room', 'anyone', 'anyone'],
-      ['/socket', 'anyone', 'anyone'],
+    expect(load().routes).toMatchObject([
+      { path: { text: '/room/:room' }, join: 'anyone', publish: 'anyone' },
+      { path: { text: '/socket' }, join: 'anyone', publish: 'anyone' },
     ]);
   });
 

@@ -290,13 +290,10 @@ describe('the turns of a session', () => {
     const happened: string[] = [];
     const ends = new Map<string, () => void>();
     let ended = 0;
-    let cost = 0;
-    const served: number[] = [];
-    const turns = new Turns({ answered: () => (ended += 1), served: ({ cost }) => void served.push(cost) });
+    const turns = new Turns(() => (ended += 1));
     const take = (name: string, overlaps: boolean, isLate = true): void => {
       const answer: Answer = () => void happened.push(`answer ${name}`);
       turns.take({
-        cost: (cost += 1),
         overlaps,
         begin: () => {
           happened.push(`begin ${name}`);
@@ -308,7 +305,7 @@ describe('the turns of a session', () => {
       ends.get(name)?.();
       await new Promise((resolve) => setImmediate(resolve));
     };
-    return { happened, take, end, turns, served, ended: () => ended };
+    return { happened, take, end, turns, ended: () => ended };
   }
 
   test('publishes are under way together and answered in order', async () => {
@@ -336,13 +333,12 @@ describe('the turns of a session', () => {
   });
 
   test('after the end nothing begins and nothing is answered', async () => {
-    const { happened, take, end, turns, served } = stage();
+    const { happened, take, end, turns } = stage();
     take('join', false);
     take('later', true, false);
     turns.end();
-    expect(served).toEqual([2]);
     await end('join');
-    expect([happened, served]).toEqual([['begin join'], [2, 1]]);
+    expect(happened).toEqual(['begin join']);
   });
 });
 

@@ -28,7 +28,15 @@ class Parts {
   settled = 0;
   draining = false;
   readonly state = stateOf(this);
-  readonly metrics = new Metrics({ counters: this.counters, state: this.state, layer: this.layer, log: { dropped: 6 }, version: '1.2.3', sessionsLimit: 7 });
+  readonly metrics = new Metrics({
+    counters: this.counters,
+    state: this.state,
+    layer: this.layer,
+    log: { dropped: 6 },
+    version: '1.2.3',
+    sessionsLimit: 7,
+    events: [],
+  });
   readonly ops = new OpsServer(this.metrics, { layer: this.layer, state: this.state, away: new Absence(this.layer, () => 0), layerGrace: undefined });
 }
 

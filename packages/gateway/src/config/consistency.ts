@@ -6,6 +6,7 @@ export function inconsistencies(config: Config): string[] {
   const { limits, drain, ops } = config;
   return [
     workersFault(config),
+    queueFault(config),
     limits.message > limits.layerMessage && 'limits.message must not be larger than limits.layer_message: such messages could not leave the gateway',
     limits.frame > limits.inboundTotal && 'limits.frame must not be larger than limits.inbound_total, which is for all clients together',
     limits.message > limits.inboundTotal && 'limits.message must not be larger than limits.inbound_total, which is for all clients together',
@@ -20,6 +21,15 @@ function workersFault({ workers, layer }: Config): string | false {
   return layer === 'memory:'
     ? `workers is ${workers}, but memory: is a bus within one process; layers that several can share: redis://, rediss://, redis-sentinel://, redis-cluster://, nats://, tls://`
     : `workers is ${workers}, but one process cannot start others yet: start several with ${maskUrl(layer)}, each with its own --port and --ops-port`;
+}
+
+function queueFault({ routes, layer }: Config): string | false {
+  if (routes === undefined || layer === undefined || !layer.startsWith('memory:')) return false;
+  const route = routes.find(({ kind }) => kind === 'events');
+  return (
+    route !== undefined &&
+    `the route ${route.path.text} gives events to a worker queue, but with memory: no worker could reach it; layers that workers can: redis://, rediss://, redis-sentinel://, redis-cluster://, nats://, tls://`
+  );
 }
 
 function overlap(a: string, b: string): boolean {

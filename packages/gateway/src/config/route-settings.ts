@@ -1,3 +1,4 @@
+import { type EventsRoute, readEventsRoute, writeEventsRoute } from './event-route.ts';
 import { complete, Members, readItems } from './members.ts';
 import { PATH, PATH_OF, type PathPattern } from './path.ts';
 import { oneOf, type Report, type ValueType } from './types.ts';
@@ -27,9 +28,9 @@ export interface MultiplexRoute extends CommonRoute {
   readonly kind: 'multiplex';
 }
 
-export type RouteConfig = RoomRoute | MultiplexRoute;
+export type RouteConfig = RoomRoute | MultiplexRoute | EventsRoute;
 
-const KIND = oneOf('room', 'multiplex');
+const KIND = oneOf('room', 'multiplex', 'events');
 const ACCESS = oneOf('anyone', 'nobody');
 const FRAMES = oneOf('auto', 'text', 'binary');
 const STAY_OR_CLOSE = oneOf('stay', 'close');
@@ -70,6 +71,7 @@ function readRoute(raw: unknown, demo: boolean, report: Report): RouteConfig | u
   const members = Members.of(raw, `a route, such as ${ROUTES_EXAMPLE.slice(1, -1)}`, report);
   if (members === undefined) return undefined;
   const kind = members.take('kind', KIND);
+  if (kind === 'events') return readEventsRoute(members, PATH);
   const open = demo ? 'anyone' : undefined;
   const common = {
     path: members.take('path', kind === undefined ? PATH : PATH_OF[kind]),
@@ -99,6 +101,7 @@ function reportTwins(all: readonly RouteConfig[], report: Report): void {
 }
 
 function writeRoute(route: RouteConfig): Record<string, unknown> {
+  if (route.kind === 'events') return writeEventsRoute(route);
   const common = { path: PATH.write(route.path), kind: route.kind, join: route.join, publish: route.publish };
   if (route.kind !== 'room') return common;
   return { ...common, frames: route.frames, on_gap: route.onGap, on_publish_failure: route.onPublishFailure };

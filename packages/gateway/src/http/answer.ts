@@ -12,10 +12,12 @@ export function answerSocket(socket: Duplex, { status, headers, body }: Answer):
     socket.destroy();
     return;
   }
-  const lines = Object.entries(headers).map(([name, value]) => {
-    validateHeaderValue(name, value);
-    return `${name}: ${value}\r\n`;
-  });
+  const lines = Object.entries(headers).flatMap(([name, values]) =>
+    [values].flat().map((value) => {
+      validateHeaderValue(name, value);
+      return `${name}: ${value}\r\n`;
+    }),
+  );
   socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`);
   socket.end(body);
   linger(socket);

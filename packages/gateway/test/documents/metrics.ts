@@ -1,5 +1,5 @@
 import type { LayerFault } from '@busgate/layer';
-import { METRICS } from '../../src/metrics.ts';
+import { EVENT_HANDLING, METRICS } from '../../src/metrics.ts';
 
 const FAULTS: Readonly<Record<LayerFault, readonly [what: string, cure: string]>> = {
   connection_lost: ['A connection broke, and what answers there now, if anything, is not known to be the same.', 'Was the broker restarted, or its host?'],
@@ -33,10 +33,14 @@ In each process, when it is quiet, exactly:
 
 | metric | type | label | |
 | --- | --- | --- | --- |
-${METRICS.map(({ name, type, label, help }) => `| \`${name}\` | ${type} | ${label === undefined ? '' : `\`${label}\``} | ${help} |`).join('\n')}
+${[...METRICS, EVENT_HANDLING].map(({ name, type, label, help }) => `| \`${name}\` | ${type} | ${label === undefined ? '' : `\`${label}\``} | ${help} |`).join('\n')}
 
 Why a delivery was dropped: \`closed\`, the session ended first; \`slow\`, it was closed as too slow a reader; \`total\`, it was the slowest when all outboxes together passed
 \`limits.outbox_total\`; \`backlog\`, its room passed \`limits.room_backlog\`.
+
+Of events, in each process, when it is quiet, exactly: \`busgate_events_due_total\` = \`busgate_events_queued_total\` + \`busgate_events_failed_total\`, and
+\`busgate_events_queued_total\` = \`busgate_events_handled_total\` + \`busgate_events_undone_total\` (all reasons) + \`busgate_events_in_flight\`. Why one is undone: \`timeout\`, nobody answered in time; \`lost\`, its worker
+died with it; \`returned\`, its worker stopped and gave it back, and another one was given it anew.
 
 Why a publish failed: \`away\`, the layer could not be reached and nothing was sent; \`unknown\`, the connection broke before the answer and it may have taken effect;
 \`not_allowed\`, the route lets no client publish; \`refused\`, the layer refused it.

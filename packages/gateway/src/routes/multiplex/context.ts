@@ -1,6 +1,5 @@
 import type { Counters } from '../../counters.ts';
 import type { Hub } from '../../hub.ts';
-import type { Inbound } from '../../inbound.ts';
 import type { Log } from '../../log.ts';
 
 interface MultiplexLimits {
@@ -18,7 +17,6 @@ export interface MultiplexContext {
   readonly counters: Counters;
   readonly log: Log;
   readonly limits: MultiplexLimits;
-  readonly inbound: Inbound;
   /** What a client is told to expect between pings, in milliseconds. */
   readonly heartbeat: number;
   /** Milliseconds, never going back. */

@@ -3,8 +3,6 @@ export type Answer = () => void;
 
 /** What a frame asks for. */
 export interface Step {
-  /** What it keeps, in bytes, until it has been served. */
-  readonly cost: number;
   /** Whether it may begin before the answer to the one before it is there. The answers keep their order all the same. */
   readonly overlaps: boolean;
   /** Begins it. It never rejects: what goes wrong is an answer too. */
@@ -16,23 +14,16 @@ interface Waiting {
   answer: Answer | undefined;
 }
 
-/** Told what becomes of the steps. */
-interface TurnsWatch {
-  /** Once for each: it was served, or never will be. */
-  served(step: Step): void;
-  /** Its answer has been written. */
-  answered(): void;
-}
-
 /** A session's frames are answered in the order they came in; those that may overlap are under way together. */
 export class Turns {
-  readonly #watch: TurnsWatch;
+  readonly #onEnd: () => void;
   #waiting: Waiting[] = [];
   /** How many of them have begun: the first alone, or the first few that overlap. */
   #begun = 0;
 
-  constructor(watch: TurnsWatch) {
-    this.#watch = watch;
+  /** `onEnd` is called for each step that was taken and is answered. */
+  constructor(onEnd: () => void) {
+    this.#onEnd = onEnd;
   }
 
   take(step: Step): void {
@@ -42,7 +33,6 @@ export class Turns {
 
   /** No answer is written any more, and nothing begins. What is under way ends by itself. */
   end(): void {
-    for (const { step } of this.#waiting.slice(this.#begun)) this.#watch.served(step);
     this.#waiting = [];
     this.#begun = 0;
   }
@@ -55,7 +45,7 @@ export class Turns {
       this.#waiting.shift();
       this.#begun -= 1;
       answer();
-      this.#watch.answered();
+      this.#onEnd();
     }
   }
 
@@ -70,11 +60,9 @@ export class Turns {
     const answer = waiting.step.begin();
     if (typeof answer === 'function') {
       waiting.answer = answer;
-      this.#watch.served(waiting.step);
       return;
     }
     void answer.then((late) => {
-      this.#watch.served(waiting.step);
       waiting.answer = late;
       if (this.#waiting[0] === waiting) this.#go();
     });

@@ -1,0 +1,84 @@
+import { isName } from '@busgate/layer';
+import { complete, type Members } from './members.ts';
+import type { PathPattern } from './path.ts';
+import { count, duration, oneOf, text, toggle, type ValueType } from './types.ts';
+
+/** Sockets, and requests where it says so, whose events go to workers. Times in milliseconds. */
+export interface EventsRoute {
+  readonly kind: 'events';
+  readonly path: PathPattern;
+  /** The worker queue that the events go to. */
+  readonly queue: string;
+  /** Whether plain HTTP requests of the path become events, too. */
+  readonly http: boolean;
+  readonly acceptTimeout: number;
+  readonly handlerTimeout: number;
+  readonly resumeTimeout: number;
+  /** Events that may wait in the queue. */
+  readonly capacity: number;
+  readonly window: number;
+  readonly acks: boolean;
+  /** The frame that a message of a room becomes. */
+  readonly frames: 'auto' | 'text' | 'binary';
+  readonly onWorkerLoss: 'resume' | 'close';
+}
+
+const QUEUE = text('a queue name: 1 to 200 ASCII letters, digits and _ : @ -, with single dots between levels', 'NAME', isName);
+const TIMEOUT = duration('100ms', '1h');
+const CAPACITY = count(1, 1_000_000);
+const WINDOW = count(1, 1000);
+const FRAMES = oneOf('auto', 'text', 'binary');
+const ON_WORKER_LOSS = oneOf('resume', 'close');
+
+const MEMBERS = [
+  'path',
+  'kind',
+  'queue',
+  'http',
+  'accept_timeout',
+  'handler_timeout',
+  'resume_timeout',
+  'capacity',
+  'window',
+  'acks',
+  'frames',
+  'on_worker_loss',
+];
+
+const SECONDS = 1000;
+
+export function readEventsRoute(members: Members, path: ValueType<PathPattern>): EventsRoute | undefined {
+  members.refuseOthers('an event route', MEMBERS);
+  return complete<EventsRoute>({
+    kind: 'events',
+    path: members.take('path', path),
+    queue: members.take('queue', QUEUE),
+    http: members.take('http', toggle, false),
+    acceptTimeout: members.take('accept_timeout', TIMEOUT, 10 * SECONDS),
+    handlerTimeout: members.take('handler_timeout', TIMEOUT, 30 * SECONDS),
+    resumeTimeout: members.take('resume_timeout', TIMEOUT, 30 * SECONDS),
+    capacity: members.take('capacity', CAPACITY, 10_000),
+    window: members.take('window', WINDOW, 1),
+    acks: members.take('acks', toggle, true),
+    frames: members.take('frames', FRAMES, 'auto'),
+    onWorkerLoss: members.take('on_worker_loss', ON_WORKER_LOSS, 'resume'),
+  });
+}
+
+/** As the file would say it. */
+export function writeEventsRoute(route: EventsRoute): Record<string, unknown> {
+  return {
+    path: route.path.text,
+    kind: route.kind,
+    queue: route.queue,
+    http: route.http,
+    accept_timeout: TIMEOUT.write(route.acceptTimeout),
+    handler_timeout: TIMEOUT.write(route.handlerTimeout),
+    resume_timeout: TIMEOUT.write(route.resumeTimeout),
+    capacity: route.capacity,
+    window: route.window,
+    acks: route.acks,
+    frames: route.frames,
+    on_worker_loss: route.onWorkerLoss,
+  };
+}

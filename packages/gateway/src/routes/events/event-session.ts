@@ -1,0 +1,318 @@
+import type { ChannelLayer } from '@busgate/layer';
+import type { Answer } from '../../answer.ts';
+import { type End, httpError } from '../../errors.ts';
+import type { Conversation } from '../../session/conversation.ts';
+import type { Session } from '../../session/session.ts';
+import type { Encoding } from '../../hub/encoding.ts';
+import type { Hub } from '../../hub.ts';
+import type { Opening } from '../route.ts';
+import type { Backend } from './backend.ts';
+import { Denial } from './denial.ts';
+import { Dispatch, type DispatchContext, type DispatchOwner, type Failure } from './dispatch.ts';
+import { subprotocolsOf, type Asked, type Subject } from './event.ts';
+import type { Parsed } from './parse-reply.ts';
+import type { Action, Refusal } from './reply.ts';
+import { SessionRooms } from './session-rooms.ts';
+import type { Charge, OwnWorkers } from './workers.ts';
+
+/** What the sessions of an event route share. */
+export interface EventSessionContext extends DispatchContext {
+  readonly backend: Backend;
+  readonly layer: Pick<ChannelLayer, 'groupAdd' | 'groupDiscard' | 'groupSend'>;
+  readonly hub: Hub;
+  readonly workers: OwnWorkers;
+  readonly encoding: Encoding;
+  /** Rooms of one session. */
+  readonly rooms: number;
+  /** A reply was not obeyed, or what it asked for could not be done. */
+  refused(refusal: Refusal, message: string): void;
+  /** Something of ours failed. */
+  failed(error: unknown): void;
+  /** Nothing more is to be said about the session. */
+  ended(session: EventSession): void;
+}
+
+type Phase = 'asking' | 'accepted' | 'open' | 'over';
+
+const LOST: End = { code: 1006, reason: '' };
+const CLOSES: Readonly<Record<Failure, End>> = {
+  accept_timeout: LOST,
+  handler_timeout: { code: 1011, reason: 'no worker answered in time' },
+  resume_timeout: { code: 1012, reason: 'no worker took the session over: connect again' },
+  full: { code: 1011, reason: 'the queue of the workers is full' },
+  away: { code: 1011, reason: 'the layer cannot be reached just now' },
+  failed: { code: 1011, reason: 'an error of the gateway' },
+};
+const WORKER_LOST: End = { code: 1012, reason: 'the worker of this session is gone: connect again' };
+const DISOWNED: End = { code: 1012, reason: 'this gateway stood still: connect again' };
+const NOT_TAKEN_OVER: End = { code: 1011, reason: 'the worker did not take the session over' };
+
+/** A socket whose logic lives in workers: what they reply is done, what the client sends is told to them. */
+export class EventSession implements Conversation, DispatchOwner, Charge {
+  readonly subject: Subject;
+  readonly asked: Asked;
+  readonly #context: EventSessionContext;
+  readonly #dispatch: Dispatch;
+  readonly #opening = Promise.withResolvers<Opening | Answer>();
+  #phase: Phase = 'asking';
+  #session: Session | undefined;
+  #rooms: SessionRooms | undefined;
+  #denial: Denial | undefined;
+  /** What is to be done once the session has its link. */
+  #early: Action[] = [];
+  /** The worker whose silence matters. */
+  #watched: string | undefined;
+  #isReading = true;
+
+  constructor(subject: Subject, asked: Asked, context: EventSessionContext) {
+    this.subject = subject;
+    this.asked = asked;
+    this.#context = context;
+    this.#dispatch = new Dispatch(this, context);
+  }
+
+  /** Events that a queue has taken and nobody has handled. */
+  get inFlight(): number {
+    return this.#dispatch.queued;
+  }
+
+  /** Asks for a worker; resolves with what the client is answered. */
+  open(): Promise<Opening | Answer> {
+    void this.#dispatch.connect();
+    return this.#opening.promise;
+  }
+
+  /** The client has gone before it was answered. */
+  left(): void {
+    this.#refuse(httpError('no_worker'), LOST);
+  }
+
+  /** What a worker replied. */
+  take(parsed: Parsed): void {
+    if (parsed.refused !== undefined) return this.#context.refused(parsed.refused, parsed.message);
+    const { actions, state, done, working, lease } = parsed.reply;
+    const { counters } = this.#context;
+    if (lease !== undefined && lease !== this.#dispatch.lease) {
+      counters.stale += 1;
+      return;
+    }
+    if (state !== undefined) this.#dispatch.state = state.value;
+    for (const action of actions) this.#obey(action);
+    counters.replies += 1;
+    if (working !== undefined) this.#dispatch.working(working);
+    if (done !== undefined) this.#done(done);
+  }
+
+  text(data: Buffer): void {
+    this.#dispatch.receive({ data: own(data), binary: false });
+  }
+
+  binary(data: Buffer): void {
+    this.#dispatch.receive({ data: own(data), binary: true });
+  }
+
+  /** The client has no words for it: the close says it. */
+  announceDrain(): void {}
+
+  end(end: End): void {
+    this.#phase = 'over';
+    this.#dispatch.finish(end);
+  }
+
+  wants(more: boolean): void {
+    if (more === this.#isReading) return;
+    this.#isReading = more;
+    if (more) this.#session?.resume();
+    else this.#session?.pause();
+  }
+
+  failed(failure: Failure, error?: unknown): void {
+    if (failure === 'failed') this.#context.failed(error);
+    if (this.#phase === 'asking') this.#refuse(httpError(failure === 'away' ? 'away' : failure === 'failed' ? 'internal' : 'no_worker'), LOST);
+    else this.#close(CLOSES[failure]);
+  }
+
+  finished(): void {
+    this.#unwatch();
+    this.#context.ended(this);
+  }
+
+  workerStops(): void {
+    this.#dispatch.stopping();
+  }
+
+  workerLost(): void {
+    this.#watched = undefined;
+    if (this.#context.settings.onWorkerLoss === 'resume') return this.#dispatch.lost();
+    this.#dispatch.abandoned();
+    this.#close(WORKER_LOST);
+  }
+
+  /** This process was taken for dead, and others have spoken for the session. */
+  disown(): void {
+    this.#dispatch.disown();
+    if (this.#phase === 'asking') this.#refuse(httpError('away'), LOST);
+    else this.#close(DISOWNED);
+  }
+
+  #obey(action: Action): void {
+    if (this.#phase === 'accepted' && action.type !== 'group') {
+      this.#early.push(action);
+      return;
+    }
+    const refusal = this.#perform(action);
+    if (refusal !== undefined) this.#context.refused(refusal, `a worker replied ${action.type} to a session that is ${this.#phase}`);
+  }
+
+  #perform(action: Action): Refusal | undefined {
+    switch (action.type) {
+      case 'accept':
+        return this.#accept(action);
+      case 'close':
+        return this.#end(action);
+      case 'start':
+      case 'body':
+        return this.#deny(action);
+      case 'release':
+        return this.#release();
+      case 'group':
+      case 'publish':
+      case 'groupSend':
+        return this.#pass(action);
+      case 'send':
+      case 'join':
+      case 'leave':
+        return this.#serve(action);
+    }
+  }
+
+  #accept({ subprotocol, headers, queue, window }: Extract<Action, { type: 'accept' }>): Refusal | undefined {
+    if (!this.#dispatch.isAsking) return 'accepted_twice';
+    const ownQueue = this.#context.backend.isShared ? queue : undefined;
+    if (this.#phase === 'asking') {
+      if (subprotocol !== undefined && !subprotocolsOf(this.asked.rawHeaders).includes(subprotocol)) return 'not_offered';
+      this.#phase = 'accepted';
+      this.#opening.resolve({
+        id: this.subject.session,
+        greeting: { subprotocol, headers },
+        begin: (session) => this.#begin(session),
+        cancel: () => this.end(LOST),
+      });
+    }
+    this.#watch(ownQueue);
+    this.#dispatch.accepted(ownQueue, window);
+    return undefined;
+  }
+
+  #begin(session: Session): Conversation {
+    this.#session = session;
+    if (!this.#isReading) session.pause();
+    // The session is still being made: what may end it comes after.
+    queueMicrotask(() => this.#start());
+    return this;
+  }
+
+  #start(): void {
+    if (this.#phase !== 'accepted') return;
+    this.#phase = 'open';
+    const early = this.#early;
+    this.#early = [];
+    for (const action of early) this.#obey(action);
+  }
+
+  #done(order: number): void {
+    const isUndecided = this.#dispatch.isAsking && order === this.#dispatch.askedOrder;
+    if (isUndecided) this.#end(this.#phase === 'asking' ? LOST : NOT_TAKEN_OVER);
+    else this.#dispatch.done(order);
+  }
+
+  /** By a worker's wish: before the accept it is a refusal, and in place of one it answers the connect. */
+  #end(end: End): undefined {
+    if (this.#phase === 'asking') return this.#refuse(httpError('not_allowed'), end);
+    this.#dispatch.refused();
+    this.#close(end);
+  }
+
+  #deny(action: Extract<Action, { type: 'start' | 'body' }>): Refusal | undefined {
+    if (action.of !== 'websocket' || this.#phase !== 'asking') return 'not_allowed';
+    if (action.type === 'start') {
+      this.#denial = new Denial(action.status, action.headers);
+      return undefined;
+    }
+    if (this.#denial === undefined) return 'not_allowed';
+    const isWhole = this.#denial.add(action.body, action.more);
+    if (isWhole === 'too_large') return 'too_large';
+    if (isWhole) this.#refuse(this.#denial.answer(), LOST);
+    return undefined;
+  }
+
+  #serve(action: Extract<Action, { type: 'send' | 'join' | 'leave' }>): Refusal | undefined {
+    const session = this.#session;
+    if (this.#phase === 'asking') return 'not_accepted';
+    if (session === undefined || this.#phase === 'over') return undefined;
+    if (action.type === 'send') {
+      session.sendAll([{ binary: action.binary, parts: [action.payload], length: action.payload.length, position: undefined }], 0);
+      return undefined;
+    }
+    this.#rooms ??= new SessionRooms(session, this.#context.hub, this.#context.encoding, this.#context.rooms);
+    if (action.type === 'leave') void this.#rooms.leave(action.room);
+    else this.#attempt(this.#rooms.join(action), action.room);
+    return undefined;
+  }
+
+  #pass(action: Extract<Action, { type: 'group' | 'publish' | 'groupSend' }>): undefined {
+    const { layer, hub } = this.#context;
+    const { replyChannel } = this.subject;
+    if (action.type === 'publish') this.#attempt(hub.publish(action.room, action.payload, 'http'), action.room);
+    else if (action.type === 'groupSend') this.#attempt(layer.groupSend(action.group, action.message as Parameters<typeof layer.groupSend>[1]), action.group);
+    else if (action.op === 'add') this.#attempt(layer.groupAdd(action.group, replyChannel), action.group);
+    else this.#attempt(layer.groupDiscard(action.group, replyChannel), action.group);
+  }
+
+  #attempt(work: Promise<unknown>, name: string): void {
+    work.then(
+      (result) => {
+        if (result === false) this.#context.refused('not_allowed', `a session is in as many rooms as it may, and cannot join ${name}`);
+      },
+      (error: unknown) => this.#context.refused('failed', `what a worker replied could not be done with ${name}: ${String(error)}`),
+    );
+  }
+
+  #release(): Refusal | undefined {
+    if (this.#dispatch.ownQueue === undefined) return 'not_allowed';
+    this.#unwatch();
+    this.#dispatch.released();
+    return undefined;
+  }
+
+  #watch(queue: string | undefined): void {
+    this.#unwatch();
+    this.#watched = queue;
+    if (queue !== undefined) this.#context.workers.join(queue, this);
+  }
+
+  #unwatch(): void {
+    if (this.#watched !== undefined) this.#context.workers.leave(this.#watched, this);
+    this.#watched = undefined;
+  }
+
+  /** Before the session has begun. `end` is what the worker is told. */
+  #refuse(answer: Answer, end: End): undefined {
+    if (this.#phase !== 'asking') return;
+    this.#phase = 'over';
+    this.#opening.resolve(answer);
+    this.#dispatch.refused();
+    this.#dispatch.finish({ code: end.code, reason: end.reason });
+  }
+
+  #close({ code, reason }: End): undefined {
+    if (this.#phase === 'over') return;
+    if (this.#phase === 'accepted') this.#early.push({ type: 'close', code, reason });
+    else this.#session?.close({ code, reason });
+  }
+}
+
+/** What is kept until it is handled must not keep the 64 KiB alive that it was read with. */
+function own(data: Buffer): Uint8Array {
+  return data.length * 2 < data.buffer.byteLength ? new Uint8Array(data) : data;
+}

@@ -1,0 +1,98 @@
+import { Buffer } from 'node:buffer';
+import { isName } from '@busgate/layer';
+import type { Header, Refusal } from './reply.ts';
+
+/** A reply's members as they were parsed. */
+export type Members = Readonly<Record<string, unknown>>;
+
+/** Ends the reading of a reply, which is then dropped whole. */
+export class ReplyError extends Error {
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal, message: string) {
+    super(message);
+    this.refusal = refusal;
+  }
+}
+
+/** A header's name (RFC 9110 section 5.6.2), and what its value may consist of (section 5.5), decoded as Latin-1. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const FIELD_VALUE = /^[\t\u0020-\u007E\u0080-\u00FF]*$/;
+
+/** The gateway's own: they say how an answer ends, and what the connection becomes. */
+const OWN_HEADERS = new Set(['connection', 'upgrade', 'content-length', 'transfer-encoding']);
+const OWN_PREFIX = 'sec-websocket-';
+
+export function isObject(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A member that may be left out, or null as Python leaves out what it has not. */
+export function optional<T>(members: Members, name: string, read: (value: unknown, name: string) => T): T | undefined {
+  const value = members[name];
+  return value === undefined || value === null ? undefined : read(value, name);
+}
+
+export function readText(value: unknown, name: string): string {
+  if (typeof value === 'string') return value;
+  throw new ReplyError('bad_reply', `${name} must be a string`);
+}
+
+export function readFlag(value: unknown, name: string): boolean {
+  if (typeof value === 'boolean') return value;
+  throw new ReplyError('bad_reply', `${name} must be true or false`);
+}
+
+/** Bytes travel as `{"$bytes":"<base64>"}`. */
+function readBytes(value: unknown, name: string): Uint8Array {
+  if (isObject(value) && typeof value['$bytes'] === 'string') return Buffer.from(value['$bytes'], 'base64');
+  throw new ReplyError('bad_reply', `${name} must be {"$bytes":"<base64>"}`);
+}
+
+export function readWhole(from: number, to: number): (value: unknown, name: string) => number {
+  return (value, name) => {
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= from && value <= to) return value;
+    throw new ReplyError('bad_reply', `${name} must be a whole number from ${from} to ${to}`);
+  };
+}
+
+/** The name of a worker queue or a group. */
+export function readName(value: unknown, name: string): string {
+  if (isName(value)) return value;
+  throw new ReplyError('bad_name', `${name} must be a name: 1 to 200 ASCII letters, digits and _ : @ -, with single dots between levels`);
+}
+
+/** The name of a room that clients may have: those that begin with `_` are Busgate's own. */
+export function readRoom(value: unknown, name: string): string {
+  const room = readName(value, name);
+  if (room.startsWith('_')) throw new ReplyError('bad_name', `${name} must not begin with _: such rooms are Busgate's own`);
+  return room;
+}
+
+/** Pairs of name and value; names become lower case. */
+export function readHeaders(value: unknown, name: string): readonly Header[] {
+  if (!Array.isArray(value)) throw new ReplyError('bad_header', `${name} must be a list of [name, value]`);
+  return value.map((pair: unknown) => readHeader(pair, name));
+}
+
+function readHeader(pair: unknown, name: string): Header {
+  if (!Array.isArray(pair) || pair.length !== 2) throw new ReplyError('bad_header', `each of ${name} must be [name, value]`);
+  const [field, value] = pair as readonly unknown[];
+  if (typeof field !== 'string' || !TOKEN.test(field)) throw new ReplyError('bad_header', `the name of a header in ${name} is no token`);
+  if (typeof value !== 'string' || !FIELD_VALUE.test(value)) {
+    throw new ReplyError('bad_header', `the value of ${field} in ${name} must be a string of Latin-1 without line breaks and other control characters`);
+  }
+  const lower = field.toLowerCase();
+  if (OWN_HEADERS.has(lower) || lower.startsWith(OWN_PREFIX)) throw new ReplyError('bad_header', `${lower} is the gateway's to write`);
+  return [lower, value];
+}
+
+/** Exactly one of the members that say what a payload is. */
+export function readPayload(members: Members, names: readonly ('text' | 'bytes' | 'body' | 'json')[]): { readonly as: string; readonly payload: Uint8Array } {
+  const given = names.filter((name) => members[name] !== undefined && (name === 'json' || members[name] !== null));
+  const [as] = given;
+  if (as === undefined || given.length > 1) throw new ReplyError('bad_reply', `exactly one of ${names.join(', ')} must be said`);
+  const value = members[as];
+  if (as === 'json') return { as, payload: Buffer.from(JSON.stringify(value)) };
+  return { as, payload: as === 'text' ? Buffer.from(readText(value, as)) : readBytes(value, as) };
+}

@@ -1,0 +1,166 @@
+import { describe, expect, test } from 'vitest';
+import { EventCounters } from '../src/routes/events/counters.ts';
+import { WorkerWatch } from '../src/routes/events/worker-watch.ts';
+import { Client } from './support/client.ts';
+import { TestGateway, until } from './support/gateway.ts';
+import { TestWorker, type WorkerEvent } from './support/worker.ts';
+
+/** A gateway with the event route `/app`, a worker of the route's queue and one with a queue of its own, and a client that the latter has. */
+async function affine(
+  settings = '',
+): Promise<
+  { gateway: TestGateway; shared: TestWorker; own: TestWorker; client: Client; connect: WorkerEvent; counters: Readonly<EventCounters> } & AsyncDisposable
+> {
+  const gateway = await TestGateway.start(['--layer', 'redis://unused', '--routes', `[{path: /app, kind: events, queue: app${settings}}]`]);
+  const shared = new TestWorker(gateway.layer, 'app');
+  const own = new TestWorker(gateway.layer, 'app.w.1');
+  const connecting = Client.open(gateway.ws('/app'));
+  const connect = await shared.accept({ queue: 'app.w.1', window: 3 });
+  const client = await connecting;
+  return {
+    gateway,
+    shared,
+    own,
+    client,
+    connect,
+    counters: gateway.gateway.events[0] ?? new EventCounters(),
+    async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]();
+      await shared[Symbol.asyncDispose]();
+      await own[Symbol.asyncDispose]();
+      await gateway[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('a worker with a queue of its own', () => {
+  test('is given the further events, as many at once as its window says, and the end', async () => {
+    await using stage = await affine();
+    const { own, shared, client, connect } = stage;
+    for (const text of ['a', 'b', 'c', 'd']) client.send(text);
+    expect([await own.next(), await own.next(), await own.next()]).toMatchObject([
+      { order: 1, text: 'a', lease: 1 },
+      { order: 2, text: 'b' },
+      { order: 3, text: 'c' },
+    ]);
+    await own.reply(connect, { type: 'websocket.send', text: 'marker', lease: 1 });
+    await client.until(() => client.received.length === 1);
+    expect(own.events.length).toBe(3);
+    await own.reply(connect, { replies: [{ done: 1 }, { done: 2 }, { done: 3 }] });
+    expect(await own.next()).toMatchObject({ order: 4, text: 'd' });
+    await own.reply(connect, { done: 4 });
+    client.socket.close(1000);
+    expect(await own.next()).toMatchObject({ type: 'websocket.disconnect', order: 5, code: 1000 });
+    expect(shared.events.length).toBe(1);
+  });
+
+  test('gives the session back: another one has it with its state, and nothing that was not handled is lost or changes its place', async () => {
+    await using stage = await affine();
+    const { own, shared, client, connect } = stage;
+    for (const text of ['a', 'b', 'c', 'd']) client.send(text);
+    await own.next();
+    await own.next();
+    await own.next();
+    await own.reply(connect, { lease: 1, done: 1, state: { seen: 'a' } });
+    await own.reply(connect, { lease: 1, type: 'websocket.release' });
+    const again = await shared.next();
+    expect(again).toMatchObject({ type: 'websocket.connect', session: connect.session, lease: 2, resumed: true, state: { seen: 'a' } });
+    expect(again['undone']).toBeUndefined();
+    await shared.reply(again, { type: 'websocket.accept', lease: 2, done: again.order });
+    for (const [index, text] of ['b', 'c', 'd'].entries()) {
+      const event = await shared.next();
+      expect(event).toMatchObject({ type: 'websocket.receive', order: again.order + 1 + index, lease: 2, text });
+      await shared.reply(again, { done: event.order, lease: 2 });
+    }
+    client.send('e');
+    expect(await shared.next()).toMatchObject({ order: again.order + 4, text: 'e' });
+    expect(client.closeCode).toBeUndefined();
+    const { counters } = stage;
+    expect(counters).toMatchObject({ failed: 0, undone: { returned: counters.undone.returned, lost: 0, timeout: 0 } });
+    await until(() => counters.due === counters.queued, 'nothing is being queued');
+    // What is in flight: the last message.
+    expect(counters.queued).toBe(counters.handled + counters.undone.returned + 1);
+  });
+
+  test('that no longer has the session cannot speak for it', async () => {
+    await using stage = await affine();
+    const { own, shared, client, connect, gateway } = stage;
+    await own.reply(connect, { lease: 1, type: 'websocket.release' });
+    const again = await shared.accept();
+    expect(again).toMatchObject({ lease: 2, resumed: true });
+    await own.reply(connect, { lease: 1, type: 'websocket.send', text: 'from the grave' });
+    await own.reply(connect, { lease: 1, type: 'websocket.close' });
+    await shared.reply(again, { lease: 2, type: 'websocket.send', text: 'marker' });
+    await client.until(() => client.received.length === 1);
+    expect(client.received).toEqual(['marker']);
+    expect(gateway.gateway.events[0]?.stale).toBe(2);
+  });
+
+  test('that is about to stop is given nothing more until it gives the session back', async () => {
+    await using stage = await affine();
+    const { own, shared, client, connect, gateway } = stage;
+    await gateway.layer.publish('_worker.app.w.1', '{"state":"stopping"}');
+    client.send('a');
+    await own.reply(connect, { lease: 1, type: 'websocket.send', text: 'marker' });
+    await client.until(() => client.received.length === 1);
+    await own.reply(connect, { lease: 1, type: 'websocket.release' });
+    await shared.accept();
+    expect(await shared.next()).toMatchObject({ order: 2, text: 'a' });
+    expect(own.events.length).toBe(0);
+  });
+
+  test('whose session nobody takes over in time: the client is told to come back', async () => {
+    await using stage = await affine(', resume_timeout: 100ms');
+    const { own, shared, client, connect } = stage;
+    await own.reply(connect, { lease: 1, type: 'websocket.release' });
+    expect(await shared.next()).toMatchObject({ resumed: true });
+    expect(await client.closed()).toBe(1012);
+    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', code: 1012 });
+  });
+
+  test('that refuses to take a session over ends it with its code, and there is one end', async () => {
+    await using stage = await affine();
+    const { own, shared, client, connect } = stage;
+    await own.reply(connect, { lease: 1, type: 'websocket.release' });
+    const again = await shared.next();
+    await shared.reply(again, { type: 'websocket.close', code: 4005, lease: 2, done: again.order });
+    expect(await client.closed()).toBe(4005);
+    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', code: 4005, lease: 2 });
+  });
+});
+
+describe('the silence of a worker', () => {
+  const stage = (lookMs = 1000) => {
+    const silent: string[] = [];
+    const watch = new WorkerWatch(lookMs, (queue) => void silent.push(queue));
+    const looks = (times: number): void => {
+      for (let count = 0; count < times; count += 1) watch.look();
+    };
+    return { silent, watch, looks };
+  };
+
+  test('is its death after 10 s of looks, and told once', () => {
+    const { silent, watch, looks } = stage();
+    watch.add('a');
+    watch.add('b');
+    looks(5);
+    watch.heard('b');
+    looks(5);
+    expect(silent).toEqual([]);
+    looks(1);
+    expect(silent).toEqual(['a']);
+    looks(5);
+    expect([silent, watch.size]).toEqual([['a', 'b'], 0]);
+  });
+
+  test('does not count while nobody could be heard, however long that is', () => {
+    const { silent, watch, looks } = stage(500);
+    watch.add('a');
+    looks(20);
+    watch.begin();
+    looks(20);
+    expect(silent).toEqual([]);
+    looks(1);
+    expect(silent).toEqual(['a']);
+  });
+});
