@@ -8,6 +8,7 @@ import type {
   HistoryPage,
   HistoryRule,
   Position,
+  PushOptions,
   Taken,
   Topic,
   TopicSink,
@@ -18,6 +19,7 @@ import { flushKeys } from './flush.ts';
 import { append, read, StampedReceiver } from './histories.ts';
 import { JoinedCalls } from './joined-calls.ts';
 import { Keys } from './keys.ts';
+import { push } from './push.ts';
 import { ListForm, READ_AHEAD } from './queue-form.ts';
 import { Queues } from './queues.ts';
 import { SCRIPTS, type Runner } from './scripts.ts';
@@ -26,7 +28,15 @@ import type { Target } from './url.ts';
 
 /** The layer on Redis: each call is one command or one script. */
 export class RedisDriver implements Driver {
-  readonly capabilities: Capabilities = { roomOrder: 'total', history: true, queues: true, groups: true, processes: true };
+  readonly capabilities: Capabilities = {
+    roomOrder: 'total',
+    history: true,
+    queues: true,
+    groups: true,
+    processes: true,
+    sendOptions: true,
+    publishIds: true,
+  };
   readonly readAhead = READ_AHEAD;
   readonly #context: DriverContext;
   readonly #keys: Keys;
@@ -76,12 +86,13 @@ export class RedisDriver implements Driver {
     await this.#broker.unsubscribe(this.#keys.topic(topic));
   }
 
-  push(queue: string, payload: Uint8Array): Promise<boolean> {
+  async push(queue: string, payload: Uint8Array, options: PushOptions = {}): Promise<boolean> {
     const key = this.#keys.queue(queue);
-    return this.#joined.add(key, bytes(payload), async (messages) => {
-      const accepted = await this.#push(key, messages);
-      return (index) => index < accepted;
-    });
+    const { capacity, expiryMs } = this.#context.options;
+    const outcome = await this.#joined.add(key, { payload: bytes(payload), options: { expiryMs, ...options } }, (items) =>
+      push(this.#broker.on(key), key, capacity, items),
+    );
+    return outcome !== 'full';
   }
 
   pop(queue: string, max: number, signal: AbortSignal, ahead = 0): Promise<readonly Taken[]> {
@@ -110,9 +121,13 @@ export class RedisDriver implements Driver {
     return { queues: (queues as Buffer[]).map(String) };
   }
 
-  append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
+  append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string): Promise<Position> {
     const keys = this.#historyKeys(room);
-    return this.#joined.add(keys[0], bytes(payload), (messages) => append(this.#broker.on(keys[0]), keys, rule, this.#broker.publishCommand, messages));
+    const name = this.#keys.topic({ kind: 'room', name: room });
+    const { publishCommand } = this.#broker;
+    return this.#joined.add(keys[0], { payload: bytes(payload), options: id }, (items) =>
+      append(this.#broker.on(keys[0]), keys, name, rule, publishCommand, items),
+    );
   }
 
   read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
@@ -127,11 +142,6 @@ export class RedisDriver implements Driver {
   async close(): Promise<void> {
     await this.#queues.close();
     await this.#broker.close();
-  }
-
-  async #push(key: string, messages: readonly Buffer[]): Promise<number> {
-    const { capacity, expiryMs } = this.#context.options;
-    return (await SCRIPTS.push.run(this.#broker.on(key), key, capacity, expiryMs, ...messages)) as number;
   }
 
   /** Where a command goes; what was sent before it goes first. */

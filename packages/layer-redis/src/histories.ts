@@ -1,6 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import { LayerError, parsePosition, type HistoryPage, type HistoryRule, type Position, type Stamp, type TopicSink } from '@busgate/layer/driver';
 import { RUN_ID } from './connection.ts';
+import type { Item } from './joined-calls.ts';
+import { Keys } from './keys.ts';
 import { SCRIPTS, type Runner } from './scripts.ts';
 import type { Receiver } from './subscriber.ts';
 
@@ -10,18 +12,29 @@ const LINE_FEED = 0x0a;
 /** `<epoch>:<offset>:<previous offset>` is never longer. */
 const MAX_STAMP = 110;
 
-/** Appends in one step with trimming and publishing; answers where each message stands. */
+/** A message to append, and the id that it is known by, where it has one. */
+type Appended = Item<string | undefined>;
+
+/**
+ * Appends in one step with trimming and publishing; answers where each message stands. Keys of ids are named, so that a slot that is on its way moves
+ * them as one with the others.
+ */
 export async function append(
   runner: Runner,
   keys: readonly string[],
+  room: string,
   rule: HistoryRule,
   publishCommand: string,
-  [first, ...more]: readonly Buffer[],
+  items: readonly Appended[],
 ): Promise<(index: number) => Position> {
-  const answer = (await SCRIPTS.publish.run(runner, keys, first ?? '', rule.size, rule.ageMs, RUN_ID, publishCommand, ...more)) as Buffer;
-  const last = parsePosition(answer.toString());
-  if (last === undefined) throw new LayerError('OUTCOME_UNKNOWN', 'Redis answered something that is no position');
-  return (index) => ({ epoch: last.epoch, offset: last.offset - more.length + index });
+  const ids = items.flatMap(({ options: id }) => (id === undefined ? [] : [Keys.idBeside(room, id)]));
+  const [first, ...more] = items.flatMap(({ payload, options: id }) => [payload, id ?? '']);
+  const answers = (await SCRIPTS.publish.run(runner, [...keys, ...ids], first ?? '', rule.size, rule.ageMs, RUN_ID, publishCommand, ...more)) as Buffer[];
+  return (index) => {
+    const position = parsePosition(String(answers[index]));
+    if (position === undefined) throw new LayerError('OUTCOME_UNKNOWN', 'Redis answered something that is no position');
+    return position;
+  };
 }
 
 interface Entry {

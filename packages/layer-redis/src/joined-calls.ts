@@ -5,13 +5,19 @@ import process from 'node:process';
 const MAX_MESSAGES = 128;
 const MAX_BYTES = 262_144;
 
+/** A message, and what else a call says of it. */
+export interface Item<O> {
+  readonly payload: Buffer;
+  readonly options: O;
+}
+
 /** Handles messages in one step; answers what became of each, by its place among them. */
-export type Step<R> = (messages: readonly Buffer[]) => Promise<(index: number) => R>;
+export type Step<O, R> = (items: readonly Item<O>[]) => Promise<(index: number) => R>;
 
 interface Batch {
   readonly key: string;
-  readonly step: Step<unknown>;
-  readonly messages: Buffer[];
+  readonly step: Step<unknown, unknown>;
+  readonly items: Item<unknown>[];
   bytes: number;
   readonly outcome: PromiseWithResolvers<(index: number) => unknown>;
 }
@@ -24,10 +30,11 @@ export class JoinedCalls {
   #open: Batch | undefined;
 
   /** All calls with one key have the same kind of `step`. */
-  add<R>(key: string, message: Buffer, step: Step<R>): Promise<R> {
-    const batch = this.#batchFor(key, message.length, step);
-    const index = batch.messages.push(message) - 1;
-    batch.bytes += message.length;
+  add<O, R>(key: string, item: Item<O>, step: Step<O, R>): Promise<R> {
+    const { length } = item.payload;
+    const batch = this.#batchFor(key, length, step as Step<unknown, unknown>);
+    const index = batch.items.push(item) - 1;
+    batch.bytes += length;
     return batch.outcome.promise.then((of) => of(index) as R);
   }
 
@@ -36,14 +43,14 @@ export class JoinedCalls {
     const batch = this.#open;
     if (batch === undefined) return;
     this.#open = undefined;
-    batch.step(batch.messages).then(batch.outcome.resolve, batch.outcome.reject);
+    batch.step(batch.items).then(batch.outcome.resolve, batch.outcome.reject);
   }
 
-  #batchFor(key: string, bytes: number, step: Step<unknown>): Batch {
+  #batchFor(key: string, bytes: number, step: Step<unknown, unknown>): Batch {
     const open = this.#open;
-    if (open?.key === key && open.messages.length < MAX_MESSAGES && open.bytes + bytes <= MAX_BYTES) return open;
+    if (open?.key === key && open.items.length < MAX_MESSAGES && open.bytes + bytes <= MAX_BYTES) return open;
     this.flush();
-    const batch: Batch = { key, step, messages: [], bytes: 0, outcome: Promise.withResolvers() };
+    const batch: Batch = { key, step, items: [], bytes: 0, outcome: Promise.withResolvers() };
     this.#open = batch;
     process.nextTick(() => {
       if (this.#open === batch) this.flush();

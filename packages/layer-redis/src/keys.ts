@@ -32,6 +32,11 @@ export class Keys {
     return `${this.#prefix}:queue:${name}`;
   }
 
+  /** What is remembered of a message with an id: beside the key of a queue, or beside a room's name. */
+  static idBeside(key: string, id: string): string {
+    return `{${key}}:id:${id}`;
+  }
+
   /** The worker queues that are members of a group, with the times when their memberships end. */
   members(group: string): string {
     return `{${this.#prefix}:group:${group}}:queues`;
@@ -56,7 +61,8 @@ export class Keys {
   owns(key: string): boolean {
     const prefix = this.#prefix;
     if (key.startsWith(`${prefix}:queue:`)) return true;
-    if (key.startsWith(`{${prefix}:room:`)) return key.endsWith('}:history') || key.endsWith('}:epoch');
+    if (key.startsWith(`{${prefix}:queue:`)) return key.endsWith('}:order') || key.includes('}:id:');
+    if (key.startsWith(`{${prefix}:room:`)) return key.endsWith('}:history') || key.endsWith('}:epoch') || key.includes('}:id:');
     return key.startsWith(`{${prefix}:group:`) && key.endsWith('}:queues');
   }
 }

@@ -58,9 +58,9 @@ type Name =
 
 /** All scripts of the driver. */
 export const SCRIPTS: Readonly<Record<Name, Script>> = {
-  push: new Script('element.lua', 'push.lua'),
+  push: new Script('element.lua', 'queue.lua', 'push.lua'),
   take: new Script('element.lua', 'take.lua'),
-  giveBack: new Script('give-back.lua'),
+  giveBack: new Script('element.lua', 'give-back.lua'),
   addMember: new Script('element.lua', 'add-member.lua'),
   removeMember: new Script('element.lua', 'remove-member.lua'),
   renewMember: new Script('element.lua', 'renew-member.lua'),

@@ -19,7 +19,7 @@ describe('access', () => {
     const log = new Log();
     await using redis = await startRedis();
     await allow(redis);
-    await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { history, logger: log });
+    await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { history, logger: log, capacity: 2 });
     const events = await listen(layer, 'r');
     const { position } = await layer.publish('r', 'x');
     expect(position).toBeDefined();
@@ -28,6 +28,10 @@ describe('access', () => {
     await layer.groupSend('g', { n: 1 });
     expect(await layer.receive('jobs')).toEqual({ n: 1 });
     await layer.groupDiscard('g', 'jobs');
+    expect(await layer.publish('r', 'y', { id: 'key' })).toEqual(await layer.publish('r', 'z', { id: 'key' }));
+    await layer.send('few', { n: 1 });
+    await layer.send('few', { n: 2 }, { expiryMs: 1, id: 'key', exempt: true });
+    await expect.poll(() => layer.send('few', { n: 3 }).then(() => 'sent')).toBe('sent');
     expect(await cli(redis, 'CLIENT', 'LIST')).toMatch(/ name=busgate:[0-9a-f]{16} .* user=gateway/);
     await layer.flush();
     expect(faultsOf(layer)).toEqual({});

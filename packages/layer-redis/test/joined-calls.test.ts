@@ -13,8 +13,8 @@ class Steps {
   }
 
   add(key: string, text: string): Promise<boolean> {
-    return this.calls.add(key, Buffer.from(text), async (messages) => {
-      this.seen.push({ key, messages: messages.map(String) });
+    return this.calls.add(key, { payload: Buffer.from(text), options: undefined }, async (items) => {
+      this.seen.push({ key, messages: items.map(({ payload }) => String(payload)) });
       return (index) => index < this.#takes;
     });
   }
@@ -80,7 +80,7 @@ describe('messages sent to a queue in one turn', () => {
   test('all learn of what went wrong', async () => {
     const calls = new JoinedCalls();
     const fail = (): Promise<never> => Promise.reject(new Error('away'));
-    const results = await Promise.allSettled([calls.add('a', Buffer.from('1'), fail), calls.add('a', Buffer.from('2'), fail)]);
+    const results = await Promise.allSettled(['1', '2'].map((text) => calls.add('a', { payload: Buffer.from(text), options: undefined }, fail)));
     expect(results.map((result) => (result.status === 'rejected' ? (result.reason as Error).message : 'accepted'))).toEqual(['away', 'away']);
   });
 });

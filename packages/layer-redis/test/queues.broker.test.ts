@@ -1,9 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { Collector } from '../../../test/support/events.ts';
 import { type Broker, startRedis } from '../../../test/support/brokers.ts';
 import { expectAtMostOnce } from './at-most-once.ts';
+import { openDriver } from './drivers.ts';
 import { cli, connects, state } from './support.ts';
 
 const KEY = 'busgate:queue:jobs';
@@ -205,6 +207,47 @@ describe('worker queues on a Redis of their own', () => {
     await expect.poll(() => client.llen(KEY)).toBe(TOTAL - read - 3);
     for (let n = read + 1; n < read + ahead; n += 1) expect(await next.receive('jobs')).toEqual({ n });
     expect(await reader.receive('jobs')).toEqual({ n: read + ahead + 2 });
+  });
+
+  test('a queue lives as long as the message in it that lives longest, also when that was taken and given back', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { expiryMs: 1000 });
+    const pttl = async (): Promise<number> => Number(await cli(redis, 'PTTL', KEY));
+    await layer.send('jobs', { n: 1 }, { expiryMs: 3_600_000 });
+    await layer.send('jobs', { n: 2 });
+    expect(await pttl()).toBeGreaterThan(3_000_000);
+    await using driver = await openDriver(redis.url, 'p', { expiryMs: 1000 });
+    const [first] = await driver.pop('jobs', 1, new AbortController().signal);
+    await driver.pop('jobs', 1, new AbortController().signal);
+    expect(await cli(redis, 'EXISTS', KEY)).toBe('0');
+    await first?.giveBack();
+    expect(await pttl()).toBeGreaterThan(3_000_000);
+    expect(await layer.receive('jobs')).toEqual({ n: 1 });
+  });
+
+  test('a full queue is looked through for what has expired only where something may have', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { capacity: 3 });
+    const looks = async (): Promise<string | undefined> => /cmdstat_lrange:calls=(\d+)/.exec(await cli(redis, 'INFO', 'commandstats'))?.[1];
+    for (const n of [0, 1]) await layer.send('jobs', { n });
+    await layer.send('jobs', { n: 2 }, { expiryMs: 300 });
+    await expect(layer.send('jobs', { n: 3 })).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
+    expect(await looks()).toBe(undefined);
+    await delay(400);
+    await layer.send('jobs', { n: 4 });
+    for (let n = 5; n < 10; n += 1) await expect(layer.send('jobs', { n })).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
+    expect(await looks()).toBe('1');
+    expect([await layer.receive('jobs'), await layer.receive('jobs'), await layer.receive('jobs')]).toEqual([{ n: 0 }, { n: 1 }, { n: 4 }]);
+  });
+
+  test('an id is remembered for five minutes, in a key of its own that flush removes', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url, { history: [{ rooms: '>', size: 10, ageMs: 60_000 }] });
+    await layer.send('jobs', { n: 1 }, { id: 'a', expiryMs: 1000 });
+    await layer.publish('r', 'x', { id: 'a' });
+    for (const key of [`{${KEY}}:id:jobs a`, '{busgate:room:r}:id:r a']) expect(Number(await cli(redis, 'PTTL', key))).toBeGreaterThan(290_000);
+    await layer.flush();
+    expect(await cli(redis, 'DBSIZE')).toBe('0');
   });
 
   test('a flushed script cache is not noticed', async () => {

@@ -12,7 +12,7 @@ import { type DjangoMessage, toJson } from './messages.ts';
 import { ChannelsNames } from './names.ts';
 import { Serializer } from './serializer.ts';
 import { SortedForm } from './sorted.ts';
-import { NO_HISTORY, type ToWorkers, type Wire, type WireContext } from './wire.ts';
+import { LACKS, type ToWorkers, type Wire, type WireContext } from './wire.ts';
 
 /** Memberships are written again at least this often, and five times before they would end: for Django that is a day. */
 const RENEW_MS = 300_000;
@@ -52,7 +52,7 @@ export class CoreWire implements Wire {
       roomOrder: this.#sendsInOneStep ? 'total' : 'publisher',
       queues: true,
       waitsForProcesses: true,
-      lacks: { history: NO_HISTORY },
+      lacks: LACKS,
     };
     for (const host of context.ring.hosts) {
       this.#janitors.set(host, new Janitor(host.on(context.names.lives), context.names, context.options, () => this.#onLoss(host)));

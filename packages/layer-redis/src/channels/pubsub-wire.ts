@@ -3,7 +3,7 @@ import { LayerError, type Taken } from '@busgate/layer/driver';
 import type { Receiver } from '../subscriber.ts';
 import type { DjangoMessage } from './messages.ts';
 import { Serializer } from './serializer.ts';
-import { NO_HISTORY, type ToWorkers, type Wire, type WireContext } from './wire.ts';
+import { LACKS, type ToWorkers, type Wire, type WireContext } from './wire.ts';
 
 /** `RedisPubSubChannelLayer`: everything is published, nothing waits. */
 export class PubSubWire implements Wire {
@@ -11,7 +11,7 @@ export class PubSubWire implements Wire {
     roomOrder: 'total',
     queues: false,
     sendsToWorkers: true,
-    lacks: { history: NO_HISTORY, queues: 'every reader gets a copy of what is published, and nothing waits for one' },
+    lacks: { ...LACKS, queues: 'every reader gets a copy of what is published, and nothing waits for one' },
   } as const;
   readonly #context: WireContext;
   readonly #serializer: Serializer;

@@ -27,8 +27,13 @@ export interface WireContext {
   readonly arrivals: Arrivals;
 }
 
-/** Why neither has a history. */
-export const NO_HISTORY = 'channels_redis keeps none';
+/** Why neither has a history, nor what else Busgate's own formats have. */
+export const LACKS = {
+  history: 'channels_redis keeps none',
+  publishIds: 'channels_redis keeps none',
+  sendOptions: 'a message of channels_redis has no time and no id of its own',
+  leases: 'a message of channels_redis has no id of its own',
+} as const;
 
 /** What became of a message to a group in the worker queues that are members of it. */
 export interface ToWorkers {

@@ -12,3 +12,8 @@ local function deadline(element)
   local readable, message = pcall(cjson.decode, element)
   return readable and type(message) == 'table' and tonumber(message['__expires']) or nil
 end
+
+-- A queue lives at least so long: as long as anything in it.
+local function lengthen(queue, ms)
+  if redis.call('PTTL', queue) < ms then redis.call('PEXPIRE', queue, string.format('%.0f', ms)) end
+end

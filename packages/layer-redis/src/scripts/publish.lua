@@ -1,6 +1,8 @@
--- Appends to the history of a room, trims it and publishes, in one step. KEYS: {<prefix>:room:<room>}:history; ARGV: payload, and for gateways
--- how many messages are kept, for how many ms, the server's run_id, PUBLISH or SPUBLISH, and more payloads. The position of the last, <epoch>:<offset>.
+-- Appends to the history of a room, trims it and publishes, in one step. KEYS: {<prefix>:room:<room>}:history; ARGV: payload. Of gateways also: how many
+-- messages are kept, for how many ms, the server's run_id, PUBLISH or SPUBLISH, an id or '', and more pairs of payload and id. The position, <epoch>:<offset>;
+-- for gateways a list of them.
 if not ARGV[1] then return redis.error_reply('ERR there is nothing to publish') end
+local REMEMBERED = '300000'
 local publish, refused = ARGV[5], nil
 if not publish then
   server = server or call('INFO', 'server')
@@ -20,16 +22,25 @@ local function tell(channel, message)
 end
 
 if now > tonumber(last) then last = format('%.0f', now) end
-local live, plain, index, position = room .. ':live', string.sub(room, 2, -2), 1, nil
-repeat
-  local previous, payload = offset, ARGV[index]
+local live, plain, positions = room .. ':live', string.sub(room, 2, -2), {}
+
+local function append(payload)
+  local previous = offset
   offset = format('%.0f', offset + 1)
-  position = epoch .. ':' .. offset
+  local position = epoch .. ':' .. offset
   call('XADD', KEYS[1], 'MAXLEN', '=', size, last .. '-' .. offset, 'p', payload)
   -- Gateways without a rule for this room listen to its plain channel alone.
   if tell(live, position .. ':' .. previous .. '\n' .. payload) == 0 then tell(plain, payload) end
-  index = index == 1 and 6 or index + 1
-until not ARGV[index]
+  return position
+end
+
+for index = 1, math.max(1, #ARGV - 5), 2 do
+  -- What follows the first payload is said once for all.
+  local payload, id = ARGV[index == 1 and 1 or index + 4], ARGV[index + 5] or ''
+  local first = id ~= '' and call('GET', room .. ':id:' .. id)
+  positions[#positions + 1] = first or append(payload)
+  if id ~= '' and not first then call('SET', room .. ':id:' .. id, positions[#positions], 'PX', REMEMBERED) end
+end
 if known[5] == size and known[6] == age and now < (known[7] or 0) + UPKEEP then
   call('HSET', beside, 'offset', offset, 'last', last)
 else
@@ -38,4 +49,4 @@ else
   call('PEXPIRE', KEYS[1], age + UPKEEP)
   call('PEXPIRE', beside, age + UPKEEP + KEPT_BESIDE)
 end
-return refused or position
+return refused or ARGV[5] and positions or positions[1]
