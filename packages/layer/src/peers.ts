@@ -5,9 +5,13 @@ import type { Driver, Topic, TopicSink } from './driver/driver.ts';
 import type { LayerFault } from './faults.ts';
 import { isName } from './names.ts';
 
-/** How often a process says that it lives. */
+/** How often a process says that it lives, */
 const HEARTBEAT_MS = 5000;
-/** A process that is silent this long is taken for dead. */
+/** in a fleet of up to so many. In a larger one it does so less often, so that each hears about as many beats a second whatever the size of the fleet. */
+const COMMON_FLEET = 20;
+/** Never less often than this: a process of whatever fleet is found dead in three times as long. */
+const SLOWEST_HEARTBEAT_MS = 60_000;
+/** A process that is silent this long is taken for dead, or for three of its own heartbeats where those take longer. */
 const LEASE_MS = 30_000;
 /** How long the number of a silent process's last beat is kept: should it be heard again, it was cut off and not dead. */
 const MEMORY_MS = 3_600_000;
@@ -15,13 +19,15 @@ const MEMORY_MS = 3_600_000;
 const CONTROL: Topic = { kind: 'control', name: 'processes' };
 
 interface Peer {
-  beat: number;
-  heardAt: number;
+  readonly beat: number;
+  readonly heardAt: number;
+  /** When its next beat is due, in milliseconds after this one. */
+  readonly every: number;
 }
 
 /** What processes tell all others. */
 export type Notice =
-  | { readonly process: string; readonly beat: number }
+  | { readonly process: string; readonly beat: number; readonly every?: number }
   | { readonly process: string; readonly bye: true }
   | { readonly process: string; readonly flushed: true }
   | { readonly process: string; readonly discarded: readonly [group: string, queue: string] };
@@ -80,10 +86,9 @@ export class Peers implements TopicSink {
       return;
     }
     if (notice.process === this.#process) return;
-    if ('beat' in notice) this.#heard(notice.process, notice.beat);
-    else if ('bye' in notice) this.#peers.delete(notice.process);
+    if ('beat' in notice) this.#heard(notice.process, notice.beat, notice.every ?? HEARTBEAT_MS);
+    else if ('bye' in notice) this.#forget(notice.process);
     else this.#events.notice(notice);
-    this.#count();
   }
 
   /** What was missed while the broker was away is no partition: counting starts anew. */
@@ -97,32 +102,46 @@ export class Peers implements TopicSink {
     this.#cancel?.();
   }
 
-  #heard(process: string, beat: number): void {
+  #heard(process: string, beat: number, every: number): void {
     const known = this.#peers.get(process);
     const missed = known === undefined ? 0 : beat - known.beat - 1;
     if (missed > 0) {
       this.#stats.missedHeartbeats += missed;
       // All that were beyond it are heard again within this time.
-      if (this.#clock.now() - this.#missedAt > 2 * HEARTBEAT_MS) this.#events.missed();
+      if (this.#clock.now() - this.#missedAt > 2 * Math.max(every, this.#every)) this.#events.missed();
       if (!this.isPartitioned) this.#events.fault('partitioned', `${missed} heartbeats of process ${process} were missed although both were connected`);
       this.#missedAt = this.#clock.now();
     }
-    this.#peers.set(process, { beat, heardAt: this.#clock.now() });
+    this.#peers.set(process, { beat, heardAt: this.#clock.now(), every });
+    // One that was heard in time changes no count; the others are looked at with each beat of this process.
+    if (known === undefined || this.#clock.now() - known.heardAt > 2 * known.every) this.#count();
+  }
+
+  #forget(process: string): void {
+    this.#peers.delete(process);
+    this.#count();
   }
 
   #tick(): void {
-    this.#cancel = this.#clock.after(HEARTBEAT_MS, () => this.#tick());
-    void this.#sayAlive();
+    const every = this.#every;
+    this.#cancel = this.#clock.after(every, () => this.#tick());
+    void this.#sayAlive(every);
     const now = this.#clock.now();
     for (const [process, peer] of this.#peers) if (now - peer.heardAt > MEMORY_MS) this.#peers.delete(process);
     this.#count();
   }
 
+  /** Until the next beat of this process, as many as it hears just now. */
+  get #every(): number {
+    const fleet = this.#stats.peers + 1;
+    return Math.min(SLOWEST_HEARTBEAT_MS, Math.max(1, fleet / COMMON_FLEET) * HEARTBEAT_MS);
+  }
+
   /** The number is used up only by a beat that the broker took: one that was never sent was not missed. */
-  async #sayAlive(): Promise<void> {
+  async #sayAlive(every: number): Promise<void> {
     const beat = this.#beat + 1;
     try {
-      await this.#publish({ beat });
+      await this.#publish({ beat, ...(every === HEARTBEAT_MS ? {} : { every }) });
       this.#beat = Math.max(this.#beat, beat);
     } catch {
       // Away: the next one carries this number.
@@ -137,13 +156,20 @@ export class Peers implements TopicSink {
     const now = this.#clock.now();
     let peers = 0;
     let silent = 0;
-    for (const { heardAt } of this.#peers.values()) {
-      if (now - heardAt <= LEASE_MS) peers += 1;
-      if (now - heardAt <= LEASE_MS && now - heardAt > 2 * HEARTBEAT_MS) silent += 1;
+    for (const { heardAt, every } of this.#peers.values()) {
+      const silence = now - heardAt;
+      if (silence > leaseOf(every)) continue;
+      peers += 1;
+      if (silence > 2 * every) silent += 1;
     }
     this.#stats.peers = peers;
     this.#stats.silentPeers = silent;
   }
+}
+
+/** A process whose beats are so far apart is taken for dead after this silence. */
+function leaseOf(every: number): number {
+  return Math.max(LEASE_MS, 3 * every);
 }
 
 function readNotice(payload: Uint8Array): Notice | undefined {
@@ -157,9 +183,10 @@ function readNotice(payload: Uint8Array): Notice | undefined {
 
 function isNotice(value: unknown): value is Notice {
   if (typeof value !== 'object' || value === null) return false;
-  const { process, beat, bye, flushed, discarded } = value as Record<string, unknown>;
+  const { process, beat, every = HEARTBEAT_MS, bye, flushed, discarded } = value as Record<string, unknown>;
   if (typeof process !== 'string') return false;
-  return Number.isSafeInteger(beat) || bye === true || flushed === true || isDiscarded(discarded);
+  const beats = Number.isSafeInteger(beat) && typeof every === 'number' && every >= HEARTBEAT_MS && every <= SLOWEST_HEARTBEAT_MS;
+  return beats || bye === true || flushed === true || isDiscarded(discarded);
 }
 
 function isDiscarded(value: unknown): boolean {

@@ -159,6 +159,24 @@ describe('worker queues as members', () => {
     expect([pushed, script.stats.droppedFull]).toEqual([['full', 'one', 'two'], 1]);
   });
 
+  test('one that cannot be reached counts as dropped, since the others have the message: to reject would have it sent to them again', async () => {
+    const pushed: string[] = [];
+    const script = new Script({
+      push: async (queue) => {
+        if (queue === 'broken') throw new LayerError('OUTCOME_UNKNOWN', 'lost');
+        pushed.push(queue);
+        return queue !== 'full';
+      },
+    });
+    script.members = ['broken', 'one', 'full', 'two'];
+    await expect(script.groups.send('g', Buffer.from('{}'))).resolves.toBe(2);
+    expect([pushed, script.stats.droppedFull, script.log.lines]).toEqual([
+      ['one', 'full', 'two'],
+      1,
+      ['warn a message to a group did not reach all its queues'],
+    ]);
+  });
+
   test('are renewed after the broker was away, save those discarded here or elsewhere and those whose time has come', async () => {
     const script = new Script();
     await script.groups.addQueue('g', 'old');

@@ -193,3 +193,99 @@ describe('who else shares the layer', () => {
     expect(script.notices).toEqual([]);
   });
 });
+
+/** So many processes on one bus, whose clocks go together. */
+class Fleet {
+  readonly members = new Map<string, { readonly peers: Peers; readonly clock: TestClock; readonly stats: ReturnType<typeof newStats>; heard: number }>();
+
+  constructor(size: number) {
+    for (let index = 0; index < size; index += 1) this.#add(`p${index}`);
+  }
+
+  /** A member's beats reach it no more, or nobody. */
+  readonly unheard = new Set<string>();
+
+  async start(): Promise<void> {
+    for (const { peers, clock } of this.members.values()) {
+      await peers.start();
+      clock.advance(1);
+    }
+  }
+
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 2500) {
+      for (const { clock } of this.members.values()) clock.advance(2500);
+      await settled();
+    }
+  }
+
+  /** Beats that each member hears in a minute. */
+  async heardInAMinute(): Promise<number> {
+    for (const member of this.members.values()) member.heard = 0;
+    await this.pass(60_000);
+    return Math.max(...[...this.members.values()].map(({ heard }) => heard));
+  }
+
+  #add(name: string): void {
+    const clock = new TestClock();
+    const stats = newStats();
+    const driver = scripted({
+      subscribe: async () => undefined,
+      publish: async (_topic, payload) => {
+        for (const [other, member] of this.members) if (other !== name && !this.unheard.has(name)) member.peers.message(payload);
+        return 1;
+      },
+    });
+    const member = { peers: new Peers(name, driver, stats, { notice() {}, fault() {}, missed() {} }, clock), clock, stats, heard: 0 };
+    const heard = member.peers.message.bind(member.peers);
+    member.peers.message = (payload) => {
+      member.heard += 1;
+      heard(payload);
+    };
+    this.members.set(name, member);
+  }
+}
+
+describe('a fleet of whatever size', () => {
+  test.each([
+    [5, 4 * 12],
+    [20, 19 * 12],
+    [60, 260],
+    [100, 260],
+  ])('of %i: each hears at most %i beats a minute, and all know of all', async (size, most) => {
+    const fleet = new Fleet(size);
+    await fleet.start();
+    await fleet.pass(180_000);
+    expect(await fleet.heardInAMinute()).toBeLessThanOrEqual(most);
+    for (const { stats } of fleet.members.values()) expect([stats.peers, stats.silentPeers, stats.missedHeartbeats]).toEqual([size - 1, 0, 0]);
+  });
+
+  test('one that dies is found dead within its time, and a beat that is missed still shows a partition', async () => {
+    const fleet = new Fleet(100);
+    await fleet.start();
+    await fleet.pass(180_000);
+    const [first] = fleet.members.values();
+    fleet.unheard.add('p1');
+    await fleet.pass(80_000);
+    expect(first?.stats.silentPeers).toBe(1);
+    fleet.unheard.delete('p1');
+    await fleet.pass(60_000);
+    expect(first?.stats).toMatchObject({ peers: 99, silentPeers: 0 });
+    expect(first?.stats.missedHeartbeats).toBeGreaterThan(0);
+    fleet.members.get('p2')?.peers.stop();
+    await fleet.pass(105_000);
+    expect(first?.stats.peers).toBe(98);
+  });
+
+  test('beats of a process that says nothing of its pace are due each 5 s', () => {
+    const script = new Script();
+    script.hear({ process: 'other', beat: 1 });
+    script.hear({ process: 'slow', beat: 1, every: 60_000 });
+    script.hear({ process: 'odd', beat: 1, every: 1 });
+    expect([script.stats.peers, script.stats.undecodable]).toEqual([2, 1]);
+    script.clock.advance(31_000);
+    script.hear({ process: 'new', beat: 1 });
+    script.hear({ process: 'new', bye: true });
+    expect(script.stats.peers).toBe(1);
+  });
+});
