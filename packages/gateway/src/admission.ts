@@ -1,5 +1,7 @@
 import type { LayerStatus } from '@busgate/layer';
+import { Origins } from './admission/origins.ts';
 import type { HttpErrorKey } from './errors.ts';
+import type { Log } from './log.ts';
 
 /** Who asks. */
 export interface Asker {
@@ -14,33 +16,39 @@ export interface AdmissionSources {
   readonly sessions: () => number;
   /** Sessions of this process. */
   readonly limit: number;
-  /** Origins whose pages may connect; none: that of the host that was asked. */
+  /** Origins whose pages may connect, as the setting has them. */
   readonly origins: readonly string[];
+  /** Whether this gateway answers to a host, which may have a port. */
+  readonly answersTo: (host: string) => boolean;
+  readonly log: Pick<Log, 'warn'>;
 }
 
-export type Refused = Extract<HttpErrorKey, 'draining' | 'origin' | 'not_allowed' | 'full' | 'away'>;
+/** As much of a header of a client as is logged. */
+const MAX_LOGGED = 200;
+
+export type Refused = Extract<HttpErrorKey, 'draining' | 'host' | 'origin' | 'not_allowed' | 'full' | 'away'>;
 
 /** Whether whoever asks may do what is asked; looked at once it is known who that is. */
 export type Right = () => boolean;
 
 /**
- * Decides who comes in, cheapest first, nothing costly before it: draining, origin, rights, capacity, layer. The steps stand in that order in {@link admitSession} and
+ * Decides who comes in, cheapest first, nothing costly before it: draining, host, origin, rights, capacity, layer. The steps stand in that order in {@link admitSession} and
  * {@link admitPost}, and nowhere else.
  */
 export class Admission {
   readonly #sources: AdmissionSources;
-  readonly #origins: ReadonlySet<string>;
+  readonly #origins: Origins;
   /** Sessions that were admitted and have not begun. */
   #coming = 0;
 
   constructor(sources: AdmissionSources) {
     this.#sources = sources;
-    this.#origins = new Set(sources.origins);
+    this.#origins = new Origins(sources.origins);
   }
 
   /** A place for one session, to be given back with {@link settle}; or why there is none. */
   admitSession(asker: Asker, mayOpen: Right): Refused | undefined {
-    const refused = this.#draining() ?? this.#origin(asker) ?? right(mayOpen) ?? this.#capacity() ?? this.#reach();
+    const refused = this.#draining() ?? this.host(asker.host) ?? this.#origin(asker) ?? right(mayOpen) ?? this.#capacity() ?? this.#reach();
     if (refused === undefined) this.#coming += 1;
     return refused;
   }
@@ -51,7 +59,22 @@ export class Admission {
   }
 
   admitPost(asker: Asker, mayPost: Right): Refused | undefined {
-    return this.#draining() ?? this.#origin(asker) ?? right(mayPost) ?? this.#reach();
+    return this.#draining() ?? this.host(asker.host) ?? this.#origin(asker) ?? right(mayPost) ?? this.#reach();
+  }
+
+  /** The step that holds for every request, whatever it asks for. */
+  host(host: string): 'host' | undefined {
+    return this.#sources.answersTo(host) ? undefined : 'host';
+  }
+
+  /** Whether pages of this origin may connect. */
+  allowsOrigin(origin: string, host: string): boolean {
+    return this.#origins.allow(origin, host);
+  }
+
+  /** What a browser may know of before its page asks. */
+  admitPreflight(asker: Asker): Refused | undefined {
+    return this.host(asker.host) ?? this.#origin(asker);
   }
 
   #draining(): Refused | undefined {
@@ -59,7 +82,12 @@ export class Admission {
   }
 
   #origin({ origin, host }: Asker): Refused | undefined {
-    return origin === undefined || this.#isAllowed(origin, host) ? undefined : 'origin';
+    if (origin === undefined || this.#origins.allow(origin, host)) return undefined;
+    this.#sources.log.warn('a page of an origin that is not allowed was refused: see the setting origins', {
+      origin: origin.slice(0, MAX_LOGGED),
+      host: host.slice(0, MAX_LOGGED),
+    });
+    return 'origin';
   }
 
   #capacity(): Refused | undefined {
@@ -69,20 +97,8 @@ export class Admission {
   #reach(): Refused | undefined {
     return this.#sources.layer.status.state === 'connected' ? undefined : 'away';
   }
-
-  /** Compared whole, as browsers send it: scheme, host and port (RFC 6454 section 6.2). Behind a proxy the scheme of the host that was asked is not known. */
-  #isAllowed(origin: string, host: string): boolean {
-    if (this.#origins.size > 0) return this.#origins.has(origin);
-    const asked = host.toLowerCase();
-    return origin === `https://${withoutPort(asked, ':443')}` || origin === `http://${withoutPort(asked, ':80')}`;
-  }
 }
 
 function right(isAllowed: Right): Refused | undefined {
   return isAllowed() ? undefined : 'not_allowed';
-}
-
-/** Browsers leave out the port that the scheme implies. */
-function withoutPort(host: string, port: string): string {
-  return host.endsWith(port) ? host.slice(0, -port.length) : host;
 }

@@ -40,6 +40,7 @@ const TABLE = {
   headers_too_large: { status: 431, retry: false, message: 'the headers are more than 16 KiB or more than 1000' },
   timeout: { status: 408, retry: false, message: 'the request took too long to arrive' },
   body_too_large: { status: 413, retry: false, message: 'the body is larger than limits.message' },
+  host: { status: 403, retry: false, message: 'this gateway does not answer to that host: a demo is for localhost' },
   origin: { status: 403, retry: false, message: 'pages of this origin may not connect: see the setting origins' },
   not_allowed: { status: 403, close: 4403, frame: true, retry: false, message: 'not allowed here' },
   rate: { frame: true, retry: true, message: 'too many in a short time' },

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ChannelLayer, openLayer } from '@busgate/layer';
+import { demoHosts } from './admission/hosts.ts';
 import { Admission } from './admission.ts';
 import type { Config } from './config.ts';
 import type { EventsRoute as EventsSettings } from './config/event-route.ts';
@@ -266,6 +267,8 @@ export class Gateway implements AsyncDisposable {
         sessions: () => this.#sessions.size,
         limit: limits.sessions,
         origins: config.origins,
+        answersTo: config.demo ? demoHosts(config.host) : () => true,
+        log: this.#log,
       }),
       counters: this.#counters,
       log: this.#log,

@@ -139,7 +139,7 @@ describe('what programs send besides', () => {
   });
 
   test('HEAD is answered as GET, without a body', async () => {
-    await using gateway = await TestGateway.start();
+    await using gateway = await TestGateway.start(['--demo']);
     for (const path of ['/room/1', '/nothing', '/']) {
       const [head, get] = await Promise.all([fetch(gateway.http(path), { method: 'HEAD' }), fetch(gateway.http(path))]);
       expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([get.status, get.headers.get('content-length'), '']);

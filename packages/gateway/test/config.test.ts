@@ -82,6 +82,20 @@ routes: [{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path
     expect(faultsOf({ argv: ['--demo', '--history', '[{rooms: "chat.>", size: 10}]'] })).toEqual([expect.stringContaining('age must be said')]);
   });
 
+  test('origins of apps, of all names below one and of any port', () => {
+    const origins = [
+      'https://*.example.com',
+      'https://*.example.com:8443',
+      'http://localhost:*',
+      'capacitor://localhost',
+      'app://obsidian.md',
+      'chrome-extension://ab',
+      'null',
+    ];
+    expect(load({ argv: ['--demo', '--origins', origins.join(',')] }).origins).toEqual(origins);
+    expect(load({ argv: ['--demo', '--origins', '["null"]'] }).origins).toEqual(['null']);
+  });
+
   test('an empty variable says nothing', () => {
     expect(load({ env: { BUSGATE_PORT: '' } }).port).toBe(8080);
   });
@@ -181,7 +195,13 @@ describe('faults', () => {
     ['--drain-notice', '2h'],
     ['--demo=maybe', ''],
     ['--origins', 'https://app.example/'],
-    ['--origins', 'null'],
+    ['--origins', '*'],
+    ['--origins', 'https://*'],
+    ['--origins', 'https://*.com'],
+    ['--origins', 'https://app.*.example'],
+    ['--origins', 'http://localhost:*/'],
+    ['--origins', '[null]'],
+    ['--origins', 'capacitor://localhost/a'],
     ['--origins', 'https://APP.example'],
     ['--log-level', 'verbose'],
     ['--host', 'a b'],

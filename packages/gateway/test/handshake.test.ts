@@ -159,14 +159,17 @@ test.each(ROWS)('$name: $status', async ({ sent, status, error, header }) => {
   expect(counters.opened.websocket).toBe(before.opened);
 });
 
-test.each(['/room/1?utm=a%20b', '/room/1?filter[x]=1|2', 'http://busgate.test/room/1'])('an upgrade in order to %s is answered with 101', async (target) => {
-  await using client = await RawClient.connect(gateway.port);
-  client.write(upgrade(target, { Upgrade: 'WebSocket', Connection: 'keep-alive, Upgrade', Origin: 'http://busgate.test' }));
-  const answer = await client.answer();
-  expect(answer.status).toBe(101);
-  expect(answer.headers.get('sec-websocket-accept')).toBe('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
-  expect(answer.headers.has('sec-websocket-extensions')).toBe(false);
-});
+test.each(['/room/1?utm=a%20b', '/room/1?filter[x]=1|2', 'https://busgate.test/room/1', 'http://busgate.test/room/1'])(
+  'an upgrade in order to %s is answered with 101',
+  async (target) => {
+    await using client = await RawClient.connect(gateway.port);
+    client.write(upgrade(target, { Upgrade: 'WebSocket', Connection: 'keep-alive, Upgrade', Origin: 'https://busgate.test' }));
+    const answer = await client.answer();
+    expect(answer.status).toBe(101);
+    expect(answer.headers.get('sec-websocket-accept')).toBe('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
+    expect(answer.headers.has('sec-websocket-extensions')).toBe(false);
+  },
+);
 
 test.each([
   { path: '/socket', offered: 'busgate.v1', chosen: 'busgate.v1' },

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';
+import { demoHosts } from '../src/admission/hosts.ts';
 import { Admission, type Asker } from '../src/admission.ts';
 import type { PathPattern } from '../src/config/path.ts';
 import { readTarget } from '../src/http/target.ts';
@@ -129,15 +130,27 @@ describe('admission', () => {
       sessions: () => state.sessions,
       limit: 2,
       origins,
+      answersTo: (host) => host !== 'elsewhere',
+      log: { warn: (_message, fields) => void logged.push(fields) },
     });
+  const logged: unknown[] = [];
+  const patterns = ['https://*.example.com', 'http://localhost:*', 'capacitor://localhost', 'chrome-extension://abcdefghijklmnop', 'null'];
   const listed = ['https://good.example', 'http://localhost:3000'];
 
   test.each([
     [undefined, 'busgate.test', [], undefined],
-    ['http://busgate.test', 'busgate.test', [], undefined],
+    ['https://busgate.test', 'busgate.test', [], undefined],
     ['https://busgate.test', 'BUSGATE.test', [], undefined],
     ['https://busgate.test', 'busgate.test:443', [], undefined],
-    ['http://busgate.test:8080', 'busgate.test:8080', [], undefined],
+    ['https://busgate.test:8443', 'busgate.test:8443', [], undefined],
+    ['http://localhost:8080', 'localhost:8080', [], undefined],
+    ['http://app.localhost', 'app.localhost:80', [], undefined],
+    ['http://192.0.2.1:8080', '192.0.2.1:8080', [], undefined],
+    // A name that any page may have its DNS give to this machine.
+    ['http://busgate.test', 'busgate.test', [], 'origin'],
+    ['http://busgate.test:8080', 'busgate.test:8080', [], 'origin'],
+    ['http://localhost.evil.test', 'localhost.evil.test', [], 'origin'],
+    ['http://127.0.0.1.evil.test', '127.0.0.1.evil.test', [], 'origin'],
     ['http://[::1]:8080', '[::1]:8080', [], undefined],
     ['null', 'busgate.test', [], 'origin'],
     ['', 'busgate.test', [], 'origin'],
@@ -156,18 +169,57 @@ describe('admission', () => {
     ['https://evilgood.example', 'other.example', listed, 'origin'],
     ['https://GOOD.example', 'other.example', listed, 'origin'],
     ['https://other.example', 'other.example', listed, 'origin'],
+    ['https://a.example.com', 'x', patterns, undefined],
+    ['https://a.b.example.com', 'x', patterns, undefined],
+    ['https://example.com', 'x', patterns, 'origin'],
+    ['https://evilexample.com', 'x', patterns, 'origin'],
+    ['https://evil.test/.example.com', 'x', patterns, 'origin'],
+    ['https://evil.test:1.example.com', 'x', patterns, 'origin'],
+    ['https://.example.com', 'x', patterns, 'origin'],
+    ['https://a.example.com:444', 'x', patterns, 'origin'],
+    ['http://a.example.com', 'x', patterns, 'origin'],
+    ['http://localhost', 'x', patterns, undefined],
+    ['http://localhost:5173', 'x', patterns, undefined],
+    ['http://localhost:x', 'x', patterns, 'origin'],
+    ['http://localhost.evil.test:5173', 'x', patterns, 'origin'],
+    ['capacitor://localhost', 'x', patterns, undefined],
+    ['ionic://localhost', 'x', patterns, 'origin'],
+    ['chrome-extension://abcdefghijklmnop', 'x', patterns, undefined],
+    ['null', 'x', patterns, undefined],
   ])('origin %s asking %s, listed %j: %s', (origin, host, origins, expected) => {
     expect(admissionOf(origins).admitPost({ origin, host }, () => true)).toBe(expected);
   });
 
-  test('judges draining before origin before rights before capacity before the layer, and those that are coming count', () => {
+  test('logs whose page was refused and what it asked, and no more than a line of it', () => {
+    logged.length = 0;
+    admissionOf().admitPost({ origin: `http://${'x'.repeat(1000)}`, host: 'busgate.test' }, () => true);
+    expect(logged).toEqual([{ origin: `http://${'x'.repeat(193)}`, host: 'busgate.test' }]);
+  });
+
+  test.each([
+    [
+      'localhost',
+      ['localhost', 'LOCALHOST:8080', 'a.localhost', '127.0.0.1:8080', '127.8.8.8', '[::1]:8080'],
+      ['evil.test', '192.0.2.1', 'localhost.evil.test', ''],
+    ],
+    ['*', ['localhost', '192.0.2.1:8080', '[2001:db8::1]:8080'], ['evil.test', '1.evil.test']],
+    ['lan.example', ['lan.example:8080', 'localhost', '192.0.2.1'], ['evil.test', 'a.lan.example']],
+    ['::1', ['localhost', '[::1]'], ['[2001:db8::1]']],
+  ])('a demo that listens on %s answers to %j and not to %j', (listensOn, own, foreign) => {
+    const answersTo = demoHosts(listensOn);
+    expect([own.filter((host) => !answersTo(host)), foreign.filter(answersTo)]).toEqual([[], []]);
+  });
+
+  test('judges draining before the host before origin before rights before capacity before the layer, and those that are coming count', () => {
+    const lost = { origin: 'null', host: 'elsewhere' };
     const stranger = { origin: 'null', host: 'a' };
     const friend = { origin: undefined, host: 'a' };
     const admission = admissionOf();
     const open = (asker: Asker, may = true): unknown => admission.admitSession(asker, () => may);
     Object.assign(state, { refuses: true, sessions: 2, away: true });
-    expect(open(stranger, false)).toBe('draining');
+    expect(open(lost, false)).toBe('draining');
     state.refuses = false;
+    expect(open(lost, false)).toBe('host');
     expect(open(stranger, false)).toBe('origin');
     expect(open(friend, false)).toBe('not_allowed');
     expect(open(friend)).toBe('full');

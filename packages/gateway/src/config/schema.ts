@@ -98,7 +98,11 @@ export function schema(facts: Facts): Schema {
     },
     'ops.port': setting(port, 9090, 'The port of /metrics, /healthz and /readyz; 0 takes a free one.'),
     workers: setting(count(1, 1024), 1, 'Processes that share the port.'),
-    origins: { ...setting(origins, [], 'Origins whose pages may connect.'), presetText: 'the host that was asked' },
+    origins: {
+      ...setting(origins, [], 'Origins whose pages may connect.'),
+      presetText:
+        'that of the host that was asked, over https, or where it is localhost or an address: over http any page may give this machine a name of its own',
+    },
     routes: {
       ...setting(routes(facts.demo), facts.demo ? DEMO_ROUTES : undefined, 'The paths that clients find, and who may join and publish there.'),
       presetText: 'none, and it must be said; with `demo`: `/room/:room` and `/socket`, open to everybody',

@@ -12,11 +12,11 @@ import type { Transport } from '../transports/transport.ts';
 import { answerSocket } from './answer.ts';
 import { announcedLength, Body, hasBody } from './body.ts';
 import type { Connection, Connections } from './connection.ts';
+import { corsHeaders, isPreflight, preflightAnswer } from './cors.ts';
 import { Exchange, type ExchangeSources } from './exchange.ts';
 import { failureKey } from './failure.ts';
-import { readRequest } from './request.ts';
+import { type AskedTarget, readRequest } from './request.ts';
 import { HttpRouteRequest } from './route-request.ts';
-import type { Target } from './target.ts';
 
 export interface PlainSources extends ExchangeSources {
   readonly router: Router;
@@ -29,6 +29,9 @@ export interface PlainSources extends ExchangeSources {
   /** In what ways the sessions of a route reach their clients. */
   readonly transports: (route: Route) => readonly Transport[];
 }
+
+/** HEAD is GET without a body, and opens nothing. */
+const READING = 'GET, HEAD';
 
 /** Requests that are no upgrade. */
 export class PlainRequests {
@@ -61,22 +64,44 @@ export class PlainRequests {
 
   async #judge(exchange: Exchange): Promise<void> {
     const { request } = exchange;
+    const { admission, router, demo } = this.#sources;
     const target = readRequest(request);
-    if (typeof target === 'string') return exchange.refuse(target);
-    const match = this.#sources.router.match(target.path);
+    if (typeof target === 'string') {
+      exchange.headers = corsHeaders(request, request.headers.host ?? '', admission);
+      return exchange.refuse(target);
+    }
+    const { path, host } = target;
+    exchange.headers = corsHeaders(request, host, admission);
+    const foreign = admission.host(host);
+    if (foreign !== undefined) return exchange.refuse(foreign);
+    const match = router.match(path);
     if (match !== undefined) return await this.#onRoute(exchange, target, match);
-    const file = this.#sources.demo.get(target.path);
-    if (file === undefined) return exchange.refuse('no_route');
-    if (!isReading(request)) return exchange.refuse('method', { Allow: 'GET, HEAD' });
+    const file = demo.get(path);
+    if (file !== undefined) this.#onFile(exchange, host, file);
+    else exchange.refuse('no_route');
+  }
+
+  #onFile(exchange: Exchange, host: string, file: DemoFile): void {
+    const { request } = exchange;
+    if (isPreflight(request)) return this.#onPreflight(exchange, host, READING);
+    if (!isReading(request)) return exchange.refuse('method', { Allow: READING });
     if (hasBody(request)) return exchange.refuse('bad_request');
     exchange.answer({ status: 200, ...file });
   }
 
-  async #onRoute(exchange: Exchange, target: Target, { route, params }: Match): Promise<void> {
+  #onPreflight(exchange: Exchange, host: string, methods: string): void {
+    const refused = this.#sources.admission.admitPreflight({ origin: exchange.request.headers.origin, host });
+    if (refused === undefined) exchange.answer(preflightAnswer(methods));
+    else exchange.refuse(refused);
+  }
+
+  async #onRoute(exchange: Exchange, target: AskedTarget, { route, params }: Match): Promise<void> {
     const { request } = exchange;
     const { posting } = route;
     if (request.method === 'POST' && posting !== undefined) return await this.#post(exchange, new HttpRouteRequest(request, target, params), route, posting);
-    if (!isReading(request)) return exchange.refuse('method', { Allow: posting === undefined ? 'GET, HEAD' : 'GET, HEAD, POST' });
+    const methods = posting === undefined ? READING : `${READING}, POST`;
+    if (isPreflight(request)) return this.#onPreflight(exchange, target.host, methods);
+    if (!isReading(request)) return exchange.refuse('method', { Allow: methods });
     if (hasBody(request)) return exchange.refuse('bad_request');
     const asked = this.#sources.transports(route).some((transport) => transport.isAskedFor(request));
     // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
@@ -116,13 +141,14 @@ export class PlainRequests {
   }
 
   /** The process holds as much as it may. */
-  #refuseMore({ socket }: IncomingMessage, connection: Connection): void {
-    this.#sources.counters.refused.full += 1;
-    connection.end(() => answerSocket(socket, httpError('full')));
+  #refuseMore(request: IncomingMessage, connection: Connection): void {
+    const { counters, admission } = this.#sources;
+    counters.refused.full += 1;
+    const answer = httpError('full', corsHeaders(request, request.headers.host ?? '', admission));
+    connection.end(() => answerSocket(request.socket, answer));
   }
 }
 
-/** HEAD is GET without a body, and opens nothing. */
 function isReading({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD';
 }

@@ -4,13 +4,16 @@ import { isHost, readTarget, type Target } from './target.ts';
 
 const MAX_HEADERS = 1000;
 
+/** What is asked for, and of which host. */
+export type AskedTarget = Target & { readonly host: string };
+
 /** Reads a request's target and refuses what a proxy might understand differently. */
-export function readRequest(request: IncomingMessage): Target | HttpErrorKey {
+export function readRequest(request: IncomingMessage): AskedTarget | HttpErrorKey {
   if (request.rawHeaders.length > MAX_HEADERS * 2) return 'headers_too_large';
   if (request.httpVersion !== '1.1' || !hasOneHost(request.rawHeaders)) return 'bad_request';
   const target = readTarget(request.url ?? '');
   if (typeof target === 'string') return target;
-  return target;
+  return { ...target, host: target.host ?? request.headers.host ?? '' };
 }
 
 /** Exactly one, not empty, and a host (RFC 9112 section 3.2). */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { ANYONE, type Identity } from '../identity.ts';
 import type { Asker } from '../admission.ts';
 import type { Endpoint, Params, RouteRequest } from '../routes/request.ts';
-import type { Target } from './target.ts';
+import type { AskedTarget } from './request.ts';
 
 /** A request of HTTP/1.1 as a route sees it. What a route does not ask for costs nothing. */
 export class HttpRouteRequest implements RouteRequest, Asker {
@@ -10,10 +10,10 @@ export class HttpRouteRequest implements RouteRequest, Asker {
   readonly params: Params;
   readonly identity: Identity = ANYONE;
   readonly #request: IncomingMessage;
-  readonly #target: Target;
+  readonly #target: AskedTarget;
   #query: URLSearchParams | undefined;
 
-  constructor(request: IncomingMessage, target: Target, params: Params) {
+  constructor(request: IncomingMessage, target: AskedTarget, params: Params) {
     this.#request = request;
     this.#target = target;
     this.params = params;
@@ -24,7 +24,7 @@ export class HttpRouteRequest implements RouteRequest, Asker {
   }
 
   get host(): string {
-    return this.#target.host ?? this.#request.headers.host ?? '';
+    return this.#target.host;
   }
 
   get method(): string {

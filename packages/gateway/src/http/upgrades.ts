@@ -12,9 +12,12 @@ import type { Router } from '../routes/router.ts';
 import type { Transport } from '../transports/transport.ts';
 import { answerSocket } from './answer.ts';
 import { hasBody } from './body.ts';
+import { corsHeaders } from './cors.ts';
 import { failureKey } from './failure.ts';
 import { readRequest } from './request.ts';
 import { HttpRouteRequest } from './route-request.ts';
+
+type Headers = Readonly<Record<string, string>>;
 
 export interface UpgradeSources {
   readonly router: Router;
@@ -59,24 +62,33 @@ export class Upgrades {
   }
 
   /** Refuses what has no response object: an upgrade, or what could not be read. */
-  refuse(socket: Duplex, key: HttpErrorKey, headers?: Readonly<Record<string, string>>): void {
+  refuse(socket: Duplex, key: HttpErrorKey, headers?: Headers): void {
     this.#sources.counters.refused[key] += 1;
     this.#answer(socket, httpError(key, headers));
   }
 
   #judge(upgrade: Upgrade): void {
-    const { request, tcp } = upgrade;
-    const asked = this.#read(request);
-    if (typeof asked === 'string') return this.refuse(tcp, asked, asked === 'method' ? { Allow: 'GET' } : undefined);
+    const asked = this.#read(upgrade.request);
+    if (typeof asked === 'string') return this.#refuse(upgrade, asked, asked === 'method' ? { Allow: 'GET' } : {});
     const { route, routeRequest } = asked;
     const refused = this.#sources.admission.admitSession(routeRequest, () => route.mayOpen(routeRequest));
-    if (refused !== undefined) return this.refuse(tcp, refused);
+    if (refused !== undefined) return this.#refuse(upgrade, refused);
     this.#open(upgrade, asked);
+  }
+
+  #refuse(upgrade: Upgrade, key: HttpErrorKey, headers?: Headers): void {
+    this.refuse(upgrade.tcp, key, { ...headers, ...this.#cors(upgrade) });
+  }
+
+  #cors({ request }: Upgrade): Headers {
+    return corsHeaders(request, request.headers.host ?? '', this.#sources.admission);
   }
 
   #read(request: IncomingMessage): AskedSession | HttpErrorKey {
     const target = readRequest(request);
     if (typeof target === 'string') return target;
+    const foreign = this.#sources.admission.host(target.host);
+    if (foreign !== undefined) return foreign;
     const match = this.#sources.router.match(target.path);
     if (match === undefined) return 'no_route';
     if (request.method !== 'GET') return 'method';
@@ -109,7 +121,7 @@ export class Upgrades {
       tcp.off('error', destroy);
     } catch (error) {
       this.#sources.admission.settle();
-      return this.refuse(tcp, failureKey(joinFailure(error), error, this.#sources.log));
+      return this.#refuse(upgrade, failureKey(joinFailure(error), error, this.#sources.log));
     }
     try {
       this.#begin(upgrade, asked, ready);
@@ -122,16 +134,17 @@ export class Upgrades {
     this.#sources.admission.settle();
     if ('status' in ready) {
       this.#sources.counters.refused.not_allowed += 1;
-      return this.#answer(upgrade.tcp, ready);
+      return this.#answer(upgrade.tcp, { ...ready, headers: { ...ready.headers, ...this.#cors(upgrade) } });
     }
     const fault = this.#sources.begin(transport, upgrade, ready);
-    if (fault !== undefined) this.refuse(upgrade.tcp, fault);
+    if (fault !== undefined) this.#refuse(upgrade, fault);
   }
 
   /** Where the answer had begun there is no other one. */
-  #failed({ tcp, written }: Upgrade, error: unknown): void {
+  #failed(upgrade: Upgrade, error: unknown): void {
+    const { tcp, written } = upgrade;
     const key = failureKey('internal', error, this.#sources.log);
-    if (tcp.bytesWritten === written) this.refuse(tcp, key);
+    if (tcp.bytesWritten === written) this.#refuse(upgrade, key);
     else tcp.destroy();
   }
 

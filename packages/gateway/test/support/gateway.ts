@@ -2,6 +2,8 @@ import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { loadConfig } from '../../src/config.ts';
 import { Gateway } from '../../src/gateway.ts';
 
+const OPEN = '[{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path: /socket, kind: multiplex, join: anyone, publish: anyone}]';
+
 const SILENT = {
   dropped: 0,
   debug() {},
@@ -22,13 +24,13 @@ export class TestGateway implements AsyncDisposable {
     this.port = gateway.listening.port;
   }
 
-  /** `flags` as on the command line; a demo on free ports of loopback without them. Gateways on the same `bus` are a fleet. */
+  /** `flags` as on the command line; without `--demo` or `--routes` every room is open, on free ports of loopback, whatever the Host. Gateways on the same `bus` are a fleet. */
   static async start(
     flags: readonly string[] = [],
     history: { rooms: string; size: number; ageMs: number }[] = [],
     bus: string = crypto.randomUUID(),
   ): Promise<TestGateway> {
-    const argv = ['--port', '0', '--ops-port', '0', ...(flags.includes('--routes') ? ['--host', '127.0.0.1'] : ['--demo']), ...flags];
+    const argv = ['--port', '0', '--ops-port', '0', ...(flags.includes('--demo') ? [] : ['--host', '127.0.0.1', '--routes', OPEN]), ...flags];
     const config = loadConfig({ argv, env: {}, readFile: () => '', descriptors: 20_000 });
     const layer = await openLayer(`memory:${bus}`, { history });
     return new TestGateway(await Gateway.start({ config, log: SILENT, version: 'test', layer }), layer);

@@ -73,7 +73,7 @@ export class TestPublic implements AsyncDisposable {
     );
     this.server = new PublicServer({
       router: new Router([this.route]),
-      admission: new Admission({ layer, refuses: () => false, sessions: () => 0, limit: 10, origins: [] }),
+      admission: new Admission({ layer, refuses: () => false, sessions: () => 0, limit: 10, origins: [], answersTo: () => true, log }),
       counters: this.counters,
       log,
       demo: new Map(),
