@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startNats, startRedis } from '../support/brokers.ts';
 import { Child } from '../support/child.ts';
 import { packageWith } from '../support/command-package.ts';
 
@@ -39,5 +40,44 @@ describe('the command on a host with Node 20', () => {
     await using child = new Child(node20, [command.bin]);
     expect(await child.exited).toEqual({ code: 1, signal: null });
     expect(child.lines.all.join('\n')).toMatch(/^busgate needs Node 24 or newer; this is v20\./);
+  });
+});
+
+/** Opens the layer of a URL and uses everything that it can, as a program on that host would; prints what it got. */
+const USE = `
+import { openLayer } from '@busgate/layer';
+const [, url] = process.argv;
+const history = [{ rooms: 'kept.>', size: 100, ageMs: 60000 }];
+const options = { prefix: 'node20', history };
+const here = await openLayer(url, options);
+const there = await openLayer(url, options);
+const got = [];
+const channel = there.newChannel();
+await there.groupAdd('group', channel);
+await there.groupAdd('group', 'work');
+const live = new Promise((resolve) => void there.subscribe('room', ({ payload }) => resolve(Buffer.from(payload).toString())).then(() => here.publish('room', 'live')));
+got.push(await live);
+const { position } = await here.publish('kept.1', 'first');
+await Promise.all(Array.from({ length: 40 }, (_, n) => here.publish('kept.1', String(n))));
+const replayed = [];
+const { recovered } = await there.subscribe('kept.1', ({ payload }) => replayed.push(Number(Buffer.from(payload).toString())), { since: position });
+got.push(recovered, replayed.every((n, index) => n === index), replayed.length);
+await here.groupSend('group', { n: 1 });
+got.push((await there.receive(channel)).n, (await here.receive('work')).n);
+await here.flush();
+await Promise.all([here.close(), there.close()]);
+console.log(JSON.stringify({ node: process.version.split('.')[0], got }));
+`;
+
+describe('the layers on a host with Node 20', () => {
+  test.each([
+    ['memory', () => Promise.resolve({ url: 'memory:node20', [Symbol.asyncDispose]: () => Promise.resolve() })],
+    ['redis', () => startRedis()],
+    ['nats', () => startNats()],
+  ])('%s: is opened, and does all that it does', async (_, start) => {
+    await using broker = await start();
+    await using child = new Child(node20, ['--input-type=module', '-e', USE, broker.url], { cwd: import.meta.dirname });
+    expect(await child.exited, child.lines.all.join('\n')).toEqual({ code: 0, signal: null });
+    expect(JSON.parse(child.output.all.at(-1) ?? '')).toEqual({ node: 'v20', got: ['live', true, true, 40, 1, 1] });
   });
 });

@@ -84,7 +84,7 @@ export class Histories {
     const plan = this.#planOf(rule);
     const subject = this.#subjects.room(room);
     let before: Incarnation | undefined;
-    const { seq } = await this.#writerOf(plan).write(session, subject, (incarnation) => {
+    const { seq } = await this.#writerOf(plan).write(session, { key: subject, bytes: payload.length }, (incarnation) => {
       before = incarnation;
       return { subject, payload };
     });

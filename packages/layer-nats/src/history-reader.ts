@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Patience } from '@busgate/layer/driver';
+import { withResolvers, Patience } from '@busgate/layer/driver';
 import type { Arrival } from './connection.ts';
 import { unanswered } from './errors.ts';
 import { nanoseconds, type ConsumerInfo, type JetStream, type StreamInfo } from './jetstream.ts';
@@ -126,7 +126,7 @@ export class HistoryReader {
 
   /** Resolves with how many are left. */
   async #page(session: Session, stream: string, consumer: string, kept: Kept[]): Promise<number> {
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const { promise, resolve, reject } = withResolvers<number>();
     let left = PAGE;
     let pending = 0;
     const patience = new Patience(REQUEST_TIMEOUT_MS, () => reject(unanswered(`reading the stream ${stream}`)));
@@ -157,7 +157,7 @@ export class HistoryReader {
 
   async #enter(): Promise<void> {
     if (this.#reading >= MOST_AT_ONCE) {
-      const { promise, resolve } = Promise.withResolvers<void>();
+      const { promise, resolve } = withResolvers<void>();
       this.#waiting.push(resolve);
       await promise;
     }

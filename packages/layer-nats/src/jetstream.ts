@@ -39,6 +39,8 @@ export interface StreamInfo {
 export interface ConsumerInfo {
   readonly name: string;
   readonly num_pending: number;
+  /** Handed out, and neither acknowledged nor given back. */
+  readonly num_ack_pending: number;
   /** In a cluster: the name of the server that it is on. */
   readonly cluster?: { readonly leader?: string };
 }

@@ -51,7 +51,7 @@ export class Keeping {
     const streams = new Streams({ jetStream, logger: options.logger, subjects }, target.replicas, groups, (name) => this.#onReplaced(name));
     const ticks = streams.writer(groups, (session) => streams.ensure(session, groups));
     const tick = { subject: subjects.clock, payload: new Uint8Array(0) };
-    const clock = new Clock(jetStream, subjects.clock, async (session) => (await ticks.write(session, subjects.clock, () => tick)).stream);
+    const clock = new Clock(jetStream, subjects.clock, async (session) => (await ticks.write(session, { key: subjects.clock, bytes: 0 }, () => tick)).stream);
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, onChange: events.onChange });
     this.members = new Members(parts, groups, options.groupExpiryMs);

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { Patience } from '@busgate/layer/driver';
+import { withResolvers, Patience } from '@busgate/layer/driver';
 import { away } from './errors.ts';
 import type { Server } from './url.ts';
 
@@ -18,7 +18,7 @@ const MAX_BYTES = 65_536;
  * that socket for ever: so it is let dial only a server that greets.
  */
 export function knock({ host, port }: Server, timeoutMs: number): Promise<Greeting> {
-  const { promise, resolve, reject } = Promise.withResolvers<Greeting>();
+  const { promise, resolve, reject } = withResolvers<Greeting>();
   const socket: Socket = connect({ host, port });
   const patience = new Patience(timeoutMs, () => reject(away(`${host}:${port} has not greeted within ${timeoutMs} ms`, 'unresponsive')));
   let text = '';

@@ -1,12 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { Losses, isLayerError, type DriverEvents, type LayerError, type LayerLogger } from '@busgate/layer/driver';
+import { Losses, RetryWaits, isLayerError, type DriverEvents, type LayerError, type LayerLogger } from '@busgate/layer/driver';
 import { connect, type ConnectionEvents } from './connection.ts';
 import { faultOf, forbidden } from './errors.ts';
 import { Session } from './session.ts';
 import type { Server, Target } from './url.ts';
-
-const FIRST_WAIT_MS = 100;
-const LONGEST_WAIT_MS = 2000;
 
 export interface LinkEvents extends Pick<DriverEvents, 'fault'> {
   /** A connection is there; it counts once this resolves. */
@@ -61,7 +57,7 @@ export class Link {
   }
 
   async #run(): Promise<void> {
-    let wait = FIRST_WAIT_MS;
+    const waits = new RetryWaits();
     while (!this.#closing.signal.aborted) {
       if (this.#session !== undefined) {
         const { connection } = this.#session;
@@ -70,10 +66,9 @@ export class Link {
         if (this.#closing.signal.aborted) return;
         this.#events.left(reason);
         this.#losses.lost(reason, connection.fault);
-        wait = FIRST_WAIT_MS;
+        waits.reset();
       } else {
-        await this.#pause(wait * (0.5 + Math.random()));
-        wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+        await waits.wait(this.#closing.signal);
       }
       const failure = this.#closing.signal.aborted ? undefined : await this.#round();
       if (failure !== undefined) this.#losses.lost(failure.message, faultOf(failure));
@@ -130,10 +125,6 @@ export class Link {
     const known = (server: Server, list: readonly Server[]): boolean => list.some(({ host, port }) => host === server.host && port === server.port);
     const kept = this.#servers.filter((server) => known(server, this.#target.servers) || told.length === 0 || known(server, told));
     this.#servers = [...kept, ...shuffle(told.filter((server) => !known(server, kept)))];
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#closing.signal }).catch(() => undefined);
   }
 }
 

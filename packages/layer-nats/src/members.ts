@@ -4,6 +4,7 @@ import type { Session } from './session.ts';
 import type { StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
+import { withResolvers } from '@busgate/layer/driver';
 
 /**
  * Worker queues that are members of groups: a message in a stream for each, whose subject holds group, queue and when the membership ends (0: it
@@ -65,7 +66,7 @@ export class Members {
   }
 
   async #ask(session: Session, group: string): Promise<readonly string[]> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = withResolvers<void>();
     setImmediate(resolve);
     await promise;
     this.#asking.delete(group);
@@ -83,7 +84,10 @@ export class Members {
 
   async #keep(session: Session, group: string, queue: string, endsAt: () => number): Promise<void> {
     const all = this.#subjects.members(group, queue);
-    const { seq } = await this.#writer.write(session, all, () => ({ subject: this.#subjects.member(group, queue, endsAt()), payload: new Uint8Array(0) }));
+    const { seq } = await this.#writer.write(session, { key: all, bytes: 0 }, () => ({
+      subject: this.#subjects.member(group, queue, endsAt()),
+      payload: new Uint8Array(0),
+    }));
     await this.#jetStream.purge(session, this.#plan.name, { filter: all, seq });
   }
 }

@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Arrival } from './connection.ts';
 import { nanoseconds, type JetStream } from './jetstream.ts';
-import type { Consuming } from './queue-consumer.ts';
+import { HANDED_AGAIN_MS, type Consuming } from './queue-consumer.ts';
 import type { Channel, Session } from './session.ts';
 
 /**
@@ -12,6 +13,9 @@ const FIRST_PULL_MS = 100;
 const LAST_HOPE_MS = 400;
 /** A request of which nothing was heard for this long after its end is lost: the consumer may have gone. */
 const LATE_MS = 500;
+
+/** Between two looks whether what was handed out has come. */
+const LOOK_AGAIN_MS = 20;
 
 /** The ends of a request that say nothing of the consumer: its time is over, or there is nothing. */
 const ORDINARY_ENDS: readonly number[] = [408, 404];
@@ -25,6 +29,8 @@ export interface PullEvents {
   message(arrival: Arrival): void;
   /** A request has ended without a message. `refused`: the consumer is not what it was, or has no leader just now. */
   ended(refused: boolean): void;
+  /** How many messages were handed to this process and are neither settled nor given back. */
+  held(): number;
 }
 
 /** What one connection asks a queue's consumer for: where its messages arrive, and what was asked for and has not come. */
@@ -87,25 +93,45 @@ export class PullRequests {
 
   /**
    * Takes back what was asked for. Resolves when the server hands out nothing more for it, and what is given back goes to others; what it has handed out by
-   * then still comes as a message. In a cluster it is left to stand: what is on its way between two servers would be lost, and nobody would know.
+   * then still comes as a message.
    */
   async withdraw(): Promise<void> {
-    if (this.#standing.size > 0 && !this.session.connection.facts.clustered) {
-      const drained = this.#closeChannel();
-      await (this.consuming.byRemoval ? this.#sweep() : drained);
-    }
+    if (this.#standing.size === 0 || !this.#canBeTakenBack) return;
+    const drained = this.#closeChannel();
+    await (this.consuming.byRemoval ? this.#sweep() : drained);
   }
 
-  /** Nothing more is asked for. What was handed out still comes as a message, in a cluster also what stands may bring. */
+  /** Nothing more is asked for. What was handed out still comes as a message, and what stands may bring more where it cannot be taken back. */
   close(): void {
-    if (this.#standing.size > 0 && this.session.connection.facts.clustered) setTimeout(() => void this.#closeChannel(), this.quietForMs).unref();
-    else void this.#closeChannel();
+    if (this.#standing.size === 0 || this.#canBeTakenBack) void this.#closeChannel();
+    else setTimeout(() => void this.#closeChannel(), this.quietForMs).unref();
   }
 
-  /** Servers before 2.10 lose what is given back to a consumer of which only such requests stand as nobody listens to: asked about itself, it drops these. */
+  /**
+   * In a cluster what is on its way between two servers is lost with a request that is taken back. Only where that is handed out again soon it may be, else the
+   * request stands until its end.
+   */
+  get #canBeTakenBack(): boolean {
+    return this.consuming.byRemoval || !this.session.connection.facts.clustered;
+  }
+
+  /**
+   * Servers before 2.10 lose what is given back to a consumer of which only such requests stand as nobody listens to: asked about itself, it drops these. And
+   * what was on its way between two servers is lost until it is handed out again: while more is handed out than is here nothing should be asked for.
+   */
   async #sweep(): Promise<void> {
     const { stream, consumer } = this.#at;
-    await this.#jetStream.consumer(this.session, stream, consumer).catch(() => undefined);
+    const until = performance.now() + HANDED_AGAIN_MS;
+    try {
+      for (;;) {
+        const { num_ack_pending } = await this.#jetStream.consumer(this.session, stream, consumer);
+        const isLost = this.consuming.lone && num_ack_pending > this.#events.held();
+        if (!isLost || performance.now() > until) return;
+        await delay(LOOK_AGAIN_MS);
+      }
+    } catch {
+      // It is looked at anew before the next message is asked for.
+    }
   }
 
   get #lateMs(): number {

@@ -10,7 +10,7 @@ const LONE_PULL_MS = 2000;
 /** A message that waits for longer than this, while somebody asks for messages, is not seen by the consumer; that is looked at as often. */
 export const BLIND_MS = 2 * REQUEST_TIMEOUT_MS;
 /** Where taking a message out of the stream decides whose it is, what nobody has taken out in this time is handed out again: a reader may have died, or been held up. */
-const HANDED_AGAIN_MS = 1000;
+export const HANDED_AGAIN_MS = 1000;
 /** A consumer that nobody asked for messages for this long is removed by the server. */
 const INACTIVE_MS = 300_000;
 

@@ -152,6 +152,7 @@ export class QueuePuller {
       {
         message: (arrival) => this.#arrived(requests, arrival),
         ended: (refused) => this.#requestEnded(requests, refused),
+        held: () => this.#ready.length + this.#accepting,
       },
     );
     this.#seenAt = performance.now();

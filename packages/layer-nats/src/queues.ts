@@ -65,7 +65,7 @@ export class Queues {
   async push(session: Session, queue: string, payload: Uint8Array): Promise<boolean> {
     const subject = this.#subjects.queue(queue);
     try {
-      await this.#writer.write(session, subject, ({ config }) => {
+      await this.#writer.write(session, { key: subject, bytes: payload.length }, ({ config }) => {
         const lives = config.max_age === this.#expiryMs * 1e6 ? {} : { headers: { [LIFETIME]: `${this.#expiryMs}` } };
         return { subject, payload, ...lives };
       });

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { LayerError, Patience, type DriverEvents } from '@busgate/layer/driver';
+import { withResolvers, type Resolvers, LayerError, Patience, UnderWay, type DriverEvents } from '@busgate/layer/driver';
 import type { Arrival, Connection, Receiver, Subscribed } from './connection.ts';
 import { away, forbidden, unanswered } from './errors.ts';
 
-/** Bytes that may be written and not yet be processed by the server; past it the server is as good as away. */
-const MAX_UNANSWERED_BYTES = 64 * 1_048_576;
 /** What a server has not answered by then it has lost, or the part of it that should answer is not there. */
 export const REQUEST_TIMEOUT_MS = 5000;
 
@@ -22,8 +20,8 @@ interface Turn {
   readonly publications: Publication[];
   bytes: number;
   /** The answer to everything in it, and to what was published on each subject, which the server may refuse. */
-  readonly processed: PromiseWithResolvers<void>;
-  readonly subjects: Map<string, PromiseWithResolvers<void>>;
+  readonly processed: Resolvers<void>;
+  readonly subjects: Map<string, Resolvers<void>>;
 }
 
 /** Where messages arrive that were asked for. */
@@ -57,7 +55,7 @@ export class Session {
   readonly #toldOfEnd = new Set<(error: LayerError) => void>();
   readonly #unanswered = new Set<Turn>();
   #turn: Turn | undefined;
-  #bytes = 0;
+  readonly #underWay = new UnderWay();
   #issued = 0;
   #ended: string | undefined;
 
@@ -81,18 +79,15 @@ export class Session {
    * @throws LayerError LAYER_AWAY, OUTCOME_UNKNOWN, REFUSED, MESSAGE_TOO_LARGE
    */
   publish(subject: string, payload: Uint8Array, reply?: string): Promise<void> {
-    const fault = this.#fault(payload.length);
+    const fault = this.#refusalOf(payload.length) ?? this.#overload();
     if (fault !== undefined) return Promise.reject(fault);
     const turn = (this.#turn ??= this.#newTurn());
     turn.publications.push({ subject, payload, reply });
     turn.bytes += payload.length;
-    this.#bytes += payload.length;
-    let outcome = turn.subjects.get(subject);
-    if (outcome === undefined) {
-      outcome = withResolvers();
-      turn.subjects.set(subject, outcome);
-    }
-    return outcome.promise;
+    this.#underWay.begin(payload.length);
+    const answer = turn.subjects.get(subject) ?? outcome();
+    turn.subjects.set(subject, answer);
+    return answer.promise;
   }
 
   /** Like {@link publish}; resolves with false where the server knows of nobody who listens. */
@@ -123,6 +118,21 @@ export class Session {
   }
 
   /**
+   * Runs a call that sends `bytes` in a request, perhaps not at once, as one that is under way from now on.
+   * @throws LayerError LAYER_AWAY, MESSAGE_TOO_LARGE
+   */
+  async count<T>(bytes: number, call: () => Promise<T>): Promise<T> {
+    const fault = this.#refusalOf(bytes) ?? this.#overload();
+    if (fault !== undefined) throw fault;
+    this.#underWay.begin(bytes);
+    try {
+      return await call();
+    } finally {
+      this.#underWay.end(bytes);
+    }
+  }
+
+  /**
    * Asks one question; a status 503 is an answer like any other. An answer that is not final counts where no other one follows it soon.
    * @throws LayerError OUTCOME_UNKNOWN where no answer came in time
    */
@@ -132,9 +142,9 @@ export class Session {
     headers?: Readonly<Record<string, string>>,
     { timeoutMs = REQUEST_TIMEOUT_MS, isFinal = () => true }: Asking = {},
   ): Promise<Arrival> {
-    const fault = this.#fault(payload.length);
+    const fault = this.#refusalOf(payload.length);
     if (fault !== undefined) throw fault;
-    const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
+    const { promise, resolve, reject } = withResolvers<Arrival>();
     let patience = new Patience(timeoutMs, () => reject(unanswered(`${subject} within ${timeoutMs} ms`, 'unresponsive')));
     const { reply, close } = this.listen((answer) => {
       patience.end();
@@ -183,7 +193,7 @@ export class Session {
 
   /** A message of ours through the subscription of our own, and back. */
   async prove(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = withResolvers<void>();
     const { reply, close } = this.listen(() => resolve());
     const forget = this.onEnd(reject);
     try {
@@ -224,21 +234,24 @@ export class Session {
     await this.connection.close();
   }
 
-  #fault(bytes: number): LayerError | undefined {
+  #refusalOf(bytes: number): LayerError | undefined {
     if (this.#ended !== undefined) return away(this.#ended);
     const { maxPayload } = this.connection.facts;
-    if (bytes > maxPayload) {
-      return new LayerError('MESSAGE_TOO_LARGE', `the NATS server takes ${maxPayload} bytes at most (max_payload in its configuration), not ${bytes}`);
-    }
-    if (this.#bytes <= MAX_UNANSWERED_BYTES) return undefined;
-    const overload = away(`${this.#bytes} bytes were sent that the server has not taken yet`, 'overloaded');
+    if (bytes <= maxPayload) return undefined;
+    return new LayerError('MESSAGE_TOO_LARGE', `the NATS server takes ${maxPayload} bytes at most (max_payload in its configuration), not ${bytes}`);
+  }
+
+  #overload(): LayerError | undefined {
+    const why = this.#underWay.full;
+    if (why === undefined) return undefined;
+    const overload = away(why, 'overloaded');
     this.#tell('overloaded', overload.message);
     return overload;
   }
 
   #newTurn(): Turn {
     setImmediate(() => this.#flush());
-    return { publications: [], bytes: 0, processed: withResolvers(), subjects: new Map() };
+    return { publications: [], bytes: 0, processed: outcome(), subjects: new Map() };
   }
 
   #flush(): void {
@@ -260,20 +273,20 @@ export class Session {
   /** What the server does not permit it says before its pong, and the library tells it within the same turn of the event loop. */
   #confirm(turn: Turn): void {
     if (!this.#unanswered.delete(turn)) return;
-    this.#bytes -= turn.bytes;
-    for (const outcome of turn.subjects.values()) outcome.resolve();
+    this.#underWay.end(turn.bytes, turn.publications.length);
+    for (const answer of turn.subjects.values()) answer.resolve();
     turn.processed.resolve();
   }
 }
 
 function fail({ processed, subjects }: Turn, error: LayerError): void {
-  for (const outcome of subjects.values()) outcome.reject(error);
+  for (const answer of subjects.values()) answer.reject(error);
   processed.reject(error);
 }
 
 /** Nobody need wait for it. */
-function withResolvers(): PromiseWithResolvers<void> {
-  const made = Promise.withResolvers<void>();
+function outcome(): Resolvers<void> {
+  const made = withResolvers<void>();
   made.promise.catch(() => undefined);
   return made;
 }

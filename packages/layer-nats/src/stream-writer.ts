@@ -63,13 +63,13 @@ export class StreamWriter<Ready> {
   }
 
   /**
-   * Resolves when the stream has kept it; `make` is called when the stream is ready, right before the message is sent.
+   * Resolves when the stream has kept a message of `bytes`; `make` is called when the stream is ready, right before the message is sent.
    * @throws JetStreamError where it was certainly not kept
    */
-  write(session: Session, key: string, make: (ready: Ready) => Entry): Promise<Stored> {
-    let line = this.#lines.get(session);
-    if (line === undefined) this.#lines.set(session, (line = new Line(session, this.#writing)));
-    return line.add(key, make);
+  write(session: Session, { key, bytes }: { readonly key: string; readonly bytes: number }, make: (ready: Ready) => Entry): Promise<Stored> {
+    const line = this.#lines.get(session) ?? new Line(session, this.#writing);
+    this.#lines.set(session, line);
+    return session.count(bytes, () => line.add(key, make));
   }
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openLayer } from '@busgate/layer';
+import { isLayerError, openLayer, type ChannelLayer } from '@busgate/layer';
 import { connect } from 'nats';
 import { describe, expect, test } from 'vitest';
 import { startNats, type Broker } from '../../../test/support/brokers.ts';
@@ -249,6 +249,24 @@ describe('a server that is slow, or that finds us slow', () => {
     expect([refused, refused + 1, refused + 2]).toContain(faultsOf(layer).overloaded);
     expect(layer.status).toMatchObject({ state: 'away', reason: expect.stringMatching(/^unresponsive: /) as string });
     for (const kind of ['overloaded', 'unresponsive']) await lines.find((line) => line.includes(`"kind":"${kind}"`));
+    nats.resume();
+    await state(layer, 'connected');
+  });
+
+  test.each([
+    ['what a queue is to keep', 1_000_000, 100, (layer: ChannelLayer, text: string) => layer.send('work', { text })],
+    ['what a history is to keep', 1_000_000, 100, (layer: ChannelLayer, text: string) => layer.publish('kept', text)],
+    ['calls, however small', 1, 70_000, (layer: ChannelLayer, text: string) => layer.publish('r', text)],
+  ])('%s is bounded too', async (_, size, count, call) => {
+    await using nats = await startNats();
+    await using layer = await openLayer(nats.url, { capacity: 1000, history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    const text = 'x'.repeat(size);
+    await call(layer, text);
+    nats.pause();
+    const outcomes = await Promise.allSettled(Array.from({ length: count }, () => call(layer, text)));
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected' && isLayerError(outcome.reason, 'LAYER_AWAY'));
+    expect(refused.length).toBeGreaterThan(size === 1 ? 4000 : 25);
+    expect(faultsOf(layer).overloaded).toBeGreaterThanOrEqual(refused.length);
     nats.resume();
     await state(layer, 'connected');
   });

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { LayerError } from '@busgate/layer/driver';
+import { withResolvers, LayerError } from '@busgate/layer/driver';
 import { Command, Redis, type RedisOptions } from 'ioredis';
 import { faultOf, layerError, replyOf } from './errors.ts';
 import { everyLook } from './looks.ts';
@@ -51,7 +51,7 @@ export class Connection {
   private constructor(redis: Redis, node: Node) {
     this.#redis = redis;
     this.node = node;
-    const { promise, resolve } = Promise.withResolvers<string>();
+    const { promise, resolve } = withResolvers<string>();
     this.ended = promise;
     redis.on('error', (error: Error) => (this.#reason ??= error.message));
     redis.on('end', () => {

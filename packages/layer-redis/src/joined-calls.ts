@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import process from 'node:process';
+import { withResolvers, type Resolvers } from '@busgate/layer/driver';
 
 /** A script stops Redis for as long as it runs: so many messages, and bytes of them, are handled by one. */
 const MAX_MESSAGES = 128;
@@ -19,7 +20,7 @@ interface Batch {
   readonly step: Step<unknown, unknown>;
   readonly items: Item<unknown>[];
   bytes: number;
-  readonly outcome: PromiseWithResolvers<(index: number) => unknown>;
+  readonly outcome: Resolvers<(index: number) => unknown>;
 }
 
 /**
@@ -50,7 +51,7 @@ export class JoinedCalls {
     const open = this.#open;
     if (open?.key === key && open.items.length < MAX_MESSAGES && open.bytes + bytes <= MAX_BYTES) return open;
     this.flush();
-    const batch: Batch = { key, step, items: [], bytes: 0, outcome: Promise.withResolvers() };
+    const batch: Batch = { key, step, items: [], bytes: 0, outcome: withResolvers() };
     this.#open = batch;
     process.nextTick(() => {
       if (this.#open === batch) this.flush();

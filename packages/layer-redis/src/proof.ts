@@ -1,4 +1,4 @@
-import { LayerError } from '@busgate/layer/driver';
+import { withResolvers, LayerError } from '@busgate/layer/driver';
 import type { Connection } from './connection.ts';
 import { everyLook } from './looks.ts';
 import { addressOf } from './url.ts';
@@ -15,7 +15,7 @@ const LOOKS = 20;
  * @throws LayerError LAYER_AWAY
  */
 export async function within<T>(connection: Connection, what: string, awaited: Promise<T>): Promise<T> {
-  const silence = Promise.withResolvers<never>();
+  const silence = withResolvers<never>();
   let looks = 0;
   let silent = 0;
   let before = connection.bytesRead;

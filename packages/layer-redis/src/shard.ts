@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { setTimeout } from 'node:timers/promises';
-import { LayerError, Losses, RetryWaits, isLayerError, type DriverEvents, type LayerLogger, type Met } from '@busgate/layer/driver';
+import { withResolvers, LayerError, Losses, RetryWaits, isLayerError, type DriverEvents, type LayerLogger, type Met } from '@busgate/layer/driver';
 import { Connection, type Access, type Argument } from './connection.ts';
 import { faultOf, isLostNode, layerError, replyCode } from './errors.ts';
 import { within } from './proof.ts';
@@ -83,7 +83,7 @@ export class Shard {
 
   /** Resolves after the first attempt, whatever its outcome, save refused credentials. */
   async open(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = withResolvers<void>();
     this.#running = this.#keep(resolve, reject);
     await promise;
   }
@@ -258,7 +258,7 @@ export class Shard {
     const commands = this.#commands;
     const subscriber = this.#subscriber;
     if (commands === undefined || subscriber === undefined) throw new LayerError('LAYER_AWAY', 'Redis left');
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = withResolvers<void>();
     this.#probe += 1;
     this.#awaited = { id: String(this.#probe), resolve };
     try {

@@ -3,6 +3,7 @@ import type { Runner } from '../scripts.ts';
 import type { Shard } from '../shard.ts';
 import type { Held } from '../subscriber.ts';
 import { hostOf } from './hash.ts';
+import { withResolvers } from '@busgate/layer/driver';
 
 /** Names whose turn is remembered. */
 const MAX_TURNS = 1000;
@@ -15,7 +16,7 @@ export class Ring implements Broker {
   readonly publishCommand = 'publish';
   readonly hosts: readonly Broker[];
   readonly #turns = new Map<string, number>();
-  #change = Promise.withResolvers<void>();
+  #change = withResolvers<void>();
 
   constructor(hosts: readonly Broker[]) {
     this.hosts = hosts;
@@ -54,7 +55,7 @@ export class Ring implements Broker {
   /** The state of a host may have changed. */
   changed(): void {
     this.#change.resolve();
-    this.#change = Promise.withResolvers<void>();
+    this.#change = withResolvers<void>();
   }
 
   on(key: string): Runner {

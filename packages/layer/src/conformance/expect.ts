@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Message, RoomEvent, RoomListener } from '../contract.ts';
 import { isLayerError, type LayerErrorCode } from '../errors.ts';
 import type { ChannelLayer } from '../layer.ts';
+import { withResolvers } from '../driver/resolvers.ts';
 
 /** What has not come by then does not come. */
 const PATIENCE_MS = 30_000;
@@ -101,7 +102,7 @@ export class Recorder {
   }
 
   async #until(reached: () => boolean, what: string): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = withResolvers<void>();
     this.#wake = () => {
       if (reached()) resolve();
     };

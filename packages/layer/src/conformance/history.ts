@@ -7,6 +7,7 @@ import { parsePosition } from '../position.ts';
 import { Recorder, inTime, numbers, record } from './expect.ts';
 import { Random } from './random.ts';
 import type { Family } from './suite.ts';
+import { withResolvers } from '../driver/resolvers.ts';
 
 const KEPT = { history: [{ rooms: 'kept.>', size: 2000, ageMs: 60_000 }] } as const;
 
@@ -229,7 +230,7 @@ export const history: Family = {
       let [since] = await publishAll(here, 'kept.resume', ['start']);
       const publishing = publishAll(here, 'kept.resume', numbers(0, 299));
       while (got.at(-1) !== '299') {
-        const { promise, resolve } = Promise.withResolvers<void>();
+        const { promise, resolve } = withResolvers<void>();
         const recorder = new Recorder(() => recorder.events.length >= 7 && resolve());
         const subscription = await there.subscribe('kept.resume', recorder.listen, { since: since! });
         assert.equal(subscription.recovered, true);
@@ -245,7 +246,7 @@ export const history: Family = {
     'a subscription made by a listener while it is called gets what comes after its position, and nothing twice': async (stage) => {
       const layer = await stage.open(KEPT);
       const inner = new Recorder();
-      const { promise, resolve } = Promise.withResolvers<Subscription>();
+      const { promise, resolve } = withResolvers<Subscription>();
       const outer = new Recorder((event) => {
         if (event.payload !== undefined && outer.events.length === 1) resolve(layer.subscribe('kept.inner', inner.listen));
       });

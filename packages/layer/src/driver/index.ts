@@ -27,6 +27,8 @@ export type {
   TopicKind,
   TopicSink,
 } from './driver.ts';
+export { withResolvers, type Resolvers } from './resolvers.ts';
 export { RetryWaits } from './retry-waits.ts';
 export { Patience } from './patience.ts';
+export { UnderWay } from './under-way.ts';
 export { UrlReader, type Address, type TlsFiles } from './url.ts';
