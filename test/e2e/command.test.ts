@@ -219,6 +219,35 @@ describe('busgate serve', () => {
     expect(child.lines.all.join()).toContain('"error":"unforeseen"');
   });
 
+  test('the signal that follows such an error is the first one: what was begun is drained', async () => {
+    const [port, opsPort] = [await freePort(), await freePort()];
+    const fault = 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("unforeseen")})';
+    const args = ['--import', fault, '--conditions=@busgate/source', CLI, '--demo', '--port', `${port}`, '--ops-port', `${opsPort}`, '--drain-notice', '1s'];
+    await using child = new Child(process.execPath, args);
+    await child.lines.find((line) => line.includes('ready for clients'));
+    await using client = await Client.open(`ws://localhost:${port}/room/1`);
+    child.signal('SIGUSR2');
+    await child.lines.find((line) => line.includes('unforeseen'));
+    child.signal('SIGTERM');
+    expect((await client.closed).code).toBe(1012);
+    expect(await child.exited).toEqual({ code: 1, signal: null });
+    expect(child.lines.all.join()).toContain('"drained"');
+  });
+
+  test('it is called ready once its layer has been reached, as /readyz says, and not before', async () => {
+    const [port, opsPort] = [await freePort(), await freePort()];
+    await using redis = await startRedis();
+    await redis.stop();
+    const args = ['--demo', '--layer', redis.url, '--port', `${port}`, '--ops-port', `${opsPort}`];
+    await using child = runBusgate(args);
+    await child.lines.find((line) => line.includes('not ready before the layer is reached'));
+    expect((await fetch(`http://127.0.0.1:${opsPort}/readyz`)).status).toBe(503);
+    expect(child.lines.all.join()).not.toContain('ready for clients');
+    await redis.start();
+    await child.lines.find((line) => line.includes('ready for clients'));
+    expect((await fetch(`http://127.0.0.1:${opsPort}/readyz`)).status).toBe(200);
+  });
+
   test('it lives on when nobody reads its log any more', async () => {
     const [port, opsPort] = [await freePort(), await freePort()];
     const gateway = `"$0" --conditions=@busgate/source ${CLI} --demo --port ${port} --ops-port ${opsPort}`;

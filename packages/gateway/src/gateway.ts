@@ -68,6 +68,7 @@ export class Gateway implements AsyncDisposable {
   readonly #public: PublicServer;
   readonly #ops: OpsServer;
   readonly #away: Absence;
+  readonly #reached = Promise.withResolvers<void>();
   readonly #log: Log;
   #timer: NodeJS.Timeout | undefined;
   #isDraining = false;
@@ -168,6 +169,16 @@ export class Gateway implements AsyncDisposable {
     return this.#eventRoutes.map(({ counters }) => counters);
   }
 
+  /** Resolves when the layer has been reached for the first time: clients are served from then on. */
+  get reached(): Promise<void> {
+    return this.#reached.promise;
+  }
+
+  /** Whether it has been. */
+  get isReached(): boolean {
+    return this.#layer.stats.connects > 0;
+  }
+
   get listening(): Listening {
     if (this.#listening === undefined) throw new TypeError('the gateway has not been started');
     return this.#listening;
@@ -208,6 +219,7 @@ export class Gateway implements AsyncDisposable {
     // After the loop's next reading, so that an answer that waits in the kernel counts, however long the process stood still.
     this.#timer = setInterval(() => setImmediate(() => this.#tick()), this.#deadlines.tickMs);
     this.#timer.unref();
+    if (this.isReached) this.#reached.resolve();
   }
 
   #tick(): void {
@@ -215,6 +227,7 @@ export class Gateway implements AsyncDisposable {
     this.#outboxes.sweep();
     this.#workers.look();
     this.#away.look();
+    if (this.isReached) this.#reached.resolve();
   }
 
   #draining(): Parameters<typeof drain>[0] {

@@ -19,7 +19,7 @@ export async function serve(config: Config): Promise<number> {
   try {
     const stop = untilStopped(log);
     const gateway = await Gateway.start({ config, log, version: readVersion() });
-    tellStart(config, gateway.listening, gateway.ops, log);
+    tellStart(config, gateway, log);
     const { notice, code } = await stop;
     log.info('draining', { sessions: gateway.sessions, deadline_ms: config.drain.deadline });
     await gateway.drain({ notice });
@@ -37,32 +37,37 @@ interface Stop {
   readonly code: number;
 }
 
-/** SIGTERM drains, SIGINT drains without notice, a second signal ends at once. An error that nobody expected drains too: what it left behind is not known. */
+/**
+ * SIGTERM drains, SIGINT drains without notice, a second signal ends at once. An error that nobody expected drains too: what it left behind is not known; the signal
+ * by which an orchestrator joins in is the first one then.
+ */
 function untilStopped(log: StreamLog): Promise<Stop> {
   return new Promise((resolve) => {
-    let stopping = false;
+    let isSignalled = false;
     const onSignal = (signal: NodeJS.Signals) => {
-      if (stopping) process.exit(1);
-      stopping = true;
+      if (isSignalled) process.exit(1);
+      isSignalled = true;
       resolve({ notice: signal === 'SIGTERM', code: 0 });
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
     process.on('uncaughtException', (error) => {
       log.error('unexpected error: the gateway stops', { error: error.message, stack: error.stack });
-      stopping = true;
       resolve({ notice: true, code: 1 });
     });
   });
 }
 
-function tellStart(config: Config, listening: Listening, ops: Listening, log: StreamLog): void {
-  log.info('ready for clients', {
-    url: urlOf(config.host, listening),
-    ops: urlOf(config.ops.host, ops),
+/** A gateway listens before its broker is there; clients are served from then on. */
+function tellStart(config: Config, gateway: Gateway, log: StreamLog): void {
+  const start = {
+    url: urlOf(config.host, gateway.listening),
+    ops: urlOf(config.ops.host, gateway.ops),
     layer: maskUrl(config.layer),
     ...(config.layer.startsWith('memory:') ? { note: 'this process is a bus of its own: what is published here reaches no other process' } : {}),
-  });
+  };
+  if (!gateway.isReached) log.info('listening; not ready before the layer is reached', start);
+  void gateway.reached.then(() => log.info('ready for clients', start));
 }
 
 function urlOf(host: string, { port, addresses }: Listening): string {
