@@ -7,8 +7,8 @@ import type { Inbox } from './inbox.ts';
 import { Listener } from './listener.ts';
 import { channelAddress, NAMES, type NameRule } from './names.ts';
 import type { ProcessChannels } from './process-channels.ts';
-import type { QueueReaders } from './queues.ts';
-import { requireCapability } from './support.ts';
+import type { QueueReaders } from './queue-readers.ts';
+import { requireCapability } from './abilities.ts';
 
 /** Where channels may live. */
 export interface ChannelPlaces {

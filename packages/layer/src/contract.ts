@@ -1,5 +1,5 @@
 import type { LayerFault } from './faults.ts';
-import type { HistoryRule } from './history.ts';
+import type { HistoryRule } from './history-rules.ts';
 import type { NameRule } from './names.ts';
 
 /** A value that a message may hold. Bytes travel as `{"$bytes":"<base64>"}`. */

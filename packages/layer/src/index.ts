@@ -33,7 +33,7 @@ export type {
 } from './contract.ts';
 export { LayerError, isLayerError, type LayerErrorCode } from './errors.ts';
 export { LAYER_FAULTS, type LayerFault } from './faults.ts';
-export { matchesRooms, type HistoryRule } from './history.ts';
+export { matchesRooms, type HistoryRule } from './history-rules.ts';
 export { ChannelLayer } from './layer.ts';
 export { NAME_RULE, PREFIX_RULE, isName, isPrefix, type NameRule } from './names.ts';
 export { LAYER_URLS, openLayer } from './open.ts';

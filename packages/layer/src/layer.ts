@@ -27,7 +27,7 @@ import { LayerError } from './errors.ts';
 import { FaultLog } from './fault-log.ts';
 import type { LayerFault } from './faults.ts';
 import { Groups } from './groups.ts';
-import { historyRule, type HistoryRule } from './history.ts';
+import { historyRule, type HistoryRule } from './history-rules.ts';
 import { checkId, idIn } from './ids.ts';
 import { Inbox } from './inbox.ts';
 import { Leases } from './leases.ts';
@@ -36,10 +36,10 @@ import { channelAddress, checkName, NAMES, type NameRule } from './names.ts';
 import { checkSendOptions, resolveCredit, resolveHistoryOptions } from './options.ts';
 import { Peers, type Notice } from './peers.ts';
 import { formatPosition } from './position.ts';
-import { QueueReaders } from './queues.ts';
+import { QueueReaders } from './queue-readers.ts';
 import { Rooms } from './rooms.ts';
 import { newStats } from './stats.ts';
-import { requireCapability, requireHistory } from './support.ts';
+import { requireCapability, requireHistory } from './abilities.ts';
 
 /**
  * Carries rooms, channels and groups between processes. The comments on its methods are the specification; the conformance suite has a test for

@@ -80,7 +80,7 @@ export class ProcessLease {
   hold(key: string, draft: LastMessage): Promise<void> {
     return this.#lock.run(key, async () => {
       this.#checkHolds();
-      const before = await this.#ended(key);
+      const before = await this.#holdOf(key);
       const record = { key, id: before?.record.id ?? this.#newId(), ...draft };
       this.#holds.set(key, { record });
       try {
@@ -100,7 +100,7 @@ export class ProcessLease {
       const hold = this.#holds.get(key);
       if (hold === undefined) return false;
       hold.ending = { message: messageOf(hold.record) };
-      return this.#end(key, hold);
+      return this.#settleAsAsked(key, hold);
     });
   }
 
@@ -154,15 +154,15 @@ export class ProcessLease {
   }
 
   /** What is held under a key, once what was to be its end is over: a new record must not bear the id of one that was queued. */
-  async #ended(key: string): Promise<Hold | undefined> {
+  async #holdOf(key: string): Promise<Hold | undefined> {
     const hold = this.#holds.get(key);
     if (hold?.ending === undefined) return hold;
-    await this.#end(key, hold);
+    await this.#settleAsAsked(key, hold);
     return undefined;
   }
 
   /** True where this process took the record. */
-  async #end(key: string, hold: Hold): Promise<boolean> {
+  async #settleAsAsked(key: string, hold: Hold): Promise<boolean> {
     try {
       const taken = await this.#takeAway(hold.record, hold.ending?.message);
       this.#holds.delete(key);
@@ -177,24 +177,24 @@ export class ProcessLease {
   /** A record that the broker has lost, or that was taken by an answer that was lost, is written again first: its message is queued once in any case. */
   async #takeAway(record: LeaseRecord, message: LastMessage | undefined): Promise<boolean> {
     const { store } = this.#context;
-    const answer = this.#heed(await store.settle(this.name, record.key, message));
+    const answer = this.#heedEnd(await store.settle(this.name, record.key, message));
     if (answer !== 'missing') return answer === 'done';
     await this.#write(record);
-    return !this.lost.aborted && this.#heed(await store.settle(this.name, record.key, message)) === 'done';
+    return !this.lost.aborted && this.#heedEnd(await store.settle(this.name, record.key, message)) === 'done';
   }
 
   async #write(record: LeaseRecord): Promise<void> {
     const { store } = this.#context;
-    let answer = this.#heed(await store.hold(this.name, [record]));
+    let answer = this.#heedEnd(await store.hold(this.name, [record]));
     if (answer === 'missing') {
       await this.#renew();
-      if (!this.lost.aborted) answer = this.#heed(await store.hold(this.name, [record]));
+      if (!this.lost.aborted) answer = this.#heedEnd(await store.hold(this.name, [record]));
     }
     if (answer === 'missing' && !this.lost.aborted) throw new LayerError('OUTCOME_UNKNOWN', `lease ${this.name} is lost by the broker again and again`);
     if (this.lost.aborted) throw this.lost.reason;
   }
 
-  #heed(answer: LeaseAnswer): LeaseAnswer {
+  #heedEnd(answer: LeaseAnswer): LeaseAnswer {
     if (answer === 'ended') this.#lose();
     return answer;
   }
@@ -224,7 +224,7 @@ export class ProcessLease {
     if (this.lost.aborted) return;
     const { store, clock } = this.#context;
     const asked = clock.now();
-    const answer = this.#heed(await store.renew(this.name, this.ttlMs));
+    const answer = this.#heedEnd(await store.renew(this.name, this.ttlMs));
     if (answer === 'ended' || (answer === 'missing' && !(await this.#grantAnew()))) return;
     if (this.#rewrites) await this.#rewrite();
     this.#confirm(asked);
@@ -254,7 +254,7 @@ export class ProcessLease {
     for (let from = 0; from < keys.length; from += SLICE) {
       const holds = keys.slice(from, from + SLICE).map((key) => this.#holds.get(key));
       const records = holds.flatMap((hold) => (hold === undefined || hold.ending !== undefined ? [] : [hold.record]));
-      if (records.length > 0) this.#heed(await this.#context.store.hold(this.name, records));
+      if (records.length > 0) this.#heedEnd(await this.#context.store.hold(this.name, records));
     }
     this.#rewrites = false;
   }
@@ -272,9 +272,9 @@ export class ProcessLease {
   async #makeSureOf(key: string): Promise<void> {
     if (!this.#unsure.has(key) || this.lost.aborted) return;
     const hold = this.#holds.get(key);
-    if (hold === undefined) this.#heed(await this.#context.store.settle(this.name, key));
+    if (hold === undefined) this.#heedEnd(await this.#context.store.settle(this.name, key));
     else if (hold.ending === undefined) await this.#write(hold.record);
-    else await this.#end(key, hold);
+    else await this.#settleAsAsked(key, hold);
     this.#unsure.delete(key);
   }
 

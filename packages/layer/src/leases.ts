@@ -21,7 +21,7 @@ export class Leases {
   readonly #stats: LayerStats;
   readonly #names: NameRule;
   readonly #clock: Clock;
-  readonly #open = new Set<ProcessLease>();
+  readonly #leases = new Set<ProcessLease>();
   #granted = 0;
   #cancelLook: (() => void) | undefined;
 
@@ -36,32 +36,32 @@ export class Leases {
 
   async open(options: LeaseOptions): Promise<Lease> {
     const store = this.#store();
-    const context = { store, stats: this.#stats, logger: this.#options.logger, clock: this.#clock, over: (ended: ProcessLease) => this.#forget(ended) };
+    const context = { store, stats: this.#stats, logger: this.#options.logger, clock: this.#clock, over: (ended: ProcessLease) => this.#remove(ended) };
     this.#granted += 1;
     const lease = await ProcessLease.grant(`${this.#process}-${this.#granted}`, resolveTtl(options), context);
-    this.#open.add(lease);
+    this.#leases.add(lease);
     this.#lookLater();
     return this.#asLease(lease);
   }
 
   /** The broker left. */
   away(): void {
-    for (const lease of this.#open) lease.away();
+    for (const lease of this.#leases) lease.away();
   }
 
   connected(): void {
-    for (const lease of this.#open) lease.connected();
+    for (const lease of this.#leases) lease.connected();
   }
 
   /** Everything was deleted in the broker. */
   forget(): void {
-    for (const lease of this.#open) lease.forget();
+    for (const lease of this.#leases) lease.forget();
   }
 
   /** Settles what is held. Where the broker is away others will. */
   async close(): Promise<void> {
     this.#cancelLook?.();
-    const closed = await Promise.allSettled([...this.#open].map((lease) => lease.close()));
+    const closed = await Promise.allSettled([...this.#leases].map((lease) => lease.close()));
     for (const result of closed) {
       if (result.status === 'rejected') this.#options.logger.warn('a lease could not be settled: others will', { error: String(result.reason) });
     }
@@ -81,9 +81,9 @@ export class Leases {
     };
   }
 
-  #forget(lease: ProcessLease): void {
-    this.#open.delete(lease);
-    if (this.#open.size > 0) return;
+  #remove(lease: ProcessLease): void {
+    this.#leases.delete(lease);
+    if (this.#leases.size > 0) return;
     this.#cancelLook?.();
     this.#cancelLook = undefined;
   }
@@ -105,11 +105,11 @@ export class Leases {
   }
 
   #lookLater(): void {
-    const ttlMs = Math.min(...[...this.#open].map((lease) => lease.ttlMs));
-    if (this.#open.size > 0) this.#cancelLook ??= this.#clock.after(ttlMs / LOOKS, () => void this.#look());
+    const ttlMs = Math.min(...[...this.#leases].map((lease) => lease.ttlMs));
+    if (this.#leases.size > 0) this.#cancelLook ??= this.#clock.after(ttlMs / LOOKS, () => void this.#settleOverdueIfMay());
   }
 
-  async #look(): Promise<void> {
+  async #settleOverdueIfMay(): Promise<void> {
     try {
       if (this.#maySettle) await this.#settleOverdue();
     } catch (error) {
@@ -122,7 +122,7 @@ export class Leases {
 
   async #settleOverdue(): Promise<void> {
     const store = this.#store();
-    const own = new Set([...this.#open].map(({ name }) => name));
+    const own = new Set([...this.#leases].map(({ name }) => name));
     for (const name of await store.overdue()) {
       if (own.has(name)) continue;
       for (let settled = 1; settled > 0 && this.#maySettle;) {
@@ -133,7 +133,7 @@ export class Leases {
   }
 
   get #maySettle(): boolean {
-    for (const lease of this.#open) if (lease.maySettleOthers) return true;
+    for (const lease of this.#leases) if (lease.maySettleOthers) return true;
     return false;
   }
 

@@ -4,7 +4,7 @@ import type { Groups } from './groups.ts';
 import type { Inbox, MembershipRequest } from './inbox.ts';
 import { channelAddress, checkName, NAMES, type NameRule } from './names.ts';
 import type { ProcessChannels } from './process-channels.ts';
-import { requireCapability } from './support.ts';
+import { requireCapability } from './abilities.ts';
 
 /** What a change of a membership goes through, and who is told of it. */
 export interface MembershipPlaces {

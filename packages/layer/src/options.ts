@@ -1,6 +1,6 @@
 import type { Credit, HistoryOptions, LayerLogger, LayerOptions, LeaseOptions, ResolvedOptions, SendOptions } from './contract.ts';
 import { LayerError } from './errors.ts';
-import { faultOfRule } from './history.ts';
+import { faultOfRule } from './history-rules.ts';
 import { checkId } from './ids.ts';
 import { checkPrefix } from './names.ts';
 

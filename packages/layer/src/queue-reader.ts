@@ -45,7 +45,7 @@ export class QueueReader {
   #stop = new AbortController();
   #pumping = false;
   /** Messages that are being settled before they are given. */
-  #handing: Promise<void> | undefined;
+  #beingSettled: Promise<void> | undefined;
   /** How often it was looked at since somebody asked for a message. */
   #looks = 0;
   /** Until that has ended nothing is taken: it may be older. */
@@ -64,24 +64,24 @@ export class QueueReader {
     const message = this.#nextHeld();
     if (message !== undefined) return Promise.resolve(message);
     const received = this.#waiters.wait(signal);
-    this.#start();
+    this.#pumpIfWanted();
     return received;
   }
 
   /** Gives the listener what comes; the function that it returns resolves when it is not called any more. */
   listen(listener: Listener): () => Promise<void> {
     this.#listeners.add(listener);
-    this.#start();
+    this.#pumpIfWanted();
     return async () => {
       this.#listeners.remove(listener);
       this.#restIfUnwanted();
-      await this.#handing;
+      await this.#beingSettled;
     };
   }
 
   /** A listener may be given more. */
   freed(): void {
-    if (this.#closed === undefined) this.#start();
+    if (this.#closed === undefined) this.#pumpIfWanted();
   }
 
   /** Whether somebody waits. */
@@ -97,8 +97,8 @@ export class QueueReader {
     this.#looks += 1;
     if (this.#returning !== undefined) return false;
     if (this.#ahead.empty) return this.#looks >= LOOKS_IN_ORDER && this.#listeners.size === 0;
-    if (this.#looks === LOOKS_IN_ORDER) this.#return(this.#returnInOrder(this.#ahead.release()));
-    if (this.#looks >= LOOKS_ANYWAY) this.#return(this.#giveBack(this.#ahead.release()));
+    if (this.#looks === LOOKS_IN_ORDER) this.#returnBefore(this.#returnInOrder(this.#ahead.release()));
+    if (this.#looks >= LOOKS_ANYWAY) this.#returnBefore(this.#giveBack(this.#ahead.release()));
     return false;
   }
 
@@ -118,7 +118,7 @@ export class QueueReader {
     if (this.#wanted === 0) this.#stop.abort();
   }
 
-  #start(): void {
+  #pumpIfWanted(): void {
     if (!this.#pumping && this.#wanted > 0) void this.#pump();
   }
 
@@ -134,21 +134,21 @@ export class QueueReader {
         if (this.#stop.signal.aborted) this.#stop = new AbortController();
         const more = this.#ahead.wanted;
         const taken = await this.#context.driver.pop(this.#name, wanted, this.#stop.signal, more);
-        await (this.#handing = this.#hand(taken, more > 0));
+        await (this.#beingSettled = this.#hand(taken, more > 0));
         this.#serveHeld();
       }
     } catch (error) {
-      this.#fail(error);
+      this.#onUnreadable(error);
     } finally {
       this.#pumping = false;
-      this.#handing = undefined;
+      this.#beingSettled = undefined;
       this.#looks = 0;
       this.#context.rested();
     }
   }
 
   /** Listeners stay, and it is tried again. */
-  #fail(error: unknown): void {
+  #onUnreadable(error: unknown): void {
     this.#waiters.rejectAll(error);
     if (this.#listeners.size === 0 || this.#closed !== undefined) return;
     this.#context.logger.warn('a queue could not be read for its listeners', { queue: this.#name, error: String(error) });
@@ -237,7 +237,7 @@ export class QueueReader {
     return message;
   }
 
-  #return(returning: Promise<void>): void {
+  #returnBefore(returning: Promise<void>): void {
     const ended = returning.finally(() => {
       if (this.#returning === ended) this.#returning = undefined;
     });

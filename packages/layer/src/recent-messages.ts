@@ -1,5 +1,5 @@
 import type { PositionedMessage } from './contract.ts';
-import type { HistoryRule } from './history.ts';
+import type { HistoryRule } from './history-rules.ts';
 import type { Position } from './position.ts';
 import { MESSAGE_BYTES, ROOM_BYTES, type Keeper, type RoomBytes } from './room-bytes.ts';
 

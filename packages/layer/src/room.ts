@@ -2,7 +2,7 @@ import type { LayerLogger, LayerStats, PositionedMessage, RoomEvent, RoomListene
 import type { Clock } from './clock.ts';
 import type { Driver, HistoryPage, Stamp, TopicSink } from './driver/driver.ts';
 import { isLayerError } from './errors.ts';
-import type { HistoryRule } from './history.ts';
+import type { HistoryRule } from './history-rules.ts';
 import { formatPosition, type Position } from './position.ts';
 import { RecentMessages, type KeptMessage } from './recent-messages.ts';
 import { MESSAGE_BYTES, ROOM_BYTES, type RoomBytes } from './room-bytes.ts';
@@ -19,7 +19,7 @@ interface Member {
   through: Position | undefined;
 }
 
-interface Held {
+interface Waiting {
   readonly payload: Uint8Array;
   readonly stamp: Stamp | undefined;
 }
@@ -47,20 +47,20 @@ export class Room implements TopicSink {
   /** From there backwards; undefined until there is something to keep. */
   #recent: RecentMessages | undefined;
   /** Live messages that wait for the history; undefined while none is being read. */
-  #held: Held[] | undefined;
-  #heldBytes = 0;
+  #waiting: Waiting[] | undefined;
+  #waitingBytes = 0;
   /** Of those that wait some without a position were dropped: the history does not have them. */
-  #lost = false;
-  #again = false;
+  #lostUnpositioned = false;
+  #readsAgain = false;
   /** A repair could not be made while the broker was away. */
-  #stale = false;
+  #repairIsDue = false;
   #closed = false;
 
   constructor(name: string, rule: HistoryRule | undefined, context: RoomContext) {
     this.name = name;
     this.#rule = rule;
     this.#context = context;
-    if (rule !== undefined) this.#held = [];
+    if (rule !== undefined) this.#waiting = [];
   }
 
   get isEmpty(): boolean {
@@ -72,7 +72,7 @@ export class Room implements TopicSink {
     if (this.#rule === undefined) return;
     const page = await this.#context.driver.read(this.name, this.#rule);
     this.#beginAt({ epoch: page.epoch, offset: page.head });
-    this.#releaseHeld();
+    this.#receiveWaiting();
   }
 
   /** One that is not `live` is given nothing that comes before {@link goLive}. */
@@ -160,7 +160,7 @@ export class Room implements TopicSink {
 
   /** The broker is back: what could not be repaired meanwhile is repaired now, also where nothing of this room was missed on its own connection. */
   reconnected(): void {
-    if (this.#stale && !this.#closed) this.#repair();
+    if (this.#repairIsDue && !this.#closed) this.#repair();
   }
 
   /** Everything was deleted in the broker: what is kept here is no history any more. */
@@ -171,44 +171,44 @@ export class Room implements TopicSink {
   close(): void {
     this.#closed = true;
     this.#members.clear();
-    this.#takeHeld();
+    this.#takeWaiting();
     this.#recent?.close();
   }
 
   #receive(payload: Uint8Array, stamp: Stamp | undefined): void {
-    if (this.#held !== undefined) this.#hold({ payload, stamp });
+    if (this.#waiting !== undefined) this.#keepWaiting({ payload, stamp });
     else if (stamp === undefined) this.#tell({ payload });
-    else this.#take(payload, stamp);
+    else this.#takeStamped(payload, stamp);
   }
 
   /** What passes the bound is read from the history once more. */
-  #hold(message: Held): void {
-    if (this.#held === undefined) return;
+  #keepWaiting(message: Waiting): void {
+    if (this.#waiting === undefined) return;
     const bytes = message.payload.length + MESSAGE_BYTES;
-    if (this.#heldBytes + bytes <= ROOM_BYTES && this.#context.bytes.makeRoomFor(bytes)) {
-      this.#held.push(message);
-      this.#heldBytes += bytes;
+    if (this.#waitingBytes + bytes <= ROOM_BYTES && this.#context.bytes.makeRoomFor(bytes)) {
+      this.#waiting.push(message);
+      this.#waitingBytes += bytes;
       this.#context.bytes.count(bytes);
-    } else if (message.stamp === undefined) this.#lost = true;
-    else this.#again = true;
+    } else if (message.stamp === undefined) this.#lostUnpositioned = true;
+    else this.#readsAgain = true;
   }
 
-  #takeHeld(): readonly Held[] {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    this.#context.bytes.count(-this.#heldBytes);
-    this.#heldBytes = 0;
+  #takeWaiting(): readonly Waiting[] {
+    const held = this.#waiting ?? [];
+    this.#waiting = undefined;
+    this.#context.bytes.count(-this.#waitingBytes);
+    this.#waitingBytes = 0;
     return held;
   }
 
   /** Decides by the positions whether this message is the next one, an old one, or shows that some were missed. */
-  #take(payload: Uint8Array, stamp: Stamp): void {
+  #takeStamped(payload: Uint8Array, stamp: Stamp): void {
     const at = this.#at;
     if (at === undefined || stamp.epoch !== at.epoch) this.#enterEpoch({ epoch: stamp.epoch, offset: stamp.previous });
     else if (stamp.offset <= at.offset) return;
     else if (stamp.previous > at.offset) {
       this.#repair();
-      this.#hold({ payload, stamp });
+      this.#keepWaiting({ payload, stamp });
       return;
     }
     this.#advance(stamp, payload);
@@ -247,12 +247,12 @@ export class Room implements TopicSink {
   }
 
   #repair(): void {
-    if (this.#held !== undefined) {
-      this.#again = true;
+    if (this.#waiting !== undefined) {
+      this.#readsAgain = true;
       return;
     }
-    this.#stale = false;
-    this.#held = [];
+    this.#repairIsDue = false;
+    this.#waiting = [];
     void this.#readMissed();
   }
 
@@ -262,22 +262,22 @@ export class Room implements TopicSink {
       const page = await this.#context.driver.read(this.name, this.#rule, this.#at);
       if (!this.#closed) this.#adopt(page);
     } catch (error) {
-      this.#unread(error);
+      this.#onUnreadable(error);
     }
-    this.#releaseHeld();
+    this.#receiveWaiting();
   }
 
-  #unread(error: unknown): void {
+  #onUnreadable(error: unknown): void {
     if (this.#closed) return;
     // Away: on return it is read, and the position still says from where. Else nobody can tell what was missed.
-    this.#stale = isLayerError(error, 'LAYER_AWAY') || isLayerError(error, 'OUTCOME_UNKNOWN');
-    if (this.#stale) this.#held = this.#held?.filter((message) => message.stamp === undefined);
+    this.#repairIsDue = isLayerError(error, 'LAYER_AWAY') || isLayerError(error, 'OUTCOME_UNKNOWN');
+    if (this.#repairIsDue) this.#waiting = this.#waiting?.filter((message) => message.stamp === undefined);
     else {
       this.#context.logger.error('history could not be read', { room: this.name, error: String(error) });
       this.#at = undefined;
       this.#tellGap();
     }
-    this.#again = false;
+    this.#readsAgain = false;
   }
 
   #adopt(page: HistoryPage): void {
@@ -299,19 +299,19 @@ export class Room implements TopicSink {
 
   /** After the gap goes on what has come live in the new epoch, and nothing of the old one any more. */
   #adoptEpoch({ epoch, head, fresh }: HistoryPage): void {
-    this.#held = this.#held?.filter(({ stamp }) => stamp === undefined || stamp.epoch === epoch);
-    const first = this.#held?.find(({ stamp }) => stamp !== undefined)?.stamp;
+    this.#waiting = this.#waiting?.filter(({ stamp }) => stamp === undefined || stamp.epoch === epoch);
+    const first = this.#waiting?.find(({ stamp }) => stamp !== undefined)?.stamp;
     this.#enterEpoch({ epoch, offset: head });
     this.#beginAt({ epoch, offset: fresh === true ? 0 : Math.min(head, first?.previous ?? head) });
-    if (fresh === true && head > 0) this.#again = true;
+    if (fresh === true && head > 0) this.#readsAgain = true;
   }
 
-  #releaseHeld(): void {
-    const again = this.#again;
-    const lost = this.#lost;
-    this.#again = false;
-    this.#lost = false;
-    for (const message of this.#takeHeld()) this.#receive(message.payload, message.stamp);
+  #receiveWaiting(): void {
+    const again = this.#readsAgain;
+    const lost = this.#lostUnpositioned;
+    this.#readsAgain = false;
+    this.#lostUnpositioned = false;
+    for (const message of this.#takeWaiting()) this.#receive(message.payload, message.stamp);
     if (this.#closed) return;
     if (lost) this.#tellGap();
     if (again) this.#repair();

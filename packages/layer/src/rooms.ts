@@ -1,7 +1,7 @@
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import type { HistoryOptions, HistoryReading, LayerStats, ResolvedOptions, RoomListener, Subscription } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
-import { historyRule, type HistoryRule } from './history.ts';
+import { historyRule, type HistoryRule } from './history-rules.ts';
 import { Linger } from './linger.ts';
 import { KeyedLock } from './lock.ts';
 import { formatPosition, parsePosition, type Position } from './position.ts';
@@ -31,7 +31,7 @@ export class Rooms {
     this.#driver = driver;
     this.#options = options;
     this.#context = { driver, stats, logger: options.logger, clock, bytes: new RoomBytes() };
-    this.#linger = new Linger(LINGER_MS, (name) => void this.#release(name), clock);
+    this.#linger = new Linger(LINGER_MS, (name) => void this.#closeIfEmpty(name), clock);
   }
 
   async subscribe(name: string, listener: RoomListener, since: string | undefined): Promise<Subscription> {
@@ -80,7 +80,7 @@ export class Rooms {
   #enter(name: string, listener: RoomListener, live: boolean): Promise<{ room: Room; member: Member }> {
     return this.#lock.run(name, async () => {
       this.#linger.cancel(name);
-      const room = this.#rooms.get(name) ?? (await this.#take(name));
+      const room = this.#rooms.get(name) ?? (await this.#openRoom(name));
       this.#checkOpen();
       return { room, member: room.add(listener, live) };
     });
@@ -99,7 +99,7 @@ export class Rooms {
     };
   }
 
-  async #take(name: string): Promise<Room> {
+  async #openRoom(name: string): Promise<Room> {
     const rule = historyRule(this.#options.history, name);
     const room = new Room(name, rule, this.#context);
     await this.#driver.subscribe({ kind: 'room', name }, room, rule);
@@ -108,7 +108,7 @@ export class Rooms {
     try {
       await room.start();
     } catch (error) {
-      await this.#drop(name);
+      await this.#closeRoom(name);
       throw error;
     }
     return room;
@@ -119,7 +119,7 @@ export class Rooms {
     const rule = historyRule(this.#options.history, room.name);
     let after = rule === undefined ? undefined : since;
     while (after !== undefined && rule !== undefined) {
-      const answer: ReadAnswer = this.#recent(room, { after }) ?? (await this.#ask(room.name, rule, { after }));
+      const answer: ReadAnswer = this.#answerFromRecent(room, { after }) ?? (await this.#ask(room.name, rule, { after }));
       if (!room.has(member)) return false;
       if (!answer.complete) break;
       room.giveMissed(member, answer);
@@ -132,7 +132,7 @@ export class Rooms {
   }
 
   /** From what a room keeps that is held here. */
-  #recent(room: Room | undefined, { after, last = 0 }: Question): ReadAnswer | undefined {
+  #answerFromRecent(room: Room | undefined, { after, last = 0 }: Question): ReadAnswer | undefined {
     const at = room?.at;
     const messages = after === undefined ? room?.newest(last) : room?.recentAfter(after);
     return at === undefined || messages === undefined ? undefined : { epoch: at.epoch, head: at.offset, complete: true, messages, first: 0 };
@@ -142,7 +142,7 @@ export class Rooms {
     let reads = this.#reads.get(name);
     if (reads === undefined) {
       reads = new SharedReads((after) => this.#driver.read(name, rule, after), {
-        known: (asked) => this.#recent(this.#rooms.get(name), asked),
+        known: (asked) => this.#answerFromRecent(this.#rooms.get(name), asked),
         read: (after, page) => this.#rooms.get(name)?.keep(after, page),
         idle: () => this.#reads.delete(name),
       });
@@ -156,17 +156,17 @@ export class Rooms {
   }
 
   /** Under the lock: somebody may have come back since the linger began. */
-  async #release(name: string): Promise<void> {
+  async #closeIfEmpty(name: string): Promise<void> {
     try {
       await this.#lock.run(name, async () => {
-        if (this.#rooms.get(name)?.isEmpty === true) await this.#drop(name);
+        if (this.#rooms.get(name)?.isEmpty === true) await this.#closeRoom(name);
       });
     } catch (error) {
       this.#context.logger.warn('room could not be let go', { room: name, error: String(error) });
     }
   }
 
-  async #drop(name: string): Promise<void> {
+  async #closeRoom(name: string): Promise<void> {
     this.#rooms.get(name)?.close();
     this.#rooms.delete(name);
     await this.#driver.unsubscribe({ kind: 'room', name });

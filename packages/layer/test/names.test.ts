@@ -60,12 +60,16 @@ describe('names', () => {
 });
 
 describe('prefixes', () => {
-  test.each(['busgate', 'a', 'A-1_b', 'x'.repeat(100)])('%s is one level', (prefix) => {
-    expect(isPrefix(prefix)).toBe(true);
+  test('one level of letters, digits, _ and - is one', () => {
+    for (const prefix of ['busgate', 'a', 'A-1_b', 'x'.repeat(100)]) {
+      expect(isPrefix(prefix), String(prefix)).toBe(true);
+    }
   });
 
-  test.each(['', 'a.b', 'a:b', 'a@b', 'a b', 'a*', 'é', 'a\n', 'x'.repeat(101), 7, null])('%j is none', (prefix) => {
-    expect(isPrefix(prefix)).toBe(false);
+  test('anything else is none', () => {
+    for (const prefix of ['', 'a.b', 'a:b', 'a@b', 'a b', 'a*', 'é', 'a\n', 'x'.repeat(101), 7, null]) {
+      expect(isPrefix(prefix), String(prefix)).toBe(false);
+    }
   });
 });
 
@@ -75,8 +79,10 @@ describe('channels', () => {
     expect(channelAddress('chat.room')).toEqual({ queue: 'chat.room' });
   });
 
-  test.each(['!', 'a!', '!a', 'a!b', 'a.b!', 'a.b!c.d', 'a.b!c!d', '.a!b', 'a..b!c', 'a.b !c', 'a.b!c\n', 7, undefined])('%j is INVALID_NAME', (name) => {
-    expect(() => channelAddress(name)).toThrow(expect.objectContaining({ code: 'INVALID_NAME' }));
+  test('anything else is INVALID_NAME', () => {
+    for (const name of ['!', 'a!', '!a', 'a!b', 'a.b!', 'a.b!c.d', 'a.b!c!d', '.a!b', 'a..b!c', 'a.b !c', 'a.b!c\n', 7, undefined]) {
+      expect(() => channelAddress(name), String(name)).toThrow(expect.objectContaining({ code: 'INVALID_NAME' }));
+    }
   });
 
   test('a prefix that leaves no place for the id is INVALID_NAME', () => {

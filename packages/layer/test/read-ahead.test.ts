@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
 import type { Driver, Taken } from '../src/driver/driver.ts';
 import { LayerError } from '../src/errors.ts';
-import { QueueReaders } from '../src/queues.ts';
+import { QueueReaders } from '../src/queue-readers.ts';
 import { newStats } from '../src/stats.ts';
 import { TestClock } from './support/clock.ts';
 import { LogLines, scripted, settled } from './support/driver.ts';

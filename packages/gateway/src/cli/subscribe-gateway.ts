@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { Backoff } from './backoff.ts';
+import type { Output } from './output.ts';
 import { note, reasonOf } from './reasons.ts';
-import type { Output } from './subscribe.ts';
 import { roomUrl } from './target.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;

@@ -1,7 +1,7 @@
 import { isLayerError, type LayerOptions, openLayer, type RoomListener, type Subscription } from '@busgate/layer';
 import { Backoff } from './backoff.ts';
+import type { Output } from './output.ts';
 import { note } from './reasons.ts';
-import type { Output } from './subscribe.ts';
 
 /** Listens to the room straight at the broker. */
 export async function subscribeLayer(url: string, options: LayerOptions, room: string, output: Output, signal: AbortSignal): Promise<number> {

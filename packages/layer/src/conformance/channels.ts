@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Message } from '../contract.ts';
 import { next, rejects, soon, until } from './expect.ts';
-import { allowed, ruleOf } from './rule.ts';
+import { allowed, ruleOf } from './name-rules.ts';
 import type { Family } from './suite.ts';
 
 export const channels: Family = {

@@ -5,7 +5,7 @@ import { next, record, until } from './expect.ts';
 import { isSettledByOthers } from './lease-faults.ts';
 import type { Stage } from './stage.ts';
 import type { Family } from './suite.ts';
-import { Way } from './way.ts';
+import { Way } from './cuttable-way.ts';
 
 /** A broker that other ports of this machine can lead to, so that one process is cut off from it while others go on. */
 export interface Reachable {

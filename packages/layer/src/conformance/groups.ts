@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { next, record, rejects, soon, take, until } from './expect.ts';
-import { allowed } from './rule.ts';
+import { allowed } from './name-rules.ts';
 import type { Stage } from './stage.ts';
 import type { Family } from './suite.ts';
 

@@ -9,7 +9,7 @@
  * UNSUPPORTED, and names are those of `capabilities.names`.
  * @module
  */
-import { apart } from './apart.ts';
+import { prefixes } from './prefixes.ts';
 import { cancellation } from './cancellation.ts';
 import { channels } from './channels.ts';
 import { expiry, groupExpiry } from './expiry.ts';
@@ -54,7 +54,7 @@ const FAMILIES = [
   expiry,
   groupExpiry,
   lifecycle,
-  apart,
+  prefixes,
 ];
 
 export type { Reachable } from './cut-off.ts';

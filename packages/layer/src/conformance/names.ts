@@ -4,7 +4,7 @@ import { isLayerError } from '../errors.ts';
 import { NAMES, type NameRule } from '../names.ts';
 import { record, rejects } from './expect.ts';
 import { Random } from './random.ts';
-import { allowed, allows, ruleOf } from './rule.ts';
+import { allowed, allows, ruleOf } from './name-rules.ts';
 import type { Family } from './suite.ts';
 
 const ALLOWED = Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_:@-');
@@ -66,6 +66,8 @@ const CALLS: readonly ((layer: ChannelLayer, name: string) => Promise<unknown>)[
   (layer, name) => layer.subscribe(name, () => undefined),
   (layer, name) => layer.send(name, { a: 1 }),
   (layer, name) => layer.receive(name),
+  async (layer, name) => layer.listen(name, () => undefined),
+  (layer, name) => layer.history(name),
   (layer, name) => layer.groupAdd(name, layer.newChannel()),
   (layer, name) => layer.groupAdd('group', name),
   (layer, name) => layer.groupDiscard(name, layer.newChannel()),

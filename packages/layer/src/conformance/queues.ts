@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { next, rejects, soon, take, until } from './expect.ts';
-import { allowed } from './rule.ts';
+import { allowed } from './name-rules.ts';
 import type { Family } from './suite.ts';
 
 export const queues: Family = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import type { Subscription } from '../contract.ts';
 import { Recorder, numbers, record, rejects } from './expect.ts';
-import { allowed } from './rule.ts';
+import { allowed } from './name-rules.ts';
 import type { Family } from './suite.ts';
 
 const PAYLOADS: readonly Uint8Array[] = [

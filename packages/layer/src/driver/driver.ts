@@ -1,6 +1,6 @@
 import type { Capabilities, ResolvedOptions } from '../contract.ts';
 import type { LayerFault } from '../faults.ts';
-import type { HistoryRule } from '../history.ts';
+import type { HistoryRule } from '../history-rules.ts';
 import type { Position } from '../position.ts';
 import type { LeaseStore } from './leases.ts';
 

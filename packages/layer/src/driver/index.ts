@@ -7,7 +7,7 @@ export type { Capabilities, LayerLogger, ResolvedOptions } from '../contract.ts'
 export { LayerError, isLayerError, type LayerErrorCode } from '../errors.ts';
 export type { LayerFault } from '../faults.ts';
 export { Losses, type Met } from './losses.ts';
-export { historyRule, matchesRooms, type HistoryRule } from '../history.ts';
+export { historyRule, matchesRooms, type HistoryRule } from '../history-rules.ts';
 export type { NameRule } from '../names.ts';
 export { formatPosition, parsePosition, type Position } from '../position.ts';
 export type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore } from './leases.ts';

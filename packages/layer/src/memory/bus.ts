@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ID_MEMORY_MS, type GroupPublishResult, type HistoryPage, type PushOptions, type Stamp, type Topic, type TopicSink } from '../driver/driver.ts';
-import type { HistoryRule } from '../history.ts';
+import type { HistoryRule } from '../history-rules.ts';
 import { IdMemory } from '../id-memory.ts';
 import type { Position } from '../position.ts';
 import { MemoryLeases } from './leases.ts';

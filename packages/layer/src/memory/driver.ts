@@ -1,7 +1,7 @@
 import type { Capabilities } from '../contract.ts';
 import type { Driver, DriverContext, DriverEvents, GroupPublishResult, HistoryPage, PushOptions, Taken, Topic, TopicSink } from '../driver/driver.ts';
 import type { LeaseStore } from '../driver/leases.ts';
-import type { HistoryRule } from '../history.ts';
+import type { HistoryRule } from '../history-rules.ts';
 import type { Position } from '../position.ts';
 import { Bus } from './bus.ts';
 

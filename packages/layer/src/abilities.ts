@@ -1,6 +1,6 @@
 import type { Ability, Capabilities } from './contract.ts';
 import { LayerError } from './errors.ts';
-import type { HistoryRule } from './history.ts';
+import type { HistoryRule } from './history-rules.ts';
 
 /** What each ability is called, and which layers of Busgate have it, for the errors of those that have not. */
 const ABILITIES: Readonly<Record<Ability, { readonly what: string; readonly where: string }>> = {

@@ -6,7 +6,7 @@ import { next, record, rejects, soon } from './expect.ts';
 import type { Family } from './suite.ts';
 import { assertUnsupported } from './unsupported.ts';
 
-export const apart: Family = {
+export const prefixes: Family = {
   title: 'prefixes and flush',
   tests: {
     'layers with different prefixes do not see each other, also where one prefix begins with the other': async (stage) => {
