@@ -9,6 +9,8 @@ export interface Broker {
   readonly reason: string | undefined;
   /** `SPUBLISH` on a cluster that has it. */
   readonly publishCommand: 'publish' | 'spublish';
+  /** Whether one server has all keys. */
+  readonly isOneServer: boolean;
   /** Resolves after the first attempt, whatever its outcome, save refused credentials. */
   open(): Promise<void>;
   /** Runs commands where `key` lives. */
@@ -25,6 +27,7 @@ export interface Broker {
 /** One server, or the primary that Sentinel names. */
 export class SingleBroker implements Broker {
   readonly publishCommand = 'publish';
+  readonly isOneServer = true;
   readonly #shard: Shard;
 
   readonly #closed: () => void;

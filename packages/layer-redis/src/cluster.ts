@@ -28,6 +28,7 @@ export interface ClusterSettings extends Pick<DriverEvents, 'fault'> {
 
 /** Redis Cluster: one shard for each primary; rooms and queues live where their slot is, and follow it. */
 export class ClusterBroker implements Broker {
+  readonly isOneServer = false;
   readonly #settings: ClusterSettings;
   readonly #shards = new Map<string, Shard>();
   readonly #topics = new Map<string, { readonly held: Held; address: string }>();

@@ -7,6 +7,7 @@ import type {
   GroupPublishResult,
   HistoryPage,
   HistoryRule,
+  LeaseStore,
   Position,
   PushOptions,
   Taken,
@@ -19,6 +20,7 @@ import { flushKeys } from './flush.ts';
 import { append, read, StampedReceiver } from './histories.ts';
 import { JoinedCalls } from './joined-calls.ts';
 import { Keys } from './keys.ts';
+import { RedisLeases } from './leases.ts';
 import { push } from './push.ts';
 import { ListForm, READ_AHEAD } from './queue-form.ts';
 import { Queues } from './queues.ts';
@@ -34,10 +36,12 @@ export class RedisDriver implements Driver {
     queues: true,
     groups: true,
     processes: true,
+    leases: true,
     sendOptions: true,
     publishIds: true,
   };
   readonly readAhead = READ_AHEAD;
+  readonly leases: LeaseStore;
   readonly #context: DriverContext;
   readonly #keys: Keys;
   readonly #broker: Broker;
@@ -56,6 +60,7 @@ export class RedisDriver implements Driver {
       changed: () => this.#events?.state(this.#broker.connected ? 'connected' : 'away', this.#broker.reason),
       fault: (kind, reason) => this.#events?.fault(kind, reason),
     });
+    this.leases = new RedisLeases({ isOneServer: this.#broker.isOneServer, on: (key) => this.#on(key) }, this.#keys);
   }
 
   async open(events: DriverEvents): Promise<void> {

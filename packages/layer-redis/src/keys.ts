@@ -42,6 +42,16 @@ export class Keys {
     return `{${this.#prefix}:group:${group}}:queues`;
   }
 
+  /** The state of a lease, or its records. */
+  lease(lease: string, what: 'state' | 'records'): string {
+    return `{${this.#prefix}:lease:${lease}}:${what}`;
+  }
+
+  /** All leases, with times before which they are not over. */
+  get leases(): string {
+    return `${this.#prefix}:leases`;
+  }
+
   /** The channel on which a process speaks to itself. */
   probe(id: string): string {
     return `${this.#prefix}:probe:${id}`;
@@ -60,7 +70,7 @@ export class Keys {
   /** Whether a key of the server is one of this prefix. */
   owns(key: string): boolean {
     const prefix = this.#prefix;
-    if (key.startsWith(`${prefix}:queue:`)) return true;
+    if (key.startsWith(`${prefix}:queue:`) || key === this.leases || key.startsWith(`{${prefix}:lease:`)) return true;
     if (key.startsWith(`{${prefix}:queue:`)) return key.endsWith('}:order') || key.includes('}:id:');
     if (key.startsWith(`{${prefix}:room:`)) return key.endsWith('}:history') || key.endsWith('}:epoch') || key.includes('}:id:');
     return key.startsWith(`{${prefix}:group:`) && key.endsWith('}:queues');

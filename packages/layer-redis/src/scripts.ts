@@ -46,6 +46,14 @@ type Name =
   | 'group'
   | 'publish'
   | 'read'
+  | 'leaseGrant'
+  | 'leaseRenew'
+  | 'leaseHold'
+  | 'leaseSettle'
+  | 'leaseFind'
+  | 'leaseSettleEnded'
+  | 'leaseLook'
+  | 'leases'
   | 'channelsLapse'
   | 'channelsSend'
   | 'channelsGroupSend'
@@ -67,6 +75,14 @@ export const SCRIPTS: Readonly<Record<Name, Script>> = {
   group: new Script('element.lua', 'group.lua'),
   publish: new Script('server.lua', 'history.lua', 'publish.lua'),
   read: new Script('server.lua', 'history.lua', 'read.lua'),
+  leaseGrant: new Script('element.lua', 'lease.lua', 'lease-grant.lua'),
+  leaseRenew: new Script('element.lua', 'lease.lua', 'lease-renew.lua'),
+  leaseHold: new Script('element.lua', 'lease.lua', 'lease-hold.lua'),
+  leaseSettle: new Script('element.lua', 'queue.lua', 'lease.lua', 'lease-settle.lua'),
+  leaseFind: new Script('element.lua', 'lease.lua', 'lease-find.lua'),
+  leaseSettleEnded: new Script('element.lua', 'queue.lua', 'lease.lua', 'lease-settle-ended.lua'),
+  leaseLook: new Script('element.lua', 'lease.lua', 'lease-look.lua'),
+  leases: new Script('element.lua', 'leases.lua'),
   channelsLapse: new Script('channels-lapse.lua'),
   channelsSend: new Script('channels.lua', 'channels-send.lua'),
   channelsGroupSend: new Script('channels.lua', 'channels-group-send.lua'),

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { openLayer } from '@busgate/layer';
+import type { LeaseStore } from '@busgate/layer/driver';
 import { layerConformance } from '@busgate/layer/conformance';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +10,7 @@ import { expectFaults, faultsOf } from '../../support/faults.ts';
 import { redisCli, RedisCluster } from '../../support/redis-forms.ts';
 import { Connection } from '../../../packages/layer-redis/src/connection.ts';
 import { Subscriber, type Held } from '../../../packages/layer-redis/src/subscriber.ts';
+import { openDriver } from '../../../packages/layer-redis/test/drivers.ts';
 import { Log } from '../../../packages/layer-redis/test/log.ts';
 import { expectAll } from '../../../packages/layer-redis/test/payloads.ts';
 import { allow, connects, hasFunctions, listen } from '../../../packages/layer-redis/test/support.ts';
@@ -200,6 +202,26 @@ describe('Redis Cluster', () => {
     expect(refused).toEqual(sharded ? [...foreign] : []);
     expect(gaps.toSorted()).toEqual([...own, ...(sharded ? [] : foreign)].toSorted());
     connection.destroy('over');
+  });
+
+  test('a record of a lease whose message was queued already, since who settled it died in between, is not queued again', async () => {
+    await using driver = await openDriver(cluster.url, 'own');
+    const store = driver.leases as LeaseStore;
+    const queues = ['ended.1', 'ended.2', 'ended.3', 'ended.4'];
+    await store.grant('l', 50);
+    await store.hold(
+      'l',
+      queues.map((queue) => ({ key: queue, id: `${queue} i`, queue, payload: Buffer.from('{"held":true}'), expiryMs: 60_000 })),
+    );
+    await driver.push('ended.1', Buffer.from('{"first":true}'), { id: 'ended.1 i', exempt: true });
+    await expect.poll(() => store.overdue()).toEqual(['l']);
+    expect(await store.settle('l', 'ended.1', { queue: 'ended.1', payload: Buffer.from('{}'), expiryMs: 1000 })).toBe('ended');
+    expect(await store.settleEnded('l', 10)).toBe(3);
+    for (const queue of queues) {
+      const taken = await driver.pop(queue, 10, new AbortController().signal);
+      expect(taken.map(({ payload }) => String(payload))).toEqual([queue === 'ended.1' ? '{"first":true}' : '{"held":true}']);
+    }
+    expect([await store.settleEnded('l', 10), await store.overdue(), await store.renew('l', 1000)]).toEqual([0, [], 'ended']);
   });
 
   test('a user with nothing but the documented rules can do everything', async () => {

@@ -14,6 +14,7 @@ const MAX_TURNS = 1000;
  */
 export class Ring implements Broker {
   readonly publishCommand = 'publish';
+  readonly isOneServer = false;
   readonly hosts: readonly Broker[];
   readonly #turns = new Map<string, number>();
   #change = withResolvers<void>();
