@@ -1,0 +1,94 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { FaultProxy } from '../../packages/client/test/support/proxy.ts';
+import { type GatewayProcess, startGateway } from '../support/processes.ts';
+import { newPage, startBrowser } from './support/browser.ts';
+
+let gateway: GatewayProcess;
+let browser: Browser;
+let proxy: FaultProxy;
+
+beforeAll(async () => {
+  gateway = await startGateway({ args: ['--demo', '--drain-notice', '0s', '--history', '[{rooms: "kept.>", size: 100, age: 5m}]'] });
+  browser = await startBrowser();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await gateway?.[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  proxy = await FaultProxy.start(gateway.port);
+});
+
+afterEach(() => proxy[Symbol.asyncDispose]());
+
+interface Seen {
+  readonly texts: string[];
+  readonly gaps: number;
+  readonly states: string[];
+  /** Whether the page came out of the back/forward cache. */
+  readonly wasKept: boolean;
+}
+
+/** A page whose client is in a room, and keeps what it gets. */
+async function open(room: string, options = '{}'): Promise<Page> {
+  const page = await newPage(browser);
+  await page.goto(`http://localhost:${proxy.port}/`);
+  await page.evaluate(`(async () => {
+    const { connect } = await import('/client/index.js');
+    const bus = connect('/socket', ${options});
+    const room = bus.join('${room}');
+    const seen = (window.seen = { texts: [], gaps: 0, states: [], wasKept: false });
+    addEventListener('pageshow', (event) => (seen.wasKept = event.persisted));
+    bus.on('state', (state) => seen.states.push(state));
+    room.on('message', ({ text }) => seen.texts.push(text));
+    room.on('gap', () => (seen.gaps += 1));
+    await new Promise((resolve) => room.on('state', (state) => state === 'joined' && resolve()));
+    seen.states.length = 0;
+  })()`);
+  return page;
+}
+
+const seenBy = (page: Page): Promise<Seen> => page.evaluate('window.seen');
+
+async function publish(room: string, text: string): Promise<void> {
+  const { status } = await fetch(gateway.http(`/room/${room}`), { method: 'POST', body: text });
+  expect(status).toBe(202);
+}
+
+test('a page whose connection is cut comes back by itself, and misses nothing', async () => {
+  const page = await open('kept.cut');
+  for (const text of ['one', 'two']) {
+    proxy.cut();
+    await publish('kept.cut', text);
+    await expect.poll(async () => (await seenBy(page)).texts.at(-1)).toBe(text);
+  }
+  expect(await seenBy(page)).toMatchObject({ texts: ['one', 'two'], gaps: 0 });
+  await page.close();
+});
+
+test('a page whose connection is dead without a word finds out, and misses nothing', async () => {
+  const page = await open('kept.dead', '{ heartbeat: { every: 300, timeout: 600 } }');
+  proxy.freeze();
+  await publish('kept.dead', 'one');
+  await expect.poll(async () => (await seenBy(page)).states).toContain('waiting');
+  proxy.thawNew();
+  await expect.poll(async () => (await seenBy(page)).texts).toHaveLength(1);
+  expect(await seenBy(page)).toMatchObject({ texts: ['one'], gaps: 0 });
+  await page.close();
+});
+
+test('a page goes into the back/forward cache, and takes up where it was', async () => {
+  const page = await open('kept.back');
+  await publish('kept.back', 'before');
+  await expect.poll(async () => (await seenBy(page)).texts).toHaveLength(1);
+  await page.goto(`http://localhost:${proxy.port}/demo.css`);
+  await publish('kept.back', 'while it was away');
+  // A page that comes out of the cache is not loaded again.
+  await page.goBack({ waitUntil: 'commit' });
+  await expect.poll(async () => (await seenBy(page)).texts).toHaveLength(2);
+  expect(await seenBy(page)).toMatchObject({ texts: ['before', 'while it was away'], gaps: 0, wasKept: true });
+  await page.close();
+});
