@@ -9,16 +9,22 @@ import type { Settings } from './options.ts';
 import { watchPage } from './page.ts';
 import { type Published, type PublishOptions, type Room, RoomHandle, type RoomOwner } from './room.ts';
 import { probe } from './transports/http.ts';
-import type { Link, LinkEvents, Target, TransportName } from './transports/transport.ts';
+import type { Link, LinkEvents, Opener, Target, TransportName } from './transports/transport.ts';
 import { openWebSocket } from './transports/websocket.ts';
 
 /** The longest that a timer can be set to. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** A probe that takes longer has found nothing, in milliseconds. */
 const PROBE_MS = 10_000;
+/** A poll waits no longer at the gateway, in milliseconds, and less where the heartbeat is quicker. */
+const MAX_POLL_MS = 25_000;
+const POLL_SHARE = 0.8;
 
-const OPEN: Readonly<Record<TransportName, (target: Target, events: LinkEvents) => Link>> = {
-  websocket: openWebSocket,
+/** Most pages never need another one than the first: what the others take is loaded when they are tried. */
+const OPENERS: Readonly<Record<TransportName, () => Opener | Promise<Opener>>> = {
+  websocket: () => openWebSocket,
+  sse: async () => (await import('./transports/sse.ts')).openSse,
+  poll: async () => (await import('./transports/poll.ts')).openPoll,
 };
 
 interface BusEvents extends Record<string, unknown[]> {
@@ -55,7 +61,7 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #host: Host = {
     token: (link) => void this.#ask(link),
-    open: (link, transport, token) => this.#open(link, transport, token),
+    open: (link, transport, token) => void this.#open(link, transport, token),
     send: (link, frames) => this.#links.get(link)?.send(frames),
     close: (link) => {
       this.#links.get(link)?.close();
@@ -156,21 +162,23 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
     this.#run(() => this.#core.token(link, answer));
   }
 
-  #open(id: number, transport: TransportName, token: string | undefined): void {
+  async #open(id: number, transport: TransportName, token: string | undefined): Promise<void> {
     const events: LinkEvents = {
       frame: (frame) => this.#run(() => this.#core.frame(id, frame)),
       heard: () => this.#run(() => this.#core.heard(id)),
       ended: (end) => this.#run(() => this.#core.ended(id, end)),
     };
     try {
-      this.#links.set(id, OPEN[transport](this.#target(token), events));
+      const open = await OPENERS[transport]();
+      if (this.#core.has(id)) this.#links.set(id, open(this.#target(token), events));
     } catch {
       events.ended({});
     }
   }
 
   #target(token: string | undefined): Target {
-    return { ...this.#settings, token };
+    const { heartbeat } = this.#settings;
+    return { ...this.#settings, token, pollSeconds: Math.ceil(Math.min(MAX_POLL_MS, heartbeat.every * POLL_SHARE) / 1000) };
   }
 
   #become(state: BusState, detail: BusStateDetail): void {

@@ -5,7 +5,7 @@ export interface Content {
   readonly base64?: string;
 }
 
-interface JoinFrame {
+export interface JoinFrame {
   readonly type: 'join';
   readonly room: string;
   readonly ref: number;

@@ -4,7 +4,7 @@ import { TRANSPORTS, type TransportName, type WebSocketConstructor } from './tra
 export interface ConnectOptions {
   /** Says who this is: a token, or what fetches one whenever the gateway wants another. Without it cookies do, where the gateway reads them. */
   readonly token?: string | (() => string | Promise<string>);
-  /** Which transports may be used, the best first. */
+  /** Which transports may be used, the best first: `['websocket', 'sse', 'poll']`. */
   readonly transports?: readonly TransportName[];
   /** A silent link is asked after `every` milliseconds (30,000), and is dead after `timeout` (35,000). */
   readonly heartbeat?: Partial<HeartbeatOptions>;
@@ -23,7 +23,7 @@ export function settingsOf(url: string | URL, options: ConnectOptions) {
   const address = new URL(url, (globalThis as { location?: { href: string } }).location?.href);
   address.protocol = address.protocol.replace('ws', 'http');
   const WebSocket = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-  const transports = (options.transports ?? TRANSPORTS).filter((name) => TRANSPORTS.includes(name) && WebSocket);
+  const transports = (options.transports ?? TRANSPORTS).filter((name) => TRANSPORTS.includes(name) && (WebSocket ?? name !== 'websocket'));
   const heartbeat = { every: 30_000, timeout: 35_000, ...options.heartbeat };
   if (!address.protocol.startsWith('http') || !transports[0] || !(heartbeat.timeout > heartbeat.every)) throw new TypeError('url, transports or heartbeat');
   return { buffer: 1_048_576, credentials: 'same-origin' as const, ...options, url: address, WebSocket, transports, heartbeat };

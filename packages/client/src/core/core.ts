@@ -8,8 +8,9 @@ import { type LinkEnd, type Verdict, verdictOn } from './policy.ts';
 import { type Done, Publishes } from './publishes.ts';
 import { type JoinOptions, Rooms } from './rooms.ts';
 
-/** A link that has not said `welcome` after so many milliseconds is not to be had. */
+/** A link that has not said `welcome` after so many milliseconds is not to be had; polls have no other to fall back to. */
 const OPEN_MS = 3000;
+const POLL_OPEN_MS = 10_000;
 /** As long as the program may take for a token, in milliseconds. */
 const TOKEN_MS = 10_000;
 /** A token is renewed when this many milliseconds for each second of its life are over. */
@@ -89,6 +90,11 @@ export class Core {
     if (this.#state === 'closed') return done({ code: 'closed' });
     this.#publishes.add({ type: 'publish', room, ref: (this.#ids += 1), id, ...content }, done);
     this.#settle();
+  }
+
+  /** Whether a link is still wanted. */
+  has(id: number): boolean {
+    return this.#find(id) !== undefined;
   }
 
   /** Opens the first link. */
@@ -259,7 +265,7 @@ export class Core {
 
   #open(link: LinkState): void {
     if (this.#lacksToken()) return this.#fall(link, {});
-    link.wakeAt = this.#senses.now() + OPEN_MS;
+    link.wakeAt = this.#senses.now() + (link.transport === 'poll' ? POLL_OPEN_MS : OPEN_MS);
     this.#actions.push(['open', link.id, link.transport, this.#token]);
   }
 
@@ -285,7 +291,7 @@ export class Core {
       else this.#ladder.postpone(this.#senses.now());
     } else if (!this.#current) {
       const isMute = !link.openedAt && (end.code ?? ABNORMAL) === ABNORMAL;
-      if (!isMute || this.#lacksToken()) return this.#follow(isMute ? {} : end);
+      if (!isMute || link.transport !== 'websocket' || this.#lacksToken()) return this.#follow(isMute ? {} : end);
       this.#probe = this.#ids += 1;
       this.#actions.push(['probe', this.#probe, this.#token]);
     }

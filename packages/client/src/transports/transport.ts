@@ -2,7 +2,7 @@ import type { LinkEnd } from '../core/policy.ts';
 import type { ClientFrame, ServerFrame } from '../frames.ts';
 
 /** Best first. */
-export const TRANSPORTS = ['websocket'] as const;
+export const TRANSPORTS = ['websocket', 'sse', 'poll'] as const;
 export type TransportName = (typeof TRANSPORTS)[number];
 
 /** What a link tells. Nothing is told after {@link ended}, nor after the link was closed. */
@@ -28,7 +28,12 @@ export interface Target {
   readonly token: string | undefined;
   readonly credentials: 'include' | 'omit' | 'same-origin';
   readonly WebSocket: WebSocketConstructor | undefined;
+  /** How long a poll may wait at the gateway, in seconds. */
+  readonly pollSeconds: number;
 }
+
+/** Opens a link. Throws where there can be none at all. */
+export type Opener = (target: Target, events: LinkEvents) => Link;
 
 /** As much of the browser's WebSocket as is needed. */
 interface WebSocketLike {
