@@ -22,7 +22,7 @@ export class OpsServer {
     this.#server = createServer(
       { headersTimeout: HEADERS_TIMEOUT, requestTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 1000 },
       (request, response) => {
-        void this.#answer(request, response);
+        void this.#serve(request, response);
       },
     );
   }
@@ -38,6 +38,16 @@ export class OpsServer {
     this.#server.closeAllConnections();
   }
 
+  /** No error of a request may go further than this. */
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await this.#answer(request, response);
+    } catch {
+      if (response.headersSent) response.destroy();
+      else refuse(response, 'internal');
+    }
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== '/metrics' && path !== '/healthz' && path !== '/readyz') refuse(response, 'no_route');
@@ -48,12 +58,8 @@ export class OpsServer {
   }
 
   async #answerMetrics(response: ServerResponse): Promise<void> {
-    try {
-      const page = await this.#metrics.scrape();
-      answer(response, 200, this.#metrics.contentType, page);
-    } catch {
-      refuse(response, 'internal');
-    }
+    const page = await this.#metrics.scrape();
+    answer(response, 200, this.#metrics.contentType, page);
   }
 
   #answerReadiness(response: ServerResponse): void {

@@ -47,6 +47,19 @@ describe('a refusal while the body still arrives', () => {
   });
 });
 
+test('a body that takes too long to arrive is 408, and is not published', async () => {
+  await using gateway = await TestGateway.start(['--limits-handshake', '300ms', '--limits-message-time', '300ms']);
+  await using client = await RawClient.connect(gateway.port);
+  client.write(request('POST /room/1 HTTP/1.1', 'Host: a', 'Content-Length: 9'), 'half');
+  const answer = await client.answer();
+  expect([answer.status, JSON.parse(answer.body).error]).toEqual([408, 'timeout']);
+  await client.closed();
+  client.write('and more');
+  client.socket.end();
+  await until(() => gateway.gateway.state.inboundBytes === 0, 'what had come is dropped');
+  expect(gateway.gateway.counters.published).toBe(0);
+});
+
 describe('an error that nobody expected', () => {
   test.each(['match', 'post', 'answer'] as const)('in a POST (%s) is 500, logged and counted, and the gateway serves on', async (where) => {
     await using server = await TestPublic.start();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Answer, jsonAnswer } from '../src/answer.ts';
+import { Inbound } from '../src/inbound.ts';
 import { until } from './support/gateway.ts';
 import { TestPublic } from './support/public.ts';
 import { RawClient, request, upgrade } from './support/raw.ts';
@@ -125,6 +126,21 @@ describe('requests that one connection pipelines', () => {
     // One read of the socket, and what is open besides.
     expect(peak).toBeLessThan(8 * 1024 * 1024);
     expect(server.route.posted.length).toBe(count);
+  });
+});
+
+describe('where the process holds as much as it may', () => {
+  test('what has begun is answered, the next request is 503, and nothing of it is kept', async () => {
+    await using full = await TestPublic.start({ inbound: new Inbound(12 * 1024) });
+    full.route.onPost = server.route.onPost;
+    await using last = await RawClient.connect(full.port);
+    last.write(post('a') + post('b') + post('c') + post('d'));
+    await until(() => full.route.posted.length === 2, 'two have begun');
+    answer('a', 'b');
+    const answers = [await last.answer(), await last.answer(), await last.answer()];
+    expect(answers.map(({ status }) => status)).toEqual([202, 202, 503]);
+    await last.closed();
+    expect([full.route.posted, full.inbound.bytes, full.counters.refused.full]).toEqual([['a', 'b'], 0, 1]);
   });
 });
 

@@ -117,6 +117,41 @@ describe('a target', () => {
   });
 });
 
+test('whatever is written as a target is read or refused', () => {
+  const piece = fc.constantFrom(
+    '/',
+    '//',
+    '?',
+    '#',
+    '%',
+    '%2F',
+    '%E2%82%AC',
+    '%E2',
+    'http://',
+    'HTTPS://',
+    'a',
+    ':80',
+    '@',
+    '[',
+    ']',
+    '*',
+    ' ',
+    '..',
+    'é',
+    '\\',
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      const target = readTarget(pieces.join(''));
+      if (typeof target === 'string') return;
+      expect(target.path.startsWith('/') && !target.path.startsWith('//')).toBe(true);
+      expect(target.host ?? 'none').not.toMatch(/[@/?#]/);
+      router.match(target.path);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
 describe('admission', () => {
   const state = { refuses: false, sessions: 0, away: false };
   const admissionOf = (origins: readonly string[] = []): Admission =>

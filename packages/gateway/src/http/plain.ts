@@ -45,11 +45,13 @@ export class PlainRequests {
 
   take(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.of(request.socket);
-    if (connection.isEnding) return;
+    if (connection.isEnding) return void request.resume();
     const exchange = new Exchange(request, response, connection, this.#sources, (begun) => this.#serve(begun));
     // What waits for its turn is read all the same: in its stream each piece of a body costs some 200 bytes.
     if (connection.isBusy && hasBody(request)) exchange.body = this.#bodyOf(exchange);
-    if (!connection.take(exchange)) this.#refuseMore(request, connection);
+    if (connection.take(exchange)) return;
+    exchange.drop();
+    this.#refuseMore(request, connection);
   }
 
   /** No error of a request may go further than this. */
@@ -143,6 +145,7 @@ export class PlainRequests {
   /** The process holds as much as it may. */
   #refuseMore(request: IncomingMessage, connection: Connection): void {
     const { counters, admission } = this.#sources;
+    request.resume();
     counters.refused.full += 1;
     const answer = httpError('full', corsHeaders(request, request.headers.host ?? '', admission));
     connection.end(() => answerSocket(request.socket, answer));
