@@ -1,8 +1,12 @@
+import { JetStreamError } from './errors.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Session } from './session.ts';
 
 /** Clocks drift apart slowly. */
 const GOOD_FOR_MS = 600_000;
+
+/** Milliseconds since 1970 by the broker's clock, whatever this process's own says. */
+export type BrokerTime = (session: Session) => Promise<number>;
 
 interface Reading {
   /** The broker's clock less ours, in milliseconds. */
@@ -34,13 +38,19 @@ export class Clock {
     return performance.now() + this.#offset;
   }
 
+  /** Milliseconds since 1970 by a reading through this connection. */
+  async read(session: Session): Promise<number> {
+    await this.set(session);
+    return this.now();
+  }
+
   /** Resolves once the clock was read through this connection, lately enough. */
   async set(session: Session): Promise<void> {
     const known = this.#session === session ? await this.#reading?.catch(() => undefined) : undefined;
     if (known !== undefined && performance.now() - known.at < GOOD_FOR_MS) return;
     if (this.#session !== session || known !== undefined || this.#reading === undefined) {
       this.#session = session;
-      this.#reading = this.#read(session);
+      this.#reading = this.#ask(session);
     }
     try {
       this.#offset = (await this.#reading).offset;
@@ -50,11 +60,12 @@ export class Clock {
     }
   }
 
-  async #read(session: Session): Promise<Reading> {
+  async #ask(session: Session): Promise<Reading> {
     const before = performance.now();
     const stream = await this.#keep(session);
     const after = performance.now();
     const kept = await this.#jetStream.message(session, stream, { last_by_subj: this.#subject });
-    return { offset: (kept?.time ?? Date.now()) - (before + after) / 2, at: after };
+    if (kept === undefined) throw new JetStreamError('tell the time', { description: 'what was kept to read it by is gone' });
+    return { offset: kept.time - (before + after) / 2, at: after };
   }
 }

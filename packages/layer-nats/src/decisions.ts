@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { BrokerTime } from './clock.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import type { JetStream, StoredMessage } from './jetstream.ts';
 import type { Session } from './session.ts';
@@ -8,7 +9,7 @@ type Settings = Readonly<Record<string, unknown>>;
 
 /** Header: the settings that were decided, as JSON in base64. */
 const SETTINGS = 'Busgate-Settings';
-/** A decision is good for those who decide within this time; a stream that is made anew later is another one. */
+/** A decision is good for those who decide within this time of the broker's clock; a stream that is made anew later is another one. */
 const GOOD_FOR_MS = 2000;
 /** What another process has decided may still be on its way to the servers. */
 const LOOK_AGAIN_MS = 20;
@@ -19,13 +20,13 @@ const LOOK_AGAIN_MS = 20;
  * a message under the subject has decided for all.
  */
 export async function decide(
-  jetStream: JetStream,
+  { jetStream, brokerTime }: { readonly jetStream: JetStream; readonly brokerTime: BrokerTime },
   session: Session,
   { stream, subject }: { readonly stream: string; readonly subject: string },
   own: Settings,
 ): Promise<Settings> {
   const before = await jetStream.message(session, stream, { last_by_subj: subject });
-  if (before !== undefined && Math.abs(Date.now() - before.time) < GOOD_FOR_MS) return settingsOf(before) ?? own;
+  if (before !== undefined && (await brokerTime(session)) - before.time < GOOD_FOR_MS) return settingsOf(before) ?? own;
   const settings = Buffer.from(JSON.stringify(own)).toString('base64');
   try {
     await jetStream.store(session, subject, new Uint8Array(0), {

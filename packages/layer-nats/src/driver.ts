@@ -67,6 +67,10 @@ export class NatsDriver implements Driver {
     return this.#keeping.isThere ? WITH_JETSTREAM : WITHOUT_JETSTREAM;
   }
 
+  get capacityMet(): number | undefined {
+    return this.#keeping.queues.capacityMet;
+  }
+
   async open(events: DriverEvents): Promise<void> {
     this.#events = events;
     await this.#link.open();

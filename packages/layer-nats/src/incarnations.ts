@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
+import type { BrokerTime, Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
 import { decide } from './decisions.ts';
 import { JetStreamError } from './errors.ts';
@@ -70,6 +71,7 @@ export class Incarnations {
   readonly #jetStream: JetStream;
   readonly #subjects: Subjects;
   readonly #logger: LayerLogger;
+  readonly #brokerTime: BrokerTime;
   readonly #heads: string;
   readonly #decisions: string;
   readonly #memories = new Map<string, Memory>();
@@ -79,12 +81,13 @@ export class Incarnations {
 
   /** `heads` names the stream that keeps the rooms' newest messages, `decisions` the one that keeps what processes agree on. */
   constructor(
-    parts: { jetStream: JetStream; subjects: Subjects; logger: LayerLogger },
+    parts: { jetStream: JetStream; subjects: Subjects; logger: LayerLogger; clock: Clock },
     { heads, decisions }: { readonly heads: string; readonly decisions: string },
   ) {
     this.#jetStream = parts.jetStream;
     this.#subjects = parts.subjects;
     this.#logger = parts.logger;
+    this.#brokerTime = (session) => parts.clock.read(session);
     this.#heads = heads;
     this.#decisions = decisions;
   }
@@ -144,7 +147,9 @@ export class Incarnations {
   async #agree(session: Session, { config }: StreamInfo, { made, start, epoch, reason }: Verdict): Promise<string> {
     if (reason === undefined || start !== '') return epoch;
     const subject = this.#subjects.decision(`${config.name}.${readRecord(config.description, made).epoch}`);
-    const decided = await decide(this.#jetStream, session, { stream: this.#decisions, subject }, { epoch }).catch(() => ({ epoch }));
+    const decided = await decide({ jetStream: this.#jetStream, brokerTime: this.#brokerTime }, session, { stream: this.#decisions, subject }, { epoch }).catch(
+      () => ({ epoch }),
+    );
     return String(decided['epoch']);
   }
 

@@ -48,7 +48,12 @@ export class Keeping {
       fixed: () => ({ retention: 'limits', discard: 'old' }),
       keepsLongerAge: true,
     };
-    const streams = new Streams({ jetStream, logger: options.logger, subjects }, target.replicas, groups, (name) => this.#onReplaced(name));
+    const streams = new Streams(
+      { jetStream, logger: options.logger, subjects, brokerTime: (session) => clock.read(session) },
+      target.replicas,
+      groups,
+      (name) => this.#onReplaced(name),
+    );
     const ticks = streams.writer(groups, (session) => streams.ensure(session, groups));
     const tick = { subject: subjects.clock, payload: new Uint8Array(0) };
     const clock = new Clock(jetStream, subjects.clock, async (session) => (await ticks.write(session, { key: subjects.clock, bytes: 0 }, () => tick)).stream);

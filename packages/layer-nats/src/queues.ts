@@ -20,6 +20,7 @@ export class Queues {
   readonly #expiryMs: number;
   readonly #plan: StreamPlan;
   readonly #writer: StreamWriter<StreamInfo>;
+  #capacityMet: number | undefined;
   readonly #pullers = new Map<string, QueuePuller>();
   readonly #pulling: Omit<PullerContext, 'subject' | 'consumer' | 'released'>;
 
@@ -50,10 +51,15 @@ export class Queues {
       jetStream: parts.jetStream,
       clock: parts.clock,
       stream: this.#plan.name,
-      ensureStream: (session) => this.#streams.ensure(session, this.#plan),
+      ensureStream: (session) => this.#streams.ensure(session, this.#plan, 'reads'),
       forgetStream: (session) => this.#streams.forget(session, this.#plan.name),
       ...connection,
     };
+  }
+
+  /** How many messages might wait in the queue that was found full last. */
+  get capacityMet(): number | undefined {
+    return this.#capacityMet;
   }
 
   /** The stream that all queues share. */
@@ -102,12 +108,15 @@ export class Queues {
 
   async #mayTryAgain(session: Session, refusal: Refusal): Promise<boolean> {
     if (!isFullQueue(refusal.why)) return this.#streams.mayTryAgain(session, this.#plan, refusal);
-    return refusal.attempts < ATTEMPTS && this.#freeExpired(session, refusal);
+    return (await this.#freeExpired(session, refusal)) && refusal.attempts < ATTEMPTS;
   }
 
   /** The server removes what has expired within some hundred milliseconds; what it has not removed yet must not hold places. True where there are some now. */
   async #freeExpired(session: Session, { subject, messages }: Refusal): Promise<boolean> {
-    const { config } = await this.#streams.ensure(session, this.#plan);
+    // Another process may have changed it since it was looked at.
+    const now = await this.#jetStream.stream(session, this.#plan.name);
+    const { config } = now ?? (await this.#streams.ensure(session, this.#plan));
+    this.#capacityMet = config.max_msgs_per_subject;
     await this.#clock.set(session);
     for (let freed = 0; freed < messages; freed += 1) {
       const head = await this.#jetStream.message(session, this.#plan.name, { seq: 1, next_by_subj: subject });

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
+import type { BrokerTime } from './clock.ts';
 import { decide } from './decisions.ts';
 import { JS, isJetStream } from './errors.ts';
 import { nanoseconds, type JetStream, type StreamConfig, type StreamInfo } from './jetstream.ts';
@@ -15,6 +16,8 @@ const LOOK_AGAIN_MS = 50;
 const PROBE = '_probe';
 /** JetStream allows no shorter age. */
 const SHORTEST_AGE_MS = 100;
+
+type Use = 'reads' | 'writes';
 
 /** What a stream of ours should be like. */
 export interface StreamPlan {
@@ -34,11 +37,12 @@ export interface StreamPlan {
 }
 
 /**
- * Makes our streams where they are missing. One that is otherwise than this process was told is changed, once in its life: of two that were told
- * differently the one that came last has its way, and they do not fight. What was found is remembered for as long as the connection lasts.
+ * Makes our streams where they are missing. One that is otherwise than this process was told is changed when this process first writes to it, once in its
+ * life: of two that were told differently the one that came last has its way, and they do not fight. What was found is remembered for as long as the connection lasts.
  */
 export class Streams {
   readonly #jetStream: JetStream;
+  readonly #brokerTime: BrokerTime;
   readonly #replicas: number | undefined;
   readonly #logger: LayerLogger;
   readonly #replaced: (name: string) => void;
@@ -56,12 +60,13 @@ export class Streams {
    * election. `replaced` is called when a stream is another one than was found before.
    */
   constructor(
-    parts: { jetStream: JetStream; logger: LayerLogger; subjects: Subjects },
+    parts: { jetStream: JetStream; logger: LayerLogger; subjects: Subjects; brokerTime: BrokerTime },
     replicas: number | undefined,
     companion: StreamPlan,
     replaced: (name: string) => void,
   ) {
     this.#jetStream = parts.jetStream;
+    this.#brokerTime = parts.brokerTime;
     this.#logger = parts.logger;
     this.#replicas = replicas;
     this.#companion = companion;
@@ -74,20 +79,22 @@ export class Streams {
     return this.#companion.name;
   }
 
-  ensure(session: Session, plan: StreamPlan): Promise<StreamInfo> {
+  /** Makes it where it is missing; a process that only reads changes nothing about one that is there. */
+  ensure(session: Session, plan: StreamPlan, use: Use = 'writes'): Promise<StreamInfo> {
     const known = this.#known.get(session) ?? new Map<string, Promise<StreamInfo>>();
     this.#known.set(session, known);
-    const there = known.get(plan.name);
+    const key = use === 'reads' ? asRead(plan.name) : plan.name;
+    const there = known.get(plan.name) ?? known.get(key);
     if (there !== undefined) return there;
-    const made = this.#make(session, plan);
-    known.set(plan.name, made);
-    made.catch(() => known.delete(plan.name));
+    const made = this.#make(session, plan, use);
+    known.set(key, made);
+    made.catch(() => known.delete(key));
     return made;
   }
 
   /** It is not what it was: the next {@link ensure} looks again. */
   forget(session: Session, name: string): void {
-    this.#known.get(session)?.delete(name);
+    for (const key of [name, asRead(name)]) this.#known.get(session)?.delete(key);
   }
 
   /** Writes to a stream; `prepare` makes that one and whatever else its messages need. */
@@ -113,8 +120,8 @@ export class Streams {
     return true;
   }
 
-  async #make(session: Session, plan: StreamPlan): Promise<StreamInfo> {
-    const made = await this.#makeOrFind(session, plan);
+  async #make(session: Session, plan: StreamPlan, use: Use): Promise<StreamInfo> {
+    const made = await this.#makeOrFind(session, plan, use);
     const before = this.#made.get(plan.name);
     this.#made.set(plan.name, made.created);
     if (before !== undefined && before !== made.created) this.#replaced(plan.name);
@@ -139,15 +146,16 @@ export class Streams {
     }
   }
 
-  async #makeOrFind(session: Session, plan: StreamPlan): Promise<StreamInfo> {
+  async #makeOrFind(session: Session, plan: StreamPlan, use: Use): Promise<StreamInfo> {
     const there = await this.#jetStream.stream(session, plan.name);
     if (there !== undefined) {
+      if (use === 'reads') return there;
       const adapted = this.#adapted.has(plan.name) ? there : await this.#adapt(session, plan, there);
       this.#adapted.add(plan.name);
       return adapted;
     }
     try {
-      if (this.#adapted.has(plan.name)) await delay(MOURNING_MS);
+      if (this.#made.has(plan.name)) await delay(MOURNING_MS);
       const [made] = await Promise.all([this.#create(session, plan), this.#accompany(session, plan)]);
       this.#adapted.add(plan.name);
       return made;
@@ -179,7 +187,7 @@ export class Streams {
     const own = plan.fixed(this.#jetStream.startOf(session));
     if (plan.differs !== true || !session.connection.facts.clustered) return own;
     const { config } = await this.ensure(session, this.#companion);
-    return decide(this.#jetStream, session, { stream: config.name, subject: this.#decisionOn(plan.name) }, own);
+    return decide({ jetStream: this.#jetStream, brokerTime: this.#brokerTime }, session, { stream: config.name, subject: this.#decisionOn(plan.name) }, own);
   }
 
   async #create(session: Session, plan: StreamPlan): Promise<StreamInfo> {
@@ -222,4 +230,9 @@ export class Streams {
       [...changed.subjects].toSorted().join(' ') === [...config.subjects].toSorted().join(' ');
     return same ? there : this.#jetStream.updateStream(session, changed);
   }
+}
+
+/** Under which a stream is known that was found by one who only reads. */
+function asRead(name: string): string {
+  return `${name} as it was found`;
 }

@@ -39,7 +39,7 @@ export class Channels {
     const address = channelAddress(channel, this.#names);
     const { here, inbox } = this.#places;
     if ('queue' in address) {
-      if (!(await this.#push(address.queue, payload, options))) throw this.#full(channel);
+      if (!(await this.#push(address.queue, payload, options))) throw this.#full(channel, this.#driver.capacityMet);
     } else if (address.process !== this.#process) {
       await inbox.send(address.process, channel, payload, options);
     } else if (!here.push(channel, new Body(payload), options)) {
@@ -96,7 +96,7 @@ export class Channels {
     return this.#driver.capabilities;
   }
 
-  #full(channel: string): LayerError {
-    return new LayerError('CHANNEL_FULL', `channel ${channel} is full: ${this.#options.capacity} unexpired messages wait in it`);
+  #full(channel: string, capacity = this.#options.capacity): LayerError {
+    return new LayerError('CHANNEL_FULL', `channel ${channel} is full: ${capacity} unexpired messages wait in it`);
   }
 }

@@ -153,6 +153,8 @@ export interface Driver {
 
   /** Appends to a queue if fewer than `capacity` unexpired messages wait in it, in one atomic step; false where it is full. */
   push(queue: string, payload: Uint8Array, options?: PushOptions): Promise<boolean>;
+  /** The bound that the last push met for which the queue was full, where that may be another one than this process's `capacity`. */
+  readonly capacityMet?: number | undefined;
   /**
    * Waits for messages and takes up to `max`, oldest first, none that has expired by the broker's clock. Goes on waiting over a time without
    * broker. When `signal` aborts it resolves promptly, with what it had already been given, else with none. One call a queue at a time.

@@ -1,0 +1,73 @@
+import { openLayer } from '@busgate/layer';
+import { connect as natsConnect } from 'nats';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { startNats, type Broker } from '../../../test/support/brokers.ts';
+import { Clock } from '../src/clock.ts';
+import { connect } from '../src/connection.ts';
+import { decide } from '../src/decisions.ts';
+import { JetStream } from '../src/jetstream.ts';
+import { Session } from '../src/session.ts';
+import { parseUrl } from '../src/url.ts';
+
+afterEach(() => vi.restoreAllMocks());
+
+const ignore = (): void => undefined;
+
+/** What one process needs to agree with others, as in a cluster. */
+async function begin(nats: Broker): Promise<{ session: Session; decideOn: (own: string) => Promise<string> }> {
+  const target = parseUrl(nats.url);
+  const session = new Session(await connect(target.servers[0]!, target, 'test', { publishRefused: ignore, complaint: ignore, peers: ignore }), ignore);
+  const jetStream = new JetStream(undefined, ignore);
+  const clock = new Clock(jetStream, 'agreed.now', async () => (await jetStream.store(session, 'agreed.now', new Uint8Array(0))).stream);
+  const parts = { jetStream, brokerTime: (through: Session): Promise<number> => clock.read(through) };
+  return { session, decideOn: async (own) => String((await decide(parts, session, { stream: 'AGREED', subject: 'agreed.how' }, { own }))['own']) };
+}
+
+describe('processes whose clocks differ', () => {
+  test.each([3_600_000, -3_600_000])('by an hour (%i ms) agree on how a stream is made all the same', async (skew) => {
+    await using nats = await startNats();
+    const admin = await natsConnect({ servers: nats.url });
+    await (await admin.jetstreamManager()).streams.add({ name: 'AGREED', subjects: ['agreed.>'], max_msgs_per_subject: 1 });
+    const [one, two] = [await begin(nats), await begin(nats)];
+    expect(await one.decideOn('of one')).toBe('of one');
+    const right = Date.now.bind(Date);
+    vi.spyOn(Date, 'now').mockImplementation(() => right() + skew);
+    expect(await two.decideOn('of two')).toBe('of one');
+    vi.restoreAllMocks();
+    for (const { session } of [one, two]) await session.close();
+    await admin.close();
+  });
+});
+
+describe('the capacity of worker queues', () => {
+  test('a process that only reads changes nothing about it', async () => {
+    await using nats = await startNats();
+    await using sender = await openLayer(nats.url, { capacity: 3 });
+    await sender.send('work', { n: 0 });
+    await using reader = await openLayer(nats.url);
+    expect(await reader.receive('work')).toEqual({ n: 0 });
+    for (let n = 1; n <= 3; n += 1) await sender.send('work', { n });
+    await expect(sender.send('work', { n: 4 })).rejects.toMatchObject({ code: 'CHANNEL_FULL', message: expect.stringContaining('3 unexpired') as string });
+  });
+
+  test('a process that read before anybody sent does not bind those who send', async () => {
+    await using nats = await startNats();
+    await using reader = await openLayer(nats.url, { capacity: 1 });
+    const received = reader.receive('work');
+    await reader.send('other', { made: true });
+    await using sender = await openLayer(nats.url, { capacity: 3 });
+    await sender.send('work', { n: 0 });
+    expect(await received).toEqual({ n: 0 });
+    for (let n = 1; n <= 3; n += 1) await sender.send('work', { n });
+    await expect(sender.send('work', { n: 4 })).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
+  });
+
+  test('an error names the bound that was met, whoever set it', async () => {
+    await using nats = await startNats();
+    await using first = await openLayer(nats.url, { capacity: 2 });
+    await first.send('work', { n: 0 });
+    await using second = await openLayer(nats.url, { capacity: 4 });
+    for (let n = 1; n <= 3; n += 1) await second.send('work', { n });
+    await expect(first.send('work', { n: 4 })).rejects.toMatchObject({ code: 'CHANNEL_FULL', message: expect.stringContaining('4 unexpired') as string });
+  });
+});
