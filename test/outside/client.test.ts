@@ -35,9 +35,15 @@ interface Seen {
 /** A page whose client is in a room, and keeps what it gets. */
 async function open(room: string, options = '{}'): Promise<Page> {
   const page = await newPage(browser);
-  await page.goto(`http://localhost:${proxy.port}/`);
+  await join(page, room, '/client/index.js', options);
+  return page;
+}
+
+async function join(page: Page, room: string, entry: string, options = '{}'): Promise<void> {
+  // A page of the gateway without a script of its own.
+  await page.goto(`http://localhost:${proxy.port}/demo.css`);
   await page.evaluate(`(async () => {
-    const { connect } = await import('/client/index.js');
+    const { connect } = await import('${entry}');
     const bus = connect('/socket', ${options});
     const room = bus.join('${room}');
     const seen = (window.seen = { texts: [], gaps: 0, states: [], wasKept: false });
@@ -48,7 +54,6 @@ async function open(room: string, options = '{}'): Promise<Page> {
     await new Promise((resolve) => room.on('state', (state) => state === 'joined' && resolve()));
     seen.states.length = 0;
   })()`);
-  return page;
 }
 
 const seenBy = (page: Page): Promise<Seen> => page.evaluate('window.seen');
@@ -56,6 +61,12 @@ const seenBy = (page: Page): Promise<Seen> => page.evaluate('window.seen');
 async function publish(room: string, text: string): Promise<void> {
   const { status } = await fetch(gateway.http(`/room/${room}`), { method: 'POST', body: text });
   expect(status).toBe(202);
+}
+
+/** Sockets that the gateway has. */
+async function sessions(): Promise<number> {
+  const metrics = await (await fetch(gateway.ops('/metrics'))).text();
+  return Number(/^busgate_sessions\{transport="websocket"\} (\d+)$/m.exec(metrics)?.[1]);
 }
 
 test('a page whose connection is cut comes back by itself, and misses nothing', async () => {
@@ -80,11 +91,25 @@ test('a page whose connection is dead without a word finds out, and misses nothi
   await page.close();
 });
 
+test('two tabs share one connection, and the one that is left has everything', async () => {
+  const context = await browser.newContext();
+  const tabs = [await context.newPage(), await context.newPage()] as const;
+  for (const tab of tabs) await join(tab, 'kept.tabs', '/client/tabs/index.js');
+  expect(await sessions()).toBe(1);
+  await publish('kept.tabs', 'to both');
+  for (const tab of tabs) await expect.poll(async () => (await seenBy(tab)).texts).toEqual(['to both']);
+  await tabs[0].close();
+  await publish('kept.tabs', 'to the other');
+  await expect.poll(async () => (await seenBy(tabs[1])).texts).toEqual(['to both', 'to the other']);
+  expect((await seenBy(tabs[1])).gaps).toBe(0);
+  await context.close();
+});
+
 test('a page goes into the back/forward cache, and takes up where it was', async () => {
   const page = await open('kept.back');
   await publish('kept.back', 'before');
   await expect.poll(async () => (await seenBy(page)).texts).toHaveLength(1);
-  await page.goto(`http://localhost:${proxy.port}/demo.css`);
+  await page.goto(`http://localhost:${proxy.port}/demo.js`);
   await publish('kept.back', 'while it was away');
   // A page that comes out of the cache is not loaded again.
   await page.goBack({ waitUntil: 'commit' });

@@ -5,28 +5,17 @@ import type { JoinOptions } from './core/rooms.ts';
 import { Emitter } from './emitter.ts';
 import { BusError } from './errors.ts';
 import { contentOf, Message } from './message.ts';
-import type { Settings } from './options.ts';
+import { type Settings, targetOf } from './options.ts';
 import { watchPage } from './page.ts';
 import { type Published, type PublishOptions, type Room, RoomHandle, type RoomOwner } from './room.ts';
 import { probe } from './transports/http.ts';
-import type { Link, LinkEvents, Opener, Target, TransportName } from './transports/transport.ts';
-import { openWebSocket } from './transports/websocket.ts';
+import { OPENERS } from './transports/openers.ts';
+import type { Link, LinkEvents, Openers, TransportName } from './transports/transport.ts';
 
 /** The longest that a timer can be set to. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** A probe that takes longer has found nothing, in milliseconds. */
 const PROBE_MS = 10_000;
-/** A poll waits no longer at the gateway, in milliseconds, and less where the heartbeat is quicker. */
-const MAX_POLL_MS = 25_000;
-const POLL_SHARE = 0.8;
-
-/** Most pages never need another one than the first: what the others take is loaded when they are tried. */
-const OPENERS: Readonly<Record<TransportName, () => Opener | Promise<Opener>>> = {
-  websocket: () => openWebSocket,
-  sse: async () => (await import('./transports/sse.ts')).openSse,
-  poll: async () => (await import('./transports/poll.ts')).openPoll,
-};
-
 interface BusEvents extends Record<string, unknown[]> {
   state: [state: BusState, detail: BusStateDetail];
 }
@@ -53,6 +42,7 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
   readonly ready: Promise<void>;
   #code = '';
   readonly #settings: Settings;
+  readonly #openers: Openers;
   readonly #core: Core;
   readonly #links = new Map<number, Link>();
   readonly #rooms = new Map<string, Set<RoomHandle>>();
@@ -67,7 +57,7 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
       this.#links.get(link)?.close();
       this.#links.delete(link);
     },
-    probe: (id, token) => void probe(this.#target(token), AbortSignal.timeout(PROBE_MS)).then((end) => this.#run(() => this.#core.probed(id, end))),
+    probe: (id, token) => void probe(targetOf(this.#settings, token), AbortSignal.timeout(PROBE_MS)).then((end) => this.#run(() => this.#core.probed(id, end))),
     state: (state, detail) => this.#become(state, detail),
     room: (name, state, code) => this.#each(name, (room) => room.become(state, code === undefined ? undefined : new BusError(code)), state === 'left'),
     message: (frame) => this.#each(frame.room, (room) => room.receive(new Message(frame))),
@@ -75,9 +65,10 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
   };
 
   /** `memory` outlives this bus: which transport worked, by address. */
-  constructor(settings: Settings, memory: Map<string, TransportName>) {
+  constructor(settings: Settings, memory: Map<string, TransportName>, openers: Openers = OPENERS) {
     super();
     this.#settings = settings;
+    this.#openers = openers;
     const ladder = new Ladder(settings.transports, memory, settings.url.href);
     this.transport = ladder.transport;
     this.#core = new Core(
@@ -169,16 +160,11 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
       ended: (end) => this.#run(() => this.#core.ended(id, end)),
     };
     try {
-      const open = await OPENERS[transport]();
-      if (this.#core.has(id)) this.#links.set(id, open(this.#target(token), events));
+      const open = await this.#openers[transport]();
+      if (this.#core.has(id)) this.#links.set(id, open(targetOf(this.#settings, token), events));
     } catch {
       events.ended({});
     }
-  }
-
-  #target(token: string | undefined): Target {
-    const { heartbeat } = this.#settings;
-    return { ...this.#settings, token, pollSeconds: Math.ceil(Math.min(MAX_POLL_MS, heartbeat.every * POLL_SHARE) / 1000) };
   }
 
   #become(state: BusState, detail: BusStateDetail): void {

@@ -1,5 +1,9 @@
 import type { HeartbeatOptions } from './core/link-state.ts';
-import { TRANSPORTS, type TransportName, type WebSocketConstructor } from './transports/transport.ts';
+import { type Target, TRANSPORTS, type TransportName, type WebSocketConstructor } from './transports/transport.ts';
+
+/** A poll waits no longer at the gateway, in milliseconds, and less where the heartbeat is quicker. */
+const MAX_POLL_MS = 25_000;
+const POLL_SHARE = 0.8;
 
 export interface ConnectOptions {
   /** Says who this is: a token, or what fetches one whenever the gateway wants another. Without it cookies do, where the gateway reads them. */
@@ -27,4 +31,9 @@ export function settingsOf(url: string | URL, options: ConnectOptions) {
   const heartbeat = { every: 30_000, timeout: 35_000, ...options.heartbeat };
   if (!address.protocol.startsWith('http') || !transports[0] || !(heartbeat.timeout > heartbeat.every)) throw new TypeError('url, transports or heartbeat');
   return { buffer: 1_048_576, credentials: 'same-origin' as const, ...options, url: address, WebSocket, transports, heartbeat };
+}
+
+/** What opening a link takes. */
+export function targetOf(settings: Settings, token?: string): Target {
+  return { ...settings, token, pollSeconds: Math.ceil(Math.min(MAX_POLL_MS, settings.heartbeat.every * POLL_SHARE) / 1000) };
 }

@@ -33,7 +33,10 @@ export interface Target {
 }
 
 /** Opens a link. Throws where there can be none at all. */
-export type Opener = (target: Target, events: LinkEvents) => Link;
+type Opener = (target: Target, events: LinkEvents) => Link;
+
+/** How a link of each kind is opened. */
+export type Openers = Readonly<Record<TransportName, () => Opener | Promise<Opener>>>;
 
 /** As much of the browser's WebSocket as is needed. */
 interface WebSocketLike {
