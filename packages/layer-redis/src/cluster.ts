@@ -139,11 +139,11 @@ export class ClusterBroker implements Broker {
   }
 
   #refresh(): Promise<void> {
-    this.#refreshing ??= this.#look().finally(() => (this.#refreshing = undefined));
+    this.#refreshing ??= this.#readTopology().finally(() => (this.#refreshing = undefined));
     return this.#refreshing;
   }
 
-  async #look(): Promise<void> {
+  async #readTopology(): Promise<void> {
     let topology: Topology;
     try {
       topology = await this.#askAny();

@@ -38,7 +38,7 @@ const LONGEST = 512 * 1_048_576;
  */
 export class MessageReader {
   readonly #handler: MessageHandler;
-  readonly #rest: (bytes: Buffer) => void;
+  readonly #passOn: (bytes: Buffer) => void;
   readonly #reply = new Extent();
   #aside = false;
   /** The beginning of what may be a message. */
@@ -58,14 +58,14 @@ export class MessageReader {
   #start = 0;
 
   /** The first byte written must be the first of a reply. */
-  constructor(handler: MessageHandler, rest: (bytes: Buffer) => void) {
+  constructor(handler: MessageHandler, passOn: (bytes: Buffer) => void) {
     this.#handler = handler;
-    this.#rest = rest;
+    this.#passOn = passOn;
   }
 
   write(bytes: Buffer): void {
     if (this.#aside) {
-      this.#rest(bytes);
+      this.#passOn(bytes);
       return;
     }
     const chunk = this.#begun === undefined ? bytes : Buffer.concat([this.#begun, bytes]);
@@ -77,12 +77,12 @@ export class MessageReader {
       if (size === NONE) {
         at = this.#follow(chunk, at);
       } else {
-        if (from < at) this.#rest(chunk.subarray(from, at));
+        if (from < at) this.#passOn(chunk.subarray(from, at));
         at = this.#take(chunk, at, size);
         from = at;
       }
     }
-    if (from < at) this.#rest(from === 0 ? chunk : chunk.subarray(from, at));
+    if (from < at) this.#passOn(from === 0 ? chunk : chunk.subarray(from, at));
   }
 
   /** Answers where what is not a message ends. */

@@ -5,7 +5,7 @@ import { readElement, type Element } from './element.ts';
 import { SCRIPTS, type Runner } from './scripts.ts';
 
 /** What expires sooner than that is judged by the server's clock asked anew; for all else one that was asked lately is good enough. */
-const DOUBT_MS = 5000;
+const CLOSE_END_MS = 5000;
 const CLOCK_MS = 10_000;
 
 /**
@@ -76,7 +76,7 @@ export class ListForm implements QueueForm<Listed> {
 
   async #one(connection: Connection, key: string, first: Promise<[Buffer, Buffer] | null>): Promise<readonly Listed[]> {
     const clock = this.#clocks.get(connection);
-    const known = clock !== undefined && this.#expiryMs > 2 * DOUBT_MS && performance.now() < clock.readUntil;
+    const known = clock !== undefined && this.#expiryMs > 2 * CLOSE_END_MS && performance.now() < clock.readUntil;
     const asked = known ? undefined : this.#askClock(connection);
     asked?.catch(() => undefined);
     const popped = await first;
@@ -86,7 +86,7 @@ export class ListForm implements QueueForm<Listed> {
       void this.#takeMore(connection, key, 0, 0).catch(() => undefined);
       return [head];
     }
-    if (known && head.expiresAt - clock.ahead - performance.now() > DOUBT_MS) return [head];
+    if (known && head.expiresAt - clock.ahead - performance.now() > CLOSE_END_MS) return [head];
     const { ahead } = await (asked ?? this.#askClock(connection));
     return head.expiresAt > ahead + performance.now() ? [head] : [];
   }

@@ -95,7 +95,7 @@ export class Shard {
     try {
       return await commands.run(name, ...args);
     } catch (error) {
-      if (isLostNode(error)) this.#lose(commands, error as Error);
+      if (isLostNode(error)) this.#giveUp(commands, error as Error);
       else this.blame(error);
       throw error;
     }
@@ -266,7 +266,7 @@ export class Shard {
       const written = writeProbe === undefined ? undefined : commands.run('del', writeProbe);
       await within(commands, 'no answer', Promise.all([written, commands.run('publish', probeChannel, this.#awaited.id)]));
     } catch (error) {
-      this.#lose(commands, error as Error);
+      this.#giveUp(commands, error as Error);
       throw error;
     }
     await within(subscriber.connection, 'our own message did not arrive through the subscriber connection', promise);
@@ -286,7 +286,7 @@ export class Shard {
       const at = this.#commands?.node;
       if (now !== undefined && at !== undefined && addressOf(now) !== addressOf(at)) {
         const error = new LayerError('LAYER_AWAY', `${addressOf(now)} has become the primary`, { fault: 'moved' });
-        if (this.#commands !== undefined) this.#lose(this.#commands, error);
+        if (this.#commands !== undefined) this.#giveUp(this.#commands, error);
         throw error;
       }
       const subscriber = await this.#prove();
@@ -296,7 +296,7 @@ export class Shard {
   }
 
   /** The server does not answer, or is no longer the one that takes writes: nothing that it says is believed any more. */
-  #lose(commands: Connection, error: Error): void {
+  #giveUp(commands: Connection, error: Error): void {
     const reason = error.message;
     commands.destroy(reason);
     for (const other of this.#others) other.destroy(reason);

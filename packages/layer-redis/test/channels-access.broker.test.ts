@@ -47,11 +47,11 @@ async function cleanUp(port: number): Promise<void> {
   const connection = await Connection.open({ host: '127.0.0.1', port }, access);
   const log = new Log();
   const options = { groupExpiryMs: 86_400_000, logger: log };
-  await new Janitor(connection, new ChannelsNames('asgi', 'dead'), options, () => undefined).look();
+  await new Janitor(connection, new ChannelsNames('asgi', 'dead'), options, () => undefined).sayAlive();
   await connection.run('zadd', 'asgi:group:g', 1, 'specific.dead!g-1');
   expect(await SCRIPTS.channelsRenewMember.run(connection, ['asgi:group:g', 'asgi:busgate:added:g'], 'thumbnails', 1000, 500)).toBe(1);
   const janitor = new Janitor(connection, new ChannelsNames('asgi', 'alive'), options, () => undefined);
-  for (let look = 0; look < 5; look += 1) await janitor.look();
+  for (let look = 0; look < 5; look += 1) await janitor.sayAlive();
   await log.has('"process":"dead","memberships":1');
   await janitor.leave();
   connection.destroy('done');

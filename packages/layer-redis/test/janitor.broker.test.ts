@@ -39,7 +39,7 @@ function janitorOf(process: string): { janitor: Janitor; log: Log; losses: () =>
 }
 
 async function looks(count: number, ...janitors: readonly { janitor: Janitor }[]): Promise<void> {
-  for (let look = 0; look < count; look += 1) for (const { janitor } of janitors) await janitor.look();
+  for (let look = 0; look < count; look += 1) for (const { janitor } of janitors) await janitor.sayAlive();
 }
 
 async function plant(): Promise<void> {

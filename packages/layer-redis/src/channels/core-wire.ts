@@ -64,13 +64,13 @@ export class CoreWire implements Wire {
     const { ring, names } = this.#context;
     const watched = names.own('watch', names.process);
     for (const [host, janitor] of this.#janitors) {
-      await janitor.look();
+      await janitor.sayAlive();
       await host.subscribe(watched, { sink: { gap: () => this.#onReturn(host, janitor) }, channels: new Map([[watched, { message() {} }]]) });
     }
     if (this.#reading !== undefined) return;
     this.#reading = Promise.all(ring.hosts.map((host) => this.#readInbox(host)));
     const renewMs = Math.min(RENEW_MS, this.#context.options.groupExpiryMs / 5);
-    this.#timers.push(setInterval(() => this.#renew(), renewMs).unref(), setInterval(() => this.#look(), LOOK_MS).unref());
+    this.#timers.push(setInterval(() => this.#renew(), renewMs).unref(), setInterval(() => this.#sayAlive(), LOOK_MS).unref());
   }
 
   async joinGroup(group: string): Promise<void> {
@@ -192,8 +192,8 @@ export class CoreWire implements Wire {
     for (const [group, tag] of this.#tags) this.#add(group, this.#context.names.member(tag)).catch(() => undefined);
   }
 
-  #look(): void {
-    for (const janitor of this.#janitors.values()) janitor.look().catch(() => undefined);
+  #sayAlive(): void {
+    for (const janitor of this.#janitors.values()) janitor.sayAlive().catch(() => undefined);
     if (this.#owed.size > 0) this.#settle();
   }
 
@@ -201,7 +201,7 @@ export class CoreWire implements Wire {
   #onReturn(host: Broker, janitor: Janitor): void {
     janitor.forget();
     this.#onLoss(host);
-    janitor.look().catch(() => undefined);
+    janitor.sayAlive().catch(() => undefined);
   }
 
   /** Memberships on that host, and what waited there for this process, may be gone. */

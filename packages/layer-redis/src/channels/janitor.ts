@@ -37,7 +37,7 @@ export class Janitor {
   }
 
   /** Says that this gateway lives, and begins to clean up after each that does not. */
-  async look(): Promise<void> {
+  async sayAlive(): Promise<void> {
     const ttl = Math.max(Math.ceil(this.#options.groupExpiryMs / 1000), LEAST_TTL);
     const { lives, process } = this.#names;
     let reply: [number, Buffer[]];
