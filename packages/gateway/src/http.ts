@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { HttpErrorKey } from './errors.ts';
 import { Connections } from './http/connection.ts';
+import { destroyOnError } from './http/linger.ts';
 import { PlainRequests, type PlainSources } from './http/plain.ts';
 import { Upgrades, type UpgradeSources } from './http/upgrades.ts';
 import { listen, type Listening } from './listen.ts';
@@ -103,8 +103,7 @@ export class PublicServer {
 
   /** Nothing more is read from the connection; it ends when what has begun there is answered, with `last` where there is one. */
   #end(socket: Socket, last?: () => void): void {
-    // An error that nobody listens for ends the process.
-    socket.on('error', destroy);
+    destroyOnError(socket);
     this.#connections.of(socket).fail(last);
   }
 }
@@ -115,8 +114,4 @@ const CLIENT_ERRORS: Readonly<Record<string, HttpErrorKey>> = { HPE_HEADER_OVERF
 /** An upgrade to what is not spoken here is ignored, and the request served as it is (RFC 9110 section 7.8). */
 function isSpoken({ method, headers }: IncomingMessage): boolean {
   return method !== 'HEAD' && asksForWebSocket(headers);
-}
-
-function destroy(this: Duplex): void {
-  this.destroy();
 }

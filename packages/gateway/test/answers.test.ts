@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { LayerError } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { jsonAnswer } from '../src/answer.ts';
 import { linger } from '../src/http/linger.ts';
@@ -97,6 +98,33 @@ describe('an error that nobody expected', () => {
     client.write(upgrade('/r/%E2%82%AC'));
     expect((await client.answer()).status).toBe(404);
     expect((await fetch(gateway.http('/r/abcd'), { method: 'POST', body: 'x' })).status).toBe(202);
+  });
+});
+
+describe('a layer that fails', () => {
+  test.each([
+    ['LAYER_AWAY', 503, 'away', true],
+    ['OUTCOME_UNKNOWN', 504, 'unknown', false],
+    ['TIMEOUT', 504, 'unknown', false],
+    ['INVALID_NAME', 400, 'bad_room', false],
+    ['UNSUPPORTED', 400, 'bad_room', false],
+    ['MESSAGE_TOO_LARGE', 413, 'body_too_large', false],
+  ] as const)('a POST that ends with %s is %i, and says when to come back only where nothing was done', async (code, status, error, again) => {
+    await using server = await TestPublic.start();
+    server.route.onPost = () => Promise.reject(new LayerError(code, 'why'));
+    await using client = await RawClient.connect(server.port);
+    client.write(request('POST /r/1 HTTP/1.1', 'Host: a', 'Content-Length: 0'));
+    const answer = await client.answer();
+    expect([answer.status, JSON.parse(answer.body).error, answer.headers.has('retry-after')]).toEqual([status, error, again]);
+  });
+
+  test('an upgrade whose subscription was not answered may be made again: 503', async () => {
+    await using server = await TestPublic.start();
+    server.route.onOpen = () => Promise.reject(new LayerError('TIMEOUT', 'why'));
+    await using client = await RawClient.connect(server.port);
+    client.write(upgrade('/r/1'));
+    const answer = await client.answer();
+    expect([answer.status, answer.headers.has('retry-after')]).toEqual([503, true]);
   });
 });
 

@@ -53,6 +53,7 @@ describe('sources', () => {
     expect(flagOf('drain.notice')).toBe('--drain-notice');
     expect(flagOf('limits.layer_message')).toBe('--limits-layer-message');
     expect(new Set(KEYS.map(flagOf)).size).toBe(KEYS.length);
+    expect(KEYS.filter((key) => !/^[a-z]+(?:_[a-z]+)*(?:\.[a-z]+(?:_[a-z]+)*)?$/.test(key))).toEqual([]);
   });
 
   test('the design’s smallest file', () => {

@@ -5,6 +5,20 @@ const SILENCE_MS = 2000;
 /** And one that does not end is cut off after so many of these. */
 const MAX_LOOKS = 15;
 
+/** For sockets that nobody else listens to: an error that nobody listens for ends the process. */
+export function destroyOnError(socket: Duplex): void {
+  socket.on('error', destroy);
+}
+
+/** Somebody else listens again. */
+export function undoDestroyOnError(socket: Duplex): void {
+  socket.off('error', destroy);
+}
+
+function destroy(this: Duplex): void {
+  this.destroy();
+}
+
 /**
  * Reads and drops what a refused peer still sends, for 2 s of silence or 30 s in all, since a connection that is closed with bytes unread is reset, and the answer
  * lost with it (RFC 9112 section 9.6). Its writing side must have been ended.

@@ -14,6 +14,7 @@ import { answerSocket } from './answer.ts';
 import { hasBody } from './body.ts';
 import { corsHeaders } from './cors.ts';
 import { failureKey } from './failure.ts';
+import { destroyOnError, undoDestroyOnError } from './linger.ts';
 import { readRequest } from './request.ts';
 import { HttpRouteRequest } from './route-request.ts';
 
@@ -113,12 +114,11 @@ export class Upgrades {
 
   async #openLater(upgrade: Upgrade, asked: AskedSession, opening: Promise<Opening | Answer>): Promise<void> {
     const { tcp } = upgrade;
-    // An error that nobody listens for ends the process.
-    tcp.on('error', destroy);
+    destroyOnError(tcp);
     let ready: Opening | Answer;
     try {
       ready = await opening;
-      tcp.off('error', destroy);
+      undoDestroyOnError(tcp);
     } catch (error) {
       this.#sources.admission.settle();
       return this.#refuse(upgrade, failureKey(joinFailure(error), error, this.#sources.log));
@@ -149,11 +149,7 @@ export class Upgrades {
   }
 
   #answer(socket: Duplex, { status, headers, body }: Answer): void {
-    socket.on('error', destroy);
+    destroyOnError(socket);
     answerSocket(socket, { status, headers: { ...headers, Connection: 'close' }, body });
   }
-}
-
-function destroy(this: Duplex): void {
-  this.destroy();
 }
