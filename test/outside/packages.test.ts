@@ -76,6 +76,38 @@ describe('the packages, installed from their tarballs', () => {
     expect(await runModule(ROUND_TRIP, { LAYER: redis.url })).toBe('hello');
   });
 
+  test('have a client that a page with the types of a browser alone compiles against', async () => {
+    await writeFile(
+      join(project, 'page.ts'),
+      `import { BusError, connect, type Message } from '@busgate/client';
+       import { connect as share } from '@busgate/client/tabs';
+       for (const bus of [connect('/socket', { token: async () => 't' }), share('wss://live.example/socket')]) {
+         const room = bus.join<{ readonly text: string }>('chat.1', { last: 20 });
+         room.on('gap', ({ after }) => setTimeout(() => location.reload(), after));
+         const show = ({ data, bytes }: Message<{ readonly text: string }>): void => document.body.append(data.text, String(bytes.length));
+         for await (const message of room) show(message);
+         await room.publish({ text: 'hi' }, { idempotent: true }).catch((error: unknown) => error instanceof BusError && error.code);
+       }
+      `,
+    );
+    const settings = [
+      '--strict',
+      '--module',
+      'esnext',
+      '--moduleResolution',
+      'bundler',
+      '--target',
+      'es2022',
+      '--lib',
+      'es2023,dom',
+      '--noEmit',
+      '--types',
+      '',
+    ];
+    const { stdout } = await run(TSC, [...settings, 'page.ts'], { cwd: project });
+    expect(stdout).toBe('');
+  });
+
   test('carry types that a strict program compiles against', async () => {
     await writeFile(
       join(project, 'program.ts'),

@@ -49,6 +49,7 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
   readonly #page = new AbortController();
   #isRunning = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = Infinity;
   readonly #host: Host = {
     token: (link) => void this.#ask(link),
     open: (link, transport, token) => void this.#open(link, transport, token),
@@ -139,9 +140,20 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
       for (const [name, ...details] of actions) (this.#host[name] as (...details: unknown[]) => void)(...details);
     }
     this.#isRunning = false;
+    this.#schedule(this.#core.wakeAt);
+  }
+
+  /** A timer that is early is left alone, since frames put it off all the time; it looks, and is set anew. */
+  #schedule(at: number): void {
+    if (at >= this.#timerAt && at < Infinity) return;
     clearTimeout(this.#timer);
-    const after = this.#core.wakeAt - performance.now();
-    if (after < Infinity) this.#timer = setTimeout(() => this.#run(() => this.#core.tick()), Math.min(after, MAX_TIMER_MS));
+    this.#timerAt = at;
+    if (at === Infinity) return;
+    const look = (): void => {
+      this.#timerAt = Infinity;
+      this.#run(() => this.#core.tick());
+    };
+    this.#timer = setTimeout(look, Math.min(at - performance.now(), MAX_TIMER_MS));
   }
 
   async #ask(link: number): Promise<void> {

@@ -25,7 +25,7 @@ export class Message<T = unknown> {
     return base64 === undefined ? (text ?? JSON.stringify(data)) : new TextDecoder().decode(this.bytes);
   }
 
-  get bytes(): Uint8Array<ArrayBuffer> {
+  get bytes(): Uint8Array {
     const { base64 } = this.#content;
     return base64 === undefined ? new TextEncoder().encode(this.text) : Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
   }
