@@ -29,6 +29,7 @@ import { Router } from './routes/router.ts';
 import { Deadlines } from './session/deadlines.ts';
 import { ANYONE } from './identity.ts';
 import { Outboxes } from './session/outbox.ts';
+import { RunningClock } from './session/running-clock.ts';
 import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
 import { ReadTurns } from './transports/read-turns.ts';
@@ -58,6 +59,7 @@ export class Gateway implements AsyncDisposable {
   readonly #counters: Counters = createCounters();
   readonly #inbound: Inbound;
   readonly #deadlines: Deadlines;
+  readonly #clock: RunningClock;
   readonly #outboxes: Outboxes;
   readonly #sessions: Sessions;
   readonly #hub: Hub;
@@ -89,10 +91,19 @@ export class Gateway implements AsyncDisposable {
     this.#inbound = new Inbound(limits.inboundTotal);
     const times = [heartbeat.interval, heartbeat.timeout, limits.messageTime, ...config.routes.flatMap(timesOf)];
     this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(...times) / 4)));
-    this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, now);
-    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, layer.process);
+    this.#clock = new RunningClock(now, 2 * this.#deadlines.tickMs);
+    this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, this.#clock.now);
+    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, now, layer.process);
     const clock = { now, defer: setImmediate };
-    this.#hub = new Hub({ layer, counters: this.#counters, log: options.log, clock, backlog: limits.roomBacklog, linger: LINGER_MS });
+    this.#hub = new Hub({
+      layer,
+      counters: this.#counters,
+      log: options.log,
+      clock,
+      backlog: limits.roomBacklog,
+      linger: LINGER_MS,
+      maxRooms: limits.roomsTotal,
+    });
     this.#testaments = new Testaments(layer);
     this.#workers = new OwnWorkers(layer, options.log, this.#deadlines.tickMs);
     this.#public = this.#createPublic(new ReadTurns(clock));
@@ -223,6 +234,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   #tick(): void {
+    this.#clock.tick();
     this.#deadlines.tick();
     this.#outboxes.sweep();
     this.#workers.look();
@@ -300,16 +312,10 @@ export class Gateway implements AsyncDisposable {
 
   #createRoute(settings: RouteConfig): Route {
     const { limits, heartbeat } = this.#config;
-    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, this.#hub, this.#counters, this.#log);
+    const shared = { hub: this.#hub, counters: this.#counters, inbound: this.#inbound, log: this.#log };
+    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
     if (settings.kind === 'events') return this.#createEventsRoute(settings);
-    return new MultiplexRoute(settings, {
-      hub: this.#hub,
-      counters: this.#counters,
-      log: this.#log,
-      limits,
-      heartbeat: heartbeat.interval,
-      now: () => performance.now(),
-    });
+    return new MultiplexRoute(settings, { ...shared, limits, heartbeat: heartbeat.interval, now: () => performance.now() });
   }
 
   #createEventsRoute(settings: EventsSettings): Route {

@@ -1,4 +1,4 @@
-import { isLayerError, type ChannelLayer, type RoomEvent } from '@busgate/layer';
+import { isLayerError, type ChannelLayer, LayerError, type RoomEvent } from '@busgate/layer';
 import type { Counters, PublishFailure, TransportName } from './counters.ts';
 import { Flush, type FlushClock } from './hub/flush.ts';
 import { HubRoom, type RoomContext } from './hub/room.ts';
@@ -14,8 +14,10 @@ export interface HubOptions {
   readonly clock: FlushClock;
   /** Bytes of one room that may wait to be sent; past it the newest are dropped and a gap is told. */
   readonly backlog: number;
-  /** Milliseconds that a room is kept at least after its last member has left. */
+  /** Milliseconds that a room is kept at least after its last member has left, unless others need its place. */
   readonly linger: number;
+  /** Rooms that are held at most, those that are kept for a while included. */
+  readonly maxRooms: number;
 }
 
 /** What a session missed in a room. */
@@ -45,9 +47,11 @@ export class Hub {
   readonly #context: RoomContext;
   readonly #rooms = new Map<string, Entry>();
   readonly #linger: Linger;
+  readonly #maxRooms: number;
   readonly #publishing = new Set<Promise<unknown>>();
 
-  constructor({ layer, counters, log, clock, backlog, linger }: HubOptions) {
+  constructor({ layer, counters, log, clock, backlog, linger, maxRooms }: HubOptions) {
+    this.#maxRooms = maxRooms;
     this.#linger = new Linger(linger, (room) => this.#letGo(room));
     this.#layer = layer;
     this.#counters = counters;
@@ -69,11 +73,13 @@ export class Hub {
 
   /**
    * Makes sure that the room is subscribed and stays so; at once where it is. The caller then joins it or releases it, without anything between.
-   * Rejects with what a subscription fails with, LAYER_AWAY for one; then there is nothing to release.
+   * Rejects with what a subscription fails with, LAYER_AWAY for one, and with CHANNEL_FULL where too many are held; then there is nothing to release.
    */
   hold(name: string): HubRoom | Promise<HubRoom> {
     this.#linger.cancel(name);
-    const { room, subscribed, isLive } = this.#rooms.get(name) ?? this.#subscribe(name);
+    const known = this.#rooms.get(name);
+    if (known === undefined && !this.#hasPlace()) return Promise.reject(new LayerError('CHANNEL_FULL', 'this process holds as many rooms as it may'));
+    const { room, subscribed, isLive } = known ?? this.#subscribe(name);
     room.hold();
     return isLive ? room : subscribed.then(() => room);
   }
@@ -118,6 +124,10 @@ export class Hub {
 
   close(): void {
     this.#linger.close();
+  }
+
+  #hasPlace(): boolean {
+    return this.#rooms.size < this.#maxRooms || this.#linger.releaseOldest();
   }
 
   #subscribe(name: string): Entry {

@@ -56,7 +56,7 @@ const MESSAGES: readonly MetricDefinition[] = [
   counter('busgate_deliveries_dropped_total', 'Deliveries that never reached the kernel.', ({ counters }) => counters.dropped, 'reason'),
   gauge('busgate_deliveries_queued', 'Deliveries that wait in outboxes.', ({ state }) => state.queued),
   counter('busgate_sent_bytes_total', 'Bytes written to sessions, frame headers included.', ({ counters }) => counters.sentBytes),
-  gauge('busgate_outbox_bytes', 'Bytes that wait in outboxes.', ({ state }) => state.outboxBytes),
+  gauge('busgate_outbox_bytes', 'Bytes that wait in outboxes; those that several sessions wait for count for each.', ({ state }) => state.outboxBytes),
   gauge('busgate_inbound_bytes', 'What clients have begun and not finished, with what holds it: see limits.inbound_total.', ({ state }) => state.inboundBytes),
 ];
 

@@ -1,4 +1,4 @@
-import { type ChannelLayer, LayerError, openLayer, type RoomEvent } from '@busgate/layer';
+import { type ChannelLayer, isLayerError, LayerError, openLayer, type RoomEvent } from '@busgate/layer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCounters } from '../src/counters.ts';
 import { Hub, type Layer } from '../src/hub.ts';
@@ -54,7 +54,7 @@ beforeEach(async () => {
   layer = await openLayer(`memory:${crypto.randomUUID()}`, { history: [{ rooms: 'kept', size: 100, ageMs: 60_000 }] });
   watched = new Watched(layer);
   stage = new Stage();
-  hub = new Hub({ layer: watched, counters, log: SILENT, clock: { now: () => 0, defer: setImmediate }, backlog: 1_000_000, linger: LINGER });
+  hub = new Hub({ layer: watched, counters, log: SILENT, clock: { now: () => 0, defer: setImmediate }, backlog: 1_000_000, linger: LINGER, maxRooms: 5 });
 });
 
 afterEach(async () => {
@@ -93,6 +93,23 @@ describe('the hub', () => {
     await layer.publish('a', 'again');
     await until(() => third.link.texts().length === 1, 'a room that was let go is taken again');
     expect(watched.subscribed).toBe(3);
+  });
+
+  test('holds so many rooms and no more: those that everybody has left make place, the longest left first', async () => {
+    const [a, b] = [await join('a'), await join('b')];
+    for (const name of ['c', 'd', 'e']) await join(name);
+    const refusals = await Promise.allSettled([join('f'), join('f')]);
+    expect(refusals.map((one) => one.status === 'rejected' && isLayerError(one.reason, 'CHANNEL_FULL'))).toEqual([true, true]);
+    const again = await join('a');
+    again.member.leave();
+    b.member.leave();
+    a.member.leave();
+    await join('f');
+    expect([watched.subscribed, watched.closed, hub.rooms]).toEqual([6, 1, 4]);
+    await layer.publish('a', 'still held');
+    await join('a');
+    expect(watched.subscribed).toBe(6);
+    await expect(join('b')).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
   });
 
   test('forgets a room that could not be subscribed, for all who waited, and tries again for the next', async () => {

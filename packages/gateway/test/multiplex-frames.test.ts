@@ -290,10 +290,13 @@ describe('the turns of a session', () => {
     const happened: string[] = [];
     const ends = new Map<string, () => void>();
     let ended = 0;
-    const turns = new Turns(() => (ended += 1));
+    let cost = 0;
+    const served: number[] = [];
+    const turns = new Turns({ answered: () => (ended += 1), served: ({ cost }) => void served.push(cost) });
     const take = (name: string, overlaps: boolean, isLate = true): void => {
       const answer: Answer = () => void happened.push(`answer ${name}`);
       turns.take({
+        cost: (cost += 1),
         overlaps,
         begin: () => {
           happened.push(`begin ${name}`);
@@ -305,7 +308,7 @@ describe('the turns of a session', () => {
       ends.get(name)?.();
       await new Promise((resolve) => setImmediate(resolve));
     };
-    return { happened, take, end, turns, ended: () => ended };
+    return { happened, take, end, turns, served, ended: () => ended };
   }
 
   test('publishes are under way together and answered in order', async () => {
@@ -333,12 +336,13 @@ describe('the turns of a session', () => {
   });
 
   test('after the end nothing begins and nothing is answered', async () => {
-    const { happened, take, end, turns } = stage();
+    const { happened, take, end, turns, served } = stage();
     take('join', false);
     take('later', true, false);
     turns.end();
+    expect(served).toEqual([2]);
     await end('join');
-    expect(happened).toEqual(['begin join']);
+    expect([happened, served]).toEqual([['begin join'], [2, 1]]);
   });
 });
 

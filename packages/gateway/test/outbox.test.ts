@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Counters, createCounters } from '../src/counters.ts';
 import { Outbox, Outboxes } from '../src/session/outbox.ts';
+import { RunningClock } from '../src/session/running-clock.ts';
 import { FakeLink } from './support/fake-link.ts';
 
 const LIMIT = 1000;
@@ -102,6 +103,50 @@ test('past the bound of all together the one for which the most waits is ended, 
   expect(readers.map(({ endedFor }) => endedFor)).toEqual(['total', undefined, undefined, undefined]);
   readers[1]?.outbox.write(bytes(1), 1);
   expect(readers.map(({ endedFor }) => endedFor)).toEqual(['total', undefined, undefined, undefined]);
+});
+
+test('bytes that many wait for count once towards that bound, and each outbox still has its own', () => {
+  const shared = bytes(900);
+  const readers = Array.from({ length: 50 }, () => new Reader(all));
+  for (const { link } of readers) link.room = 0;
+  for (const { outbox } of readers) outbox.write(shared, 1);
+  for (const { outbox } of readers) outbox.write(shared.subarray(100), 1);
+  expect(readers.every(({ endedFor }) => endedFor === undefined)).toBe(true);
+  expect(all.bytes).toBe(50 * 1700);
+  const own = Array.from({ length: 3 }, () => new Reader(all));
+  for (const { link } of own) link.room = 0;
+  for (const { outbox } of own) outbox.write(bytes(800), 1);
+  expect([...readers, ...own].filter(({ endedFor }) => endedFor === 'total').length).toBeGreaterThan(0);
+});
+
+test('what all hold together is let go of with them, whichever way each ends', () => {
+  const total = new Outboxes(counters, LIMIT, 1, () => now);
+  const ended = [0, 1, 2, 3].map(() => new Reader(total));
+  const [taken, shut, gone, relinked] = ended;
+  for (const { link } of ended) link.room = 0;
+  for (const { outbox } of ended) outbox.write(bytes(1), 1);
+  taken?.link.take(1);
+  shut?.outbox.shut('closed');
+  gone?.outbox.gone();
+  relinked?.outbox.relink(undefined);
+  total.settle();
+  const next = new Reader(total);
+  next.link.room = 0;
+  next.outbox.write(bytes(1), 1);
+  expect(next.endedFor).toBeUndefined();
+  next.outbox.write(bytes(1), 1);
+  expect(next.endedFor).toBe('total');
+});
+
+test('time in which the process stood still counts as little', () => {
+  const clock = new RunningClock(() => now, 2000);
+  for (now = 0; now < 5000; now += 1000) clock.tick();
+  expect(clock.now()).toBe(5000);
+  now = 3_600_000;
+  expect(clock.now()).toBe(6000);
+  clock.tick();
+  now += 500;
+  expect(clock.now()).toBe(6500);
 });
 
 test('what is left when the link is gone is dropped for the reason that ended it', () => {

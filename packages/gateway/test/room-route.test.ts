@@ -109,6 +109,45 @@ describe('a message of a raw socket that the layer does not take', () => {
   });
 });
 
+describe('messages that wait for the layer', () => {
+  test('are bounded for all sessions together: past the bound they are refused, and let go of once they were served, whoever is still there', async () => {
+    await using small = await TestGateway.start(['--limits-inbound-total', '256KiB']);
+    const answer = Promise.withResolvers<{ position?: string }>();
+    vi.spyOn(small.layer, 'publish').mockImplementation(() => answer.promise);
+    const clients = await Promise.all(Array.from({ length: 4 }, () => RawClient.upgraded(small.port, '/room/r')));
+    const burst = Buffer.concat(Array.from({ length: 10 }, () => frame(1, 'x'.repeat(10 * KIB))));
+    for (const client of clients) client.write(burst);
+    const refused = await Promise.race(clients.map((client) => client.closeCode()));
+    expect(refused).toBe(1013);
+    expect(small.gateway.state.inboundBytes).toBeLessThanOrEqual(256 * KIB);
+    await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+    await until(() => small.gateway.sessions === 0, 'all are gone');
+    expect(small.gateway.state.inboundBytes).toBeGreaterThan(100 * KIB);
+    answer.resolve({});
+    await until(() => small.gateway.state.inboundBytes === 0, 'all was served');
+  });
+
+  test('on /socket are told as full where there are too many', async () => {
+    await using small = await TestGateway.start(['--limits-inbound-total', '128KiB']);
+    const answer = Promise.withResolvers<{ position?: string }>();
+    vi.spyOn(small.layer, 'publish').mockImplementation(() => answer.promise);
+    await using client = await Client.multiplex(small.ws('/socket'));
+    const large = { type: 'publish', room: 'r', text: 'x'.repeat(10 * KIB) };
+    // One after the other, so that each comes in one piece.
+    for (let ref = 1; ref <= 12; ref += 1) {
+      client.send({ ...large, ref });
+      await until(() => small.gateway.counters.received.websocket === ref, 'it is under way');
+    }
+    client.send({ ...large, ref: 13 });
+    client.send({ type: 'publish', room: 'r', text: 'x', ref: 14 });
+    await until(() => small.gateway.counters.received.websocket === 13, 'what fits is under way too');
+    answer.resolve({});
+    await client.until(() => client.frames.some(({ ref }) => ref === 14));
+    expect(client.frames.slice(12).map(({ type, code }) => code ?? type)).toEqual(['published', 'full', 'published']);
+    expect(small.gateway.state.inboundBytes).toBe(0);
+  });
+});
+
 describe('POST to a room', () => {
   test('publishes the body as it is, whatever its type, and answers 202', async () => {
     await using client = await Client.open(gateway.ws('/room/post'));
@@ -248,12 +287,13 @@ describe('a slow reader', () => {
 
   test('holds at most its bound of memory, and the process its own', async () => {
     await using small = await TestGateway.start(['--limits-outbox', '1MiB', '--limits-outbox-total', '2MiB']);
-    const slow = await Promise.all(Array.from({ length: 6 }, () => RawClient.upgraded(small.port, '/room/busy')));
+    // Each in a room of its own, since what they share counts once.
+    const slow = await Promise.all(Array.from({ length: 6 }, (_, index) => RawClient.upgraded(small.port, `/room/busy.${index}`)));
     for (const { socket } of slow) socket.pause();
     const payload = Buffer.alloc(60 * KIB);
     let most = 0;
     for (let round = 0; round < 300; round += 1) {
-      await small.layer.publish('busy', payload);
+      await Promise.all(slow.map((_, index) => small.layer.publish(`busy.${index}`, payload)));
       await new Promise((resolve) => setImmediate(resolve));
       most = Math.max(most, small.gateway.state.outboxBytes);
     }

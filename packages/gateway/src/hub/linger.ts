@@ -22,6 +22,18 @@ export class Linger {
     this.#before.delete(room);
   }
 
+  /** The one that everybody left the longest ago is let go at once; false where there is none. */
+  releaseOldest(): boolean {
+    for (const left of [this.#before, this.#left]) {
+      for (const room of left) {
+        left.delete(room);
+        this.#release(room);
+        return true;
+      }
+    }
+    return false;
+  }
+
   close(): void {
     clearTimeout(this.#timer);
     this.#left.clear();

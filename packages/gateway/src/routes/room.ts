@@ -7,6 +7,7 @@ import type { Encoding } from '../hub/encoding.ts';
 import type { HubRoom } from '../hub/room.ts';
 import type { Hub } from '../hub.ts';
 import { publishFailure } from '../layer-errors.ts';
+import type { Inbound } from '../inbound.ts';
 import type { Log } from '../log.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
@@ -15,6 +16,16 @@ import { rawEncoding } from './raw-encoding.ts';
 import type { Params, RouteRequest } from './request.ts';
 import type { Opening, Posting, Route } from './route.ts';
 
+/** What rooms' routes share. */
+interface RoomRouteContext {
+  readonly hub: Hub;
+  readonly counters: Counters;
+  readonly inbound: Inbound;
+  readonly log: Log;
+}
+
+/** What a message under way costs beside its bytes. */
+const MESSAGE_COST = 256;
 /** Messages of one session that may be under way to the layer. */
 const MAX_UNDER_WAY = 64;
 
@@ -27,17 +38,20 @@ export class RoomRoute implements Route, Posting {
   readonly #mayJoin: boolean;
   readonly #hub: Hub;
   readonly #counters: Counters;
+  readonly #inbound: Inbound;
   readonly #log: Log;
   readonly #encoding: Encoding;
   readonly #staysUnpublished: boolean;
 
-  constructor(settings: Settings, messageLimit: number, hub: Hub, counters: Counters, log: Log) {
+  /** `messageLimit` in bytes. */
+  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, log }: RoomRouteContext) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
     this.#mayJoin = settings.join === 'anyone';
     this.mayPublish = settings.publish === 'anyone';
     this.#hub = hub;
     this.#counters = counters;
+    this.#inbound = inbound;
     this.#log = log;
     this.#staysUnpublished = settings.onPublishFailure === 'stay';
     this.#encoding = rawEncoding(settings.frames, settings.onGap);
@@ -72,6 +86,11 @@ export class RoomRoute implements Route, Posting {
 
   /** What a session's frame holds. Answers what the session ends with where the layer did not take it, since a raw socket has no words for it. */
   async publishFrame(room: string, payload: Buffer, transport: SessionTransport): Promise<CloseKey | undefined> {
+    const cost = payload.length + MESSAGE_COST;
+    if (!this.#inbound.take(cost)) {
+      this.#counters.publishFailures.refused += 1;
+      return this.#staysUnpublished ? undefined : 'full';
+    }
     try {
       await this.#hub.publish(room, payload, transport);
       return undefined;
@@ -80,6 +99,8 @@ export class RoomRoute implements Route, Posting {
       if (key === 'internal') this.#log.error('a message could not be published', { error: String(error) });
       if (key === 'too_large') return key;
       return this.#staysUnpublished ? undefined : 'not_published';
+    } finally {
+      this.#inbound.give(cost);
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Counters, DropReason } from '../counters.ts';
 import type { Link } from './link.ts';
+import { SharedBytes } from './shared-bytes.ts';
 
 /** Bytes that wait longer than this make their session too slow a reader. */
 const MAX_AGE_MS = 10_000;
@@ -18,6 +19,7 @@ interface Waiting {
   readonly end: number;
   readonly messages: number;
   readonly since: number;
+  readonly frames: Uint8Array | readonly Uint8Array[];
 }
 
 /**
@@ -31,10 +33,10 @@ export class Outboxes {
   readonly #totalLimit: number;
   readonly #waiting = new Set<Outbox>();
   #bytes = 0;
-  /** Without those that are being closed: they let go of theirs within 5 s. */
-  #openBytes = 0;
+  /** Of all but those that are being closed: they let go of theirs within 5 s. */
+  readonly #held = new SharedBytes();
 
-  /** `limit` and `totalLimit` in bytes; `now` a clock that never goes back, in milliseconds. */
+  /** `limit` and `totalLimit` in bytes; `now` a clock that never goes back and stands while the process does, in milliseconds. */
   constructor(counters: Counters, limit: number, totalLimit: number, now: () => number) {
     this.counters = counters;
     this.limit = limit;
@@ -42,7 +44,7 @@ export class Outboxes {
     this.now = now;
   }
 
-  /** Bytes not yet handed to the kernel, as of each outbox's last look. */
+  /** Bytes not yet handed to the kernel, as of each outbox's last look; those that several wait for count for each. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -71,15 +73,21 @@ export class Outboxes {
   /** For {@link Outbox} alone: what waits in it changed. */
   track(outbox: Outbox, before: number, after: number): void {
     this.#bytes += after - before;
-    if (!outbox.isShut) this.#openBytes += after - before;
     if (after > 0) this.#waiting.add(outbox);
     else this.#waiting.delete(outbox);
-    if (after > before && this.#openBytes > this.#totalLimit) this.#relieve();
+    if (after > before && this.#held.total > this.#totalLimit) this.#relieve();
   }
 
-  /** For {@link Outbox} alone: it has been shut, with so many bytes in it. */
-  release(bytes: number): void {
-    this.#openBytes -= bytes;
+  /** For {@link Outbox} alone: these wait, and count for all who wait for them together. */
+  hold(frames: Uint8Array | readonly Uint8Array[]): void {
+    if (frames instanceof Uint8Array) this.#held.hold(frames);
+    else for (const piece of frames) this.#held.hold(piece);
+  }
+
+  /** For {@link Outbox} alone: they do no longer, or nobody may wait for them any more. */
+  release(frames: Uint8Array | readonly Uint8Array[]): void {
+    if (frames instanceof Uint8Array) this.#held.release(frames);
+    else for (const piece of frames) this.#held.release(piece);
   }
 
   /** Closes the slowest, that is the one for which the most waits, until the rest is within the bound. */
@@ -87,7 +95,7 @@ export class Outboxes {
     this.settle();
     const open = [...this.#waiting].filter((outbox) => !outbox.isShut).toSorted((a, b) => b.bytes - a.bytes);
     for (const outbox of open) {
-      if (this.#openBytes <= this.#totalLimit) return;
+      if (this.#held.total <= this.#totalLimit) return;
       outbox.overflow('total');
     }
   }
@@ -134,7 +142,7 @@ export class Outbox {
     const link = this.#accept(messages);
     if (link === undefined) return;
     link.write(frames);
-    this.#wrote(link, frames.length, messages);
+    this.#wrote(link, frames, frames.length, messages);
   }
 
   /** As one write, whatever the number of pieces. */
@@ -148,13 +156,13 @@ export class Outbox {
       link.write(piece);
     }
     link.uncork();
-    this.#wrote(link, length, messages);
+    this.#wrote(link, pieces, length, messages);
   }
 
   /** From now on nothing more is written, and what is due is dropped. What waits still goes out, for as long as the link lives. */
   shut(reason: ShutReason): void {
     if (this.#shut !== undefined) return;
-    this.#all.release(this.#bytes);
+    for (const { frames } of this.#waiting ?? []) this.#all.release(frames);
     this.#shut = reason;
   }
 
@@ -183,9 +191,10 @@ export class Outbox {
     const { queued } = this.#link;
     const taken = this.#written - queued;
     let done = 0;
-    for (const { end, messages } of waiting) {
+    for (const { end, messages, frames } of waiting) {
       if (end > taken) break;
       this.#all.counters.sent += messages;
+      if (this.#shut === undefined) this.#all.release(frames);
       done += 1;
     }
     if (done === waiting.length) this.#waiting = undefined;
@@ -217,6 +226,7 @@ export class Outbox {
   #abandon(): void {
     this.settle();
     this.#all.counters.dropped[this.#shut ?? 'closed'] += this.queued;
+    if (this.#shut === undefined) for (const { frames } of this.#waiting ?? []) this.#all.release(frames);
     this.#waiting = undefined;
     this.#look(0);
   }
@@ -228,7 +238,7 @@ export class Outbox {
     return false;
   }
 
-  #wrote({ queued }: Link, bytes: number, messages: number): void {
+  #wrote({ queued }: Link, frames: Uint8Array | readonly Uint8Array[], bytes: number, messages: number): void {
     const { counters } = this.#all;
     counters.sentBytes += bytes;
     if (this.#waiting === undefined) {
@@ -240,7 +250,8 @@ export class Outbox {
       this.#written = queued - bytes;
     }
     this.#written += bytes;
-    this.#waiting.push({ end: this.#written, messages, since: this.#all.now() });
+    this.#waiting.push({ end: this.#written, messages, since: this.#all.now(), frames });
+    this.#all.hold(frames);
     if (queued === 0) this.settle();
     else this.#look(queued);
   }

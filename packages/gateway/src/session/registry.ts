@@ -22,6 +22,7 @@ export class Sessions implements SessionHost {
   readonly outboxes: Outboxes;
   readonly deadlines: Deadlines;
   readonly ticks: Readonly<Record<SessionTransport, SessionTicks>>;
+  readonly now: () => number;
   readonly #process: string;
   readonly #sessions: Session[] = [];
   readonly #counts = perSessionTransport();
@@ -29,11 +30,12 @@ export class Sessions implements SessionHost {
   readonly #byId = new Map<string, Session>();
   #whenNone: (() => void) | undefined;
 
-  /** `process`: this process's name in the fleet, of letters and digits; it begins each id, so that any gateway knows whose session it is. */
-  constructor(outboxes: Outboxes, deadlines: Deadlines, times: Readonly<Record<SessionTransport, SessionTimes>>, process: string) {
+  /** `now`: milliseconds, never going back. `process`: this process's name in the fleet, of letters and digits; it begins each id, so that any gateway knows whose session it is. */
+  constructor(outboxes: Outboxes, deadlines: Deadlines, times: Readonly<Record<SessionTransport, SessionTimes>>, now: () => number, process: string) {
     this.outboxes = outboxes;
     this.deadlines = deadlines;
     this.ticks = { websocket: ticksOf(deadlines, times.websocket) };
+    this.now = now;
     this.#process = process;
   }
 

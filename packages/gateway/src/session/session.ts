@@ -24,6 +24,8 @@ export interface SessionHost {
   readonly outboxes: Outboxes;
   readonly deadlines: Deadlines;
   readonly ticks: Readonly<Record<SessionTransport, SessionTicks>>;
+  /** The clock of the rights' ends, in milliseconds, never going back. */
+  readonly now: () => number;
   add(session: Session): void;
   /** An id by which the session is found from now on: `known`, where it was made before. Called once a session. */
   name(session: Session, known?: string): string;
@@ -253,8 +255,8 @@ export class Session implements Timed, OutboxOwner {
   }
 
   #tickOf({ until }: Identity): number {
-    const { deadlines, outboxes } = this.#all;
-    return until === undefined ? NEVER : Math.min(NEVER, deadlines.now + deadlines.ticks(until - outboxes.now()));
+    const { deadlines, now } = this.#all;
+    return until === undefined ? NEVER : Math.min(NEVER, deadlines.now + deadlines.ticks(until - now()));
   }
 
   #wait(): void {

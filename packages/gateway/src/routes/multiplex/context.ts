@@ -1,5 +1,6 @@
 import type { Counters } from '../../counters.ts';
 import type { Hub } from '../../hub.ts';
+import type { Inbound } from '../../inbound.ts';
 import type { Log } from '../../log.ts';
 
 interface MultiplexLimits {
@@ -17,6 +18,7 @@ export interface MultiplexContext {
   readonly counters: Counters;
   readonly log: Log;
   readonly limits: MultiplexLimits;
+  readonly inbound: Inbound;
   /** What a client is told to expect between pings, in milliseconds. */
   readonly heartbeat: number;
   /** Milliseconds, never going back. */

@@ -26,6 +26,8 @@ interface Permissions {
   readonly context: MultiplexContext;
 }
 
+/** What a frame under way costs beside its bytes. */
+const FRAME_COST = 256;
 /** Frames of one session that may wait for their answers. */
 const MAX_UNDER_WAY = 64;
 
@@ -45,15 +47,19 @@ export class MultiplexConversation implements Conversation {
     this.#route = route;
     this.#members = new Members(session);
     this.#intake = new Intake(session, MAX_UNDER_WAY);
-    this.#turns = new Turns(() => this.#intake.refill());
+    this.#turns = new Turns({ answered: () => this.#intake.refill(), served: ({ cost }) => route.context.inbound.give(cost) });
     session.feed = this.#members;
     session.send(JSON.stringify({ type: 'welcome', session: session.id, heartbeat: route.context.heartbeat / 1000 }));
   }
 
   text(data: Buffer): void {
-    const frame = parseFrame(data.toString(), this.#route.context.limits.message);
+    const { limits, inbound } = this.#route.context;
+    const frame = parseFrame(data.toString(), limits.message);
+    const cost = data.length + FRAME_COST;
     this.#intake.spend();
-    this.#turns.take({ overlaps: frame.type !== 'join' && frame.type !== 'leave', begin: () => this.#begin(frame) });
+    const isTaken = inbound.take(cost);
+    if (isTaken) this.#turns.take({ cost, overlaps: frame.type !== 'join' && frame.type !== 'leave', begin: () => this.#begin(frame) });
+    else this.#turns.take({ cost: 0, overlaps: true, begin: () => () => this.#refuse('full', frame.type === 'ping' ? undefined : frame.ref) });
   }
 
   binary(): void {

@@ -3,6 +3,8 @@ export type Answer = () => void;
 
 /** What a frame asks for. */
 export interface Step {
+  /** What it keeps, in bytes, until it has been served. */
+  readonly cost: number;
   /** Whether it may begin before the answer to the one before it is there. The answers keep their order all the same. */
   readonly overlaps: boolean;
   /** Begins it. It never rejects: what goes wrong is an answer too. */
@@ -14,16 +16,23 @@ interface Waiting {
   answer: Answer | undefined;
 }
 
+/** Told what becomes of the steps. */
+interface TurnsWatch {
+  /** Once for each: it was served, or never will be. */
+  served(step: Step): void;
+  /** Its answer has been written. */
+  answered(): void;
+}
+
 /** A session's frames are answered in the order they came in; those that may overlap are under way together. */
 export class Turns {
-  readonly #onEnd: () => void;
+  readonly #watch: TurnsWatch;
   #waiting: Waiting[] = [];
   /** How many of them have begun: the first alone, or the first few that overlap. */
   #begun = 0;
 
-  /** `onEnd` is called for each step that was taken and is answered. */
-  constructor(onEnd: () => void) {
-    this.#onEnd = onEnd;
+  constructor(watch: TurnsWatch) {
+    this.#watch = watch;
   }
 
   take(step: Step): void {
@@ -33,6 +42,7 @@ export class Turns {
 
   /** No answer is written any more, and nothing begins. What is under way ends by itself. */
   end(): void {
+    for (const { step } of this.#waiting.slice(this.#begun)) this.#watch.served(step);
     this.#waiting = [];
     this.#begun = 0;
   }
@@ -45,7 +55,7 @@ export class Turns {
       this.#waiting.shift();
       this.#begun -= 1;
       answer();
-      this.#onEnd();
+      this.#watch.answered();
     }
   }
 
@@ -60,9 +70,11 @@ export class Turns {
     const answer = waiting.step.begin();
     if (typeof answer === 'function') {
       waiting.answer = answer;
+      this.#watch.served(waiting.step);
       return;
     }
     void answer.then((late) => {
+      this.#watch.served(waiting.step);
       waiting.answer = late;
       if (this.#waiting[0] === waiting) this.#go();
     });

@@ -15,7 +15,7 @@ const ABNORMAL: End = { code: 1006, reason: '' };
 /** Frames that are read of one socket before others have their turn: with the costliest, some half a millisecond. */
 const FRAMES_A_TURN = 64;
 /** A message that is a smaller part than this of what was read with it is copied, since whoever keeps it would keep all of that. */
-const SMALL_PART = 16;
+const SMALL_PART = 0.5;
 
 const LINK = Symbol('link');
 
@@ -174,7 +174,7 @@ export class WebSocketLink implements Link, Reader, Received {
 
   message(data: Buffer, binary: boolean): void {
     if (!binary && !isUtf8(data)) return this.fault('encoding');
-    const isSmall = data.length * SMALL_PART < data.buffer.byteLength;
+    const isSmall = data.length < data.buffer.byteLength * SMALL_PART;
     this.#session?.receive(isSmall ? Buffer.from(data) : data, binary);
   }
 
