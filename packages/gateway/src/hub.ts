@@ -1,11 +1,12 @@
-import { isLayerError, type ChannelLayer, LayerError, type RoomEvent } from '@busgate/layer';
+import { isLayerError, type ChannelLayer, type HistoryReading, LayerError, type RoomEvent } from '@busgate/layer';
 import type { Counters, PublishFailure, TransportName } from './counters.ts';
 import { Flush, type FlushClock } from './hub/flush.ts';
 import { HubRoom, type RoomContext } from './hub/room.ts';
 import { Linger } from './hub/linger.ts';
+import { Slices } from './hub/slices.ts';
 import type { Log } from './log.ts';
 
-export type Layer = Pick<ChannelLayer, 'publish' | 'subscribe' | 'status'>;
+export type Layer = Pick<ChannelLayer, 'publish' | 'subscribe' | 'history' | 'status'>;
 
 export interface HubOptions {
   readonly layer: Layer;
@@ -47,11 +48,13 @@ export class Hub {
   readonly #context: RoomContext;
   readonly #rooms = new Map<string, Entry>();
   readonly #linger: Linger;
+  readonly #slices: Slices;
   readonly #maxRooms: number;
   readonly #publishing = new Set<Promise<unknown>>();
 
   constructor({ layer, counters, log, clock, backlog, linger, maxRooms }: HubOptions) {
     this.#maxRooms = maxRooms;
+    this.#slices = new Slices(clock);
     this.#linger = new Linger(linger, (room) => this.#letGo(room));
     this.#layer = layer;
     this.#counters = counters;
@@ -94,6 +97,19 @@ export class Hub {
     const subscription = await this.#layer.subscribe(name, (event) => void events.push(event), { since });
     use({ events, recovered: subscription.recovered ?? false, position: subscription.position });
     await subscription.close();
+  }
+
+  /**
+   * What a room's history holds after `since`, oldest first, and no more than `bytes` of payloads but one message at least.
+   * @throws LayerError as the layer does
+   */
+  history(name: string, since: string, bytes: number): Promise<HistoryReading> {
+    return this.#layer.history(name, since, { bytes });
+  }
+
+  /** Resolves when there is time for a piece of work that thousands may have at the same moment. */
+  turn(): Promise<void> {
+    return this.#slices.turn();
   }
 
   /**

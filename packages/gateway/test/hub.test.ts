@@ -1,6 +1,7 @@
 import { type ChannelLayer, isLayerError, LayerError, openLayer, type RoomEvent } from '@busgate/layer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCounters } from '../src/counters.ts';
+import { Slices } from '../src/hub/slices.ts';
 import { Hub, type Layer } from '../src/hub.ts';
 import { until } from './support/gateway.ts';
 import { PLAIN, Stage } from './support/stage.ts';
@@ -26,6 +27,8 @@ class Watched implements Layer {
     if (this.fails) throw new LayerError('LAYER_AWAY', 'away');
     return this.#layer.publish(room, payload);
   };
+
+  history: Layer['history'] = (room, since, options) => this.#layer.history(room, since, options);
 
   subscribe: Layer['subscribe'] = async (room, listener, options) => {
     this.subscribed += 1;
@@ -69,6 +72,29 @@ async function join(name: string) {
   session.feed = member;
   return { member, link };
 }
+
+test('what thousands are due at once is done in slices, in the order they came', async () => {
+  let now = 0;
+  let slices = 0;
+  const turns = new Slices({
+    now: () => now,
+    defer: (step) => {
+      slices += 1;
+      setImmediate(step);
+    },
+  });
+  const order: number[] = [];
+  await Promise.all(
+    Array.from({ length: 1000 }, async (_, index) => {
+      await turns.turn();
+      // Each takes a tenth of a millisecond.
+      now += 0.1;
+      order.push(index);
+    }),
+  );
+  expect(order).toEqual(Array.from({ length: 1000 }, (_, index) => index));
+  expect(slices).toBeGreaterThanOrEqual(19);
+});
 
 describe('the hub', () => {
   test('takes one subscription a room, however many come at once', async () => {

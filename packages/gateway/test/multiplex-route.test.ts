@@ -156,6 +156,80 @@ describe('a room with history', () => {
     }
   });
 
+  describe('a long replay', () => {
+    const KIB = 1024;
+    const TOTAL = 800;
+    let long: TestGateway;
+    let since: string;
+
+    beforeEach(async () => {
+      long = await TestGateway.start([], [{ rooms: '>', size: TOTAL, ageMs: 60_000 }]);
+      const padding = 'x'.repeat(16 * KIB);
+      for (let n = 1; n <= TOTAL; n += 1) {
+        const { position } = await long.layer.publish('long', JSON.stringify([n, padding]));
+        if (n === 1) since = String(position).replace(':1', ':0');
+      }
+    });
+
+    afterEach(async () => {
+      await long[Symbol.asyncDispose]();
+    });
+
+    const numbers = (frames: readonly Record<string, unknown>[]): unknown[] =>
+      frames.filter(({ type }) => type === 'message').map(({ data }) => (data as unknown[])[0]);
+
+    test('waits for its reader in the history, a piece at a time, and is whole and in order', async () => {
+      await using client = await Client.multiplex(long.ws('/socket'));
+      client.socket.pause();
+      client.send({ type: 'join', room: 'long', since });
+      await until(() => long.gateway.state.outboxBytes > 0, 'the kernel takes no more');
+      let most = 0;
+      for (let live = 1; live <= 50; live += 1) {
+        await long.layer.publish('long', JSON.stringify([TOTAL + live]));
+        await new Promise((resolve) => setImmediate(resolve));
+        most = Math.max(most, long.gateway.state.outboxBytes);
+      }
+      expect(most).toBeLessThan(600 * KIB);
+      client.socket.resume();
+      // What was published meanwhile took the place of the oldest, which had been sent by then or not: without a gap all of it has come.
+      await client.until(() => client.received.length === TOTAL + 52);
+      const frames = client.frames.filter(({ type }) => type !== 'welcome');
+      expect(frames[0]).toMatchObject({ type: 'joined', position: since, recovered: true });
+      expect(frames.filter(({ type }) => type === 'gap')).toEqual([]);
+      expect(numbers(frames)).toEqual(Array.from({ length: TOTAL + 50 }, (_, index) => index + 1));
+      expect(long.balance()).toMatchObject({ dropped: 0, queued: 0 });
+    });
+
+    test('whose rest cannot be had goes on live after a gap', async () => {
+      await using client = await Client.multiplex(long.ws('/socket'));
+      const read = long.layer.history.bind(long.layer);
+      let reads = 0;
+      vi.spyOn(long.layer, 'history').mockImplementation((...asked) => {
+        reads += 1;
+        return reads < 3 ? read(...asked) : Promise.reject(new LayerError('LAYER_AWAY', 'gone'));
+      });
+      client.send({ type: 'join', room: 'long', since });
+      await client.until(() => client.frames.at(-1)?.['type'] === 'gap');
+      await long.layer.publish('long', JSON.stringify(['live']));
+      await client.until(() => numbers(client.frames).at(-1) === 'live');
+      const had = numbers(client.frames).slice(0, -1);
+      expect(had.length).toBeGreaterThan(0);
+      expect(had).toEqual(Array.from({ length: had.length }, (_, index) => index + 1));
+    });
+
+    test('ends with its reader, and the room is let go', async () => {
+      await using client = await Client.multiplex(long.ws('/socket'));
+      client.socket.pause();
+      client.send({ type: 'join', room: 'long', since });
+      await until(() => long.gateway.state.outboxBytes > 0, 'the kernel takes no more');
+      client.socket.terminate();
+      await until(() => long.gateway.sessions === 0, 'it is gone');
+      await using other = await Client.multiplex(long.ws('/socket'));
+      expect(await other.ask({ type: 'join', room: 'long', ref: 1 })).toMatchObject({ type: 'joined' });
+      expect(long.gateway.state.rooms).toBe(1);
+    });
+  });
+
   test('a join anew that fails leaves the session in the room, where it misses nothing', async () => {
     await using client = await open();
     const { position } = await client.ask({ type: 'join', room: 'kept.3', ref: 1 });

@@ -41,6 +41,8 @@ export interface Link {
   /** Between these, what is written leaves together. */
   cork(): void;
   uncork(): void;
+  /** Calls `tell` in a later turn of the loop, when little of what was written still waits for the kernel; never where the link ends before. */
+  onceDrained(tell: () => void): void;
   /** What asks the peer for a sign of life. The link tells the session `token` as the answer to it; where a peer cannot answer, at once. */
   probe(token: number): Uint8Array;
   /** Stops and resumes reading, so that a peer that sends faster than it is served waits. */
@@ -58,9 +60,17 @@ export interface Link {
 
 /** A whole frame of its own. */
 export function frameOf(framing: Framing, sheet: Sheet): Buffer {
-  const frame = Buffer.allocUnsafe(framing.measure(sheet));
-  framing.put(frame, 0, sheet);
-  return frame;
+  return framesOf(framing, [sheet]);
+}
+
+/** Whole frames, one behind the other. */
+export function framesOf(framing: Framing, sheets: readonly Sheet[]): Buffer {
+  let length = 0;
+  for (const sheet of sheets) length += framing.measure(sheet);
+  const frames = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const sheet of sheets) at = framing.put(frames, at, sheet);
+  return frames;
 }
 
 /** Text as one message. */

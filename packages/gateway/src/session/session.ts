@@ -3,7 +3,7 @@ import { closeOf, type CloseKey, type End } from '../errors.ts';
 import type { Conversation, Feed } from './conversation.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Identity } from '../identity.ts';
-import { type Framing, frameOf, type Link, type Sheet, textSheet } from './link.ts';
+import { type Framing, framesOf, type Link, type Sheet, textSheet } from './link.ts';
 import { Outbox, type Outboxes, type OutboxOwner } from './outbox.ts';
 
 /** Ticks and tokens stay below this, where numbers cost no memory of their own. */
@@ -59,6 +59,7 @@ export class Session implements Timed, OutboxOwner {
   #beatTick: number;
   /** What the last ping asked for; 0 when it has been answered. */
   #asked = 0;
+  #whenDrained: ((isOpen: boolean) => void) | undefined;
   #messageTick = NEVER;
   #rightsTick = NEVER;
 
@@ -109,6 +110,7 @@ export class Session implements Timed, OutboxOwner {
     const before = this.#link;
     this.#link = link;
     this.outbox.relink(link);
+    this.#tellDrained(link !== undefined);
     this.#messageTick = NEVER;
     this.#beat();
     if (this.#isPaused) link?.pause();
@@ -146,10 +148,16 @@ export class Session implements Timed, OutboxOwner {
   sendAll(sheets: readonly Sheet[], deliveries: number): void {
     if (this.#state !== 'open') return;
     this.feed?.flush();
-    const frames = sheets.map((sheet) => frameOf(this.framing, sheet));
-    const [first] = frames;
-    if (frames.length === 1 && first !== undefined) this.outbox.write(first, deliveries);
-    else this.outbox.writeAll(frames, deliveries);
+    this.outbox.write(framesOf(this.framing, sheets), deliveries);
+  }
+
+  /** Resolves once the kernel has taken what was written so far, or nearly; false where the session has ended before. Called again only then. */
+  drained(): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#state !== 'open' || this.#link === undefined) return resolve(false);
+      this.#whenDrained = resolve;
+      this.#link.onceDrained(() => this.#tellDrained(true));
+    });
   }
 
   /** Tells the client that it will be closed, where its route has words for it. */
@@ -259,6 +267,11 @@ export class Session implements Timed, OutboxOwner {
     return until === undefined ? NEVER : Math.min(NEVER, deadlines.now + deadlines.ticks(until - now()));
   }
 
+  #tellDrained(isOpen: boolean): void {
+    this.#whenDrained?.(isOpen);
+    this.#whenDrained = undefined;
+  }
+
   #wait(): void {
     this.#all.deadlines.set(this, Math.min(this.#beatTick, this.#messageTick, this.#rightsTick));
   }
@@ -270,6 +283,7 @@ export class Session implements Timed, OutboxOwner {
     this.feed?.leave();
     this.feed = undefined;
     this.#conversation.end(end);
+    this.#tellDrained(false);
     // So that the peer's own word of the end is read.
     this.resume();
   }

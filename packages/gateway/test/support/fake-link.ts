@@ -22,6 +22,7 @@ export class FakeLink implements Link {
   /** Called when the close frame is written. */
   onClose: (code: number) => void = () => undefined;
   #isCorked = false;
+  #drained: (() => void) | undefined;
 
   get writable(): boolean {
     return this.closedWith === undefined && !this.isDestroyed;
@@ -51,6 +52,14 @@ export class FakeLink implements Link {
     const taken = Math.min(this.room, this.queued);
     this.room -= taken;
     this.queued -= taken;
+    if (this.queued > 0) return;
+    this.#drained?.();
+    this.#drained = undefined;
+  }
+
+  onceDrained(tell: () => void): void {
+    if (this.queued === 0) tell();
+    else this.#drained = tell;
   }
 
   probe(token: number): Uint8Array {

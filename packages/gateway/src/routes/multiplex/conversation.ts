@@ -1,18 +1,17 @@
-import type { RoomEvent } from '@busgate/layer';
+import type { RoomMessage } from '@busgate/layer';
 import { ERRORS, type FrameErrorKey } from '../../errors.ts';
-import type { Encoder } from '../../hub/encoding.ts';
 import { Members } from '../../hub/member.ts';
 import type { HubRoom } from '../../hub/room.ts';
-import type { Recovery } from '../../hub.ts';
 import { joinFailure, publishFailure, type PublishFailureKey } from '../../layer-errors.ts';
 import type { Conversation } from '../../session/conversation.ts';
-import { type Sheet, textSheet } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
 import { Intake } from '../intake.ts';
 import type { MultiplexContext } from './context.ts';
 import { MULTIPLEX_ENCODING } from './encoding.ts';
 import { Faults } from './faults.ts';
 import { type ClientFrame, type Fault, parseFrame, type Ref } from './parse.ts';
+import { Missed, joined } from './missed.ts';
+import { replayPieces } from './replay.ts';
 import { type Answer, Turns } from './turns.ts';
 
 type Join = Extract<ClientFrame, { type: 'join' }>;
@@ -131,20 +130,34 @@ export class MultiplexConversation implements Conversation {
       this.#add(room, () => this.#session.send(joined(frame, room.position)));
       return NOTHING;
     }
+    await this.#rejoin(room, frame, frame.since);
+    return NOTHING;
+  }
+
+  /** Where the session is in the room already it begins anew from where the client says; where that fails it stays as it was. */
+  async #rejoin(room: HubRoom, frame: Join, since: string): Promise<void> {
+    const { hub } = this.#route.context;
+    const missed = new Missed(this.#session, frame);
     let isUsed = false;
     try {
-      await this.#route.context.hub.recover(frame.room, frame.since, (recovery) => {
-        isUsed = true;
-        // Joined before: it begins anew from where the client says. Had that failed, it would have stayed as it was.
+      const begin = (messages: readonly RoomMessage[]): void => {
         this.#takeOut(frame.room);
-        this.#add(room, () => this.#sendMissed(frame, recovery), recovery.position);
+        missed.send(messages);
+      };
+      const reader = { isOpen: (): boolean => this.#session.isOpen, send: begin, drained: () => this.#session.drained() };
+      const from = room.position === undefined ? since : await replayPieces(hub, frame.room, since, reader);
+      await hub.recover(frame.room, from, (recovery) => {
+        isUsed = true;
+        this.#takeOut(frame.room);
+        this.#add(room, () => missed.sendRest(recovery), recovery.position);
       });
     } catch (error) {
       if (isUsed) throw error;
+      // Half of what it missed was sent, and the rest cannot be had: so it goes on with a gap.
+      if (missed.isBegun) return this.#add(room, () => missed.sendGap());
       room.release();
       throw error;
     }
-    return NOTHING;
   }
 
   /** Ends a membership, with what it is due sent; false where there is none. */
@@ -163,13 +176,6 @@ export class MultiplexConversation implements Conversation {
     this.#members.add(room.join(this.#session, MULTIPLEX_ENCODING, this.#members, through));
   }
 
-  #sendMissed(frame: Join, { events, recovered, position }: Recovery): void {
-    const encoder = MULTIPLEX_ENCODING.encoder(frame.room);
-    const from = recovered ? frame.since : position;
-    const sheets = [textSheet(joined(frame, from, recovered)), ...events.map((event) => sheetOf(encoder, event))];
-    this.#session.sendAll(sheets, events.filter((event) => event.gap !== true).length);
-  }
-
   /** A fault of ours is logged, and ends the session. */
   #failure(key: PublishFailureKey, error: unknown, ref: Ref | undefined): Answer {
     if (key !== 'internal') return () => this.#refuse(key, ref);
@@ -184,14 +190,4 @@ export class MultiplexConversation implements Conversation {
     this.#faults ??= new Faults();
     if (this.#faults.add(code, now(), limits.errors)) this.#session.close('too_many_errors');
   }
-}
-
-function joined({ room, ref }: Join, position: string | undefined, recovered?: boolean): string {
-  return JSON.stringify({ type: 'joined', room, ref, position, recovered });
-}
-
-/** To one session alone: a gap is spread over nobody. */
-function sheetOf(encoder: Encoder, event: RoomEvent): Sheet {
-  if (event.gap !== true) return encoder.message(event);
-  return encoder.gap(1) as Sheet;
 }

@@ -34,14 +34,31 @@ class MessageEncoder implements Encoder {
   }
 
   gap(members: number): Sheet {
-    const spread = Math.min(GAP_SPREAD_MAX_MS, GAP_SPREAD_MS + members * GAP_SPREAD_A_MEMBER_MS);
-    return textSheet(JSON.stringify({ type: 'gap', room: this.#room, after: Math.round(Math.random() * spread) }));
+    return gapSheet(this.#room, members);
   }
 }
 
 export const MULTIPLEX_ENCODING: Encoding = {
   encoder: (room) => new MessageEncoder(room),
 };
+
+/** One message of the room for one session, of a history that is given to many: what is known of it is kept for as long as the message is. */
+export function keptSheet(encoder: Encoder, message: RoomMessage): Sheet {
+  const known = KEPT.get(message);
+  if (known !== undefined) return known;
+  const sheet = encoder.message(message);
+  KEPT.set(message, sheet);
+  return sheet;
+}
+
+/** A message object is of one room. */
+const KEPT = new WeakMap<RoomMessage, Sheet>();
+
+/** To one of so many sessions that are told at the same time. */
+export function gapSheet(room: string, members: number): Sheet {
+  const spread = Math.min(GAP_SPREAD_MAX_MS, GAP_SPREAD_MS + members * GAP_SPREAD_A_MEMBER_MS);
+  return textSheet(JSON.stringify({ type: 'gap', room, after: Math.round(Math.random() * spread) }));
+}
 
 function spliced(head: Buffer, value: Uint8Array, position: string | undefined): Sheet {
   const tail = position === undefined ? CLOSE_BRACE : Buffer.from(`,"position":${JSON.stringify(position)}}`);

@@ -109,6 +109,11 @@ export class WebSocketLink implements Link, Reader, Received {
     this.#tcp.uncork();
   }
 
+  onceDrained(tell: () => void): void {
+    if (this.#tcp.writableNeedDrain) this.#tcp.once('drain', tell);
+    else setImmediate(tell);
+  }
+
   probe(token: number): Uint8Array {
     return pingFrame(token);
   }
