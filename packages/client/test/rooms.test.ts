@@ -167,6 +167,20 @@ describe('a gateway that goes', () => {
     expect([texts(stage), stage.told('gap')]).toEqual([[2, 'still', 3, 'again'], [['gap', 'live', { after: 500 }]]]);
   });
 
+  test('and the next one give a message without a position once, also in a room with history', () => {
+    const { stage, old, link } = drained({ one: 'e:1', other: 'e:1' });
+    stage.welcome(link);
+    // The last join is still under way: both links stand.
+    const { ref } = stage.sent(link)[0] as { ref: number };
+    stage.frame({ type: 'joined', room: 'one', ref, position: 'e:1', recovered: true }, link);
+    expect(stage.told('close')).toEqual([]);
+    for (const each of [link, old]) stage.frame({ type: 'message', room: 'one', data: 'around the history' }, each);
+    expect(texts(stage)).toEqual(['around the history']);
+    stage.joined({ position: 'e:1', recovered: true }, link);
+    stage.frame({ type: 'message', room: 'one', data: 'later' }, link);
+    expect(texts(stage)).toEqual(['around the history', 'later']);
+  });
+
   test('answers first what it was sent, and nothing new is sent meanwhile', () => {
     const { stage, old, link } = drained({});
     const outcomes: unknown[] = [];

@@ -93,6 +93,15 @@ describe('an event stream', () => {
     expect(sent.filter((list) => list.length > 0).length).toBeLessThan(10);
   });
 
+  test('says what was too large, and goes on', async () => {
+    const room = open({ transports: ['sse'] }).join('kept');
+    await until(() => room.state === 'joined', 'joined');
+    gateway.refusals.push(413);
+    await expect(room.publish('x'.repeat(100_000))).rejects.toMatchObject({ code: 'too_large' });
+    expect(await room.publish(1)).toEqual({ position: 'e:1' });
+    expect(bus?.transport).toBe('sse');
+  });
+
   test('whose session is gone is opened anew', async () => {
     const room = open({ transports: ['sse'] }).join('kept');
     await until(() => room.state === 'joined', 'joined');

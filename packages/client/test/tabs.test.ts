@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { TestGateway, until } from '../../gateway/test/support/gateway.ts';
 import type { Bus, ConnectOptions, Room } from '../src/index.ts';
+import { Channel } from '../src/tabs/channel.ts';
 import { connect } from '../src/tabs/index.ts';
+import type { Downward, Upward } from '../src/tabs/messages.ts';
+import { TabLink } from '../src/tabs/tab-link.ts';
 import { FaultProxy } from './support/proxy.ts';
 
 let gateway: TestGateway;
@@ -80,6 +83,26 @@ describe('tabs', () => {
     }
     expect(seen[2]).toEqual([1, 'without 1', 2, 'without 2']);
     await until(() => proxy.open === 1, 'one connection');
+  });
+
+  test('a tab whose leader is gone without a word knows it from the next one', async () => {
+    const name = crypto.randomUUID();
+    const heard: (Upward | Downward)[] = [];
+    const leader = new Channel(name, (message) => heard.push(message));
+    const told: string[] = [];
+    const link = new TabLink(name, 'websocket', undefined, { frame: ({ type }) => told.push(type), heard: () => undefined, ended: () => told.push('ended') });
+    await until(() => heard.length === 1, 'the tab asks');
+    // Whoever leads only now has not heard it.
+    leader.post({ down: 'lead' });
+    await until(() => heard.length === 2, 'it asks again');
+    expect(heard[1]).toEqual(heard[0]);
+    const { tab } = heard[0] as Upward;
+    for (const tabs of [['another'], [tab]]) leader.post({ down: 'frame', tabs, frame: { type: 'welcome', session: 's' } });
+    leader.post({ down: 'lead' });
+    await until(() => told.includes('ended'), 'the end');
+    expect(told).toEqual(['welcome', 'ended']);
+    link.close();
+    leader.close();
   });
 
   test('a cut connection is one for all, and all go on where they were', async () => {

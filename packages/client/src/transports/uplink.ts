@@ -1,9 +1,12 @@
+import type { LinkEnd } from '../core/policy.ts';
 import type { ClientFrame } from '../frames.ts';
 import { ask, endOf } from './http.ts';
 import type { LinkEvents, Target } from './transport.ts';
 
 /** Characters of one request, unless one frame is longer: well below what a gateway takes. */
 const BATCH = 32_768;
+/** Close code of a WebSocket. */
+const TOO_LARGE = 1009;
 /** When a gateway that says no more of it is asked again, in milliseconds. */
 const AGAIN_MS = 1000;
 
@@ -31,7 +34,7 @@ export class Uplink {
   }
 
   async #run(): Promise<void> {
-    while (this.buffered > 0) {
+    while (this.buffered > 0 && !this.#signal.aborted) {
       let count = 1;
       let size = (this.#waiting[0] as string).length;
       for (let next = this.#waiting[1]; next && size + next.length < BATCH; next = this.#waiting[count]) {
@@ -41,13 +44,29 @@ export class Uplink {
       const list = `[${this.#waiting.slice(0, count).join()}]`;
       const { code, retryAfter } = await ask(this.#target, this.#signal, list, this.#query).then(endOf, () => ({ code: 0, retryAfter: 0 }));
       if (this.#signal.aborted) return;
-      if (code === 503 || code === 429) await new Promise((resolve) => setTimeout(resolve, retryAfter ?? AGAIN_MS));
-      // No such session, or nobody knows what has become of it: another stream.
-      else if (code !== 202) return this.#events.ended(code && code !== 404 ? { code } : {});
+      if (code === 503 || code === 429) await pause(retryAfter ?? AGAIN_MS, this.#signal);
+      else if (code !== 202) return this.#events.ended(endFor(code));
       else {
         this.#waiting.splice(0, count);
         this.buffered -= size;
       }
     }
   }
+}
+
+/** Too large is told as on a WebSocket. Where there is no such session, or nobody knows what has become of the frames, another stream is opened. */
+function endFor(code: number | undefined): LinkEnd {
+  if (code === 413) return { code: TOO_LARGE };
+  return code && code !== 404 ? { code } : {};
+}
+
+/** For so many milliseconds, or until the signal. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
