@@ -20,6 +20,16 @@ export interface DrainingSession {
   close(key: 'drained'): void;
 }
 
+/** How a drain goes about it. */
+export interface DrainOrder {
+  /** Whether load balancers are given `drain.notice`. */
+  readonly notice: boolean;
+  /** Whether other processes go on serving the same port: then it leaves that to them at once. */
+  readonly leave?: boolean;
+  /** Milliseconds from now to its end; without it `drain.deadline`. */
+  readonly deadline?: number;
+}
+
 export interface DrainTimes {
   /** Milliseconds in which load balancers notice; 0: none. */
   readonly notice: number;

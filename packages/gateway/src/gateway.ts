@@ -1,5 +1,6 @@
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ChannelLayer, openLayer } from '@busgate/layer';
+import type { ChannelLayer } from '@busgate/layer';
 import { demoHosts } from './admission/hosts.ts';
 import { Admission } from './admission.ts';
 import type { Config } from './config.ts';
@@ -7,17 +8,18 @@ import type { EventsRoute as EventsSettings } from './config/event-route.ts';
 import type { RouteConfig } from './config/route-settings.ts';
 import { type Counters, createCounters, type GatewayState } from './counters.ts';
 import { demoFiles } from './demo.ts';
-import { drain } from './drain.ts';
+import { drain, type DrainOrder } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
 import type { Upgrade } from './http/upgrades.ts';
 import { PublicServer } from './http.ts';
-import { Absence } from './health.ts';
+import { Absence, readiness, type Readiness } from './health.ts';
 import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
-import type { Listening } from './listen.ts';
+import type { Door, Listening } from './listen.ts';
 import type { Log } from './log.ts';
+import { openLayerOf } from './open-layer.ts';
 import { Metrics, type MetricSources } from './metrics.ts';
-import { OpsServer } from './ops.ts';
+import { OpsServer, type OpsSource } from './ops.ts';
 import { EventsRoute } from './routes/events.ts';
 import type { EventCounters } from './routes/events/counters.ts';
 import { Testaments } from './routes/events/testaments.ts';
@@ -49,10 +51,17 @@ export interface GatewayOptions {
   readonly log: Log & { readonly dropped: number };
   /** A layer of the caller's, which the caller closes. Without it the gateway opens the one that `config.layer` names, and closes it. */
   readonly layer?: ChannelLayer;
+  /** How clients come in. Without it the gateway has its port to itself. */
+  readonly door?: Door;
+  /** Whether it opens the ops port; true without it. */
+  readonly opensOps?: boolean;
 }
 
 /** A running gateway. Several may run in one process. */
-export class Gateway implements AsyncDisposable {
+export class Gateway implements AsyncDisposable, OpsSource {
+  readonly metrics: Metrics;
+  /** Whether clients should be sent here. */
+  readonly readiness: () => Readiness;
   readonly #config: Config;
   readonly #layer: ChannelLayer;
   readonly #ownsLayer: boolean;
@@ -68,7 +77,8 @@ export class Gateway implements AsyncDisposable {
   readonly #eventRoutes: EventsRoute[] = [];
   readonly #transports = new Map<Route, readonly Transport[]>();
   readonly #public: PublicServer;
-  readonly #ops: OpsServer;
+  readonly #door: Door;
+  #ops: OpsServer | undefined;
   readonly #away: Absence;
   readonly #reached = Promise.withResolvers<void>();
   readonly #log: Log;
@@ -109,7 +119,7 @@ export class Gateway implements AsyncDisposable {
     this.#public = this.#createPublic(new ReadTurns(clock));
     this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
-    const metrics = new Metrics({
+    this.metrics = new Metrics({
       ...sources,
       counters: this.#counters,
       log: options.log,
@@ -117,7 +127,9 @@ export class Gateway implements AsyncDisposable {
       sessionsLimit: limits.sessions,
       events: this.#eventRoutes.map(sourceOf),
     });
-    this.#ops = new OpsServer(metrics, { ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
+    this.readiness = () => readiness({ ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
+    this.#door = options.door ?? 'own';
+    this.#ops = options.opensOps === false ? undefined : new OpsServer(this);
   }
 
   /**
@@ -204,14 +216,27 @@ export class Gateway implements AsyncDisposable {
    * Ends the gateway in the order that loses nothing, within `drain.deadline`: not ready for `drain.notice` (none where `notice` is false), then refusing,
    * every client told and closed with 1012 at a pace, outboxes flushed, the layer last. Calling twice is one drain.
    */
-  drain({ notice }: { readonly notice: boolean }): Promise<void> {
-    this.#ended ??= drain(this.#draining(), { notice: notice ? this.#config.drain.notice : 0, deadline: this.#config.drain.deadline }, clock());
+  drain({ notice, leave = false, deadline = this.#config.drain.deadline }: DrainOrder): Promise<void> {
+    this.#ended ??= drain(this.#draining(leave), { notice: notice ? this.#config.drain.notice : 0, deadline }, clock());
     return this.#ended;
+  }
+
+  /** Serves a connection that somebody else has accepted. */
+  accept(socket: Socket): void {
+    this.#public.accept(socket);
+  }
+
+  /** Lets go of the ops port: whoever has it now answers there, and closes it. */
+  giveOps(): OpsServer {
+    if (this.#ops === undefined) throw new TypeError('this gateway has no ops port');
+    const ops = this.#ops;
+    this.#ops = undefined;
+    return ops;
   }
 
   /** Ends it at once: sessions are closed with 1012 and not waited for. */
   async close(): Promise<void> {
-    const draining = this.#draining();
+    const draining = this.#draining(false);
     draining.announce();
     draining.refuse();
     for (const session of this.#sessions.all()) session.close('drained');
@@ -225,8 +250,8 @@ export class Gateway implements AsyncDisposable {
 
   async #listen(): Promise<void> {
     const { host, port, ops } = this.#config;
-    this.#opsListening = await this.#ops.listen(ops.host, ops.port);
-    this.#listening = await this.#public.listen(host, port);
+    this.#opsListening = await this.#ops?.listen(ops.host, ops.port);
+    if (this.#door !== 'handed') this.#listening = await this.#public.listen(host, port, { shared: this.#door === 'shared' });
     // After the loop's next reading, so that an answer that waits in the kernel counts, however long the process stood still.
     this.#timer = setInterval(() => setImmediate(() => this.#tick()), this.#deadlines.tickMs);
     this.#timer.unref();
@@ -242,10 +267,11 @@ export class Gateway implements AsyncDisposable {
     if (this.isReached) this.#reached.resolve();
   }
 
-  #draining(): Parameters<typeof drain>[0] {
+  #draining(leave: boolean): Parameters<typeof drain>[0] {
     return {
       announce: () => {
         this.#isDraining = true;
+        if (leave) this.#public.leave();
       },
       refuse: () => {
         this.#isRefusing = true;
@@ -272,7 +298,7 @@ export class Gateway implements AsyncDisposable {
     await this.#hub.published();
     this.#hub.close();
     this.#public.close();
-    this.#ops.close();
+    this.#ops?.close();
     if (this.#ownsLayer) await this.#layer.close();
   }
 
@@ -350,21 +376,6 @@ export class Gateway implements AsyncDisposable {
     if (!hasBegun) opening.cancel();
     return undefined;
   }
-}
-
-function openLayerOf(config: Config, logger: Log): Promise<ChannelLayer> {
-  const { prefix, expiry, groupExpiry, history, limits, routes } = config;
-  // One bound for all queues of a layer: that of the route that asks for most.
-  const capacity = Math.max(config.capacity, ...routes.map((route) => (route.kind === 'events' ? route.capacity : 0)));
-  return openLayer(config.layer, {
-    prefix,
-    capacity,
-    expiryMs: expiry,
-    groupExpiryMs: groupExpiry,
-    history,
-    maxMessageBytes: limits.layerMessage,
-    logger,
-  });
 }
 
 function sourceOf(route: EventsRoute): MetricSources['events'][number] {

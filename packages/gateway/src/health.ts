@@ -34,7 +34,7 @@ export class Absence {
   }
 }
 
-export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: 'draining' | 'layer_not_reached' | 'layer_away' };
+export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: 'draining' | 'layer_not_reached' | 'layer_away' | 'no_worker' };
 
 /**
  * Whether clients should be sent here. A layer that goes away after it was reached leaves the gateway ready, unless a grace is set: all gateways lose it at

@@ -5,7 +5,7 @@ import { Connections } from './http/connection.ts';
 import { destroyOnError } from './http/linger.ts';
 import { PlainRequests, type PlainSources } from './http/plain.ts';
 import { Upgrades, type UpgradeSources } from './http/upgrades.ts';
-import { listen, type Listening } from './listen.ts';
+import { listen, type Listening, type Taking } from './listen.ts';
 import { asksForWebSocket } from './transports/websocket/handshake.ts';
 
 /** Connections are checked for being too slow this often, in milliseconds, or four times in `limits.handshake`. */
@@ -46,8 +46,8 @@ export class PublicServer {
   }
 
   /** Rejects with the system's error where the address cannot be had. */
-  async listen(host: string, port: number): Promise<Listening> {
-    this.#listening = await listen(this.#server, host, port);
+  async listen(host: string, port: number, taking?: Taking): Promise<Listening> {
+    this.#listening = await listen(this.#server, host, port, taking);
     this.#server.on('error', (error) => this.#options.log.warn('a connection could not be accepted', { error: error.message }));
     return this.#listening;
   }
@@ -55,6 +55,19 @@ export class PublicServer {
   /** Resolves when every request that has begun is answered. */
   answered(): Promise<void> {
     return this.#connections.none();
+  }
+
+  /** Serves a connection that another process, or another server of this one, has accepted. */
+  accept(socket: Socket): void {
+    this.#server.emit('connection', socket);
+    // It was accepted without being read.
+    socket.resume();
+  }
+
+  /** Accepts no more connections, once those that have waited for it are accepted; all that there are stay. */
+  leave(): void {
+    // What waits is accepted while the loop polls, and one whole poll lies between.
+    setImmediate(() => setImmediate(() => this.#listening?.leave()));
   }
 
   /** Accepts no more connections, and ends those on which nothing happens. */

@@ -1,5 +1,4 @@
-import type { Server } from 'node:http';
-import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net';
+import { type AddressInfo, createServer, Server as TcpServer } from 'node:net';
 
 /** What a server listens on. */
 export interface Listening {
@@ -7,9 +6,32 @@ export interface Listening {
   readonly port: number;
   /** As they appear in a URL: `127.0.0.1:8080`, `[::1]:8080`. */
   readonly addresses: readonly string[];
-  /** Accepts nothing more; connections stay. */
+  /** Accepts nothing more; connections stay, but for idle ones of HTTP. */
   close(): void;
+  /** Accepts nothing more; connections stay, idle ones too. */
+  leave(): void;
 }
+
+/** How an address is taken. */
+export interface Taking {
+  /** Connections are not read here: another process will. */
+  readonly unread?: boolean;
+  /** Together with other processes of this user that say so too: the system spreads connections over them. Only where {@link CAN_SHARE}. */
+  readonly shared: boolean;
+}
+
+/** Whether several processes may listen on one address here. */
+export const CAN_SHARE: boolean = process.platform === 'linux';
+
+const ALONE: Taking = { shared: false };
+
+/**
+ * How a gateway's clients come in.
+ * - `own`: nobody else listens on its port.
+ * - `shared`: other processes listen on it too, and the system spreads connections over all.
+ * - `handed`: it does not listen, and is given connections that somebody else has accepted.
+ */
+export type Door = 'own' | 'shared' | 'handed';
 
 /** Both loopback addresses, since `localhost` may mean either. */
 const LOOPBACK = ['127.0.0.1', '::1'];
@@ -22,23 +44,38 @@ const ATTEMPTS = 20;
  * Makes `server` accept on `host`: `localhost` is both loopback addresses, `*` every interface, else an address or a host name. Port 0 takes a free one.
  * Rejects with the system's error where that fails.
  */
-export async function listen(server: Server, host: string, port: number): Promise<Listening> {
+export async function listen(server: TcpServer, host: string, port: number, taking: Taking = ALONE): Promise<Listening> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await listenOnce(server, host, port);
+      return await listenOnce(server, host, port, taking);
     } catch (error) {
       if (port !== 0 || codeOf(error) !== 'EADDRINUSE' || attempt === ATTEMPTS) throw error;
     }
   }
 }
 
-async function listenOnce(server: Server, host: string, port: number): Promise<Listening> {
-  if (host !== 'localhost') return listening([await bind(server, host === '*' ? undefined : host, port)]);
+/**
+ * A port of `host` that nobody has, which others may then listen on together: shared listening alone would not notice that it is taken by strangers.
+ * Rejects with the system's error where it is.
+ */
+export async function findFree(host: string, port: number): Promise<Pick<Listening, 'port' | 'addresses'>> {
+  const server = createServer();
+  const found = await listen(server, host, port);
+  await new Promise<void>((resolve) => {
+    server.once('close', resolve);
+    found.close();
+  });
+  return found;
+}
+
+async function listenOnce(server: TcpServer, host: string, port: number, taking: Taking): Promise<Listening> {
+  if (host !== 'localhost') return listening([await bind(server, host === '*' ? undefined : host, port, taking)]);
   const bound: TcpServer[] = [];
   for (const address of LOOPBACK) {
-    const doors = bound.length === 0 ? server : createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit('connection', socket));
+    const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: taking.unread === true };
+    const doors = bound.length === 0 ? server : createServer(options, (socket) => server.emit('connection', socket));
     try {
-      bound.push(await bind(doors, address, bound[0] === undefined ? port : portOf(bound[0])));
+      bound.push(await bind(doors, address, bound[0] === undefined ? port : portOf(bound[0]), taking));
     } catch (error) {
       if (NO_SUCH_ADDRESS.has(codeOf(error) ?? '') && (bound.length > 0 || address !== LOOPBACK.at(-1))) continue;
       await Promise.all(bound.map(closed));
@@ -48,10 +85,10 @@ async function listenOnce(server: Server, host: string, port: number): Promise<L
   return listening(bound);
 }
 
-function bind(server: TcpServer, host: string | undefined, port: number): Promise<TcpServer> {
+function bind(server: TcpServer, host: string | undefined, port: number, { shared }: Taking): Promise<TcpServer> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+    server.listen({ port, reusePort: shared, ...(host === undefined ? {} : { host }) }, () => {
       server.off('error', reject);
       resolve(server);
     });
@@ -68,6 +105,9 @@ function listening(servers: readonly TcpServer[]): Listening {
     }),
     close: () => {
       for (const server of servers) server.close();
+    },
+    leave: () => {
+      for (const server of servers) TcpServer.prototype.close.call(server);
     },
   };
 }

@@ -33,6 +33,8 @@ export interface LogOptions {
   readonly stream: Writable;
   /** Lines for people instead of JSON. */
   readonly readable: boolean;
+  /** In every line. */
+  readonly common?: Fields;
 }
 
 /** Writes lines to a stream: JSON, or readable ones; limited per kind; it survives a reader that is gone or does not read. */
@@ -40,6 +42,7 @@ export class StreamLog implements Log {
   readonly #least: number;
   readonly #format: typeof jsonLine;
   readonly #sink: Sink;
+  readonly #common: Fields;
   readonly #kinds = new Map<string, Kind>();
   #window: NodeJS.Timeout | undefined;
   #suppressed = 0;
@@ -49,6 +52,7 @@ export class StreamLog implements Log {
     this.#least = RANK[options.level];
     this.#format = options.readable ? readableLine : jsonLine;
     this.#sink = new Sink(options.stream);
+    this.#common = options.common ?? {};
   }
 
   /** Lines that were not written: too many of a kind, or nobody read them. */
@@ -111,7 +115,7 @@ export class StreamLog implements Log {
   #write(level: Level, message: string, fields: Fields): void {
     const dropped = this.#sink.dropped;
     const untold = dropped - this.#told;
-    const all = untold > 0 ? { ...fields, lines_dropped_before: untold } : fields;
+    const all = { ...this.#common, ...fields, ...(untold > 0 ? { lines_dropped_before: untold } : {}) };
     if (this.#sink.write(this.#format(new Date(), level, message, all))) this.#told = dropped;
   }
 }

@@ -163,6 +163,9 @@ const LAYER: readonly MetricDefinition[] = [
   counter('busgate_log_lines_dropped_total', 'Lines of the log that were not written: too many of a kind, or nobody read them.', ({ log }) => log.dropped),
 ];
 
+/** A metric of a process with its values of one moment, as prom-client has it. */
+export type MetricReport = Awaited<ReturnType<Registry['getMetricsAsJSON']>>[number];
+
 /** Every metric of ours, in the order of documents. */
 export const METRICS: readonly MetricDefinition[] = [...SESSIONS, ...MESSAGES, ...EVENTS, ...LAYER];
 
@@ -198,6 +201,12 @@ export class Metrics {
       this.#scrape = undefined;
     });
     return this.#scrape;
+  }
+
+  /** The same as values, for whoever sums those of several processes. */
+  async report(): Promise<MetricReport[]> {
+    this.#state.settle();
+    return await this.#registry.getMetricsAsJSON();
   }
 
   async #read(): Promise<string> {

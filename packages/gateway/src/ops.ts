@@ -1,30 +1,39 @@
 import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { httpError } from './errors.ts';
-import { type HealthSources, readiness } from './health.ts';
+import type { Readiness } from './health.ts';
 import { listen, type Listening } from './listen.ts';
-import type { Metrics } from './metrics.ts';
 
 /** A request has this long for its headers, in milliseconds. */
 const HEADERS_TIMEOUT = 10_000;
 const METHODS = 'GET, HEAD';
 
+/** Whom the port answers for: one gateway, or several processes that are one to the outside. */
+export interface OpsSource {
+  /** The page of metrics, and its type. */
+  readonly metrics: { readonly contentType: string; scrape(): Promise<string> };
+  readonly readiness: () => Readiness | Promise<Readiness>;
+}
+
 /** The operator's port: `/metrics`, `/healthz`, `/readyz`. It must never be public. */
 export class OpsServer {
-  readonly #metrics: Metrics;
-  readonly #health: HealthSources;
+  #source: OpsSource;
   readonly #server: Server;
   #listening: Listening | undefined;
 
-  constructor(metrics: Metrics, health: HealthSources) {
-    this.#metrics = metrics;
-    this.#health = health;
+  constructor(source: OpsSource) {
+    this.#source = source;
     this.#server = createServer(
       { headersTimeout: HEADERS_TIMEOUT, requestTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 1000 },
       (request, response) => {
         void this.#serve(request, response);
       },
     );
+  }
+
+  /** From now on it answers for another. */
+  answerFor(source: OpsSource): void {
+    this.#source = source;
   }
 
   /** Rejects with the system's error where the address cannot be had. */
@@ -54,16 +63,17 @@ export class OpsServer {
     else if (request.method !== 'GET' && request.method !== 'HEAD') refuse(response, 'method', { Allow: METHODS });
     else if (path === '/metrics') await this.#answerMetrics(response);
     else if (path === '/healthz') answerJson(response, 200, { status: 'alive' });
-    else this.#answerReadiness(response);
+    else await this.#answerReadiness(response);
   }
 
   async #answerMetrics(response: ServerResponse): Promise<void> {
-    const page = await this.#metrics.scrape();
-    answer(response, 200, this.#metrics.contentType, page);
+    const { metrics } = this.#source;
+    const page = await metrics.scrape();
+    answer(response, 200, metrics.contentType, page);
   }
 
-  #answerReadiness(response: ServerResponse): void {
-    const now = readiness(this.#health);
+  async #answerReadiness(response: ServerResponse): Promise<void> {
+    const now = await this.#source.readiness();
     answerJson(response, now.ready ? 200 : 503, now.ready ? { status: 'ready' } : { status: 'not ready', reason: now.reason });
   }
 }

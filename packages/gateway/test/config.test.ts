@@ -263,7 +263,7 @@ describe('faults', () => {
 
   test('settings that do not fit each other', () => {
     expect(faultsOf({ argv: ['--demo', '--workers', '2'] })).toEqual([expect.stringMatching(/memory: .*redis:\/\/.*nats:\/\//)]);
-    expect(faultsOf({ argv: ['--demo', '--workers', '2', '--layer', 'redis://h'] })).toEqual([expect.stringContaining('--port')]);
+    expect(load({ argv: ['--demo', '--workers', '2', '--layer', 'redis://h'] }).workers).toBe(2);
     expect(faultsOf({ argv: ['--demo', '--port', '9090'] })).toEqual([expect.stringContaining('never public')]);
     expect(faultsOf({ argv: ['--demo', '--drain-notice', '30s'] })).toHaveLength(1);
     expect(faultsOf({ argv: ['--demo', '--limits-message', '2MiB', '--limits-frame', '3MiB'] })).toEqual([expect.stringContaining('limits.layer_message')]);

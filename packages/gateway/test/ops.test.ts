@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { LAYER_FAULTS, type LayerStatus, newStats } from '@busgate/layer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Counters, createCounters, type GatewayState } from '../src/counters.ts';
-import { Absence, readiness } from '../src/health.ts';
+import { Absence, readiness, type Readiness } from '../src/health.ts';
 import { listen } from '../src/listen.ts';
 import { METRICS, Metrics } from '../src/metrics.ts';
 import { OpsServer } from '../src/ops.ts';
@@ -37,7 +37,8 @@ class Parts {
     sessionsLimit: 7,
     events: [],
   });
-  readonly ops = new OpsServer(this.metrics, { layer: this.layer, state: this.state, away: new Absence(this.layer, () => 0), layerGrace: undefined });
+  readonly readiness = (): Readiness => readiness({ layer: this.layer, state: this.state, away: new Absence(this.layer, () => 0), layerGrace: undefined });
+  readonly ops = new OpsServer(this);
 }
 
 let parts: Parts;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isLayerError, type LayerErrorCode } from '@busgate/layer';
-import { type ConfigInput, inspectConfig, loadConfig } from '../config.ts';
+import { type ConfigInput, inspectConfig } from '../config.ts';
 import { descriptorLimit } from '../config/descriptors.ts';
 import { ConfigError, shown } from '../config/faults.ts';
 import { hint } from '../config/nearest.ts';
@@ -18,7 +18,7 @@ type Command = (argv: readonly string[]) => Promise<number>;
 
 /** Each loads only what it needs: a gateway is much code, and a message is soon sent. */
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ['serve', async (argv) => await (await import('./serve.ts')).serve(loadConfig(inputOf(argv)))],
+  ['serve', async (argv) => await (await import('./serve.ts')).serve(() => inputOf(argv))],
   ['publish', async (argv) => await (await import('./publish.ts')).publish(argv)],
   ['subscribe', async (argv) => await (await import('./subscribe.ts')).subscribe(argv)],
   [

@@ -1,28 +1,36 @@
 import { isatty } from 'node:tty';
-import type { Config } from '../config.ts';
+import type { Config, ConfigInput } from '../config.ts';
+import { ConfigError } from '../config/faults.ts';
 import { maskUrl } from '../config/layer-url.ts';
-import { Gateway } from '../gateway.ts';
 import type { Listening } from '../listen.ts';
 import { StreamLog } from '../log.ts';
 import { openOutput } from '../stdio.ts';
-import { readVersion } from '../version.ts';
+import { Service } from '../supervisor/service.ts';
+import { captureSettings } from '../supervisor/settings.ts';
 
+const REFUSED = 'the settings are refused: nothing has changed';
 /** What a forgotten handle may still hold up after everything is closed. */
 const EXIT_MS = 500;
 
 /**
- * `busgate serve`: until a signal, then drained.
- * @returns 0, or 1 where an error that nobody expected made it stop
+ * `busgate serve`: until a signal, then drained. SIGHUP reads the settings again.
+ * @param input what the settings are read from, anew each time
+ * @returns 0, or 1 where an error that nobody expected, or workers that die too often, made it stop
  */
-export async function serve(config: Config): Promise<number> {
+export async function serve(input: () => ConfigInput): Promise<number> {
+  const { config, settings } = captureSettings(input());
   const log = new StreamLog({ level: config.log.level, stream: openOutput(2), readable: isatty(2) });
   try {
     const stop = untilStopped(log);
-    const gateway = await Gateway.start({ config, log, version: readVersion() });
-    tellStart(config, gateway, log);
-    const { notice, code } = await stop;
-    log.info('draining', { sessions: gateway.sessions, deadline_ms: config.drain.deadline });
-    await gateway.drain({ notice });
+    // From the beginning, since it would end a process that does not listen for it.
+    const starting = Service.start(config, settings, log);
+    process.on('SIGHUP', () => void starting.then((service) => reload(service, input, log)).catch(() => undefined));
+    const service = await starting;
+    process.on('exit', () => service.kill());
+    void tellStart(config, service, log);
+    const { notice, code } = await Promise.race([stop, service.failed.then(() => ({ notice: true, code: 1 }))]);
+    log.info('draining', { deadline_ms: config.drain.deadline });
+    await service.drain({ notice });
     log.info('drained');
     setTimeout(() => process.exit(code), EXIT_MS).unref();
     return code;
@@ -58,18 +66,32 @@ function untilStopped(log: StreamLog): Promise<Stop> {
   });
 }
 
-/** A gateway listens before its broker is there; clients are served from then on. */
-function tellStart(config: Config, gateway: Gateway, log: StreamLog): void {
-  const start = {
-    url: urlOf(config.host, gateway.listening),
-    ops: urlOf(config.ops.host, gateway.ops),
-    layer: maskUrl(config.layer),
-    ...(config.layer.startsWith('memory:') ? { note: 'this process is a bus of its own: what is published here reaches no other process' } : {}),
-  };
-  if (!gateway.isReached) log.info('listening; not ready before the layer is reached', start);
-  void gateway.reached.then(() => log.info('ready for clients', start));
+/** Settings that are wrong change nothing. */
+async function reload(service: Service, input: () => ConfigInput, log: StreamLog): Promise<void> {
+  try {
+    log.info('reading the settings again');
+    const { config, settings } = captureSettings(input());
+    const refused = await service.reload(config, settings);
+    if (refused !== undefined) log.error(REFUSED, { reason: refused });
+  } catch (error) {
+    log.error(REFUSED, { reason: error instanceof ConfigError ? error.faults.join('; ') : String(error) });
+  }
 }
 
-function urlOf(host: string, { port, addresses }: Listening): string {
+/** It listens before its broker is there; clients are served from then on. */
+async function tellStart(config: Config, service: Service, log: StreamLog): Promise<void> {
+  const start = {
+    url: urlOf(config.host, service.listening),
+    ops: urlOf(config.ops.host, service.ops),
+    layer: maskUrl(config.layer),
+    ...(config.workers > 1 ? { workers: config.workers } : {}),
+    ...(config.layer.startsWith('memory:') ? { note: 'this process is a bus of its own: what is published here reaches no other process' } : {}),
+  };
+  const { ready } = await service.readiness();
+  if (!ready) log.info('listening; not ready before the layer is reached', start);
+  void service.reached().then(() => log.info('ready for clients', start));
+}
+
+function urlOf(host: string, { port, addresses }: Pick<Listening, 'port' | 'addresses'>): string {
   return host === 'localhost' ? `http://localhost:${port}/` : addresses.map((address) => `http://${address}/`).join(' ');
 }

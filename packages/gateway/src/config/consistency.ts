@@ -1,4 +1,4 @@
-import { maskUrl } from './layer-url.ts';
+import { LAYER_URLS } from '@busgate/layer';
 import type { Config } from './values.ts';
 
 /** Settings that do not fit each other, one sentence each. A value that could not be read is undefined here, and fits everything. */
@@ -17,10 +17,8 @@ export function inconsistencies(config: Config): string[] {
 }
 
 function workersFault({ workers, layer }: Config): string | false {
-  if (workers === undefined || layer === undefined || workers === 1) return false;
-  return layer === 'memory:'
-    ? `workers is ${workers}, but memory: is a bus within one process; layers that several can share: redis://, rediss://, redis-sentinel://, redis-cluster://, nats://, tls://`
-    : `workers is ${workers}, but one process cannot start others yet: start several with ${maskUrl(layer)}, each with its own --port and --ops-port`;
+  if (workers === undefined || layer === undefined || workers === 1 || !layer.startsWith('memory:')) return false;
+  return `workers is ${workers}, but memory: is a bus within one process; layers that several can share: ${LAYER_URLS.replace('memory:, ', '')}`;
 }
 
 function queueFault({ routes, layer }: Config): string | false {

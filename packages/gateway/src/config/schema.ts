@@ -1,10 +1,11 @@
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { isPrefix } from '@busgate/layer';
 import { history, type HistorySetting } from './history.ts';
 import { layerUrl } from './layer-url.ts';
 import { origins } from './origins.ts';
 import { DEMO_ROUTES, type RouteConfig, routes } from './route-settings.ts';
-import { count, duration, oneOf, size, text, toggle, type ValueType } from './types.ts';
+import { count, duration, oneOf, orWord, size, text, toggle, type ValueType } from './types.ts';
 
 /** The value of each setting by its key. Sizes are in bytes, durations in milliseconds. */
 export interface Settings {
@@ -77,6 +78,7 @@ const RESERVED_DESCRIPTORS = 128;
 
 const host = text('localhost (both loopback addresses), * (every interface), an address or a host name', 'HOST', isHost);
 const port = count(0, 65_535);
+const workers = orWord(count(1, 1024), 'auto', availableParallelism);
 const prefix = text('1 to 100 ASCII letters, digits and _ -', 'NAME', isPrefix);
 
 /** Every setting, in the order of documents: key, type, preset, help. Its variable and flag follow from the key. */
@@ -97,7 +99,7 @@ export function schema(facts: Facts): Schema {
       presetText: '`localhost`, both loopback addresses',
     },
     'ops.port': setting(port, 9090, 'The port of /metrics, /healthz and /readyz; 0 takes a free one.'),
-    workers: setting(count(1, 1024), 1, 'Processes that share the port.'),
+    workers: setting(workers, 1, 'Processes that share the port, each a whole gateway with limits of its own; auto: one a core. Not with memory:.'),
     origins: {
       ...setting(origins, [], 'Origins whose pages may connect.'),
       presetText:

@@ -70,6 +70,16 @@ export function count(from: number, to: number): ValueType<number> {
   };
 }
 
+/** A value, or a word for one that is found out when it is read. */
+export function orWord<T>(type: ValueType<T>, word: string, value: () => T): ValueType<T> {
+  return {
+    ...type,
+    allowed: `${type.allowed}, or ${word}`,
+    placeholder: `${type.placeholder}|${word}`,
+    read: (raw, report) => (raw === word ? value() : type.read(raw, (fault) => report({ ...fault, must: `${fault.must}, or ${word}` }))),
+  };
+}
+
 /** On or off. A flag of this type stands alone, or says `=false`. */
 export const toggle: ValueType<boolean> = {
   name: 'boolean',

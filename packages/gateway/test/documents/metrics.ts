@@ -28,6 +28,9 @@ export function metricsDocument(): string {
 not depend on what clients do. All counters are there from the start, with every value of their label. Beside these there are the metrics of Node and of the process
 (\`nodejs_*\`, \`process_*\`); \`nodejs_eventloop_lag_p99_seconds\` is the one to watch.
 
+With several workers, or after SIGHUP, the page is of all of them together: counters and histograms are sums, in which workers that have died stay; gauges are of those that answer within 0.5 s, added where
+they are shares of a whole, else the worst. \`busgate_worker_up\`, a gauge with the label \`worker\`, is 1 for each that does.
+
 In each process, when it is quiet, exactly:
 \`busgate_deliveries_due_total\` = \`busgate_deliveries_sent_total\` + \`busgate_deliveries_dropped_total\` (all reasons) + \`busgate_deliveries_queued\`.
 
