@@ -1,7 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DOCUMENTS } from './documents/index.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const WRITTEN = [
+  ...readdirSync(ROOT),
+  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).map((name) => join('docs', name)),
+  'test/bench/README.md',
+].filter((name) => name.endsWith('.md'));
 
 test.each(DOCUMENTS.map((document) => [basename(document.url.pathname), document] as const))(
   'docs/%s says what the source says: npm run docs',
@@ -9,3 +16,8 @@ test.each(DOCUMENTS.map((document) => [basename(document.url.pathname), document
     expect(readFileSync(url, 'utf8')).toBe(content());
   },
 );
+
+test.each(WRITTEN)('every file that %s points to is there', (name) => {
+  const links = [...readFileSync(join(ROOT, name), 'utf8').matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, link = '']) => link);
+  expect(links.filter((link) => !existsSync(join(ROOT, dirname(name), link)))).toEqual([]);
+});
