@@ -96,9 +96,9 @@ export class PullRequests {
    * then still comes as a message.
    */
   async withdraw(): Promise<void> {
-    if (this.#standing.size === 0 || !this.#canBeTakenBack) return;
-    const drained = this.#closeChannel();
-    await (this.consuming.byRemoval ? this.#sweep() : drained);
+    const isAsked = this.#standing.size > 0 && this.#canBeTakenBack;
+    const drained = isAsked ? this.#closeChannel() : undefined;
+    await (this.consuming.byRemoval && (isAsked || this.#events.held() > 0) ? this.#sweep() : drained);
   }
 
   /** Nothing more is asked for. What was handed out still comes as a message, and what stands may bring more where it cannot be taken back. */
@@ -116,8 +116,8 @@ export class PullRequests {
   }
 
   /**
-   * Servers before 2.10 lose what is given back to a consumer of which only such requests stand as nobody listens to: asked about itself, it drops these. And
-   * what was on its way between two servers is lost until it is handed out again: while more is handed out than is here nothing should be asked for.
+   * Servers before 2.10 lose what is given back to a consumer of which only such requests stand as nobody listens to, a dead reader's too: asked about itself,
+   * it drops these. And what was on its way between two servers is lost until it is handed out again: while more is handed out than is here nothing should be asked for.
    */
   async #sweep(): Promise<void> {
     const { stream, consumer } = this.#at;
