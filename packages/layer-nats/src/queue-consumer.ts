@@ -9,7 +9,10 @@ export const LONGEST_PULL_MS = 5000;
 const LONE_PULL_MS = 2000;
 /** A message that waits for longer than this, while somebody asks for messages, is not seen by the consumer; that is looked at as often. */
 export const BLIND_MS = 2 * REQUEST_TIMEOUT_MS;
-/** What a reader of a consumer that one server keeps was handed, and has not taken out of the stream by then, is handed out again. */
+/**
+ * Where taking a message out of the stream decides whose it is, what nobody has taken out by then is handed out again: a reader may have died, and what is given
+ * back while others give up is lost by servers before 2.10.
+ */
 export const HANDED_AGAIN_MS = REQUEST_TIMEOUT_MS;
 /** A consumer that nobody asked for messages for this long is removed by the server. */
 const INACTIVE_MS = 300_000;
@@ -43,7 +46,7 @@ export async function makeConsumer(
   const byRemoval = !session.connection.facts.keepsAcknowledgements;
   const config = {
     ack_policy: 'explicit',
-    ack_wait: max_age,
+    ack_wait: byRemoval ? Math.min(max_age, nanoseconds(HANDED_AGAIN_MS)) : max_age,
     deliver_policy: 'all',
     filter_subject: subject,
     replay_policy: 'instant',
@@ -80,11 +83,10 @@ async function madeLone(
   jetStream: JetStream,
   session: Session,
   { stream, consumer }: { readonly stream: string; readonly consumer: string },
-  config: { readonly ack_wait: number },
+  config: Readonly<Record<string, unknown>>,
 ): Promise<boolean> {
-  const ack_wait = Math.min(config.ack_wait, nanoseconds(HANDED_AGAIN_MS));
   try {
-    await jetStream.loneConsumer(session, stream, consumer, { ...config, ack_wait, num_replicas: 1, mem_storage: true });
+    await jetStream.loneConsumer(session, stream, consumer, { ...config, num_replicas: 1, mem_storage: true });
     return true;
   } catch (error) {
     if (isJetStream(error, JS.replicasDiffer)) return false;
