@@ -68,7 +68,7 @@ export class Histories {
    * Looks whether a stream is what it was; makes it anew where it is gone. Says what its rooms must be told, if anything: a leader that died may have
    * kept what it has not republished.
    */
-  async look(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
+  async newsOf(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
     for (const name of [plan.name, this.#heads.name]) this.#streams.forget(session, name);
     const { epoch, stream } = await this.#orUnread(session, plan, this.#ensure(session, plan));
     const leader = stream.cluster?.leader;

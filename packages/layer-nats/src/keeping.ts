@@ -13,7 +13,7 @@ import type { Subjects } from './subjects.ts';
 import type { Target } from './url.ts';
 
 /** How often the streams of rooms with history are looked at, where nothing tells of a change. */
-const LOOK_MS = 5000;
+const CHECK_MS = 5000;
 
 export interface KeepingEvents extends Pick<DriverEvents, 'fault'> {
   readonly session: () => Session | undefined;
@@ -79,16 +79,16 @@ export class Keeping {
       return;
     }
     this.#watch(session, this.queues.stream, (action) => action !== 'modify' && this.queues.streamChanged(session));
-    for (const plan of this.histories.plans) this.#watch(session, plan.name, () => this.#look(session, plan));
-    if (this.histories.plans.length > 0) this.#watch(session, this.histories.heads, (action) => action === 'delete' && this.#lookAll());
-    if (this.#jetStream.startOf(session) !== undefined) await Promise.all(this.histories.plans.map((plan) => this.#find(session, plan)));
+    for (const plan of this.histories.plans) this.#watch(session, plan.name, () => this.#checkHistory(session, plan));
+    if (this.histories.plans.length > 0) this.#watch(session, this.histories.heads, (action) => action === 'delete' && this.#checkHistories());
+    if (this.#jetStream.startOf(session) !== undefined) await Promise.all(this.histories.plans.map((plan) => this.#stateOfHistory(session, plan)));
   }
 
   /** The connection counts: streams of rooms with history are made where they are missing, so that what others publish is kept from now on. */
   settle(): void {
     if (!this.#there) return;
-    this.#lookAll();
-    this.#timer ??= this.histories.plans.length === 0 ? undefined : setInterval(() => this.#lookAll(), LOOK_MS).unref();
+    this.#checkHistories();
+    this.#timer ??= this.histories.plans.length === 0 ? undefined : setInterval(() => this.#checkHistories(), CHECK_MS).unref();
   }
 
   /** Empties every stream of the prefix. */
@@ -103,19 +103,19 @@ export class Keeping {
     this.queues.close();
   }
 
-  #lookAll(): void {
+  #checkHistories(): void {
     const session = this.#events.session();
     if (session === undefined) return;
-    for (const plan of this.histories.plans) void this.#look(session, plan);
+    for (const plan of this.histories.plans) void this.#checkHistory(session, plan);
   }
 
-  async #look(session: Session, plan: HistoryPlan): Promise<void> {
-    if ((await this.#find(session, plan)) !== undefined) this.#events.missed(plan);
+  async #checkHistory(session: Session, plan: HistoryPlan): Promise<void> {
+    if ((await this.#stateOfHistory(session, plan)) !== undefined) this.#events.missed(plan);
   }
 
-  async #find(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
+  async #stateOfHistory(session: Session, plan: HistoryPlan): Promise<'new epoch' | 'unread' | undefined> {
     try {
-      const news = await this.histories.look(session, plan);
+      const news = await this.histories.newsOf(session, plan);
       if (news === 'new epoch') this.#events.fault('data_lost', `the stream ${plan.name} is another one: its rooms begin a new epoch`);
       return news;
     } catch (error) {

@@ -45,7 +45,7 @@ export class Members {
 
   /** Adds it again where it was lost; false where it has been ended. */
   async renew(session: Session, group: string, queue: string, forMs: number): Promise<boolean> {
-    const there = await this.#find(session, this.#subjects.members(group, queue));
+    const there = await this.#memberships(session, this.#subjects.members(group, queue));
     if (there.length > 0) return there.some(({ endsAt }) => endsAt > 0);
     await this.add(session, group, queue, forMs);
     return true;
@@ -70,14 +70,14 @@ export class Members {
     setImmediate(resolve);
     await promise;
     this.#asking.delete(group);
-    const members = await this.#find(session, this.#subjects.members(group));
+    const members = await this.#memberships(session, this.#subjects.members(group));
     if (members.length === 0) return [];
     await this.#clock.set(session);
     const now = this.#clock.now();
     return [...new Set(members.filter(({ endsAt }) => endsAt > now).map(({ queue }) => queue))];
   }
 
-  async #find(session: Session, filter: string): Promise<{ queue: string; endsAt: number }[]> {
+  async #memberships(session: Session, filter: string): Promise<{ queue: string; endsAt: number }[]> {
     const info = await this.#jetStream.stream(session, this.#plan.name, filter);
     return Object.keys(info?.state.subjects ?? {}).map((subject) => this.#subjects.readMember(subject));
   }

@@ -63,13 +63,13 @@ export class Topics {
     const key = this.#subjects.topic(topic);
     this.#entries.set(key, entry);
     try {
-      this.#take(session, entry);
+      this.#subscribeEntry(session, entry);
       await session.confirm();
       if (entry.refused !== undefined) throw entry.refused;
       entry.confirmed = true;
-      this.#lookLater(session, entry);
+      this.#tellGapLater(session, entry);
     } catch (error) {
-      if (this.#entries.get(key) === entry) this.#drop(key, entry);
+      if (this.#entries.get(key) === entry) this.#endSubscription(key, entry);
       throw session.ended === undefined ? error : away(session.ended);
     }
   }
@@ -77,7 +77,7 @@ export class Topics {
   unsubscribe(topic: Topic): void {
     const key = this.#subjects.topic(topic);
     const entry = this.#entries.get(key);
-    if (entry !== undefined) this.#drop(key, entry);
+    if (entry !== undefined) this.#endSubscription(key, entry);
   }
 
   /** Subscribes everything anew on a connection; what arrives waits for {@link release}. Resolves when the server has confirmed it. */
@@ -86,10 +86,10 @@ export class Topics {
       entry.held ??= [];
       entry.order?.reset();
       entry.refused = undefined;
-      this.#take(session, entry);
+      this.#subscribeEntry(session, entry);
     }
     await session.confirm();
-    for (const entry of this.#entries.values()) if (entry.refused !== undefined) this.#lose(entry);
+    for (const entry of this.#entries.values()) if (entry.refused !== undefined) this.#subscriptionTaken(entry);
   }
 
   /** The new connection counts: each topic that was renewed is told its gap, then what has come since. */
@@ -98,7 +98,7 @@ export class Topics {
     for (const entry of this.#entries.values()) {
       if (entry.held === undefined || entry.refused !== undefined) continue;
       this.#tellGap(entry);
-      this.#lookLater(session, entry);
+      this.#tellGapLater(session, entry);
     }
   }
 
@@ -110,10 +110,10 @@ export class Topics {
   /** Ends every subscription, so that who publishes to this process's topics is told that nobody listens. */
   close(): void {
     clearTimeout(this.#retry);
-    for (const [key, entry] of this.#entries) this.#drop(key, entry);
+    for (const [key, entry] of this.#entries) this.#endSubscription(key, entry);
   }
 
-  #take(session: Session, entry: Entry): void {
+  #subscribeEntry(session: Session, entry: Entry): void {
     const { topic, order } = entry;
     const receive = order === undefined ? ({ payload }: Arrival) => this.#give(entry, payload) : (arrival: Arrival) => this.#stamped(order, arrival);
     entry.subscribed = session.subscribe(order === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
@@ -122,7 +122,7 @@ export class Topics {
     });
   }
 
-  #drop(key: string, entry: Entry): void {
+  #endSubscription(key: string, entry: Entry): void {
     this.#entries.delete(key);
     entry.subscribed?.end();
     entry.order?.reset();
@@ -153,7 +153,7 @@ export class Topics {
   }
 
   /** For a room with history a gap is a look into it. */
-  #lookLater(session: Session, entry: Entry): void {
+  #tellGapLater(session: Session, entry: Entry): void {
     if (entry.rule === undefined || !session.connection.facts.clustered) return;
     setTimeout(() => {
       if (session.ended === undefined && entry.held === undefined && this.#entries.get(this.#subjects.topic(entry.topic)) === entry) entry.sink.gap();
@@ -166,18 +166,18 @@ export class Topics {
     if (!tried) this.#events.fault('refused', error.message);
     if (session === this.#session && entry.confirmed && entry.held === undefined) {
       entry.sink.gap();
-      this.#lose(entry);
+      this.#subscriptionTaken(entry);
     }
   }
 
   /** The server took away a subscription that stood: it is tried again until it is permitted, and ends with a gap. */
-  #lose(entry: Entry): void {
+  #subscriptionTaken(entry: Entry): void {
     entry.held = [];
     this.#logger.error('a subscription is not permitted any more', { topic: this.#subjects.topic(entry.topic), reason: entry.refused?.message });
-    this.#retry ??= setTimeout(() => void this.#regain(), RETRY_MS).unref();
+    this.#retry ??= setTimeout(() => void this.#retryTaken(), RETRY_MS).unref();
   }
 
-  async #regain(): Promise<void> {
+  async #retryTaken(): Promise<void> {
     this.#retry = undefined;
     const session = this.#session;
     const lost = [...this.#entries.values()].filter((entry) => entry.refused !== undefined);
@@ -185,7 +185,7 @@ export class Topics {
     try {
       for (const entry of lost) {
         entry.refused = undefined;
-        this.#take(session, entry);
+        this.#subscribeEntry(session, entry);
       }
       await session.confirm();
     } catch {
@@ -194,7 +194,7 @@ export class Topics {
     for (const entry of lost) {
       if (this.#entries.get(this.#subjects.topic(entry.topic)) !== entry || entry.held === undefined) continue;
       if (entry.refused === undefined) this.#tellGap(entry);
-      else this.#retry ??= setTimeout(() => void this.#regain(), RETRY_MS).unref();
+      else this.#retry ??= setTimeout(() => void this.#retryTaken(), RETRY_MS).unref();
     }
   }
 }
