@@ -47,6 +47,7 @@ const TABLE = {
   full: { status: 503, close: 1013, frame: true, retry: true, message: 'this gateway holds as much as it may' },
   draining: { status: 503, retry: true, message: 'this gateway is being stopped' },
   no_worker: { status: 503, retry: true, message: 'no worker takes this just now' },
+  no_answer: { status: 504, retry: false, message: 'no worker answered in time' },
   away: { status: 503, frame: true, retry: true, message: 'the layer cannot be reached just now' },
   unknown: { status: 504, frame: true, retry: false, message: 'the layer did not answer: it may have been done or not' },
 

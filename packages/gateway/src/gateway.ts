@@ -17,8 +17,8 @@ import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
 import type { Door, Listening } from './listen.ts';
 import type { Log } from './log.ts';
-import { openLayerOf } from './open-layer.ts';
-import { Metrics, type MetricSources } from './metrics.ts';
+import { checkLayer, openLayerOf } from './open-layer.ts';
+import { Metrics } from './metrics.ts';
 import { OpsServer, type OpsSource } from './ops.ts';
 import { EventsRoute } from './routes/events.ts';
 import type { EventCounters } from './routes/events/counters.ts';
@@ -114,7 +114,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       linger: LINGER_MS,
       maxRooms: limits.roomsTotal,
     });
-    this.#testaments = new Testaments(layer);
+    this.#testaments = new Testaments(layer, options.log);
     this.#workers = new OwnWorkers(layer, options.log, this.#deadlines.tickMs);
     this.#public = this.#createPublic(new ReadTurns(clock));
     this.#away = new Absence(layer, now);
@@ -125,7 +125,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       log: options.log,
       version,
       sessionsLimit: limits.sessions,
-      events: this.#eventRoutes.map(sourceOf),
+      events: this.#eventRoutes,
     });
     this.readiness = () => readiness({ ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
     this.#door = options.door ?? 'own';
@@ -140,6 +140,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     const layer = options.layer ?? (await openLayerOf(options.config, options.log));
     const gateway = new Gateway(options, layer);
     try {
+      checkLayer(layer, options.config.routes);
       await gateway.#listen();
       return gateway;
     } catch (error) {
@@ -295,6 +296,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   async #finish(): Promise<void> {
     clearInterval(this.#timer);
     this.#public.stopListening();
+    await this.#testaments.close().catch((error: unknown) => this.#log.warn('workers are told later that sessions ended', { error: String(error) }));
     await this.#hub.published();
     this.#hub.close();
     this.#public.close();
@@ -355,8 +357,10 @@ export class Gateway implements AsyncDisposable, OpsSource {
       log: this.#log,
       message: limits.message,
       rooms: limits.rooms,
+      outbox: limits.outbox,
       newId: () => this.#sessions.newId(),
-      ...clock(),
+      now: this.#clock.now,
+      sleep: (ms) => sleep(ms),
     });
     this.#eventRoutes.push(route);
     return route;
@@ -376,16 +380,6 @@ export class Gateway implements AsyncDisposable, OpsSource {
     if (!hasBegun) opening.cancel();
     return undefined;
   }
-}
-
-function sourceOf(route: EventsRoute): MetricSources['events'][number] {
-  return {
-    route: route.path.text,
-    counters: route.counters,
-    get inFlight() {
-      return route.inFlight;
-    },
-  };
 }
 
 /** In which a route counts time, in milliseconds. */

@@ -144,11 +144,11 @@ export interface Lease extends AsyncDisposable {
    */
   hold(key: string, held: HeldMessage): Promise<void>;
   /**
-   * Takes the record away and queues `message` in its place, in the same channel, also where that is full; without it nothing is queued. True for the one who took
-   * it: false where there is none, or it was settled by others. Where it rejects with LAYER_AWAY or OUTCOME_UNKNOWN it is settled so when the broker
+   * Takes the record away and queues `message` in its place, in the same channel or in another worker queue, also where that is full; without it nothing is queued. True
+   * for the one who took it: false where there is none, or it was settled by others. Where it rejects with LAYER_AWAY or OUTCOME_UNKNOWN it is settled so when the broker
    * answers again; to call again is no error.
    */
-  settle(key: string, message?: Message): Promise<boolean>;
+  settle(key: string, message?: Message, options?: { readonly channel?: string }): Promise<boolean>;
   /** Settles all that is held, with the messages held. Calling twice is no error. */
   close(): Promise<void>;
 }

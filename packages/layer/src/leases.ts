@@ -72,9 +72,10 @@ export class Leases {
     return {
       lost: lease.lost,
       hold: async (key, held) => lease.hold(this.#checkKey(key), this.#draft(held)),
-      settle: async (key, message) => {
+      settle: async (key, message, { channel } = {}) => {
         const payload = message === undefined ? undefined : this.#encode(message);
-        return lease.settle(this.#checkKey(key), (record) => lastMessage(record, payload));
+        const queue = channel === undefined ? undefined : this.#queueOf(channel);
+        return lease.settle(this.#checkKey(key), (record) => lastMessage(record, payload, queue));
       },
       close,
       [Symbol.asyncDispose]: close,
@@ -94,10 +95,15 @@ export class Leases {
   }
 
   #draft({ channel, message, expiryMs = LONGEST_EXPIRY_MS }: HeldMessage): LastMessage {
-    const address = channelAddress(channel, this.#names);
-    if (!('queue' in address)) throw new LayerError('INVALID_NAME', `channel ${channel} belongs to a process: a lease holds messages to worker queues alone`);
+    const queue = this.#queueOf(channel);
     checkSendOptions({ expiryMs }, this.#options);
-    return { queue: address.queue, payload: this.#encode(message), expiryMs };
+    return { queue, payload: this.#encode(message), expiryMs };
+  }
+
+  #queueOf(channel: string): string {
+    const address = channelAddress(channel, this.#names);
+    if ('queue' in address) return address.queue;
+    throw new LayerError('INVALID_NAME', `channel ${channel} belongs to a process: a lease holds messages to worker queues alone`);
   }
 
   #encode(message: Message): Uint8Array {
@@ -144,6 +150,6 @@ export class Leases {
   }
 }
 
-function lastMessage({ queue, expiryMs }: LeaseRecord, payload: Uint8Array | undefined): LastMessage | undefined {
-  return payload === undefined ? undefined : { queue, expiryMs, payload };
+function lastMessage({ queue, expiryMs }: LeaseRecord, payload: Uint8Array | undefined, other = queue): LastMessage | undefined {
+  return payload === undefined ? undefined : { queue: other, expiryMs, payload };
 }

@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer } from '../answer.ts';
+import type { Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import type { Answer, StreamedAnswer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
 import { type HttpErrorKey, httpError } from '../errors.ts';
 import { answerSocket } from './answer.ts';
@@ -83,9 +85,44 @@ export class Exchange implements Owed {
     this.#response.writeHead(status, rest).end(body);
   }
 
+  /** Aborts when the client goes before its answer was whole. */
+  get left(): AbortSignal {
+    const left = new AbortController();
+    const response = this.#response;
+    response.once('close', () => {
+      if (!response.writableFinished) left.abort(new Error('the client has gone'));
+    });
+    return left.signal;
+  }
+
+  /**
+   * An answer whose length is not known before its end. It is written no faster than the client reads; where it cannot be finished the connection breaks. Who ends its
+   * side before the answer has begun waits for it; who ends it in the middle has gone.
+   */
+  async stream({ status, headers, pieces }: StreamedAnswer): Promise<void> {
+    const response = this.#response;
+    this.drop();
+    if (this.#sources.isDraining()) this.#connection.end();
+    response.writeHead(status, { ...headers, ...this.headers });
+    if (this.request.method === 'HEAD') return void response.end();
+    const { socket } = this.request;
+    socket.once('end', destroy);
+    try {
+      await pipeline(pieces, response);
+    } catch {
+      socket.destroy();
+    } finally {
+      socket.off('end', destroy);
+    }
+  }
+
   /** It could not be served: 500, or the end where its answer had begun. */
   fail(): void {
     if (this.#response.headersSent) this.request.socket.destroy();
     else this.refuse('internal');
   }
+}
+
+function destroy(this: Socket): void {
+  this.destroy();
 }

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Admission } from '../admission.ts';
+import type { Answer, StreamedAnswer } from '../answer.ts';
 import type { DemoFile } from '../demo.ts';
 import { type HttpErrorKey, httpError } from '../errors.ts';
 import type { Inbound } from '../inbound.ts';
 import { publishFailure } from '../layer-errors.ts';
 import type { Log } from '../log.ts';
-import type { RouteRequest } from '../routes/request.ts';
-import type { Posting, Route } from '../routes/route.ts';
+import type { Posting, Route, Serving } from '../routes/route.ts';
 import type { Match, Router } from '../routes/router.ts';
 import type { Transport } from '../transports/transport.ts';
 import { answerSocket } from './answer.ts';
@@ -99,27 +99,48 @@ export class PlainRequests {
 
   async #onRoute(exchange: Exchange, target: AskedTarget, { route, params }: Match): Promise<void> {
     const { request } = exchange;
-    const { posting } = route;
+    const { posting, serving } = route;
+    if (serving !== undefined && !this.#asksForTransport(route, request))
+      return await this.#serveRoute(exchange, new HttpRouteRequest(request, target, params), serving);
     if (request.method === 'POST' && posting !== undefined) return await this.#post(exchange, new HttpRouteRequest(request, target, params), route, posting);
     const methods = posting === undefined ? READING : `${READING}, POST`;
     if (isPreflight(request)) return this.#onPreflight(exchange, target.host, methods);
     if (!isReading(request)) return exchange.refuse('method', { Allow: methods });
     if (hasBody(request)) return exchange.refuse('bad_request');
-    const asked = this.#sources.transports(route).some((transport) => transport.isAskedFor(request));
+    const asked = this.#asksForTransport(route, request);
     // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
     exchange.refuse(route.fault(params) ?? (asked && request.method === 'GET' ? 'bad_request' : 'no_transport'));
+  }
+
+  #asksForTransport(route: Route, request: IncomingMessage): boolean {
+    return this.#sources.transports(route).some((transport) => transport.isAskedFor(request));
+  }
+
+  /** As a POST: the next one's turn comes when the body is handed on. */
+  async #serveRoute(exchange: Exchange, asked: HttpRouteRequest, serving: Serving): Promise<void> {
+    const fault = this.#sources.admission.admitPost(asked, () => true);
+    if (fault !== undefined) return exchange.refuse(fault);
+    const body = await this.#wholeBody(exchange);
+    if (body !== undefined) void this.#answer(exchange, () => serving.serve(asked, body, exchange.left));
+  }
+
+  /** Undefined where there is none to hand on: it was refused, or its client has gone. */
+  async #wholeBody(exchange: Exchange): Promise<Uint8Array | undefined> {
+    const { request } = exchange;
+    exchange.body ??= this.#bodyOf(exchange);
+    if (request.headers.expect !== undefined && announcedLength(request) <= this.#sources.payload) exchange.proceed();
+    const body = await exchange.body.whole;
+    if (typeof body !== 'string') return body;
+    exchange.refuse(body);
+    return undefined;
   }
 
   /** The turn of the next request comes when this one's body is handed on, not when it is answered. */
   async #post(exchange: Exchange, asked: HttpRouteRequest, route: Route, posting: Posting): Promise<void> {
     const fault = this.#postFault(asked, route, posting);
     if (fault !== undefined) return exchange.refuse(fault);
-    const { request } = exchange;
-    exchange.body ??= this.#bodyOf(exchange);
-    if (request.headers.expect !== undefined && announcedLength(request) <= this.#sources.payload) exchange.proceed();
-    const body = await exchange.body.whole;
-    if (typeof body === 'string') exchange.refuse(body);
-    else if (body !== undefined) void this.#hand(exchange, asked, posting, body);
+    const body = await this.#wholeBody(exchange);
+    if (body !== undefined) void this.#answer(exchange, () => posting.post(asked, body));
   }
 
   #postFault(asked: HttpRouteRequest, route: Route, posting: Posting): HttpErrorKey | undefined {
@@ -128,9 +149,11 @@ export class PlainRequests {
     return refused;
   }
 
-  async #hand(exchange: Exchange, asked: RouteRequest, posting: Posting, body: Uint8Array): Promise<void> {
+  async #answer(exchange: Exchange, made: () => Promise<Answer | StreamedAnswer>): Promise<void> {
     try {
-      exchange.answer(await posting.post(asked, body));
+      const answer = await made();
+      if ('pieces' in answer) await exchange.stream(answer);
+      else exchange.answer(answer);
     } catch (error) {
       const key = failureKey(publishFailure(error), error, this.#sources.log);
       if (key === 'internal') exchange.fail();

@@ -19,6 +19,13 @@ export class HttpRouteRequest implements RouteRequest, Asker {
     this.params = params;
   }
 
+  /** Whom to tell that the client has gone. */
+  left: (() => void) | undefined;
+
+  onLeft(left: () => void): void {
+    this.left = left;
+  }
+
   get origin(): string | undefined {
     return this.#request.headers.origin;
   }

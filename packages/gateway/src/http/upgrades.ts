@@ -14,6 +14,7 @@ import { answerSocket } from './answer.ts';
 import { hasBody } from './body.ts';
 import { corsHeaders } from './cors.ts';
 import { failureKey } from './failure.ts';
+import { watchLeaving } from './leaving.ts';
 import { destroyOnError, undoDestroyOnError } from './linger.ts';
 import { readRequest } from './request.ts';
 import { HttpRouteRequest } from './route-request.ts';
@@ -102,7 +103,7 @@ export class Upgrades {
 
   /** A place is held for the session until it has begun, or will not. */
   #open(upgrade: Upgrade, asked: AskedSession): void {
-    let opening: Opening | Answer | Promise<Opening | Answer>;
+    let opening: Opening | Answer | HttpErrorKey | Promise<Opening | Answer | HttpErrorKey>;
     try {
       opening = asked.route.open(asked.routeRequest);
     } catch (error) {
@@ -112,14 +113,18 @@ export class Upgrades {
     else this.#begin(upgrade, asked, opening);
   }
 
-  async #openLater(upgrade: Upgrade, asked: AskedSession, opening: Promise<Opening | Answer>): Promise<void> {
+  async #openLater(upgrade: Upgrade, asked: AskedSession, opening: Promise<Opening | Answer | HttpErrorKey>): Promise<void> {
     const { tcp } = upgrade;
+    const { left } = asked.routeRequest;
+    const stopWatching = left === undefined ? undefined : watchLeaving(tcp, left);
     destroyOnError(tcp);
-    let ready: Opening | Answer;
+    let ready: Opening | Answer | HttpErrorKey;
     try {
       ready = await opening;
+      stopWatching?.();
       undoDestroyOnError(tcp);
     } catch (error) {
+      stopWatching?.();
       this.#sources.admission.settle();
       return this.#refuse(upgrade, failureKey(joinFailure(error), error, this.#sources.log));
     }
@@ -130,8 +135,9 @@ export class Upgrades {
     }
   }
 
-  #begin(upgrade: Upgrade, { transport }: AskedSession, ready: Opening | Answer): void {
+  #begin(upgrade: Upgrade, { transport }: AskedSession, ready: Opening | Answer | HttpErrorKey): void {
     this.#sources.admission.settle();
+    if (typeof ready === 'string') return this.refuse(upgrade.tcp, ready);
     if ('status' in ready) {
       this.#sources.counters.refused.not_allowed += 1;
       return this.#answer(upgrade.tcp, { ...ready, headers: { ...ready.headers, ...this.#cors(upgrade) } });

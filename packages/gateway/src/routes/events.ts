@@ -1,20 +1,22 @@
 import type { ChannelLayer, Listening } from '@busgate/layer';
-import type { Answer } from '../answer.ts';
+import type { Answer, StreamedAnswer } from '../answer.ts';
 import type { EventsRoute as Settings } from '../config/event-route.ts';
+import type { HttpErrorKey } from '../errors.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import type { Deadlines } from '../session/deadlines.ts';
 import { EventCounters } from './events/counters.ts';
 import type { Asked, Subject } from './events/event.ts';
+import { EventRequest } from './events/event-request.ts';
 import { EventSession, type EventSessionContext } from './events/event-session.ts';
-import { parseReplies } from './events/parse-reply.ts';
+import { type Parsed, parseReplies } from './events/parse-reply.ts';
 import { QueueBackend } from './events/queue-backend.ts';
 import type { Refusal } from './events/reply.ts';
 import type { Testaments } from './events/testaments.ts';
 import type { OwnWorkers } from './events/workers.ts';
 import { rawEncoding } from './raw-encoding.ts';
 import type { RouteRequest } from './request.ts';
-import type { Opening, Route } from './route.ts';
+import type { Opening, Route, Serving } from './route.ts';
 
 /** A line on replies that were not obeyed is logged this often for each route and reason, in milliseconds. */
 const LOG_EVERY_MS = 60_000;
@@ -33,6 +35,8 @@ export interface EventsContext {
   readonly message: number;
   /** Rooms of one session. */
   readonly rooms: number;
+  /** Bytes that wait for one client. */
+  readonly outbox: number;
   /** An id for a session that has not begun. */
   readonly newId: () => string;
   /** Milliseconds, never going back. */
@@ -41,37 +45,47 @@ export interface EventsContext {
 }
 
 /** Sockets whose logic lives in workers: each thing that happens is a message of the workers' queue, and each thing that they reply is done. */
-export class EventsRoute implements Route {
+export class EventsRoute implements Route, Serving {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly subprotocols: readonly string[] = [];
   readonly counters = new EventCounters();
   readonly #context: EventsContext;
   readonly #session: EventSessionContext;
-  readonly #sessions = new Map<string, { readonly session: EventSession; readonly listening: Listening }>();
+  readonly #sessions = new Map<string, EventSession>();
+  readonly #listening = new Map<string, Listening>();
+  readonly #servesHttp: boolean;
+  readonly #outbox: number;
   readonly #loggedAt = new Map<Refusal, number>();
   #whenNone: (() => void) | undefined;
 
   constructor(settings: Settings, context: EventsContext) {
     this.path = settings.path;
     this.messageLimit = context.message;
+    this.#servesHttp = settings.http;
+    this.#outbox = context.outbox;
     this.#context = context;
     this.#session = {
       ...context,
       settings,
       counters: this.counters,
-      backend: new QueueBackend(context.layer, context.testaments, settings.queue),
+      backend: new QueueBackend(context.layer, context.testaments, settings.queue, (id) => this.#sessions.get(id)),
       encoding: rawEncoding(settings.frames, 'stay'),
       refused: (refusal, message) => this.#refused(refusal, message),
-      failed: (error) => context.log.error('an event could not be given to a worker', { route: this.path.text, error: String(error) }),
+      failed: (error) => context.log.error('an event could not be given to a worker', { route: this.route, error: String(error) }),
       ended: (session) => this.#ended(session),
     };
+  }
+
+  /** By which the route is known in metrics and logs. */
+  get route(): string {
+    return this.path.text;
   }
 
   /** Events that a queue has taken and nobody has handled. */
   get inFlight(): number {
     let events = 0;
-    for (const { session } of this.#sessions.values()) events += session.inFlight;
+    for (const session of this.#sessions.values()) events += session.inFlight;
     return events;
   }
 
@@ -83,23 +97,23 @@ export class EventsRoute implements Route {
     return true;
   }
 
-  open(request: RouteRequest): Promise<Opening | Answer> {
-    const { layer, newId } = this.#context;
-    const replyChannel = layer.newChannel('session');
-    const subject: Subject = {
-      session: newId(),
-      replyChannel,
-      replyTopic: layer.replyTopic,
-      route: this.path.text,
-      path: decodeURIComponent(request.path),
-      params: request.params,
-    };
-    const session = new EventSession(subject, askedOf(request, 'ws'), this.#session);
-    const listening = layer.listen(replyChannel, (payload) => {
-      for (const parsed of parseReplies(payload)) session.take(parsed);
-    });
-    this.#sessions.set(subject.session, { session, listening });
+  open(request: RouteRequest): Promise<Opening | Answer | HttpErrorKey> {
+    const session = new EventSession(this.#subjectOf(request), askedOf(request, 'ws'), this.#session);
+    this.#sessions.set(session.subject.session, session);
+    this.#listen(session);
+    request.onLeft(() => session.left());
     return session.open();
+  }
+
+  get serving(): Serving | undefined {
+    return this.#servesHttp ? this : undefined;
+  }
+
+  serve(request: RouteRequest, body: Uint8Array, left: AbortSignal): Promise<Answer | StreamedAnswer> {
+    const context = { ...this.#session, outbox: this.#outbox, ended: ({ subject }: EventRequest) => this.#unlisten(subject) };
+    const asking = new EventRequest(this.#subjectOf(request), askedOf(request, 'http'), body, context);
+    this.#listen(asking);
+    return asking.open(left);
   }
 
   /** Resolves when the workers have been told the end of every session. */
@@ -111,12 +125,37 @@ export class EventsRoute implements Route {
   }
 
   #ended({ subject }: EventSession): void {
-    const entry = this.#sessions.get(subject.session);
-    if (entry === undefined) return;
     this.#sessions.delete(subject.session);
-    void entry.listening.close();
-    this.#context.layer.closeChannel(subject.replyChannel).catch(() => undefined);
+    this.#unlisten(subject);
     if (this.#sessions.size === 0) this.#whenNone?.();
+  }
+
+  #subjectOf({ path, params }: RouteRequest): Subject {
+    const { layer, newId } = this.#context;
+    return {
+      session: newId(),
+      replyChannel: layer.newChannel('session'),
+      replyTopic: layer.replyTopic,
+      route: this.route,
+      path: decodeURIComponent(path),
+      params,
+    };
+  }
+
+  #listen(to: { readonly subject: Subject; take(parsed: Parsed): void }): void {
+    const { session, replyChannel } = to.subject;
+    const listening = this.#context.layer.listen(replyChannel, (payload) => {
+      for (const parsed of parseReplies(payload)) to.take(parsed);
+    });
+    this.#listening.set(session, listening);
+  }
+
+  #unlisten({ session, replyChannel }: Subject): void {
+    const listening = this.#listening.get(session);
+    if (listening === undefined) return;
+    this.#listening.delete(session);
+    void listening.close();
+    this.#context.layer.closeChannel(replyChannel).catch(() => undefined);
   }
 
   #refused(refusal: Refusal, message: string): void {
@@ -124,7 +163,7 @@ export class EventsRoute implements Route {
     const now = this.#context.now();
     if (now - (this.#loggedAt.get(refusal) ?? -Infinity) < LOG_EVERY_MS) return;
     this.#loggedAt.set(refusal, now);
-    this.#context.log.warn('a reply of a worker was dropped', { route: this.path.text, reason: refusal, message });
+    this.#context.log.warn('a reply of a worker was dropped', { route: this.route, reason: refusal, message });
   }
 }
 

@@ -27,4 +27,6 @@ export interface RouteRequest {
   readonly remote: Endpoint;
   readonly local: Endpoint;
   readonly identity: Identity;
+  /** `left` is called once should the client go before a session that is opened later is answered. */
+  onLeft(left: () => void): void;
 }

@@ -1,4 +1,5 @@
-import type { Answer } from '../answer.ts';
+import type { Answer, StreamedAnswer } from '../answer.ts';
+import type { HttpErrorKey } from '../errors.ts';
 import type { PathPattern } from '../config/path.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Greeting } from '../session/link.ts';
@@ -16,6 +17,8 @@ export interface Opening {
   cancel(): void;
 }
 
+type Refusal = Answer | HttpErrorKey;
+
 /** A path, and what its frames mean. */
 export interface Route {
   readonly path: PathPattern;
@@ -26,10 +29,17 @@ export interface Route {
   fault(params: Params): 'bad_room' | undefined;
   /** Whether this client may begin a session here. */
   mayOpen(request: RouteRequest): boolean;
-  /** Makes ready what a session needs, or refuses it in its own words; at once where that is known already. Rejects with a LayerError. */
-  open(request: RouteRequest): Opening | Answer | Promise<Opening | Answer>;
+  /** Makes ready what a session needs, or refuses it, in its own words or in those of the table; at once where that is known already. Rejects with a LayerError. */
+  open(request: RouteRequest): Opening | Refusal | Promise<Opening | Refusal>;
   /** What a POST does here, without a session. */
   readonly posting?: Posting;
+  /** What answers requests of any method that ask for no transport. */
+  readonly serving?: Serving | undefined;
+}
+
+export interface Serving {
+  /** `left` aborts when the client goes before its answer was whole. Rejects with a LayerError. */
+  serve(request: RouteRequest, body: Uint8Array, left: AbortSignal): Promise<Answer | StreamedAnswer>;
 }
 
 export interface Posting {

@@ -32,6 +32,17 @@ export const leases: Family = {
       await queueHas(layer, []);
     },
 
+    'settle queues its message in another queue where it is told to, and nothing where it was': async (stage) => {
+      const [here, there] = await stage.openTwo();
+      const lease = await here.lease();
+      await lease.hold('one', { channel: 'work', message: { held: 1 } });
+      assert.equal(await lease.settle('one', { real: 1 }, { channel: 'own' }), true);
+      assert.equal(await lease.settle('one', { real: 2 }, { channel: 'own' }), false);
+      await queueHas(there, [{ real: 1 }], 'own');
+      await lease.close();
+      await queueHas(there, []);
+    },
+
     'close settles what is held with the messages held, those that were written last': async (stage) => {
       const [here, there] = await stage.openTwo();
       const lease = await here.lease();

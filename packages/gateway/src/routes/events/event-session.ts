@@ -1,13 +1,13 @@
 import type { ChannelLayer } from '@busgate/layer';
 import type { Answer } from '../../answer.ts';
-import { type End, httpError } from '../../errors.ts';
+import type { End, HttpErrorKey } from '../../errors.ts';
 import type { Conversation } from '../../session/conversation.ts';
 import type { Session } from '../../session/session.ts';
 import type { Encoding } from '../../hub/encoding.ts';
 import type { Hub } from '../../hub.ts';
 import type { Opening } from '../route.ts';
 import type { Backend } from './backend.ts';
-import { Denial } from './denial.ts';
+import { WholeAnswer } from './whole-answer.ts';
 import { Dispatch, type DispatchContext, type DispatchOwner, type Failure } from './dispatch.ts';
 import { subprotocolsOf, type Asked, type Subject } from './event.ts';
 import type { Parsed } from './parse-reply.ts';
@@ -53,11 +53,11 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   readonly asked: Asked;
   readonly #context: EventSessionContext;
   readonly #dispatch: Dispatch;
-  readonly #opening = Promise.withResolvers<Opening | Answer>();
+  readonly #opening = Promise.withResolvers<Opening | Answer | HttpErrorKey>();
   #phase: Phase = 'asking';
   #session: Session | undefined;
   #rooms: SessionRooms | undefined;
-  #denial: Denial | undefined;
+  #denial: WholeAnswer | undefined;
   /** What is to be done once the session has its link. */
   #early: Action[] = [];
   /** The worker whose silence matters. */
@@ -77,14 +77,14 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   /** Asks for a worker; resolves with what the client is answered. */
-  open(): Promise<Opening | Answer> {
+  open(): Promise<Opening | Answer | HttpErrorKey> {
     void this.#dispatch.connect();
     return this.#opening.promise;
   }
 
   /** The client has gone before it was answered. */
   left(): void {
-    this.#refuse(httpError('no_worker'), LOST);
+    this.#refuse('no_worker', LOST);
   }
 
   /** What a worker replied. */
@@ -128,7 +128,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
 
   failed(failure: Failure, error?: unknown): void {
     if (failure === 'failed') this.#context.failed(error);
-    if (this.#phase === 'asking') this.#refuse(httpError(failure === 'away' ? 'away' : failure === 'failed' ? 'internal' : 'no_worker'), LOST);
+    if (this.#phase === 'asking') this.#refuse(failure === 'away' ? 'away' : failure === 'failed' ? 'internal' : 'no_worker', LOST);
     else this.#close(CLOSES[failure]);
   }
 
@@ -151,7 +151,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   /** This process was taken for dead, and others have spoken for the session. */
   disown(): void {
     this.#dispatch.disown();
-    if (this.#phase === 'asking') this.#refuse(httpError('away'), LOST);
+    if (this.#phase === 'asking') this.#refuse('away', LOST);
     else this.#close(DISOWNED);
   }
 
@@ -228,7 +228,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
 
   /** By a worker's wish: before the accept it is a refusal, and in place of one it answers the connect. */
   #end(end: End): undefined {
-    if (this.#phase === 'asking') return this.#refuse(httpError('not_allowed'), end);
+    if (this.#phase === 'asking') return this.#refuse('not_allowed', end);
     this.#dispatch.refused();
     this.#close(end);
   }
@@ -236,7 +236,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   #deny(action: Extract<Action, { type: 'start' | 'body' }>): Refusal | undefined {
     if (action.of !== 'websocket' || this.#phase !== 'asking') return 'not_allowed';
     if (action.type === 'start') {
-      this.#denial = new Denial(action.status, action.headers);
+      this.#denial = new WholeAnswer(action.status, action.headers);
       return undefined;
     }
     if (this.#denial === undefined) return 'not_allowed';
@@ -297,7 +297,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   /** Before the session has begun. `end` is what the worker is told. */
-  #refuse(answer: Answer, end: End): undefined {
+  #refuse(answer: Answer | HttpErrorKey, end: End): undefined {
     if (this.#phase !== 'asking') return;
     this.#phase = 'over';
     this.#opening.resolve(answer);

@@ -82,6 +82,15 @@ export function disconnectEvent(
   };
 }
 
+export function requestEvent(subject: Subject, standing: Standing, asked: Asked, body: Uint8Array): Message {
+  return { type: 'http.request', ...common(subject, standing), ...request(asked), method: asked.method, body };
+}
+
+/** The client has left before its answer was whole. */
+export function leftEvent(subject: Subject, standing: Standing): Message {
+  return { type: 'http.disconnect', ...common(subject, standing) };
+}
+
 /** By which the queue knows a disconnect again, whoever queues it. */
 export function disconnectId(session: string): string {
   return `${session}:disconnect`;

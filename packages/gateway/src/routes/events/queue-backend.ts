@@ -2,30 +2,37 @@ import type { ChannelLayer, Message } from '@busgate/layer';
 import type { Backend, EventDelivery } from './backend.ts';
 import type { Testaments } from './testaments.ts';
 
+/** A session, as far as what is held for it goes. */
+interface Heir {
+  disown(): void;
+}
+
 /** Events as messages of a worker queue. */
 export class QueueBackend implements Backend {
   readonly isShared = true;
   readonly #layer: Pick<ChannelLayer, 'send'>;
   readonly #testaments: Testaments;
   readonly #queue: string;
+  /** The session that has this id, while it has one. */
+  readonly #heirOf: (session: string) => Heir | undefined;
 
-  constructor(layer: Pick<ChannelLayer, 'send'>, testaments: Testaments, queue: string) {
+  constructor(layer: Pick<ChannelLayer, 'send'>, testaments: Testaments, queue: string, heirOf: (session: string) => Heir | undefined) {
     this.#layer = layer;
     this.#testaments = testaments;
     this.#queue = queue;
+    this.#heirOf = heirOf;
   }
 
   send(event: Message, { id, expiryMs, ownQueue }: EventDelivery): Promise<void> {
     return this.#layer.send(ownQueue ?? this.#queue, event, { id, expiryMs });
   }
 
-  /** Nothing is held yet for the case that this process dies. */
-  hold(): Promise<void> {
-    return Promise.resolve();
+  async hold(session: string, disconnect: Message): Promise<void> {
+    const heir = this.#heirOf(session);
+    if (heir !== undefined) await this.#testaments.hold(session, heir, this.#queue, disconnect);
   }
 
-  async settle(session: string, disconnect: Message | undefined, ownQueue: string | undefined): Promise<boolean> {
-    if (disconnect !== undefined) await this.#testaments.settle(session, disconnect, ownQueue ?? this.#queue);
-    return true;
+  settle(session: string, disconnect: Message | undefined, ownQueue: string | undefined): Promise<boolean> {
+    return this.#testaments.settle(session, disconnect, ownQueue);
   }
 }

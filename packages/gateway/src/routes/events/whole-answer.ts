@@ -2,11 +2,11 @@ import { Buffer } from 'node:buffer';
 import type { Answer } from '../../answer.ts';
 import type { Header } from './reply.ts';
 
-/** Bytes of an answer that refuses a socket: more belongs elsewhere. */
+/** Bytes of such an answer: longer ones are sent in pieces. */
 const MAX_BODY = 1_048_576;
 
-/** The answer with which a worker refuses a socket, as it comes. */
-export class Denial {
+/** An answer of a worker that is sent whole, as it comes: of a plain request, or one that refuses a socket. */
+export class WholeAnswer {
   readonly #status: number;
   readonly #headers: readonly Header[];
   readonly #body: Uint8Array[] = [];
@@ -28,14 +28,14 @@ export class Denial {
   answer(): Answer {
     return {
       status: this.#status,
-      headers: { ...headersOf(this.#headers), 'content-length': String(this.#length), connection: 'close' },
+      headers: { ...headersOf(this.#headers), 'content-length': String(this.#length) },
       body: Buffer.concat(this.#body, this.#length),
     };
   }
 }
 
 /** Repeated ones side by side: those of cookies cannot be joined. */
-function headersOf(headers: readonly Header[]): Answer['headers'] {
+export function headersOf(headers: readonly Header[]): Answer['headers'] {
   const all: Record<string, string | string[]> = {};
   for (const [name, value] of headers) {
     const known = all[name];

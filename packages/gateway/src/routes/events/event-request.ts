@@ -1,0 +1,157 @@
+import { isLayerError } from '@busgate/layer';
+import type { Answer, StreamedAnswer } from '../../answer.ts';
+import { httpError } from '../../errors.ts';
+import type { Timed } from '../../session/deadlines.ts';
+import type { DispatchContext } from './dispatch.ts';
+import { headersOf, WholeAnswer } from './whole-answer.ts';
+import { leftEvent, requestEvent, type Asked, type Standing, type Subject } from './event.ts';
+import type { Parsed } from './parse-reply.ts';
+import { Pieces } from './pieces.ts';
+import type { Action, Refusal } from './reply.ts';
+
+export interface EventRequestContext extends DispatchContext {
+  /** Bytes of an answer that wait for the client. */
+  readonly outbox: number;
+  refused(refusal: Refusal, message: string): void;
+  failed(error: unknown): void;
+  ended(request: EventRequest): void;
+}
+
+type Start = Extract<Action, { type: 'start' }>;
+
+const STANDING: Omit<Standing, 'order'> = { lease: 1, state: null };
+
+/** A plain request that is an event: what a worker replies is its answer, whole or piece by piece. */
+export class EventRequest implements Timed {
+  readonly subject: Subject;
+  dueTick = -1;
+  wheelNext: Timed | undefined;
+  wheelBack: Timed | undefined;
+  readonly #asked: Asked;
+  readonly #body: Uint8Array;
+  readonly #context: EventRequestContext;
+  readonly #answer = Promise.withResolvers<Answer | StreamedAnswer>();
+  #start: Start | undefined;
+  #pieces: Pieces | undefined;
+  #queuedAt = 0;
+  #isOver = false;
+
+  constructor(subject: Subject, asked: Asked, body: Uint8Array, context: EventRequestContext) {
+    this.subject = subject;
+    this.#asked = asked;
+    this.#body = body;
+    this.#context = context;
+  }
+
+  /** Asks for a worker. `left` aborts when the client goes. */
+  async open(left: AbortSignal): Promise<Answer | StreamedAnswer> {
+    const { backend, counters, settings, now } = this.#context;
+    this.#queuedAt = now();
+    this.#wait();
+    left.addEventListener('abort', () => this.#left(), { once: true });
+    counters.due += 1;
+    try {
+      await backend.send(requestEvent(this.subject, { ...STANDING, order: 0 }, this.#asked, this.#body), this.#delivery(0, settings.handlerTimeout));
+      counters.queued += 1;
+    } catch (error) {
+      counters.failed += 1;
+      this.#end();
+      if (isLayerError(error, 'CHANNEL_FULL')) return httpError('no_worker');
+      throw error;
+    }
+    return this.#answer.promise;
+  }
+
+  /** What a worker replied. */
+  take(parsed: Parsed): void {
+    if (parsed.refused !== undefined) return this.#context.refused(parsed.refused, parsed.message);
+    const { actions, done, working } = parsed.reply;
+    this.#context.counters.replies += 1;
+    for (const action of actions) {
+      const refusal = this.#perform(action);
+      if (refusal !== undefined) this.#context.refused(refusal, `a worker replied ${action.type} to a request`);
+    }
+    if (working === 0 && !this.#isOver) this.#wait();
+    if (done === 0 && this.#start === undefined) this.#giveUp('no_answer');
+  }
+
+  onDue(): void {
+    this.#context.counters.timeouts.handler += 1;
+    this.#giveUp('no_answer');
+  }
+
+  #perform(action: Action): Refusal | undefined {
+    if (this.#isOver) return undefined;
+    if ((action.type !== 'start' && action.type !== 'body') || action.of !== 'http') return 'not_allowed';
+    this.#wait();
+    if (action.type === 'start') {
+      if (this.#start !== undefined) return 'not_allowed';
+      this.#start = action;
+      return undefined;
+    }
+    return this.#start === undefined ? 'not_allowed' : this.#piece(this.#start, action);
+  }
+
+  #piece(start: Start, { body, more }: Extract<Action, { type: 'body' }>): Refusal | undefined {
+    if (this.#pieces === undefined && !more) {
+      const whole = new WholeAnswer(start.status, start.headers);
+      if (whole.add(body, false) === 'too_large') return 'too_large';
+      this.#answer.resolve(whole.answer());
+      this.#handled();
+      return undefined;
+    }
+    if (this.#pieces === undefined) {
+      this.#pieces = new Pieces(this.#context.outbox);
+      this.#answer.resolve({ status: start.status, headers: headersOf(start.headers), pieces: this.#pieces });
+    }
+    if (!this.#pieces.add(body)) {
+      this.#pieces.fail(new Error('the client reads its answer too slowly'));
+      this.#left();
+      return undefined;
+    }
+    if (!more) {
+      this.#pieces.end();
+      this.#handled();
+    }
+    return undefined;
+  }
+
+  #handled(): void {
+    this.#context.counters.done(this.#context.now() - this.#queuedAt);
+    this.#end();
+  }
+
+  /** The client has gone: a worker that is at its answer is told so. */
+  #left(): void {
+    if (this.#isOver) return;
+    const { backend, counters, settings } = this.#context;
+    counters.abandoned('timeout', 1, 0);
+    this.#end();
+    this.#answer.resolve(httpError('no_answer'));
+    const event = leftEvent(this.subject, { ...STANDING, order: 1 });
+    backend.send(event, this.#delivery(1, settings.handlerTimeout)).catch((error: unknown) => this.#context.failed(error));
+  }
+
+  #giveUp(key: 'no_answer'): void {
+    if (this.#isOver) return;
+    this.#context.counters.abandoned('timeout', 1, 0);
+    this.#end();
+    this.#answer.resolve(httpError(key));
+    this.#pieces?.fail(new Error('the worker did not go on with its answer'));
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#context.deadlines.cancel(this);
+    this.#context.ended(this);
+  }
+
+  #wait(): void {
+    const { deadlines, settings } = this.#context;
+    deadlines.set(this, deadlines.now + deadlines.ticks(settings.handlerTimeout));
+  }
+
+  #delivery(order: number, expiryMs: number): Parameters<DispatchContext['backend']['send']>[1] {
+    return { id: `${this.subject.session}:${order}`, expiryMs, ownQueue: undefined };
+  }
+}
