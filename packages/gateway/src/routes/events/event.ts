@@ -92,7 +92,7 @@ export function leftEvent(subject: Subject, standing: Standing): Message {
 }
 
 /** By which the queue knows a disconnect again, whoever queues it. */
-export function disconnectId(session: string): string {
+function disconnectId(session: string): string {
   return `${session}:disconnect`;
 }
 
