@@ -31,7 +31,9 @@ export class ClusterBroker implements Broker {
   readonly isOneServer = false;
   readonly #settings: ClusterSettings;
   readonly #shards = new Map<string, Shard>();
-  readonly #topics = new Map<string, { readonly held: Held; address: string }>();
+  /** Primaries that do not let us in, and in which words. */
+  readonly #refused = new Map<string, string>();
+  readonly #topics = new Map<string, { readonly held: Held; shard: Shard }>();
   readonly #closing = new AbortController();
   #topology: Topology | undefined;
   #reason: string | undefined = 'not reached yet';
@@ -67,8 +69,7 @@ export class ClusterBroker implements Broker {
   }
 
   shardOf(key: string): Shard {
-    const address = this.#topology?.ownerOf(slotOf(key));
-    const shard = address === undefined ? undefined : this.#shards.get(address);
+    const shard = this.#ownerOf(key);
     if (shard === undefined) throw new LayerError('LAYER_AWAY', `Redis Cluster is away: ${this.#fault() ?? 'the slot has no primary'}`);
     return shard;
   }
@@ -80,11 +81,10 @@ export class ClusterBroker implements Broker {
   async subscribe(name: string, held: Held): Promise<void> {
     for (let hop = 0; ; hop += 1) {
       const shard = this.shardOf(name);
-      const address = this.#topology?.ownerOf(slotOf(name)) ?? '';
       try {
         await shard.subscribe(name, held);
-        this.#topics.set(name, { held, address });
-        if (this.#topology?.ownerOf(slotOf(name)) !== address) this.#rehome();
+        this.#topics.set(name, { held, shard });
+        if (this.#ownerOf(name) !== shard) this.#rehome();
         return;
       } catch (error) {
         if (hop >= MAX_HOPS || !(await this.#canRetry(error))) throw error;
@@ -95,7 +95,7 @@ export class ClusterBroker implements Broker {
   async unsubscribe(name: string): Promise<void> {
     const topic = this.#topics.get(name);
     this.#topics.delete(name);
-    if (topic !== undefined) await this.#shards.get(topic.address)?.unsubscribe(name);
+    await topic?.shard.unsubscribe(name);
   }
 
   async close(): Promise<void> {
@@ -154,13 +154,18 @@ export class ClusterBroker implements Broker {
       if (!this.#closing.signal.aborted) this.#settings.fault((error as LayerError).fault ?? 'unreachable', this.#reason);
       return;
     }
-    if (this.#closing.signal.aborted) return;
+    if (!this.#closing.signal.aborted) await this.#follow(topology);
+  }
+
+  async #follow(topology: Topology): Promise<void> {
+    const before = this.#topology;
     this.#reason = topology.complete ? undefined : 'some slots have no primary';
-    const moved = this.#topology === undefined ? undefined : topology.movedSince(this.#topology);
     this.#topology = topology;
-    await this.#adopt(topology);
+    const refusal = await this.#adopt(topology);
+    if (before === undefined && refusal !== undefined) throw refusal;
     this.#rehome();
     this.#tell();
+    const moved = before === undefined ? undefined : topology.movedSince(before);
     if (moved !== undefined) this.#settings.fault('moved', moved);
     if (this.#reason !== undefined) this.#settings.fault('unreachable', this.#reason);
   }
@@ -195,49 +200,64 @@ export class ClusterBroker implements Broker {
     this.#settings.unsharded();
   }
 
-  /** Opens what is new and closes what is no primary any more. */
-  async #adopt(topology: Topology): Promise<void> {
-    const opened: Promise<void>[] = [];
-    for (const [address, node] of topology.nodes) {
-      if (this.#shards.has(address)) continue;
-      const moved = (): void => void this.#refresh().catch(() => undefined);
-      const shard = this.#settings.shard(node, this.#sharded, moved, () => this.#tell());
-      this.#shards.set(address, shard);
-      opened.push(
-        shard.open().catch((error: unknown) => {
-          this.#shards.delete(address);
-          throw error;
-        }),
-      );
-    }
+  /** Opens what is new and closes what is no primary any more. Answers why one was refused: it is tried again with the next topology. */
+  async #adopt(topology: Topology): Promise<unknown> {
+    const opened: Promise<unknown>[] = [];
+    for (const [address, node] of topology.nodes) if (!this.#shards.has(address)) opened.push(this.#openShard(address, node));
     for (const [address, shard] of this.#shards) {
       if (topology.nodes.has(address)) continue;
       this.#shards.delete(address);
       void shard.close();
     }
-    await Promise.all(opened);
+    for (const address of this.#refused.keys()) if (!topology.nodes.has(address)) this.#refused.delete(address);
+    return (await Promise.all(opened)).find((refusal) => refusal !== undefined);
   }
 
-  /** Each topic goes where its slot is now, and is told a gap: what was published on the way may have been missed. */
+  async #openShard(address: string, node: Node): Promise<unknown> {
+    const moved = (): void => void this.#refresh().catch(() => undefined);
+    const shard = this.#settings.shard(node, this.#sharded, moved, () => this.#tell());
+    this.#shards.set(address, shard);
+    try {
+      await shard.open();
+      this.#refused.delete(address);
+      return undefined;
+    } catch (error) {
+      this.#shards.delete(address);
+      this.#refused.set(address, (error as Error).message);
+      this.#settings.fault('refused', (error as Error).message);
+      return error;
+    }
+  }
+
+  /**
+   * Each topic goes where its slot is now, and is told a gap: what was published on the way may have been missed. One whose slot is where we are not let in
+   * goes there when we are.
+   */
   #rehome(): void {
-    const arrivals = new Map<string, [string, Held][]>();
+    const arrivals = new Map<Shard, [string, Held][]>();
     for (const [name, topic] of this.#topics) {
-      const address = this.#topology?.ownerOf(slotOf(name));
-      if (address === undefined || address === topic.address) continue;
-      void this.#shards.get(topic.address)?.unsubscribe(name);
-      topic.address = address;
-      const group = arrivals.get(address) ?? [];
-      arrivals.set(address, group);
+      const shard = this.#ownerOf(name);
+      if (shard === undefined || shard === topic.shard) continue;
+      void topic.shard.unsubscribe(name);
+      topic.shard = shard;
+      const group = arrivals.get(shard) ?? [];
+      arrivals.set(shard, group);
       group.push([name, topic.held]);
     }
-    for (const [address, topics] of arrivals) this.#shards.get(address)?.adopt(topics);
+    for (const [shard, topics] of arrivals) shard.adopt(topics);
+  }
+
+  /** The server that has a key, or a topic, where there is one that lets us in. */
+  #ownerOf(key: string): Shard | undefined {
+    const address = this.#topology?.ownerOf(slotOf(key));
+    return address === undefined ? undefined : this.#shards.get(address);
   }
 
   #fault(): string | undefined {
     if (this.#reason !== undefined || this.#topology === undefined) return this.#reason ?? 'not reached yet';
     for (const address of this.#topology.nodes.keys()) {
       const shard = this.#shards.get(address);
-      if (shard?.connected !== true) return `${address}: ${shard?.reason ?? 'not reached yet'}`;
+      if (shard?.connected !== true) return `${address}: ${shard?.reason ?? this.#refused.get(address) ?? 'not reached yet'}`;
     }
     return undefined;
   }
