@@ -8,7 +8,7 @@ import { contentOf, Message } from './message.ts';
 import { type Settings, targetOf } from './options.ts';
 import { watchPage } from './page.ts';
 import { type Published, type PublishOptions, type Room, RoomHandle, type RoomOwner } from './room.ts';
-import { probe } from './transports/http.ts';
+import { probe } from './transports/probe.ts';
 import { OPENERS } from './transports/openers.ts';
 import type { Link, LinkEvents, Openers, TransportName } from './transports/transport.ts';
 

@@ -1,6 +1,7 @@
 import { type LinkEnd, verdictOn } from '../core/policy.ts';
 import type { ClientFrame, JoinFrame, MessageFrame, PublishFrame } from '../frames.ts';
-import { ask, endOf, probe } from './http.ts';
+import { ask } from './http.ts';
+import { endOf, probe } from './probe.ts';
 import type { Link, LinkEvents, Target } from './transport.ts';
 
 /** The answer to a poll. */

@@ -1,5 +1,6 @@
 import type { ServerFrame } from '../frames.ts';
-import { ask, endOf } from './http.ts';
+import { ask } from './http.ts';
+import { endOf } from './probe.ts';
 import { StreamParser } from './sse-parser.ts';
 import type { Link, LinkEvents, Target } from './transport.ts';
 import { Uplink } from './uplink.ts';

@@ -1,6 +1,7 @@
 import type { LinkEnd } from '../core/policy.ts';
 import type { ClientFrame } from '../frames.ts';
-import { ask, endOf } from './http.ts';
+import { ask } from './http.ts';
+import { endOf } from './probe.ts';
 import type { LinkEvents, Target } from './transport.ts';
 
 /** Characters of one request, unless one frame is longer: well below what a gateway takes. */
