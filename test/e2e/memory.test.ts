@@ -42,18 +42,20 @@ const ATTACKS: readonly Attack[] = [
   {
     name: 'joins that ask for a whole history and do not read it',
     begin: async (gateway) => {
-      const payload = Buffer.alloc(32 * KIB, 'x');
+      const payload = Buffer.alloc(60 * KIB, 'x');
       let first = '';
-      for (let count = 0; count < 500; count += 1) {
+      for (let count = 0; count < 1000; count += 1) {
         const answer = await fetch(gateway.http('/room/kept.1'), { method: 'POST', body: payload });
         if (count === 0) first = ((await answer.json()) as { position: string }).position;
         else await answer.body?.cancel();
       }
       const sockets = await Promise.all(Array.from({ length: 60 }, () => open(gateway, '/socket')));
-      for (const socket of sockets) {
-        socket.pause();
+      const joins = sockets.map(async (socket) => {
         await send(socket, frame(1, JSON.stringify({ type: 'join', room: 'kept.1', since: first })));
-      }
+        await once(socket, 'data');
+        socket.pause();
+      });
+      await Promise.all(joins);
       return sockets;
     },
   },
@@ -76,7 +78,7 @@ const ATTACKS: readonly Attack[] = [
     begin: async (gateway) => {
       const sockets: Socket[] = [];
       const message = frame(2, Buffer.alloc(64 * KIB)).subarray(0, -1);
-      for (let count = 0; count < 3000; count += 100) {
+      for (let count = 0; count < 6000; count += 100) {
         const opened = await Promise.all(Array.from({ length: 100 }, () => open(gateway, '/room/bad')));
         await Promise.all(opened.map((socket) => send(socket, message)));
         sockets.push(...opened);
