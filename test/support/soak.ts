@@ -20,26 +20,39 @@ interface Growth {
   readonly counts: Counts;
 }
 
+interface Look {
+  readonly bytes: number;
+  readonly counts: Counts;
+}
+
 const LOOKS = 5;
 
 /** Does `work` again and again, and tells what stays of it: nothing may, whatever it is. Each time must have ended everything that it began. */
 export async function soak(work: (time: number) => Promise<void>, { warmUp, times, counts = () => ({}) }: Soak): Promise<Growth> {
   for (let time = 0; time < warmUp; time += 1) await work(time);
-  const before = await look(counts);
-  let last = before;
-  const growths: number[] = [];
+  const looks = [await look(counts)];
   for (let round = 0; round < LOOKS; round += 1) {
     for (let time = 0; time < times; time += 1) await work(warmUp + round * times + time);
-    const now = await look(counts);
-    growths.push((now.bytes - last.bytes) / times);
-    last = now;
+    looks.push(await look(counts));
   }
-  const names = new Set([...Object.keys(before.counts), ...Object.keys(last.counts)]);
-  const changed = [...names].map((name) => [name, (last.counts[name] ?? 0) - (before.counts[name] ?? 0)] as const).filter(([, by]) => by !== 0);
-  return { bytesEach: growths.toSorted((a, b) => a - b)[Math.floor(LOOKS / 2)] ?? 0, counts: Object.fromEntries(changed) };
+  const names = new Set(looks.flatMap((each) => Object.keys(each.counts)));
+  const changed = [...names].map((name) => [name, growthOf(name, looks)] as const).filter(([, by]) => by !== 0);
+  return { bytesEach: medianGrowth(looks.map(({ bytes }) => bytes)) / times, counts: Object.fromEntries(changed) };
 }
 
-async function look(counts: () => Counts): Promise<{ bytes: number; counts: Counts }> {
+/** From the first look to the last. The runner of the tests has timers too, which begin and end when they like: of timers the median between two looks counts. */
+function growthOf(name: string, looks: readonly Look[]): number {
+  const counted = looks.map(({ counts }) => counts[name] ?? 0);
+  return name === 'Timeout' ? LOOKS * medianGrowth(counted) : (counted.at(-1) ?? 0) - (counted[0] ?? 0);
+}
+
+/** Between one value and the next. */
+function medianGrowth(values: readonly number[]): number {
+  const growths = values.slice(1).map((value, index) => value - (values[index] ?? 0));
+  return growths.toSorted((a, b) => a - b)[Math.floor(growths.length / 2)] ?? 0;
+}
+
+async function look(counts: () => Counts): Promise<Look> {
   await collect();
   const { heapUsed, external, arrayBuffers } = process.memoryUsage();
   const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0);
