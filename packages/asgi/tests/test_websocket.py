@@ -206,7 +206,7 @@ async def test_who_throws_is_closed_with_1011_and_who_returns_with_1000(layer: s
             session = gateway.session()
             await session.accepted()
             await session.receive(text=text)
-            assert await session.reply() == {"type": "websocket.close", "code": code, "reason": "", "lease": 1}
+            assert await session.reply() == {"type": "websocket.close", "code": code, "reason": "", "lease": 1, "done": 1}
             await session.disconnect(code)
         session = gateway.session(query_string="never")
         await session.connect()

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from busgate_asgi import replies, scopes
 from busgate_asgi.broker import Taken
 from busgate_asgi.outbox import Line, Outbox
-from busgate_asgi.session import ClientDisconnected, patience_of
+from busgate_asgi.session import LEFT_GRACE, ClientDisconnected, patience_of
 from busgate_asgi.types import Application, Message, Scope
 
 log = logging.getLogger("busgate_asgi")
@@ -32,7 +32,7 @@ class Exchange:
         self._streams = False
         self._answered = False
         self._gone = asyncio.Event()
-        self._left = False
+        self._left_at: float | None = None
         self._who = ""
 
     @property
@@ -51,24 +51,24 @@ class Exchange:
             log.exception("Exception in ASGI application\n")
             self._fail()
         else:
-            if not self._answered and not self._left:
+            if not self._answered and self._left_at is None:
                 log.error("ASGI callable returned without %s response.", "completing" if self._streams else "starting")
                 self._fail()
 
     def leave(self) -> None:
         """The client has gone."""
-        self._left = True
+        self._left_at = asyncio.get_running_loop().time()
         self._gone.set()
 
     def release(self) -> None:
         """Ends the application's coroutine without an answer."""
-        self._left = True
+        self.leave()
         if self.task is not None:
             self.task.cancel()
 
     def keep_alive(self, now: float) -> None:
         """Says that the request is still being handled before its time is over."""
-        if not self._answered and not self._left and now - self._told_at > self._patience:
+        if not self._answered and self._left_at is None and now - self._told_at > self._patience:
             self._told_at = now
             self._line.send(replies.working(self._order))
 
@@ -81,10 +81,12 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """ASGI's send. Raises ClientDisconnected when the client has left, RuntimeError for what may not be sent now."""
+        """ASGI's send. Raises ClientDisconnected where the client left some time ago, RuntimeError for what may not be sent now."""
         kind = message["type"]
-        if self._left:
-            raise ClientDisconnected("the client has left")
+        if self._left_at is not None:
+            if asyncio.get_running_loop().time() - self._left_at > LEFT_GRACE:
+                raise ClientDisconnected("the client has left")
+            return
         if kind == "http.response.start" and self._start is None:
             self._start = message
         elif kind == "http.response.body" and self._start is not None and not self._answered:
@@ -118,7 +120,7 @@ class Exchange:
 
     def _fail(self) -> None:
         """Nothing that was begun can be taken back: the gateway ends such an answer when its time is over."""
-        if self.begun or self._left:
+        if self.begun or self._left_at is not None:
             return
         self._start = {"status": 500, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
         self._send_body(self._start, b"Internal Server Error", more=False)

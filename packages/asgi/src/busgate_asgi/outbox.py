@@ -12,6 +12,9 @@ from busgate_asgi.broker import Broker, BrokerAway, BrokerRefused, OutcomeUnknow
 HIGH_WATER = 1024 * 1024
 #: What a gateway takes in one message (its `limits.layer_message`) is 1 MiB; a longer turn of a session goes in several.
 MAX_MESSAGE = 1_000_000
+#: `done` waits so long for a reply to travel with, in seconds, where a handler comes to its end a turn after it has answered; and so many of a session
+#: wait at most. A quarter of the window: the gateway never waits for them.
+_DONE_WITHIN, _MOST_DONE = 0.05, 8
 #: While the broker is away it is tried again that often, in seconds.
 _AGAIN = 0.25
 
@@ -21,7 +24,7 @@ log = logging.getLogger("busgate_asgi")
 class Line:
     """The line to one session: its replies in order, each with the lease under which this worker speaks for it."""
 
-    __slots__ = ("_answered", "_lease", "_outbox", "_prefix", "_waiting", "topic")
+    __slots__ = ("_answered", "_done", "_lease", "_outbox", "_prefix", "_waiting", "topic")
 
     def __init__(self, outbox: "Outbox", topic: str, channel: str, lease: int | None) -> None:
         self.topic = topic
@@ -29,12 +32,16 @@ class Line:
         self._prefix = b'{"channel":' + json.dumps(channel).encode() + b","
         self._lease = b"" if lease is None else b',"lease":%d' % lease
         self._waiting: list[bytes] = []
+        #: Whether the last of them says `done` of an event, and the events of which none says it yet.
         self._answered = False
+        self._done: list[int] = []
 
     def send(self, reply: bytes, done: int | None = None) -> None:
         """Puts a reply on its way, and says with it that event `done` was handled. Raises ValueError for one that no gateway takes."""
         if len(reply) > MAX_MESSAGE:
             raise ValueError(f"a message of {len(reply)} bytes is too large: {MAX_MESSAGE} are what fits into one, in base64 where it is binary")
+        if done is None and self._done:
+            done = self._done.pop(0)
         if not self._waiting:
             self._outbox.due(self)
         reply += self._lease
@@ -45,11 +52,21 @@ class Line:
         self._outbox.size += len(reply)
 
     def done(self, order: int) -> None:
-        """Says that an event was handled: with the last reply where that has not left yet."""
+        """Says that an event was handled: with the last reply where that has not left yet, else with the next one, or soon."""
         if self._waiting and not self._answered:
             self._waiting[-1] += b',"done":%d' % order
             self._answered = True
+            return
+        self._done.append(order)
+        if len(self._done) >= _MOST_DONE:
+            self.flush_done()
         else:
+            self._outbox.done_soon(self)
+
+    def flush_done(self) -> None:
+        """Says `done` of all events that it was not said of yet."""
+        orders, self._done = self._done, []
+        for order in orders:
             self.send(replies.done(order))
             self._answered = True
 
@@ -71,6 +88,7 @@ class Outbox:
         self._broker = broker
         self._uncertain = uncertain
         self._due: list[Line] = []
+        self._done: set[Line] = set()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -90,6 +108,12 @@ class Outbox:
         self._idle.clear()
         self._wake.set()
 
+    def done_soon(self, line: Line) -> None:
+        """A line has a `done` that need not leave by itself."""
+        if not self._done:
+            asyncio.get_running_loop().call_later(_DONE_WITHIN, self._flush_done)
+        self._done.add(line)
+
     async def drained(self) -> None:
         """Waits while too much is unpublished: the back-pressure of `send`."""
         if self.size > HIGH_WATER:
@@ -98,6 +122,7 @@ class Outbox:
 
     async def close(self, patience: float) -> None:
         """Publishes what there is, for `patience` seconds at most."""
+        self._flush_done()
         try:
             await asyncio.wait_for(self._idle.wait(), patience)
         except asyncio.TimeoutError:
@@ -105,6 +130,11 @@ class Outbox:
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
+
+    def _flush_done(self) -> None:
+        lines, self._done = self._done, set()
+        for line in lines:
+            line.flush_done()
 
     async def _run(self) -> None:
         while True:

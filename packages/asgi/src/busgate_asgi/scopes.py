@@ -6,13 +6,16 @@ from urllib.parse import quote
 
 from busgate_asgi.types import Json, Message, Scope
 
-_ASGI = {"version": "3.0", "spec_version": "2.4"}
+_ASGI_WEBSOCKET = {"version": "3.0", "spec_version": "2.4"}
+#: A `send` after the client has left does nothing at first, as it was up to this version of the specification.
+_ASGI_HTTP = {"version": "3.0", "spec_version": "2.3"}
 
 
 def websocket_scope(event: Json, state: dict[str, Any]) -> Scope:
     """The scope of a session's connect."""
     return {
         "type": "websocket",
+        "asgi": _ASGI_WEBSOCKET,
         **_common(event, state, "ws"),
         "subprotocols": list(event.get("subprotocols") or ()),
         "extensions": {"websocket.http.response": {}, "busgate": _busgate(event)},
@@ -23,6 +26,7 @@ def http_scope(event: Json, state: dict[str, Any]) -> Scope:
     """The scope of a request."""
     return {
         "type": "http",
+        "asgi": _ASGI_HTTP,
         **_common(event, state, "http"),
         "method": event["method"],
         "extensions": {"busgate": _busgate(event)},
@@ -65,7 +69,6 @@ def _common(event: Json, state: dict[str, Any], scheme: str) -> Json:
     path = event.get("path") or "/"
     raw_path = event.get("raw_path")
     return {
-        "asgi": _ASGI,
         "http_version": event.get("http_version") or "1.1",
         "scheme": event.get("scheme") or scheme,
         "path": path,

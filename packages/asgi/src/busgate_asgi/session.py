@@ -14,7 +14,7 @@ from busgate_asgi.types import Application, Json, Message, Scope
 WINDOW = 32
 #: An application that goes on sending to a client who has left is told by an exception after that many seconds: so long a handler may take to come to
 #: its end and find the disconnect.
-_LEFT = 5.0
+LEFT_GRACE = 5.0
 #: An accept that comes later than that before the gateway gives up, in seconds, would cross with its refusal: the client has gone for us.
 _MARGIN = 0.25
 
@@ -61,6 +61,7 @@ class Session:
         self._waiters: list[asyncio.Future[None]] = []
         self._in_hand: tuple[Taken, float] | None = None
         self._connect_order: int = event.get("order") or 0
+        self._last_order = self._connect_order
         self._told_at = 0.0
         self._left_at: float | None = None
         self._disconnect: Message | None = None
@@ -102,6 +103,7 @@ class Session:
             self._fail(1000)
         finally:
             self._settle_deadline()
+            self._done_with_all()
 
     def begin(self, connect: Taken, now: float) -> None:
         """Puts the connect in. Who has no answer when it expires was refused by the gateway."""
@@ -117,14 +119,20 @@ class Session:
             self._left_at = now
             self.state = State.CLOSED
             self._settle_deadline()
-        elif self.state is State.CLOSED:
+        elif taken.event["order"] <= self._last_order:
+            # A broker that died may hand out again what it was told had been taken.
             return
+        elif self.state is State.CLOSED:
+            self._done(taken)
+            return
+        else:
+            self._last_order = taken.event["order"]
         self._events.append((taken, now))
         self._wake()
 
     def keep_alive(self, now: float) -> None:
         """Says of the events that are not done that they are still being handled, before their time is over; where the application has one in hand."""
-        if self._in_hand is None or self.state is State.CLOSED:
+        if self._in_hand is None or self._is_silent:
             return
         events = (self._in_hand, *self._events)
         if any(now - max(arrived, self._told_at) > patience_of(taken) for taken, arrived in events):
@@ -136,6 +144,7 @@ class Session:
         """Gives the session back: its connect goes to another worker, and the client notices nothing."""
         self._releasing = True
         if self.state is State.OPEN:
+            self.line.flush_done()
             self.line.send(replies.RELEASE)
             self.state = State.CLOSED
         self.abandon()
@@ -156,10 +165,8 @@ class Session:
     async def receive(self) -> Message:
         """ASGI's receive."""
         if self._in_hand is not None:
-            order = self._in_hand[0].event.get("order")
+            self._done(self._in_hand[0])
             self._in_hand = None
-            if order is not None and self.state is not State.CLOSED:
-                self.line.done(order)
         while not self._events:
             if self._disconnect is not None:
                 return self._disconnect
@@ -170,7 +177,7 @@ class Session:
         """ASGI's send. Raises ClientDisconnected where the client left some time ago, RuntimeError for what may not be sent now."""
         kind = message["type"]
         if self._left_at is not None:
-            if asyncio.get_running_loop().time() - self._left_at > _LEFT:
+            if asyncio.get_running_loop().time() - self._left_at > LEFT_GRACE:
                 raise ClientDisconnected("the client has left")
             return
         if kind == "websocket.send" and self.state is State.OPEN:
@@ -187,6 +194,22 @@ class Session:
             self.line.send(replies.other(message))
         elif self.state is not State.CLOSED or not self._releasing:
             raise RuntimeError(f"Unexpected ASGI message '{kind}', in the state {self.state.name.lower()}.")
+
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nobody listens to us: the client has left, or another worker has the session."""
+        return self._left_at is not None or self._releasing
+
+    def _done(self, taken: Taken) -> None:
+        """An event is handled, or nobody wants it any more: the gateway tells the end only after it has heard so of every one."""
+        if not self._is_silent:
+            self.line.done(taken.event["order"])
+
+    def _done_with_all(self) -> None:
+        if self._in_hand is not None:
+            self._done(self._in_hand[0])
+        self._in_hand = None
+        self._forget_unread()
 
     async def _next(self) -> None:
         """Waits for an event. Several may wait: all look, and who comes first has it."""
@@ -287,4 +310,9 @@ class Session:
 
     def _forget_unread(self) -> None:
         """After our close nobody wants what the client had said before it heard of it."""
-        self._events = deque(entry for entry in self._events if entry[0].event["type"] == "websocket.disconnect")
+        events, self._events = self._events, deque()
+        for taken, arrived in events:
+            if taken.event["type"] == "websocket.receive":
+                self._done(taken)
+            else:
+                self._events.append((taken, arrived))

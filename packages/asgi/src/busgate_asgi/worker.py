@@ -127,7 +127,12 @@ class Worker:
                 exchange.leave()
             return
         session = self._sessions.get(event["session"])
-        if session is None or kind not in ("websocket.receive", "websocket.disconnect"):
+        if kind not in ("websocket.receive", "websocket.disconnect"):
+            return
+        if session is None:
+            # Its application has come to its end. Where the session was given back, this is stale, and the next worker has the event.
+            if kind == "websocket.receive":
+                self._line(event).done(event["order"])
             return
         # What a gateway left behind (order null) was written under whatever lease the session had then.
         if event.get("lease") == session.lease or event.get("order") is None:

@@ -143,6 +143,12 @@ class Gateway:
         """Listens on its topic."""
         await self.wire.subscribe(self.topic, self._hear)
 
+    async def reconnect(self, url: str, prefix: str) -> None:
+        """The same process on a broker that is there again."""
+        await self.wire.close()
+        self.wire = await _open(url, prefix)
+        await self.start()
+
     def session(self, **members: Any) -> "Session":
         """A client that has come."""
         session = Session(self, members)
@@ -245,23 +251,24 @@ class Session:
         await self.connect(resumed=True, **members)
 
     async def reply(self, kind: str | None = None) -> Json:
-        """The next reply; one of that type."""
+        """The next reply; one of that type, where a `done` that came by itself does not count."""
         reply = await asyncio.wait_for(self.replies.get(), PATIENCE)
+        while kind not in (None, "done") and reply["type"] == "done":
+            reply = await asyncio.wait_for(self.replies.get(), PATIENCE)
         assert kind is None or reply["type"] == kind, reply
         return reply
 
 
 @asynccontextmanager
-async def gateway_at(url: str, queue: str = "app", prefix: str | None = None) -> AsyncIterator[tuple[Gateway, str]]:
-    """A gateway, and the prefix that it has for itself."""
+async def gateway_at(url: str, prefix: str | None = None, client: "redis.asyncio.Redis | None" = None) -> AsyncIterator[tuple[Gateway, str]]:
+    """A gateway of the queue `app`, and the prefix that it has for itself; `client` where the URL does not say all."""
     prefix = prefix or f"t{secrets.token_hex(6)}"
-    wire = await _open(url, prefix)
-    gateway = Gateway(wire, queue)
+    gateway = Gateway(await _open(url, prefix) if client is None else RedisWire(client, prefix), "app")
     await gateway.start()
     try:
         yield gateway, prefix
     finally:
-        await wire.close()
+        await gateway.wire.close()
 
 
 async def _open(url: str, prefix: str) -> Wire:
@@ -270,5 +277,5 @@ async def _open(url: str, prefix: str) -> Wire:
         await wire.make()
         return wire
     if url.startswith("redis-cluster"):
-        return RedisWire(RedisCluster.from_url(url.replace("redis-cluster", "redis", 1)), prefix)
+        return RedisWire(await RedisCluster.from_url(url.replace("redis-cluster", "redis", 1)).initialize(), prefix)
     return RedisWire(redis.asyncio.Redis.from_url(url), prefix)

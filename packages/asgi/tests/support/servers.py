@@ -64,11 +64,13 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody has at the moment, nor the one that a node of a cluster takes beside it."""
+    while True:
+        with socket.socket() as probe, socket.socket() as beside:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            if port + 10_000 < 65_536 and beside.connect_ex(("127.0.0.1", port + 10_000)) != 0:
+                return port
 
 
 def start_redis(*options: str, scheme: str = "redis", port: int | None = None) -> Server:

@@ -96,6 +96,7 @@ async def command(*arguments: str, environment: dict[str, str] | None = None) ->
     try:
         yield running
     finally:
+        # In order, so that a parent ends its workers.
         if process.returncode is None:
-            process.kill()
+            process.terminate()
         await running.ended()

@@ -219,7 +219,8 @@ class NatsQueue:
         try:
             await asyncio.wait_for(self._arrived.wait(), self._ends_at - now + _AGAIN)
         except asyncio.TimeoutError:
-            self._left = 0
+            # A server that has the consumer tells when the time of a request is over.
+            await self._forget()
 
     async def _open(self) -> None:
         """Finds the stream, which a gateway makes, and the consumer, which we make where there is none."""
@@ -263,10 +264,14 @@ class NatsQueue:
         else:
             self._left = 0
             if status != "408":
-                # The consumer has gone, or its leader moved: it is looked for anew.
-                self._inbox = None
-                await self._subscription.unsubscribe()
+                await self._forget()
         self._arrived.set()
+
+    async def _forget(self) -> None:
+        """The consumer has gone, or its leader moved: it is looked for anew."""
+        self._inbox = None
+        self._left = 0
+        await self._subscription.unsubscribe()
 
     async def _pause(self, error: Exception) -> list[Taken]:
         if not self._away:

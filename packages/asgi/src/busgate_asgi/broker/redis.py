@@ -29,6 +29,8 @@ class RedisBroker:
         self._place = place_of(target)
         self._prefix = prefix
         self._sharded = target.kind == "cluster"
+        #: Behind Sentinel a server may become a replica under us.
+        self._only_where_writable = f"{prefix}:nothing" if target.kind == "sentinel" else None
         self._publisher: Link | None = None
         self._opening = asyncio.Lock()
         self._refusals = Seldom(log)
@@ -56,7 +58,17 @@ class RedisBroker:
 
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """See Broker."""
-        answers = await self._run([("PUBLISH", topic, payload) for topic, payload in messages])
+        async with self._opening:
+            if self._publisher is not None and self._publisher.gone:
+                await self._publisher.close()
+                self._publisher = None
+            if self._publisher is None:
+                self._publisher = await self._place.link(self._prefix)
+            try:
+                answers = await self._publisher.publish(messages, self._only_where_writable)
+            except (BrokerAway, OutcomeUnknown):
+                self._publisher = None
+                raise
         for answer in answers:
             if isinstance(answer, ResponseError):
                 self._refusals.error("Redis refused a reply: %s", answer)
@@ -86,16 +98,6 @@ class RedisBroker:
         """See Broker."""
         if self._publisher is not None:
             await self._publisher.close()
-
-    async def _run(self, commands: list[Command]) -> list[object]:
-        async with self._opening:
-            if self._publisher is None:
-                self._publisher = await self._place.link(self._prefix)
-            try:
-                return await self._publisher.run(commands)
-            except OutcomeUnknown:
-                self._publisher = None
-                raise
 
     async def _subscribed(self, topic: str) -> Link:
         link = await self._place.link(topic)

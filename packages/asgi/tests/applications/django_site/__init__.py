@@ -1,0 +1,1 @@
+"""A Django project as the tutorial of Channels has it."""

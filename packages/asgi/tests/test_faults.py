@@ -1,0 +1,138 @@
+"""What goes wrong with brokers and processes, and what becomes of sessions then."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+
+import pytest
+
+from busgate_asgi import worker as worker_module
+from busgate_asgi.exchange import Exchange
+from busgate_asgi.session import Session
+from busgate_asgi.types import Receive, Scope, Send
+from tests.support.gateway import gateway_at
+from tests.support.proxy import proxy_to
+from tests.support.servers import Server, start_nats, start_redis
+from tests.support.workers import worker
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers frames with the same, and requests with nothing."""
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+
+
+@pytest.mark.parametrize("start", [start_redis, start_nats])
+async def test_a_worker_reads_on_after_a_restart_of_the_broker(start: Callable[[], Server]) -> None:
+    with start() as server:
+        async with gateway_at(server.url) as (gateway, prefix), worker(server.url, prefix, echo):
+            session = gateway.session()
+            await session.accepted()
+            server.kill()
+            server.start()
+            await gateway.reconnect(server.url, prefix)
+            newcomer = gateway.session()
+            await newcomer.accepted()
+            for client in (session, newcomer):
+                await client.receive(text="served again")
+                assert (await client.reply("websocket.send"))["text"] == "served again"
+                await client.disconnect()
+
+
+async def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back() -> None:
+    say = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await say.wait()
+        for number in range(3):
+            await send({"type": "websocket.send", "text": str(number)})
+        await receive()
+
+    with start_redis() as server:
+        async with gateway_at(server.url) as (gateway, prefix), proxy_to(server.port) as proxy, worker(proxy.url, prefix, application):
+            session = gateway.session()
+            await session.accepted()
+            await proxy.close()
+            say.set()
+            await asyncio.sleep(0.1)
+            assert session.replies.empty()
+            await proxy.open()
+            assert [(await session.reply("websocket.send"))["text"] for _ in range(3)] == ["0", "1", "2"]
+            await session.disconnect()
+
+
+async def test_a_session_whose_reply_may_be_lost_is_closed_and_no_other(redis_server: Server) -> None:
+    async with gateway_at(redis_server.url) as (gateway, prefix), proxy_to(redis_server.port) as proxy, worker(proxy.url, prefix, echo):
+        sessions = [gateway.session() for _ in range(2)]
+        for session in sessions:
+            await session.accepted()
+        proxy.deafen(b"lost?")
+        await sessions[0].receive(text="lost?")
+        assert (await sessions[0].reply("websocket.send"))["text"] == "lost?"
+        close = await sessions[0].reply("websocket.close")
+        assert close == {"type": "websocket.close", "code": 1011, "reason": "a message may have been lost", "lease": 1}
+        await sessions[1].receive(text="not lost")
+        assert (await sessions[1].reply("websocket.send"))["text"] == "not lost"
+        for session in sessions:
+            await session.disconnect()
+
+
+async def test_a_worker_that_was_not_heard_for_long_gives_its_sessions_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "SILENCE", 1.0)
+    monkeypatch.setattr(worker_module, "BEAT", 0.1)
+    with start_redis() as server:
+        async with gateway_at(server.url) as (gateway, prefix), worker(server.url, prefix, echo):
+            session = gateway.session()
+            accept = await session.accepted()
+            beats = await gateway.beats(accept["queue"])
+            assert await beats.get() == "working"
+            server.pause()
+            await asyncio.sleep(1.5)
+            server.resume()
+            assert await session.reply() == {"type": "websocket.release", "lease": 1}
+            await session.resume()
+            assert (await session.reply("websocket.accept"))["lease"] == 2
+            await session.disconnect()
+
+
+def kept() -> list[str]:
+    """The sessions and requests that are in memory."""
+    gc.collect()
+    return [found.id for found in gc.get_objects() if isinstance(found, Session | Exchange)]
+
+
+async def test_nothing_is_kept_of_what_is_over(layer: str) -> None:
+    async with gateway_at(layer) as (gateway, prefix), worker(layer, prefix, echo):
+        for _ in range(100):
+            session, request = gateway.session(), gateway.session()
+            await session.accepted()
+            await request.request()
+            await request.reply("http.response")
+            await session.disconnect()
+        marker = gateway.session()
+        await marker.accepted()
+        await marker.receive(text="all others are over")
+        await marker.reply("websocket.send")
+        while kept() != [marker.id]:
+            await asyncio.sleep(0.05)
+        await marker.disconnect()
+
+
+async def test_an_event_that_is_handed_out_twice_is_handled_once(layer: str) -> None:
+    async with gateway_at(layer) as (gateway, prefix), worker(layer, prefix, echo):
+        session = gateway.session()
+        await session.accepted()
+        await session.receive(text="one")
+        session.order = 0
+        await session.receive(text="one again")
+        await session.receive(text="two")
+        assert [(await session.reply("websocket.send"))["text"] for _ in range(2)] == ["one", "two"]
+        await session.disconnect()
