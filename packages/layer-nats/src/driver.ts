@@ -23,8 +23,15 @@ import type { Target } from './url.ts';
 const REMEDY =
   'the NATS server has no JetStream for this account, so start it with nats-server -js or put jetstream {} into its configuration, and where it has accounts jetstream: enabled into this one';
 
-const WITH_JETSTREAM: Capabilities = { roomOrder: 'publisher', history: true, queues: true, groups: true, processes: true };
-const WITHOUT_JETSTREAM: Capabilities = { ...WITH_JETSTREAM, history: false, queues: false, lacks: { history: REMEDY, queues: REMEDY } };
+const WITHOUT_JETSTREAM: Capabilities = {
+  roomOrder: 'publisher',
+  history: false,
+  queues: false,
+  groups: true,
+  processes: true,
+  lacks: { history: REMEDY, queues: REMEDY, publishIds: REMEDY },
+};
+const WITH_JETSTREAM: Capabilities = { roomOrder: 'publisher', history: true, queues: true, groups: true, processes: true, publishIds: true };
 
 /** Core NATS for what is live, JetStream for what is kept. */
 export class NatsDriver implements Driver {
@@ -129,8 +136,8 @@ export class NatsDriver implements Driver {
     return { queues };
   }
 
-  async append(room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
-    return this.#keeping.histories.append(this.#withJetStream(), room, payload, rule);
+  async append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string): Promise<Position> {
+    return this.#keeping.histories.append(this.#withJetStream(), room, { payload, id }, rule);
   }
 
   async read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {

@@ -49,6 +49,8 @@ export const JS = {
   wrongLastSequence: 10_071,
   /** The same while what is ahead is still being kept, from 2.12 on. */
   wrongLastSequenceSoon: 10_164,
+  /** In a cluster of newer servers: another message with that id is still being kept. */
+  idUnderWay: 10_158,
   noResources: 10_023,
   noStorage: 10_047,
   noMemory: 10_028,

@@ -7,9 +7,9 @@ import { HistoryReader, type Kept } from './history-reader.ts';
 import { Incarnations, type Incarnation } from './incarnations.ts';
 import { leadsMajority, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
-import { readRecord } from './record.ts';
+import { readRecord, writeRecord } from './record.ts';
 import type { Session } from './session.ts';
-import type { StreamWriter } from './stream-writer.ts';
+import type { Entry, StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -80,18 +80,48 @@ export class Histories {
     return unread ? 'unread' : undefined;
   }
 
-  async append(session: Session, room: string, payload: Uint8Array, rule: HistoryRule): Promise<Position> {
+  /** Whoever appends with an id of what a stream of ours has kept so far appends anew. JetStream would remember it, also of what was purged. */
+  async forgetIds(session: Session, name: string): Promise<void> {
+    const stream = await this.#jetStream.stream(session, name);
+    if (stream?.config.republish === undefined) return;
+    const { config, state } = stream;
+    const made = this.#subjects.madeWith(config);
+    const description = writeRecord({ ...readRecord(config.description, made), flushed: state.last_seq }, made);
+    await this.#jetStream.updateStream(session, { ...config, description });
+  }
+
+  async append(
+    session: Session,
+    room: string,
+    { payload, id }: { readonly payload: Uint8Array; readonly id: string | undefined },
+    rule: HistoryRule,
+  ): Promise<Position> {
     const plan = this.#planOf(rule);
-    const subject = this.#subjects.room(room);
+    const entry = { subject: this.#subjects.room(room), payload };
+    if (id === undefined) return (await this.#append(session, plan, entry)).position;
+    const first = await this.#append(session, plan, withId(entry, id));
+    const flushed = first.duplicate ? await this.#flushedAt(session, plan) : 0;
+    if (first.position.offset > flushed) return first.position;
+    return (await this.#append(session, plan, withId(entry, `${id} ${flushed}`))).position;
+  }
+
+  /** The newest sequence that a stream had when it was flushed last. */
+  async #flushedAt(session: Session, plan: HistoryPlan): Promise<number> {
+    const { config } = (await this.#jetStream.stream(session, plan.name)) ?? {};
+    return config === undefined ? 0 : readRecord(config.description, this.#subjects.madeWith(config)).flushed;
+  }
+
+  async #append(session: Session, plan: HistoryPlan, entry: Entry): Promise<{ position: Position; duplicate: boolean }> {
+    const { subject, payload } = entry;
     let before: Incarnation | undefined;
-    const { seq } = await this.#writerOf(plan).write(session, { key: subject, bytes: payload.length }, (incarnation) => {
+    const { seq, duplicate = false } = await this.#writerOf(plan).write(session, { key: subject, bytes: payload.length }, (incarnation) => {
       before = incarnation;
-      return { subject, payload };
+      return entry;
     });
     const after = await this.#ensure(session, plan);
     const kept = before === undefined || before.epoch === after.epoch || (await this.#has(session, after, { seq, payload })) ? after : before;
     this.#incarnations.stored(kept, seq);
-    return { epoch: kept.epoch, offset: seq };
+    return { position: { epoch: kept.epoch, offset: seq }, duplicate };
   }
 
   /** Whether the stream, which began a new epoch while a message was on its way, is the one that kept it. */
@@ -246,6 +276,10 @@ export class Histories {
     if (plan === undefined) throw new TypeError('a rule that is not of this layer');
     return plan;
   }
+}
+
+function withId(entry: Entry, id: string): Entry {
+  return { ...entry, headers: { 'Nats-Msg-Id': id } };
 }
 
 /** A head's sequence in the stream that republished it. */

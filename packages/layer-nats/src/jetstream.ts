@@ -15,6 +15,7 @@ export interface StreamConfig {
   readonly subjects: readonly string[];
   readonly max_age: number;
   readonly max_msgs_per_subject: number;
+  readonly duplicate_window?: number;
   readonly num_replicas: number;
   readonly republish?: { readonly src: string; readonly dest: string };
   readonly description?: string;
@@ -60,6 +61,8 @@ export interface StoredMessage {
 export interface Stored {
   readonly stream: string;
   readonly seq: number;
+  /** Nothing was put: it is where the first message with that id is, or was. */
+  readonly duplicate?: boolean;
 }
 
 /** Leader and followers hear each other once a second. */
@@ -206,10 +209,12 @@ export class JetStream {
   async store(session: Session, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored> {
     const answer = await session.request(subject, payload, headers).catch((error: LayerError) => Promise.reject(this.#told(error, 'unresponsive')));
     if (answer.status === 503) throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
-    const { error, stream, seq } = parse(answer.payload) as Partial<Stored> & Failure;
+    const { error, stream, seq, duplicate = false } = parse(answer.payload) as Partial<Stored> & Failure;
     if (error !== undefined) throw this.#told(new JetStreamError('keep the message', error));
     if (stream === undefined || seq === undefined) throw new JetStreamError('keep the message', { description: 'something else answered for it' });
-    return { stream, seq };
+    // So some servers before 2.11 say it, in a cluster.
+    if (seq === 0) throw new JetStreamError('keep the message', { err_code: JS.idUnderWay, description: 'another one with its id is still being kept' });
+    return { stream, seq, duplicate };
   }
 
   /** Asks again where there is no answer: a stream in a cluster that has no leader just now does not answer, and what is asked so may be done twice. */

@@ -95,7 +95,7 @@ export class Keeping {
   async flush(session: Session): Promise<void> {
     const streams = await this.#jetStream.streamsOf(session, this.#subjects.everything);
     const ours = streams.filter((name) => name.startsWith(`${this.#subjects.streams}_`));
-    await Promise.all(ours.map((name) => this.#jetStream.purge(session, name)));
+    await Promise.all(ours.map((name) => this.histories.forgetIds(session, name).then(() => this.#jetStream.purge(session, name))));
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { LayerError, matchesRooms, type HistoryRule } from '@busgate/layer/driver';
+import { ID_MEMORY_MS, LayerError, matchesRooms, type HistoryRule } from '@busgate/layer/driver';
 import type { StreamInfo } from './jetstream.ts';
 import { readRecord, writeRecord } from './record.ts';
 import type { StreamPlan } from './streams.ts';
@@ -39,11 +39,13 @@ export function planHistories(rules: readonly HistoryRule[], subjects: Subjects)
       rules: inside,
       name: subjects.roomStream(top.rooms),
       subjects: [subjects.room(top.rooms), subjects.probe(subjects.roomStream(top.rooms))],
-      maxAgeMs: WITNESS_FACTOR * Math.max(...inside.map(({ ageMs }) => ageMs)),
+      // JetStream forgets ids with the messages that carried them.
+      maxAgeMs: Math.max(ID_MEMORY_MS, WITNESS_FACTOR * Math.max(...inside.map(({ ageMs }) => ageMs))),
+      remembersIdsMs: ID_MEMORY_MS,
       maxPerSubject: Math.max(...inside.map(({ size }) => size)) + 1,
       fixed: (start = '') => {
         const epoch = randomBytes(8).toString('hex');
-        const description = writeRecord({ start, epoch, grown: 0 }, epoch);
+        const description = writeRecord({ start, epoch, grown: 0, flushed: 0 }, epoch);
         return { retention: 'limits', discard: 'old', allow_direct: true, republish: subjects.republish(epoch), description };
       },
       onGrowth: (there) => ({ description: grownDescription(there, subjects) }),

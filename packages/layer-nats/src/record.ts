@@ -6,17 +6,24 @@ export interface StreamRecord {
   readonly epoch: string;
   /** Its newest sequence when it was last made to keep more of each room; 0 where it never was. Up to it a room may have had more than it kept. */
   readonly grown: number;
+  /** Its newest sequence when it was flushed last; 0 where it never was. JetStream goes on knowing the ids of what was kept up to it. */
+  readonly flushed: number;
 }
 
-const RECORD = /^Busgate history(?:, server (\S+))?(?:, epoch ([0-9a-f]+))?(?:, grown at (\d+))?$/;
+const RECORD = /^Busgate history(?:, server (\S+))?(?:, epoch ([0-9a-f]+))?(?:, grown at (\d+))?(?:, flushed at (\d+))?$/;
 
-export function writeRecord({ start, epoch, grown }: StreamRecord, made: string): string {
-  const parts = [...(start === '' ? [] : [`server ${start}`]), ...(epoch === made ? [] : [`epoch ${epoch}`]), ...(grown === 0 ? [] : [`grown at ${grown}`])];
-  return ['Busgate history', ...parts].join(', ');
+export function writeRecord({ start, epoch, grown, flushed }: StreamRecord, made: string): string {
+  return [
+    'Busgate history',
+    ...(start === '' ? [] : [`server ${start}`]),
+    ...(epoch === made ? [] : [`epoch ${epoch}`]),
+    ...(grown === 0 ? [] : [`grown at ${grown}`]),
+    ...(flushed === 0 ? [] : [`flushed at ${flushed}`]),
+  ].join(', ');
 }
 
 /** `made` is the epoch that the stream was made with. */
 export function readRecord(description: string | undefined, made: string): StreamRecord {
-  const [, start = '', epoch = made, grown = '0'] = RECORD.exec(description ?? '') ?? [];
-  return { start, epoch, grown: Number(grown) };
+  const [, start = '', epoch = made, grown = '0', flushed = '0'] = RECORD.exec(description ?? '') ?? [];
+  return { start, epoch, grown: Number(grown), flushed: Number(flushed) };
 }

@@ -26,6 +26,8 @@ export interface StreamPlan {
   readonly subjects: readonly string[];
   readonly maxAgeMs: number;
   readonly maxPerSubject: number;
+  /** How long the ids of messages are remembered; without it as long as the server does by itself. */
+  readonly remembersIdsMs?: number;
   /** Settings that are made once; `start` names this start of the server, as in {@link JetStream.startOf}. */
   readonly fixed: (start: string | undefined) => Readonly<Record<string, unknown>>;
   /** Settings that change besides where it is made to keep more of each subject than it did. */
@@ -107,14 +109,16 @@ export class Streams {
   }
 
   /**
-   * No server knew of the stream: it is made anew. Whether what was sent to it may be sent once more, for some seconds in a cluster, where each server has
-   * to learn of it.
+   * Whether what a stream has refused may be sent once more. Where no server knew of it, it is made anew: then for some seconds in a cluster, where each
+   * server has to learn of it. Where a message with the same id is being kept, until that is done and its position is the answer.
    */
   async mayTryAgain(session: Session, plan: StreamPlan, { why, attempts, waitedMs }: Refusal): Promise<boolean> {
-    if (!isJetStream(why, JS.nobody)) return false;
-    this.forget(session, plan.name);
-    this.#reached.get(session)?.delete(plan.name);
-    if (attempts === 1) return true;
+    if (!isJetStream(why, JS.nobody, JS.idUnderWay)) return false;
+    if (isJetStream(why, JS.nobody)) {
+      this.forget(session, plan.name);
+      this.#reached.get(session)?.delete(plan.name);
+      if (attempts === 1) return true;
+    }
     if (!session.connection.facts.clustered || waitedMs > ELECTION_MS) return false;
     await delay(LOOK_AGAIN_MS);
     return true;
@@ -200,6 +204,7 @@ export class Streams {
       subjects: plan.subjects,
       max_age: nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS)),
       max_msgs_per_subject: plan.maxPerSubject,
+      duplicate_window: nanoseconds(plan.remembersIdsMs ?? 0),
       num_replicas: copies,
     });
     try {
@@ -219,12 +224,13 @@ export class Streams {
       ...(plan.maxPerSubject > config.max_msgs_per_subject ? plan.onGrowth?.(there) : {}),
       subjects: plan.subjects,
       max_age: plan.keepsLongerAge ? Math.max(config.max_age, wanted) : wanted,
-      duplicate_window: 0,
+      duplicate_window: nanoseconds(plan.remembersIdsMs ?? 0),
       max_msgs_per_subject: plan.maxPerSubject,
       num_replicas: this.#replicas ?? config.num_replicas,
     };
     const same =
       changed.max_age === config.max_age &&
+      (plan.remembersIdsMs === undefined || changed.duplicate_window === config.duplicate_window) &&
       changed.max_msgs_per_subject === config.max_msgs_per_subject &&
       changed.num_replicas === config.num_replicas &&
       [...changed.subjects].toSorted().join(' ') === [...config.subjects].toSorted().join(' ');

@@ -9,18 +9,23 @@ const rule = (rooms: string, size = 10, ageMs = 1000): HistoryRule => ({ rooms, 
 
 describe('the streams of a list of rules', () => {
   test('rules that cover each other share a stream, as large as the largest', () => {
-    const rules = [rule('a.b', 2, 9000), rule('a.*', 5, 1000), rule('z.>', 1)];
+    const rules = [rule('a.b', 2, 900_000), rule('a.*', 5, 1000), rule('z.>', 1)];
     const plans = planHistories(rules, subjects);
     expect(plans.get(rules[0] as HistoryRule)).toBe(plans.get(rules[1] as HistoryRule));
     expect(plans.get(rules[0] as HistoryRule)).toMatchObject({
       subjects: ['busgate.room.a.*', `busgate.probe.${subjects.roomStream('a.*')}`],
       maxPerSubject: 6,
-      maxAgeMs: 18_000,
+      maxAgeMs: 1_800_000,
     });
     expect(plans.get(rules[2] as HistoryRule)).toMatchObject({
       subjects: ['busgate.room.z.>', `busgate.probe.${subjects.roomStream('z.>')}`],
       maxPerSubject: 2,
     });
+  });
+
+  test('messages stay for five minutes at least, since ids go with them', () => {
+    const brief = rule('a', 10, 1000);
+    expect(planHistories([brief], subjects).get(brief)).toMatchObject({ maxAgeMs: 300_000, remembersIdsMs: 300_000 });
   });
 
   test('whatever the rules, each room is captured by at most one stream, the one of its rule', () => {
