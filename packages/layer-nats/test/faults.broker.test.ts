@@ -39,9 +39,17 @@ describe('a server that says no', () => {
       () => layer.receive('work'),
       () => layer.groupAdd('group', 'work'),
       () => layer.publish('kept', 'x'),
+      () => layer.publish('kept', 'x', { id: 'key' }),
       () => layer.subscribe('kept', () => undefined),
     ];
     for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'UNSUPPORTED', message: expect.stringMatching(/nats-server -js/) as string });
+  });
+
+  test('leases and options of send are UNSUPPORTED, and no other layer on NATS is named as one that can', async () => {
+    await using nats = await startNats();
+    await using layer = await openLayer(nats.url);
+    for (const call of [() => layer.lease(), () => layer.send('work', {}, { exempt: true })])
+      await expect(call()).rejects.toMatchObject({ code: 'UNSUPPORTED', message: expect.not.stringContaining('nats:') as string });
   });
 
   test('a subject that this user may not publish on, or subscribe: the call says so, and nothing else suffers', async () => {
