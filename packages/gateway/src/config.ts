@@ -49,7 +49,7 @@ function read(input: ConfigInput): { config: Config; faults: string[]; unsaid: s
 
   // Where demo cannot be read nothing starts: what follows from it need not be told too.
   const demo = resolve('demo', DOCUMENTED.demo, sources, []) ?? true;
-  const settings = schema({ demo, descriptors: input.descriptors });
+  const settings = schema({ demo, descriptors: input.descriptors, readFile: input.readFile });
   const values = KEYS.map((key) => [key, resolve<unknown>(key, settings[key], sources, faults)] as const);
   const config = nest(values);
   faults.push(...inconsistencies(config));

@@ -10,6 +10,7 @@ import { type Counters, createCounters, type GatewayState } from './counters.ts'
 import { demoFiles } from './demo.ts';
 import { drain, type DrainOrder } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
+import { Forwarders } from './forward/forwarders.ts';
 import type { Upgrade } from './http/upgrades.ts';
 import { PublicServer } from './http.ts';
 import { Absence, readiness, type Readiness } from './health.ts';
@@ -75,6 +76,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   readonly #testaments: Testaments;
   readonly #workers: OwnWorkers;
   readonly #eventRoutes: EventsRoute[] = [];
+  readonly #forwarders: Forwarders;
   readonly #transports = new Map<Route, readonly Transport[]>();
   readonly #public: PublicServer;
   readonly #door: Door;
@@ -116,6 +118,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     });
     this.#testaments = new Testaments(layer, options.log);
     this.#workers = new OwnWorkers(layer, options.log, this.#deadlines.tickMs);
+    this.#forwarders = new Forwarders({ layer, log: options.log });
     this.#public = this.#createPublic(new ReadTurns(clock));
     this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
@@ -251,6 +254,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   async #listen(): Promise<void> {
     const { host, port, ops } = this.#config;
+    this.#forwarders.start();
     this.#opsListening = await this.#ops?.listen(ops.host, ops.port);
     if (this.#door !== 'handed') this.#listening = await this.#public.listen(host, port, { shared: this.#door === 'shared' });
     // After the loop's next reading, so that an answer that waits in the kernel counts, however long the process stood still.
@@ -296,6 +300,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   async #finish(): Promise<void> {
     clearInterval(this.#timer);
     this.#public.stopListening();
+    await this.#forwarders.close();
     await this.#testaments.close().catch((error: unknown) => this.#log.warn('workers are told later that sessions ended', { error: String(error) }));
     await this.#hub.published();
     this.#hub.close();
@@ -363,6 +368,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       sleep: (ms) => sleep(ms),
     });
     this.#eventRoutes.push(route);
+    this.#forwarders.add(settings, route.counters.forwarding);
     return route;
   }
 

@@ -1,6 +1,7 @@
 import type { LayerStats, LayerStatus } from '@busgate/layer';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Counters, GatewayState } from './counters.ts';
+import { FORWARD_FAILURES } from './forward/answers.ts';
 import { type EventCounters, HANDLING_BUCKETS } from './routes/events/counters.ts';
 import { REFUSALS } from './routes/events/reply.ts';
 
@@ -126,6 +127,12 @@ const EVENTS: readonly MetricDefinition[] = [
     'Replies of workers that no longer had the session.',
     byRoute(({ counters }) => counters.stale),
     'route',
+  ),
+  counter(
+    'busgate_events_not_forwarded_total',
+    'Events that the backend of a route with `url` did not handle.',
+    ({ events }) => sum(events, ({ forwarding }) => forwarding, FORWARD_FAILURES),
+    'reason',
   ),
 ];
 

@@ -28,6 +28,7 @@ const CONFIG_FILE: Flag = { name: '--config FILE', help: 'A YAML file of setting
 export function helpOf(command: string | undefined): string {
   if (command === 'publish') return PUBLISH;
   if (command === 'subscribe') return SUBSCRIBE;
+  if (command === 'forward') return FORWARD;
   if (command === 'config') return CONFIG;
   return SERVE;
 }
@@ -38,6 +39,7 @@ Usage:
   busgate [serve] [flags]            terminates clients' sockets and maps rooms onto a layer
   busgate publish ROOM [TEXT|-]      publishes a text, or each line of the input
   busgate subscribe ROOM             shows each message of a room
+  busgate forward QUEUE URL          posts each event of a worker queue to a backend
   busgate config [flags]             shows the settings in force, secrets masked
   busgate COMMAND --help
 
@@ -60,6 +62,19 @@ const SUBSCRIBE = `Usage: busgate subscribe ROOM [flags]
 Shows each message of a room, followed by a line feed, until Ctrl-C. Connects again when the gateway goes away, or is not there yet.
 
 ${table([...TARGET, ...GENERAL])}`;
+
+const FORWARD = `Usage: busgate forward QUEUE URL [flags]
+
+Posts each event of a worker queue to an http or https URL, and hands what is answered to the event's session: what a gateway does for a route with url,
+as a program of its own. Until SIGINT or SIGTERM.
+
+${table([
+  { name: '--layer URL', help: 'The broker, such as redis://localhost:6379. (BUSGATE_LAYER)' },
+  { name: '--prefix NAME', help: 'The prefix that the gateways have. (busgate)' },
+  { name: '--secret-file FILE', help: 'A file that holds a secret to sign with, or two, one a line. (not signed)' },
+  { name: '--concurrency N', help: 'Events that are under way at a time. (256)' },
+  ...GENERAL,
+])}`;
 
 const CONFIG = `Usage: busgate config [flags]
 

@@ -55,7 +55,8 @@ function gatewayTarget(written: string, faults: string[]): Target {
   return { kind: 'gateway', url: new URL(DEFAULT_URL) };
 }
 
-function layerTarget(written: string, prefix: string | undefined, rules: string | undefined, faults: string[]): Target {
+/** A broker, by what `--layer`, `--prefix` and `--history` say. */
+export function layerTarget(written: string, prefix: string | undefined, rules: string | undefined, faults: string[]): Extract<Target, { kind: 'layer' }> {
   const url = layerUrl.read(written, (fault) => faults.push(sentence('--layer', fault, true))) ?? '';
   if (url.startsWith('memory:'))
     faults.push(

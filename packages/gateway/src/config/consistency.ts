@@ -23,7 +23,7 @@ function workersFault({ workers, layer }: Config): string | false {
 
 function queueFault({ routes, layer }: Config): string | false {
   if (routes === undefined || layer === undefined || !layer.startsWith('memory:')) return false;
-  const route = routes.find(({ kind }) => kind === 'events');
+  const route = routes.find((one) => one.kind === 'events' && one.backend === undefined);
   return (
     route !== undefined &&
     `the route ${route.path.text} gives events to a worker queue, but with memory: no worker could reach it; layers that workers can: redis://, rediss://, redis-sentinel://, redis-cluster://, nats://, tls://`

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { isName } from '@busgate/layer';
+import { type BackendUrl, readBackend, URL_RULE, writeBackend } from './backend-url.ts';
 import { complete, type Members } from './members.ts';
 import type { PathPattern } from './path.ts';
 import { count, duration, oneOf, text, toggle, type ValueType } from './types.ts';
@@ -7,8 +9,10 @@ import { count, duration, oneOf, text, toggle, type ValueType } from './types.ts
 export interface EventsRoute {
   readonly kind: 'events';
   readonly path: PathPattern;
-  /** The worker queue that the events go to. */
+  /** The worker queue that the events go to; of a route with a backend its own. */
   readonly queue: string;
+  /** Where the gateways themselves post what is in the queue. */
+  readonly backend?: BackendUrl;
   /** Whether plain HTTP requests of the path become events, too. */
   readonly http: boolean;
   readonly acceptTimeout: number;
@@ -30,10 +34,16 @@ const WINDOW = count(1, 1000);
 const FRAMES = oneOf('auto', 'text', 'binary');
 const ON_WORKER_LOSS = oneOf('resume', 'close');
 
+const QUEUE_OR_URL = { ...QUEUE, allowed: `${QUEUE.allowed}; or url: ${URL_RULE}` };
+
 const MEMBERS = [
   'path',
   'kind',
   'queue',
+  'url',
+  'secret',
+  'secret_file',
+  'concurrency',
   'http',
   'accept_timeout',
   'handler_timeout',
@@ -47,12 +57,25 @@ const MEMBERS = [
 
 const SECONDS = 1000;
 
-export function readEventsRoute(members: Members, path: ValueType<PathPattern>): EventsRoute | undefined {
+/** `readFile` reads the file of a secret. */
+export function readEventsRoute(members: Members, path: ValueType<PathPattern>, readFile: (path: string) => string): EventsRoute | undefined {
   members.refuseOthers('an event route', MEMBERS);
+  const route = readCommon(members, path);
+  if (!members.has('url')) {
+    for (const name of ['secret', 'secret_file', 'concurrency']) if (members.has(name)) members.refuse(name, 'left out: it belongs to url');
+    return route;
+  }
+  if (members.has('queue')) members.refuse('queue', 'left out: a route with url has a queue of its own');
+  const backend = readBackend(members, readFile);
+  return route === undefined || backend === undefined ? undefined : { ...route, backend };
+}
+
+function readCommon(members: Members, path: ValueType<PathPattern>): EventsRoute | undefined {
+  const pattern = members.take('path', path);
   return complete<EventsRoute>({
     kind: 'events',
-    path: members.take('path', path),
-    queue: members.take('queue', QUEUE),
+    path: pattern,
+    queue: members.has('url') ? ownQueue(pattern?.text ?? '') : members.take('queue', QUEUE_OR_URL),
     http: members.take('http', toggle, false),
     acceptTimeout: members.take('accept_timeout', TIMEOUT, 10 * SECONDS),
     handlerTimeout: members.take('handler_timeout', TIMEOUT, 30 * SECONDS),
@@ -65,12 +88,17 @@ export function readEventsRoute(members: Members, path: ValueType<PathPattern>):
   });
 }
 
-/** As the file would say it. */
+/** The queue of all gateways' route of this path, whatever backend it has. */
+function ownQueue(path: string): string {
+  return `url.${createHash('sha256').update(path).digest('hex').slice(0, 16)}`;
+}
+
+/** As the file would say it, secrets masked. */
 export function writeEventsRoute(route: EventsRoute): Record<string, unknown> {
   return {
     path: route.path.text,
     kind: route.kind,
-    queue: route.queue,
+    ...(route.backend === undefined ? { queue: route.queue } : writeBackend(route.backend)),
     http: route.http,
     accept_timeout: TIMEOUT.write(route.acceptTimeout),
     handler_timeout: TIMEOUT.write(route.handlerTimeout),

@@ -30,6 +30,11 @@ export class Members {
     return preset;
   }
 
+  /** A member that is there and must not be. */
+  refuse(name: string, must: string): void {
+    this.#report({ at: `.${name}`, must });
+  }
+
   refuseOthers(owner: string, known: readonly string[]): void {
     for (const name of Object.keys(this.#raw)) {
       if (!known.includes(name)) this.#report({ at: `.${name}`, must: `left out: ${owner} has ${known.join(', ')}${hint(name, known)}` });

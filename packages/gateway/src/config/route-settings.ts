@@ -48,7 +48,7 @@ export const DEMO_ROUTES = [
 ];
 
 /** The list of routes. In a demo `join` and `publish` may be left out, and are `anyone`; outside it nothing is open that was not said to be. */
-export function routes(demo: boolean): ValueType<readonly RouteConfig[]> {
+export function routes(demo: boolean, readFile: (path: string) => string): ValueType<readonly RouteConfig[]> {
   const allowed = `a list of routes, such as ${ROUTES_EXAMPLE}`;
   return {
     name: 'list',
@@ -59,7 +59,7 @@ export function routes(demo: boolean): ValueType<readonly RouteConfig[]> {
         report({ got: raw, must: allowed });
         return undefined;
       }
-      const read = readItems(raw, (item, tell) => readRoute(item, demo, tell), report);
+      const read = readItems(raw, (item, tell) => readRoute(item, demo, readFile, tell), report);
       reportTwins(read ?? [], report);
       return read;
     },
@@ -67,11 +67,11 @@ export function routes(demo: boolean): ValueType<readonly RouteConfig[]> {
   };
 }
 
-function readRoute(raw: unknown, demo: boolean, report: Report): RouteConfig | undefined {
+function readRoute(raw: unknown, demo: boolean, readFile: (path: string) => string, report: Report): RouteConfig | undefined {
   const members = Members.of(raw, `a route, such as ${ROUTES_EXAMPLE.slice(1, -1)}`, report);
   if (members === undefined) return undefined;
   const kind = members.take('kind', KIND);
-  if (kind === 'events') return readEventsRoute(members, PATH);
+  if (kind === 'events') return readEventsRoute(members, PATH, readFile);
   const open = demo ? 'anyone' : undefined;
   const common = {
     path: members.take('path', kind === undefined ? PATH : PATH_OF[kind]),

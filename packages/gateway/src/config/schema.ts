@@ -71,6 +71,8 @@ export interface Facts {
   readonly demo: boolean;
   /** How many descriptors this process may open. */
   readonly descriptors: number;
+  /** Reads a file that a route names. */
+  readonly readFile: (path: string) => string;
 }
 
 /** Descriptors kept free of sessions: the bus, the ops port, scrapes, files. */
@@ -106,7 +108,7 @@ export function schema(facts: Facts): Schema {
         'that of the host that was asked, over https, or where it is localhost or an address: over http any page may give this machine a name of its own',
     },
     routes: {
-      ...setting(routes(facts.demo), facts.demo ? DEMO_ROUTES : undefined, 'The paths that clients find, and who may join and publish there.'),
+      ...setting(routes(facts.demo, facts.readFile), facts.demo ? DEMO_ROUTES : undefined, 'The paths that clients find, and who may join and publish there.'),
       presetText: 'none, and it must be said; with `demo`: `/room/:room` and `/socket`, open to everybody',
     },
     ...limits(facts),

@@ -35,6 +35,23 @@ ${KEYS.map(section).join('\n')}
 | \`on_gap\` | of a room route, where messages may have been lost: \`stay\`, or \`close\` with 1012. Default \`stay\` |
 | \`on_publish_failure\` | of a room route, where the layer does not take a message that a session sent, or nobody can tell: \`close\` with 1013, or \`stay\`, which tells the client nothing. Default \`close\` |
 
+Of \`kind: events\`, a socket whose logic lives in workers or in a backend ([PROTOCOL.md](../PROTOCOL.md)):
+
+| member | |
+| --- | --- |
+| \`queue\` | the worker queue that events go to; this or \`url\` |
+| \`url\` | the http or https URL that each event is posted to, without workers and also with \`memory:\` |
+| \`secret\` | with \`url\`: \`whsec_\` and 24 to 64 bytes in base64, by which what is posted is signed; or a list of two while one replaces the other. Default: not signed |
+| \`secret_file\` | in its place: a file that holds it, or two, one a line |
+| \`concurrency\` | with \`url\`: events that each gateway has under way at a time. Default 256 |
+| \`http\` | \`true\`: plain requests of the path become events, too. Default \`false\` |
+| \`accept_timeout\`, \`handler_timeout\`, \`resume_timeout\` | how long a connect may wait for its answer, any other event for being done, and a session for another worker. Default \`10s\`, \`30s\`, \`30s\` |
+| \`capacity\` | events that may wait in the queue. Default 10000 |
+| \`window\` | events of a session that are under way at a time. Default 1 |
+| \`acks\` | \`false\`: an event is done when the queue has taken it. Default \`true\` |
+| \`frames\` | as above, for messages of rooms that the session is in |
+| \`on_worker_loss\` | \`resume\`: another worker gets the session; or \`close\` with 1012. Default \`resume\` |
+
 ## A rule of history
 
 | member | |

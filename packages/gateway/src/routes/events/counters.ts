@@ -1,3 +1,4 @@
+import { FORWARD_FAILURES, type ForwardFailure } from '../../forward/answers.ts';
 import { REFUSALS, type Refusal } from './reply.ts';
 
 /** Upper bounds of the buckets in which handling times are counted, in seconds. */
@@ -28,6 +29,8 @@ export class EventCounters {
   replies = 0;
   readonly refused: Record<Refusal, number> = Object.fromEntries(REFUSALS.map((refusal) => [refusal, 0])) as Record<Refusal, number>;
   stale = 0;
+  /** Events that a backend did not handle, by reason. */
+  readonly forwarding: Record<ForwardFailure, number> = Object.fromEntries(FORWARD_FAILURES.map((failure) => [failure, 0])) as Record<ForwardFailure, number>;
   /** Told how long each event took from its queue to its `done`, in seconds. */
   onHandled: (seconds: number) => void = () => undefined;
 
