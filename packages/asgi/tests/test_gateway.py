@@ -21,7 +21,7 @@ from tests.support.workers import Command, command, worker
 
 PATIENCE = 30.0
 #: How many clients a deploy finds, and how often each says something, in seconds.
-CLIENTS, PACE = 200, 0.5
+CLIENTS, PACE = 200, 1.0
 
 
 class Witness:

@@ -107,13 +107,14 @@ async def test_a_primary_that_has_become_a_replica_is_told_nothing(caplog: pytes
 
 async def test_the_nodes_of_a_cluster() -> None:
     with ExitStack() as stack:
-        nodes = [stack.enter_context(start_redis("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")) for _ in range(3)]
+        nodes = [stack.enter_context(start_redis("--cluster-enabled", "yes", "--cluster-node-timeout", "15000")) for _ in range(3)]
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
         making = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
         subprocess.run(making, check=True, capture_output=True)
         for node in nodes:
             with redis.Redis(port=node.port) as client:
-                while client.cluster("info")["cluster_state"] != "ok":
+                # A node passes a publish on to those alone with which it has a link.
+                while client.cluster("info")["cluster_state"] != "ok" or not all(peer["connected"] for peer in client.cluster("nodes").values()):
                     await asyncio.sleep(0.05)
         async with gateway_at(f"redis-cluster://{addresses[0]}") as (gateway, prefix):
             await all_of_it(gateway, f"redis-cluster://{','.join(addresses)}", prefix)
