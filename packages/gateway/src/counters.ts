@@ -1,7 +1,7 @@
 import { ERRORS, type HttpErrorKey } from './errors.ts';
 
 /** The wires that carry sessions. */
-const SESSION_TRANSPORTS = ['websocket'] as const;
+const SESSION_TRANSPORTS = ['websocket', 'sse'] as const;
 export type SessionTransport = (typeof SESSION_TRANSPORTS)[number];
 
 /** What carries a session or a request; the values of the label `transport`. */

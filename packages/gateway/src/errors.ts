@@ -28,6 +28,7 @@ const TABLE = {
     message: 'a room name is 1 to 200 of A-Z a-z 0-9 _ : @ - with single dots between levels',
   },
   no_history: { status: 400, frame: true, retry: false, message: 'this room keeps no history' },
+  no_session: { status: 404, retry: false, message: 'there is no such session: open a new one' },
   method: { status: 405, retry: false, message: 'this path does not take this method' },
   version: {
     status: 426,
@@ -54,7 +55,7 @@ const TABLE = {
   bad_json: { frame: true, retry: false, message: 'a frame must be JSON, at most 32 levels deep' },
   bad_frame: { frame: true, retry: false, message: 'a frame is one JSON object; a member of it is missing or of the wrong kind' },
   unknown_type: { frame: true, retry: false, message: 'the type must be join, leave, publish or ping' },
-  bad_position: { frame: true, retry: false, message: 'since must be a position that the gateway gave' },
+  bad_position: { status: 400, frame: true, retry: false, message: 'since must be a position that the gateway gave' },
   not_joined: { frame: true, retry: false, message: 'this session is not in that room' },
   too_large: { close: 1009, frame: true, retry: false, message: 'the message is larger than allowed' },
 

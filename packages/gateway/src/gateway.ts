@@ -37,7 +37,7 @@ import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
 import { ReadTurns } from './transports/read-turns.ts';
 import type { Transport } from './transports/transport.ts';
-import { WebSocketTransport } from './transports/websocket.ts';
+import { timesOf, timesOfSessions, wiresOf } from './wires.ts';
 
 /** The wheel turns this often, in milliseconds, or four times in the shortest of its times. */
 const TICK_MS = 1000;
@@ -105,7 +105,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(...times) / 4)));
     this.#clock = new RunningClock(now, 2 * this.#deadlines.tickMs);
     this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, this.#clock.now);
-    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, { websocket: { ...heartbeat, message: limits.messageTime } }, now, layer.process);
+    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, layer.process);
     const clock = { now, defer: setImmediate };
     this.#hub = new Hub({
       layer,
@@ -313,10 +313,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     const config = this.#config;
     const routes = config.routes.map((settings) => this.#createRoute(settings));
     const { limits } = config;
-    for (const route of routes) {
-      const { messageLimit, subprotocols } = route;
-      this.#transports.set(route, [new WebSocketTransport({ message: messageLimit, fragments: limits.fragments, subprotocols }, this.#inbound, turns)]);
-    }
+    for (const route of routes) this.#transports.set(route, wiresOf(route, limits, this.#inbound, turns));
     return new PublicServer({
       router: new Router(routes),
       admission: new Admission({
@@ -335,7 +332,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       messageTime: limits.messageTime,
       keepAlive: config.http.keepAlive,
       sessions: limits.sessions,
-      payload: limits.message,
+      payload: Math.max(limits.message, limits.frame),
       inbound: this.#inbound,
       transports: (route) => this.#transports.get(route) ?? [],
       begin: (transport, upgrade, opening) => this.#begin(transport, upgrade, opening),
@@ -348,7 +345,13 @@ export class Gateway implements AsyncDisposable, OpsSource {
     const shared = { hub: this.#hub, counters: this.#counters, inbound: this.#inbound, log: this.#log };
     if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
     if (settings.kind === 'events') return this.#createEventsRoute(settings);
-    return new MultiplexRoute(settings, { ...shared, limits, heartbeat: heartbeat.interval, now: () => performance.now() });
+    return new MultiplexRoute(settings, {
+      ...shared,
+      limits,
+      heartbeat: heartbeat.interval,
+      now: () => performance.now(),
+      session: (id) => this.#sessions.find(id),
+    });
   }
 
   #createEventsRoute(settings: EventsSettings): Route {
@@ -386,11 +389,6 @@ export class Gateway implements AsyncDisposable, OpsSource {
     if (!hasBegun) opening.cancel();
     return undefined;
   }
-}
-
-/** In which a route counts time, in milliseconds. */
-function timesOf(route: RouteConfig): number[] {
-  return route.kind === 'events' ? [route.acceptTimeout, route.handlerTimeout, route.resumeTimeout] : [];
 }
 
 function clock(): Parameters<typeof drain>[2] {

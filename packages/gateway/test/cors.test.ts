@@ -34,7 +34,7 @@ describe('a page of an allowed origin', () => {
     ['its publish', post('/room/1', `Origin: ${PAGE}`), 202],
     ['a bad room', post('/room/a%20b', `Origin: ${PAGE}`), 400],
     ['no route', post('/nothing', `Origin: ${PAGE}`), 404],
-    ['a method', post('/socket', `Origin: ${PAGE}`), 405],
+    ['a method', request('PUT /socket HTTP/1.1', 'Host: a', `Origin: ${PAGE}`), 405],
     ['a body too large', request('POST /room/1 HTTP/1.1', 'Host: a', `Origin: ${PAGE}`, 'Content-Length: 100000'), 413],
     ['a target too long', post(`/room/1?${'a'.repeat(3000)}`, `Origin: ${PAGE}`), 414],
     ['no transport', request('GET /room/1 HTTP/1.1', 'Host: a', `Origin: ${PAGE}`), 426],
@@ -55,7 +55,7 @@ describe('a page of an allowed origin', () => {
   test.each([
     ['/room/1', 'GET, HEAD, POST'],
     ['/room/a%20b', 'GET, HEAD, POST'],
-    ['/socket', 'GET, HEAD'],
+    ['/socket', 'GET, HEAD, POST'],
   ])('is told before it asks what %s takes: %s', async (path, methods) => {
     const answer = await ask(preflight(path, `Origin: ${PAGE}`));
     expect([answer.status, answer.body, answer.headers.has('content-length')]).toEqual([204, '', false]);

@@ -111,7 +111,7 @@ const ROWS: readonly Row[] = [
   { name: 'no transport', sent: request('GET /room/1 HTTP/1.1', 'Host: a'), status: 426, error: 'no_transport', header: ['upgrade', 'websocket'] },
   {
     name: 'a transport that the route has not',
-    sent: request('GET /socket HTTP/1.1', 'Host: a', 'Accept: text/event-stream'),
+    sent: request('GET /socket HTTP/1.1', 'Host: a', 'Accept: application/x-ndjson'),
     status: 426,
     error: 'no_transport',
   },
@@ -123,11 +123,11 @@ const ROWS: readonly Row[] = [
     header: ['allow', 'GET, HEAD, POST'],
   },
   {
-    name: 'POST to many rooms',
-    sent: request('POST /socket HTTP/1.1', 'Host: a', 'Content-Length: 0'),
+    name: 'PUT to many rooms',
+    sent: request('PUT /socket HTTP/1.1', 'Host: a', 'Content-Length: 0'),
     status: 405,
     error: 'method',
-    header: ['allow', 'GET, HEAD'],
+    header: ['allow', 'GET, HEAD, POST'],
   },
   {
     name: 'PUT with a body',

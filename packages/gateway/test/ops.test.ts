@@ -11,7 +11,7 @@ import { OpsServer } from '../src/ops.ts';
 function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
   return {
     settle: () => void (parts.settled += 1),
-    sessions: { websocket: 2 },
+    sessions: { sse: 0, websocket: 2 },
     queued: 3,
     outboxBytes: 4,
     inboundBytes: 5,

@@ -118,6 +118,11 @@ export class Connection {
     return this.#newest === owed && this.#last === undefined;
   }
 
+  /** Whether nothing else is owed. False where the client has gone. */
+  isAlone(owed: Owed): boolean {
+    return this.#begun.size === 1 && this.#begun.has(owed) && !this.#isEnding;
+  }
+
   /** Serves it in its turn. False, and not taken, where the process's bound is met. */
   take(owed: Owed): boolean {
     if (!this.#inbound.take(REQUEST_COST)) return false;

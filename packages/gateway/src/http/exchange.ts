@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Answer, StreamedAnswer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
 import { type HttpErrorKey, httpError } from '../errors.ts';
-import { answerSocket } from './answer.ts';
+import { answerSocket, endSocket } from './answer.ts';
 import { type Body, hasBody } from './body.ts';
 import type { Connection, Owed } from './connection.ts';
 
@@ -114,6 +114,26 @@ export class Exchange implements Owed {
     } finally {
       socket.off('end', destroy);
     }
+  }
+
+  /**
+   * Its answer does not end before its connection does, and `take` writes it: nothing more is read as HTTP. False where that cannot be: the client has gone, or others are owed
+   * an answer before; then the connection ends behind them, and the client comes back.
+   */
+  become(take: (request: IncomingMessage) => void): boolean {
+    const { socket } = this.request;
+    this.drop();
+    if (!this.#connection.isAlone(this)) {
+      this.#connection.endWith(this, () => endSocket(socket));
+      return false;
+    }
+    this.#connection.endWith(this, () => {
+      // Node's parser goes with its listener.
+      socket.removeAllListeners('data');
+      socket.removeAllListeners('end');
+      take(this.request);
+    });
+    return true;
   }
 
   /** It could not be served: 500, or the end where its answer had begun. */

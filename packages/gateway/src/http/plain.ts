@@ -17,13 +17,14 @@ import { Exchange, type ExchangeSources } from './exchange.ts';
 import { failureKey } from './failure.ts';
 import { type AskedTarget, readRequest } from './request.ts';
 import { HttpRouteRequest } from './route-request.ts';
+import { Streams, type StreamSources } from './streams.ts';
 
-export interface PlainSources extends ExchangeSources {
+export interface PlainSources extends ExchangeSources, StreamSources {
   readonly router: Router;
   readonly admission: Admission;
   readonly log: Log;
   readonly demo: ReadonlyMap<string, DemoFile>;
-  /** Bytes of a published payload. */
+  /** Bytes of a body of any route. */
   readonly payload: number;
   readonly inbound: Inbound;
   /** In what ways the sessions of a route reach their clients. */
@@ -37,9 +38,11 @@ const READING = 'GET, HEAD';
 export class PlainRequests {
   readonly #sources: PlainSources;
   readonly #connections: Connections;
+  readonly #streams: Streams;
 
   constructor(sources: PlainSources, connections: Connections) {
     this.#sources = sources;
+    this.#streams = new Streams(sources);
     this.#connections = connections;
   }
 
@@ -48,7 +51,7 @@ export class PlainRequests {
     if (connection.isEnding) return void request.resume();
     const exchange = new Exchange(request, response, connection, this.#sources, (begun) => this.#serve(begun));
     // What waits for its turn is read all the same: in its stream each piece of a body costs some 200 bytes.
-    if (connection.isBusy && hasBody(request)) exchange.body = this.#bodyOf(exchange);
+    if (connection.isBusy && hasBody(request)) exchange.body = this.#bodyOf(exchange, this.#sources.payload);
     if (connection.take(exchange)) return;
     exchange.drop();
     this.#refuseMore(request, connection);
@@ -97,41 +100,51 @@ export class PlainRequests {
     else exchange.refuse(refused);
   }
 
-  async #onRoute(exchange: Exchange, target: AskedTarget, { route, params }: Match): Promise<void> {
+  async #onRoute(exchange: Exchange, target: AskedTarget, match: Match): Promise<void> {
     const { request } = exchange;
+    const { route, params } = match;
     const { posting, serving } = route;
-    if (serving !== undefined && !this.#asksForTransport(route, request))
-      return await this.#serveRoute(exchange, new HttpRouteRequest(request, target, params), serving);
+    if (serving !== undefined && this.#transportOf(route, request) === undefined)
+      return await this.#serveRoute(exchange, new HttpRouteRequest(request, target, params), route, serving);
     if (request.method === 'POST' && posting !== undefined) return await this.#post(exchange, new HttpRouteRequest(request, target, params), route, posting);
     const methods = posting === undefined ? READING : `${READING}, POST`;
     if (isPreflight(request)) return this.#onPreflight(exchange, target.host, methods);
     if (!isReading(request)) return exchange.refuse('method', { Allow: methods });
-    if (hasBody(request)) return exchange.refuse('bad_request');
-    const asked = this.#asksForTransport(route, request);
-    // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
-    exchange.refuse(route.fault(params) ?? (asked && request.method === 'GET' ? 'bad_request' : 'no_transport'));
+    await this.#onReading(exchange, target, match);
   }
 
-  #asksForTransport(route: Route, request: IncomingMessage): boolean {
-    return this.#sources.transports(route).some((transport) => transport.isAskedFor(request));
+  async #onReading(exchange: Exchange, target: AskedTarget, { route, params }: Match): Promise<void> {
+    const { request } = exchange;
+    if (hasBody(request)) return exchange.refuse('bad_request');
+    const transport = this.#transportOf(route, request);
+    if (transport !== undefined && transport.name !== 'websocket')
+      return await this.#streams.open(exchange, { request: new HttpRouteRequest(request, target, params), route, transport });
+    // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
+    exchange.refuse(route.fault(params) ?? (transport !== undefined && request.method === 'GET' ? 'bad_request' : 'no_transport'));
+  }
+
+  #transportOf(route: Route, request: IncomingMessage): Transport | undefined {
+    return this.#sources.transports(route).find((transport) => transport.isAskedFor(request));
   }
 
   /** As a POST: the next one's turn comes when the body is handed on. */
-  async #serveRoute(exchange: Exchange, asked: HttpRouteRequest, serving: Serving): Promise<void> {
+  async #serveRoute(exchange: Exchange, asked: HttpRouteRequest, route: Route, serving: Serving): Promise<void> {
     const fault = this.#sources.admission.admitPost(asked, () => true);
     if (fault !== undefined) return exchange.refuse(fault);
-    const body = await this.#wholeBody(exchange);
+    const body = await this.#wholeBody(exchange, route);
     if (body !== undefined) void this.#answer(exchange, () => serving.serve(asked, body, exchange.left));
   }
 
   /** Undefined where there is none to hand on: it was refused, or its client has gone. */
-  async #wholeBody(exchange: Exchange): Promise<Uint8Array | undefined> {
+  async #wholeBody(exchange: Exchange, { messageLimit }: Route): Promise<Uint8Array | undefined> {
     const { request } = exchange;
-    exchange.body ??= this.#bodyOf(exchange);
-    if (request.headers.expect !== undefined && announcedLength(request) <= this.#sources.payload) exchange.proceed();
+    exchange.body ??= this.#bodyOf(exchange, messageLimit);
+    if (request.headers.expect !== undefined && announcedLength(request) <= messageLimit) exchange.proceed();
     const body = await exchange.body.whole;
-    if (typeof body !== 'string') return body;
-    exchange.refuse(body);
+    // One that waited for its turn was read before it was known what it is for.
+    const fault = typeof body === 'string' ? body : (body?.length ?? 0) > messageLimit ? 'body_too_large' : undefined;
+    if (fault === undefined) return body as Uint8Array | undefined;
+    exchange.refuse(fault);
     return undefined;
   }
 
@@ -139,7 +152,7 @@ export class PlainRequests {
   async #post(exchange: Exchange, asked: HttpRouteRequest, route: Route, posting: Posting): Promise<void> {
     const fault = this.#postFault(asked, route, posting);
     if (fault !== undefined) return exchange.refuse(fault);
-    const body = await this.#wholeBody(exchange);
+    const body = await this.#wholeBody(exchange, route);
     if (body !== undefined) void this.#answer(exchange, () => posting.post(asked, body));
   }
 
@@ -149,10 +162,11 @@ export class PlainRequests {
     return refused;
   }
 
-  async #answer(exchange: Exchange, made: () => Promise<Answer | StreamedAnswer>): Promise<void> {
+  async #answer(exchange: Exchange, made: () => Promise<Answer | StreamedAnswer | HttpErrorKey>): Promise<void> {
     try {
       const answer = await made();
-      if ('pieces' in answer) await exchange.stream(answer);
+      if (typeof answer === 'string') exchange.refuse(answer);
+      else if ('pieces' in answer) await exchange.stream(answer);
       else exchange.answer(answer);
     } catch (error) {
       const key = failureKey(publishFailure(error), error, this.#sources.log);
@@ -161,8 +175,8 @@ export class PlainRequests {
     }
   }
 
-  #bodyOf({ request }: Exchange): Body {
-    return new Body(request, this.#sources.payload, this.#sources.inbound);
+  #bodyOf({ request }: Exchange, limit: number): Body {
+    return new Body(request, limit, this.#sources.inbound);
   }
 
   /** The process holds as much as it may. */

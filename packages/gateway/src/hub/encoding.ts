@@ -13,5 +13,6 @@ export interface Encoder {
 
 /** One object a kind: sessions that joined with the same one share what was encoded. */
 export interface Encoding {
-  encoder(room: string): Encoder;
+  /** `marks`: for a wire that names its events, and says where a client stands. */
+  encoder(room: string, marks?: boolean): Encoder;
 }

@@ -51,6 +51,8 @@ export class Lane implements Flushed {
   readonly #counters: Counters;
   readonly #encoder: Encoder;
   readonly #maxUnsent: number;
+  /** Whether each flush ends with where the session stands, for sessions of many rooms. */
+  readonly #marks: boolean;
   #runs: Run[] = [];
   #end = 0;
   #endCount = 0;
@@ -69,8 +71,9 @@ export class Lane implements Flushed {
   constructor(room: string, encoding: Encoding, framing: Framing, maxUnsent: number, counters: Counters) {
     this.encoding = encoding;
     this.framing = framing;
-    this.#encoder = encoding.encoder(room);
+    this.#encoder = encoding.encoder(room, framing.mark !== undefined);
     this.#maxUnsent = maxUnsent;
+    this.#marks = framing.mark !== undefined;
     this.#counters = counters;
   }
 
@@ -80,6 +83,11 @@ export class Lane implements Flushed {
 
   get endCount(): number {
     return this.#endCount;
+  }
+
+  /** Something was dropped, and nobody has been told. */
+  get isDropping(): boolean {
+    return this.#dropping;
   }
 
   get hasUnsent(): boolean {
@@ -177,7 +185,7 @@ export class Lane implements Flushed {
   #visitMember(member: Passenger, turn: Turn): void {
     const run = this.#runs[0];
     const others = member.others;
-    if (others !== undefined && turn.gathers(others.size)) others.flushBatch();
+    if (others !== undefined && (this.#marks || turn.gathers(others.size))) others.flushBatch();
     else if (run?.frames !== undefined && member.at >= run.start && this.#upTo !== undefined && this.#upTo <= run.end) {
       const piece = this.#slice(run, member.at, this.#upTo);
       const messages = this.#upToCount - member.count;

@@ -1,16 +1,25 @@
+import { type Answer, jsonAnswer } from '../answer.ts';
 import type { MultiplexRoute as Settings } from '../config/route-settings.ts';
+import type { HttpErrorKey } from '../errors.ts';
+import type { HubRoom } from '../hub/room.ts';
+import type { Session } from '../session/session.ts';
+import { askedRooms } from './multiplex/asked-rooms.ts';
 import type { MultiplexContext } from './multiplex/context.ts';
-import { MultiplexConversation } from './multiplex/conversation.ts';
-import type { Opening, Route } from './route.ts';
+import { type Join, MultiplexConversation } from './multiplex/conversation.ts';
+import { framesOf } from './multiplex/uplink.ts';
+import type { RouteRequest } from './request.ts';
+import type { Opening, Posting, Route } from './route.ts';
 
-/** Many rooms on one connection, JSON frames. */
-export class MultiplexRoute implements Route {
+/** Many rooms on one connection, JSON frames. What comes on a stream goes up by POST. */
+export class MultiplexRoute implements Route, Posting {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly subprotocols: readonly string[] = ['busgate.v1'];
   readonly mayJoin: boolean;
   readonly mayPublish: boolean;
   readonly context: MultiplexContext;
+  /** Those whose frames come in requests. */
+  readonly #streams = new WeakSet<Session>();
 
   constructor(settings: Settings, context: MultiplexContext) {
     this.path = settings.path;
@@ -20,15 +29,57 @@ export class MultiplexRoute implements Route {
     this.context = context;
   }
 
+  get posting(): Posting {
+    return this;
+  }
+
   fault(): undefined {
     return undefined;
   }
 
-  mayOpen(): boolean {
+  mayOpen({ queryString, query }: RouteRequest): boolean {
+    return this.mayJoin || queryString === '' || !query.has('rooms');
+  }
+
+  open(request: RouteRequest): Opening | HttpErrorKey | Promise<Opening> {
+    const joins = askedRooms(request);
+    if (typeof joins === 'string') return joins;
+    return joins.length === 0 ? this.#opening([], []) : this.#hold(joins);
+  }
+
+  mayPost(): boolean {
     return true;
   }
 
-  open(): Opening {
-    return { begin: (session) => new MultiplexConversation(session, this), cancel: () => undefined };
+  /** Frames of a session: it answers them on its stream. */
+  async post({ query, identity }: RouteRequest, body: Uint8Array): Promise<Answer | HttpErrorKey> {
+    const frames = framesOf(body);
+    if (frames === undefined) return 'bad_request';
+    const session = this.context.session(query.get('session') ?? '');
+    if (session === undefined || !session.isOpen || !this.#streams.has(session) || session.identity.user !== identity.user) return 'no_session';
+    for (const frame of frames) session.receive(frame, false);
+    return jsonAnswer(202, {});
+  }
+
+  #opening(joins: readonly Join[], held: readonly HubRoom[]): Opening {
+    return {
+      begin: (session) => {
+        if (session.transport !== 'websocket') this.#streams.add(session);
+        return new MultiplexConversation(session, this, joins, held);
+      },
+      cancel: () => {
+        for (const room of held) room.release();
+      },
+    };
+  }
+
+  /** All of them, or none. */
+  async #hold(joins: readonly Join[]): Promise<Opening> {
+    const settled = await Promise.allSettled(joins.map(async ({ room }) => await this.context.hub.hold(room)));
+    const held = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const failed = settled.find((one) => one.status === 'rejected');
+    if (failed === undefined) return this.#opening(joins, held);
+    for (const room of held) room.release();
+    throw failed.reason;
   }
 }

@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import type { RoomMessage } from '@busgate/layer';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
 import type { Encoder, Encoding } from '../hub/encoding.ts';
-import type { Sheet } from '../session/link.ts';
+import { gapOf } from './gap.ts';
+import { eventSheet, type Sheet } from '../session/link.ts';
 
 type Frames = Settings['frames'];
 type OnGap = Settings['onGap'];
@@ -18,14 +19,17 @@ const GAPS = { stay: 'silent', close: 'close' } as const;
 
 /** Each frame is a payload as it stands. */
 class RawEncoding implements Encoding {
-  readonly #encoder: Encoder;
+  readonly #frames: Frames;
+  readonly #onGap: OnGap;
 
   constructor(frames: Frames, onGap: OnGap) {
-    this.#encoder = { message: SHEETS[frames], gap: () => GAPS[onGap] };
+    this.#frames = frames;
+    this.#onGap = onGap;
   }
 
-  encoder(): Encoder {
-    return this.#encoder;
+  encoder(room: string, marks = false): Encoder {
+    const gap = GAPS[this.#onGap];
+    return { message: SHEETS[this.#frames], gap: marks && gap === 'silent' ? (members) => eventSheet('gap', gapOf(room, members)) : () => gap };
   }
 }
 

@@ -12,7 +12,10 @@ import type { Log } from '../log.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
 import { Intake } from './intake.ts';
+import { eventSheet } from '../session/link.ts';
 import { rawEncoding } from './raw-encoding.ts';
+import { bringBack } from './returning.ts';
+import { positionOf, standingOf } from './standing.ts';
 import type { Params, RouteRequest } from './request.ts';
 import type { Opening, Posting, Route } from './route.ts';
 
@@ -69,9 +72,12 @@ export class RoomRoute implements Route, Posting {
     return this.#mayJoin;
   }
 
-  open({ params }: RouteRequest): Opening | Promise<Opening> {
-    const room = this.#hub.hold(params['room'] ?? '');
-    return room instanceof Promise ? room.then((held) => this.#open(held)) : this.#open(room);
+  /** Where the request says where its client stood, what it missed comes first. */
+  open(request: RouteRequest): Opening | 'bad_position' | Promise<Opening> {
+    const standing = positionOf(standingOf(request));
+    if (standing === 'bad_position') return standing;
+    const room = this.#hub.hold(request.params['room'] ?? '');
+    return room instanceof Promise ? room.then((held) => this.#open(held, standing.since)) : this.#open(room, standing.since);
   }
 
   mayPost(): boolean {
@@ -104,14 +110,20 @@ export class RoomRoute implements Route, Posting {
     }
   }
 
+  #join(room: HubRoom, session: Session): void {
+    if (room.position !== undefined) session.mark(room.position);
+    session.feed = room.join(session, this.#encoding);
+  }
+
   refusePublish(): void {
     this.#counters.publishFailures.not_allowed += 1;
   }
 
-  #open(room: HubRoom): Opening {
+  #open(room: HubRoom, since: string | undefined): Opening {
     return {
       begin: (session) => {
-        session.feed = room.join(session, this.#encoding);
+        if (since === undefined) this.#join(room, session);
+        else void bringBack(this.#hub, room, session, this.#encoding, since);
         return new RoomConversation(session, room.name, this);
       },
       cancel: () => room.release(),
@@ -142,7 +154,9 @@ class RoomConversation implements Conversation {
   }
 
   /** A raw socket has no words for it: the close frame says it. */
-  announceDrain(): void {}
+  announceDrain(afterMs: number): void {
+    if (this.#session.framing.mark !== undefined) this.#session.sendAll([eventSheet('reconnect', { after: Math.round(afterMs) })], 0);
+  }
 
   end(): void {}
 

@@ -46,5 +46,5 @@ export interface Posting {
   /** Whether this client may. */
   mayPost(request: RouteRequest): boolean;
   /** Rejects with a LayerError. */
-  post(request: RouteRequest, body: Uint8Array): Promise<Answer>;
+  post(request: RouteRequest, body: Uint8Array): Promise<Answer | HttpErrorKey>;
 }

@@ -9,8 +9,10 @@ export interface Sheet {
   readonly parts: readonly Uint8Array[];
   /** All parts together. */
   readonly length: number;
-  /** Where the message stands in its room's history, for wires that say so beside it; undefined where it has no place in one. */
+  /** Where the message stands in its room's history, or the session once it has it, for wires that say so beside it; undefined where it has no place, or says it itself. */
   readonly position: string | undefined;
+  /** What wires that name their events say instead of the bytes. */
+  readonly named?: { readonly event: 'gap' | 'reconnect'; readonly data: string };
 }
 
 /** How a kind of wire frames a message. Stateless and one object a kind: sessions with the same framing share their frames. */
@@ -19,6 +21,8 @@ export interface Framing {
   measure(sheet: Sheet): number;
   /** Writes the whole frame into `target` at `offset`; answers where it ends. */
   put(target: Buffer, offset: number, sheet: Sheet): number;
+  /** What tells a client where it stands, so that it can go on from there elsewhere; only on wires that have room for it beside the messages. */
+  mark?(cursor: string): Uint8Array;
 }
 
 /** What a route chose to say in the answer that begins a session. */
@@ -71,6 +75,11 @@ export function framesOf(framing: Framing, sheets: readonly Sheet[]): Buffer {
   let at = 0;
   for (const sheet of sheets) at = framing.put(frames, at, sheet);
   return frames;
+}
+
+/** What only wires that name their events can say. */
+export function eventSheet(event: 'gap' | 'reconnect', data: object, position?: string): Sheet {
+  return { ...textSheet('', position), named: { event, data: JSON.stringify(data) } };
 }
 
 /** Text as one message. */

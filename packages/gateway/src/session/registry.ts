@@ -34,7 +34,7 @@ export class Sessions implements SessionHost {
   constructor(outboxes: Outboxes, deadlines: Deadlines, times: Readonly<Record<SessionTransport, SessionTimes>>, now: () => number, process: string) {
     this.outboxes = outboxes;
     this.deadlines = deadlines;
-    this.ticks = { websocket: ticksOf(deadlines, times.websocket) };
+    this.ticks = { websocket: ticksOf(deadlines, times.websocket), sse: ticksOf(deadlines, times.sse) };
     this.now = now;
     this.#process = process;
   }

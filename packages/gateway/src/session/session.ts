@@ -151,6 +151,14 @@ export class Session implements Timed, OutboxOwner {
     this.outbox.write(framesOf(this.framing, sheets), deliveries);
   }
 
+  /** Tells the client where it stands, after all that the rooms have for it; only on a wire that has room for that beside its messages. */
+  mark(cursor: string): void {
+    const mark = this.framing.mark?.(cursor);
+    if (mark === undefined || this.#state !== 'open') return;
+    this.feed?.flush();
+    this.outbox.write(mark, 0);
+  }
+
   /** Resolves once the kernel has taken what was written so far, or nearly; false where the session has ended before. Called again only then. */
   drained(): Promise<boolean> {
     return new Promise((resolve) => {

@@ -8,6 +8,8 @@ import type { Session } from '../session/session.ts';
 /** A way in which sessions of a route reach their clients. A route has several, and the request says which it wants. */
 export interface Transport {
   readonly name: SessionTransport;
+  /** What an answer says that begins a session; empty where the connection becomes something else. */
+  readonly headers: Readonly<Record<string, string>>;
   isAskedFor(request: IncomingMessage): boolean;
   /** What is wrong with a request that asks for it. */
   fault(request: IncomingMessage): HttpErrorKey | undefined;

@@ -22,6 +22,7 @@ export interface WebSocketOptions extends ReceiveLimits {
 /** WebSockets of one kind of route: turns an upgrade request whose handshake is in order into a link. */
 export class WebSocketTransport implements Transport {
   readonly name = 'websocket';
+  readonly headers = {};
   readonly #subprotocols: readonly string[];
   readonly #context: SocketContext;
 

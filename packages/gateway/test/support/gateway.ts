@@ -17,8 +17,11 @@ export class TestGateway implements AsyncDisposable {
   readonly gateway: Gateway;
   readonly layer: ChannelLayer;
   readonly port: number;
+  /** Others on it are of the same fleet. */
+  readonly bus: string;
 
-  private constructor(gateway: Gateway, layer: ChannelLayer) {
+  private constructor(gateway: Gateway, layer: ChannelLayer, bus: string) {
+    this.bus = bus;
     this.gateway = gateway;
     this.layer = layer;
     this.port = gateway.listening.port;
@@ -33,7 +36,7 @@ export class TestGateway implements AsyncDisposable {
     const argv = ['--port', '0', '--ops-port', '0', ...(flags.includes('--demo') ? [] : ['--host', '127.0.0.1', '--routes', OPEN]), ...flags];
     const config = loadConfig({ argv, env: {}, readFile: () => '', descriptors: 20_000 });
     const layer = await openLayer(`memory:${bus}`, { history });
-    return new TestGateway(await Gateway.start({ config, log: SILENT, version: 'test', layer }), layer);
+    return new TestGateway(await Gateway.start({ config, log: SILENT, version: 'test', layer }), layer, bus);
   }
 
   ws(path: string): string {

@@ -42,7 +42,8 @@ export class Stage {
   constructor(options: { outbox?: number; total?: number; backlog?: number } = {}) {
     const now = (): number => (this.time += this.lookMs);
     this.outboxes = new Outboxes(this.counters, options.outbox ?? 1_000_000, options.total ?? 1_000_000_000, now);
-    this.sessions = new Sessions(this.outboxes, this.deadlines, { websocket: { interval: 25_000, timeout: 10_000, message: 30_000 } }, now, 'stage');
+    const times = { interval: 25_000, timeout: 10_000, message: 30_000 };
+    this.sessions = new Sessions(this.outboxes, this.deadlines, { websocket: times, sse: times }, now, 'stage');
     this.#flush = new Flush({ now, defer: (step) => void this.#deferred.push(step) });
     this.#backlog = options.backlog ?? 1_000_000;
   }

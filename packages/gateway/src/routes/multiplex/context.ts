@@ -2,6 +2,7 @@ import type { Counters } from '../../counters.ts';
 import type { Hub } from '../../hub.ts';
 import type { Inbound } from '../../inbound.ts';
 import type { Log } from '../../log.ts';
+import type { Session } from '../../session/session.ts';
 
 interface MultiplexLimits {
   /** Bytes of a frame, and of the payload in it. */
@@ -21,6 +22,8 @@ export interface MultiplexContext {
   readonly inbound: Inbound;
   /** What a client is told to expect between pings, in milliseconds. */
   readonly heartbeat: number;
+  /** The session of this process that has this id. */
+  readonly session: (id: string) => Session | undefined;
   /** Milliseconds, never going back. */
   readonly now: () => number;
 }

@@ -1,20 +1,21 @@
-import type { RoomMessage } from '@busgate/layer';
+import type { PositionedMessage } from '@busgate/layer';
 import { ERRORS, type FrameErrorKey } from '../../errors.ts';
-import { Members } from '../../hub/member.ts';
+import { type Home, Members } from '../../hub/member.ts';
 import type { HubRoom } from '../../hub/room.ts';
 import { joinFailure, publishFailure, type PublishFailureKey } from '../../layer-errors.ts';
 import type { Conversation } from '../../session/conversation.ts';
 import type { Session } from '../../session/session.ts';
 import { Intake } from '../intake.ts';
 import type { MultiplexContext } from './context.ts';
-import { MULTIPLEX_ENCODING } from './encoding.ts';
+import { textSheet } from '../../session/link.ts';
+import { framedEvent, MULTIPLEX_ENCODING } from './encoding.ts';
 import { Faults } from './faults.ts';
 import { type ClientFrame, type Fault, parseFrame, type Ref } from './parse.ts';
 import { Missed, joined } from './missed.ts';
-import { replayPieces } from './replay.ts';
-import { type Answer, Turns } from './turns.ts';
+import { replayPieces } from '../replay.ts';
+import { type Answer, type Step, Turns } from './turns.ts';
 
-type Join = Extract<ClientFrame, { type: 'join' }>;
+export type Join = Extract<ClientFrame, { type: 'join' }>;
 type Leave = Extract<ClientFrame, { type: 'leave' }>;
 type Publish = Extract<ClientFrame, { type: 'publish' }>;
 
@@ -40,8 +41,11 @@ export class MultiplexConversation implements Conversation {
   readonly #turns: Turns;
   readonly #intake: Intake;
   #faults: Faults | undefined;
+  /** Rooms that are held until the session is in them. */
+  #held: readonly HubRoom[] = [];
 
-  constructor(session: Session, route: Permissions) {
+  /** `joins`: what it is in from its beginning; each room is held already. */
+  constructor(session: Session, route: Permissions, joins: readonly Join[] = [], held: readonly HubRoom[] = []) {
     this.#session = session;
     this.#route = route;
     this.#members = new Members(session);
@@ -49,16 +53,19 @@ export class MultiplexConversation implements Conversation {
     this.#turns = new Turns({ answered: () => this.#intake.refill(), served: ({ cost }) => route.context.inbound.give(cost) });
     session.feed = this.#members;
     session.send(JSON.stringify({ type: 'welcome', session: session.id, heartbeat: route.context.heartbeat / 1000 }));
+    this.#held = held;
+    for (const join of joins) this.#take({ cost: 0, overlaps: false, begin: () => this.#join(join) });
+    if (joins.length === 0) this.#placed();
+    else this.#take({ cost: 0, overlaps: false, begin: () => () => this.#placed() });
   }
 
   text(data: Buffer): void {
     const { limits, inbound } = this.#route.context;
     const frame = parseFrame(data.toString(), limits.message);
     const cost = data.length + FRAME_COST;
-    this.#intake.spend();
     const isTaken = inbound.take(cost);
-    if (isTaken) this.#turns.take({ cost, overlaps: frame.type !== 'join' && frame.type !== 'leave', begin: () => this.#begin(frame) });
-    else this.#turns.take({ cost: 0, overlaps: true, begin: () => () => this.#refuse('full', frame.type === 'ping' ? undefined : frame.ref) });
+    if (isTaken) this.#take({ cost, overlaps: frame.type !== 'join' && frame.type !== 'leave', begin: () => this.#begin(frame) });
+    else this.#take({ cost: 0, overlaps: true, begin: () => () => this.#refuse('full', frame.type === 'ping' ? undefined : frame.ref) });
   }
 
   binary(): void {
@@ -66,11 +73,30 @@ export class MultiplexConversation implements Conversation {
   }
 
   announceDrain(afterMs: number): void {
-    this.#session.send(JSON.stringify({ type: 'reconnect', after: Math.round(afterMs) }));
+    this.#session.sendAll([framedEvent('reconnect', { after: Math.round(afterMs) })], 0);
   }
 
   end(): void {
     this.#turns.end();
+    this.#letGo();
+  }
+
+  #take(step: Step): void {
+    this.#intake.spend();
+    this.#turns.take(step);
+  }
+
+  /** It is in all rooms that it asked for by its beginning. */
+  #placed(): void {
+    this.#letGo();
+    this.#members.isPlaced = true;
+    const cursor = this.#members.cursor();
+    if (cursor !== undefined) this.#session.mark(cursor);
+  }
+
+  #letGo(): void {
+    for (const room of this.#held) room.release();
+    this.#held = [];
   }
 
   #begin(frame: ClientFrame | Fault): Answer | Promise<Answer> {
@@ -105,7 +131,7 @@ export class MultiplexConversation implements Conversation {
 
   #leave({ room, ref }: Leave): void {
     if (!this.#takeOut(room)) return this.#refuse('not_joined', ref);
-    this.#session.send(JSON.stringify({ type: 'left', room, ref }));
+    this.#session.sendAll([textSheet(JSON.stringify({ type: 'left', room, ref }), this.#members.cursor())], 0);
   }
 
   /** It is alone under way, so that what it finds out holds until it has answered. */
@@ -114,7 +140,7 @@ export class MultiplexConversation implements Conversation {
     if (!this.#route.mayJoin) return () => this.#refuse('not_allowed', frame.ref);
     if (hub.isAway) return () => this.#refuse('away', frame.ref);
     const known = this.#members.get(frame.room);
-    if (known !== undefined && frame.since === undefined) return () => this.#session.send(joined(frame, known.room.position));
+    if (known !== undefined && frame.since === undefined) return () => this.#tellJoined(frame, known.room);
     if (known === undefined && this.#members.size >= limits.rooms) return () => this.#refuse('rate', frame.ref);
     try {
       const room = await hub.hold(frame.room);
@@ -127,20 +153,24 @@ export class MultiplexConversation implements Conversation {
   /** The answer to a join, and what follows it, leave in the same moment as the session becomes a member. */
   async #enter(room: HubRoom, frame: Join): Promise<Answer> {
     if (frame.since === undefined) {
-      this.#add(room, () => this.#session.send(joined(frame, room.position)));
+      this.#add(room, () => this.#tellJoined(frame, room));
       return NOTHING;
     }
     await this.#rejoin(room, frame, frame.since);
     return NOTHING;
   }
 
+  #tellJoined(frame: Join, { name, position }: Home): void {
+    this.#session.sendAll([textSheet(joined(frame, position), this.#members.cursor(name, position))], 0);
+  }
+
   /** Where the session is in the room already it begins anew from where the client says; where that fails it stays as it was. */
   async #rejoin(room: HubRoom, frame: Join, since: string): Promise<void> {
     const { hub } = this.#route.context;
-    const missed = new Missed(this.#session, frame);
+    const missed = new Missed(this.#session, this.#members, frame);
     let isUsed = false;
     try {
-      const begin = (messages: readonly RoomMessage[]): void => {
+      const begin = (messages: readonly PositionedMessage[]): void => {
         this.#takeOut(frame.room);
         missed.send(messages);
       };

@@ -1,16 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import type { RoomMessage } from '@busgate/layer';
 import type { Encoder, Encoding } from '../../hub/encoding.ts';
-import { type Sheet, textSheet } from '../../session/link.ts';
+import { eventSheet, type Sheet, textSheet } from '../../session/link.ts';
+import { gapOf } from '../gap.ts';
 import { isJson } from './json.ts';
 import { MAX_DEPTH } from './source.ts';
 
 const CLOSE_BRACE = Buffer.from('}');
-
-/** A gap is told to fetch again after a time spread over this much, and as much more for each member here, in milliseconds. */
-const GAP_SPREAD_MS = 100;
-const GAP_SPREAD_A_MEMBER_MS = 1;
-const GAP_SPREAD_MAX_MS = 10_000;
 
 /** `message` frames: the payload's bytes stand in `data` as they are, where they are JSON and no deeper than a client need bear. */
 class MessageEncoder implements Encoder {
@@ -55,14 +51,19 @@ export function keptSheet(encoder: Encoder, message: RoomMessage): Sheet {
 const KEPT = new WeakMap<RoomMessage, Sheet>();
 
 /** To one of so many sessions that are told at the same time. */
-export function gapSheet(room: string, members: number): Sheet {
-  const spread = Math.min(GAP_SPREAD_MAX_MS, GAP_SPREAD_MS + members * GAP_SPREAD_A_MEMBER_MS);
-  return textSheet(JSON.stringify({ type: 'gap', room, after: Math.round(Math.random() * spread) }));
+export function gapSheet(room: string, members: number, cursor?: string): Sheet {
+  return framedEvent('gap', gapOf(room, members), cursor);
+}
+
+/** A frame that is an event of its own on wires that name them. */
+export function framedEvent(event: 'gap' | 'reconnect', data: object, cursor?: string): Sheet {
+  return { ...eventSheet(event, data, cursor), ...textSheet(JSON.stringify({ type: event, ...data }), cursor) };
 }
 
 function spliced(head: Buffer, value: Uint8Array, position: string | undefined): Sheet {
   const tail = position === undefined ? CLOSE_BRACE : Buffer.from(`,"position":${JSON.stringify(position)}}`);
-  return { binary: false, parts: [head, value, tail], length: head.length + value.length + tail.length, position };
+  // Where it stands is in the frame.
+  return { binary: false, parts: [head, value, tail], length: head.length + value.length + tail.length, position: undefined };
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

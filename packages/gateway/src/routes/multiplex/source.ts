@@ -51,6 +51,19 @@ export function sourceOf(json: string, member: string): string | undefined {
   return found;
 }
 
+/** The texts of the elements of a JSON array, as they were sent. `json` must be valid. */
+export function elementsOf(json: string): string[] {
+  const elements: string[] = [];
+  let start = skipSpace(json, json.indexOf('[') + 1);
+  while (json.charCodeAt(start) !== CLOSE_BRACKET) {
+    const end = endOfValue(json, start);
+    elements.push(json.slice(start, end).trimEnd());
+    if (json.charCodeAt(end) === CLOSE_BRACKET) break;
+    start = skipSpace(json, end + 1);
+  }
+  return elements;
+}
+
 /** Replaces the escapes of lone surrogates, which not every language can carry, by that of U+FFFD. Text that holds none comes back as it is. */
 export function withoutLoneSurrogates(json: string): string {
   if (!/\\u[dD][89a-fA-F]/.test(json)) return json;
@@ -59,14 +72,14 @@ export function withoutLoneSurrogates(json: string): string {
   );
 }
 
-/** Where the value that begins at `start` is followed by a comma or the object's end, outside of itself. */
+/** Where the value that begins at `start` is followed by a comma or the end of what holds it, outside of itself. */
 function endOfValue(json: string, start: number): number {
   let depth = 0;
   for (let index = start; index < json.length; index += 1) {
     const char = json.charCodeAt(index);
     if (char === QUOTE) index = endOfString(json, index) - 1;
     else if (char === OPEN_BRACKET || char === OPEN_BRACE) depth += 1;
-    else if (depth === 0 && (char === COMMA || char === CLOSE_BRACE)) return index;
+    else if (depth === 0 && (char === COMMA || char === CLOSE_BRACE || char === CLOSE_BRACKET)) return index;
     else if (char === CLOSE_BRACKET || char === CLOSE_BRACE) depth -= 1;
   }
   return json.length;

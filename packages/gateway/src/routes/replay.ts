@@ -1,5 +1,5 @@
-import type { RoomMessage } from '@busgate/layer';
-import type { Hub } from '../../hub.ts';
+import type { PositionedMessage } from '@busgate/layer';
+import type { Hub } from '../hub.ts';
 
 /** Payload bytes of a history that are on their way to one reader at once, unless one message has more. */
 const PIECE_BYTES = 256 * 1024;
@@ -7,7 +7,7 @@ const PIECE_BYTES = 256 * 1024;
 /** Who missed messages. */
 export interface ReplayReader {
   isOpen(): boolean;
-  send(messages: readonly RoomMessage[]): void;
+  send(messages: readonly PositionedMessage[]): void;
   /** Resolves once what was sent has left; false where the reader has. */
   drained(): Promise<boolean>;
 }

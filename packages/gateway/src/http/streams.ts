@@ -1,0 +1,85 @@
+import { Buffer } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import type { Admission } from '../admission.ts';
+import type { Answer } from '../answer.ts';
+import type { Counters } from '../counters.ts';
+import { type HttpErrorKey, httpError } from '../errors.ts';
+import { joinFailure } from '../layer-errors.ts';
+import type { Log } from '../log.ts';
+import type { Opening, Route } from '../routes/route.ts';
+import type { Transport } from '../transports/transport.ts';
+import { answerSocket } from './answer.ts';
+import type { Exchange } from './exchange.ts';
+import { failureKey } from './failure.ts';
+import type { HttpRouteRequest } from './route-request.ts';
+import type { Upgrade } from './upgrades.ts';
+
+export interface StreamSources {
+  readonly admission: Admission;
+  readonly counters: Counters;
+  readonly log: Log;
+  /** Answers the request by `transport`, and begins the session that its route has made ready. */
+  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening) => HttpErrorKey | undefined;
+}
+
+export interface AskedStream {
+  readonly request: HttpRouteRequest;
+  readonly route: Route;
+  readonly transport: Transport;
+}
+
+/** Answers that do not end: each is a session, or is refused before. */
+export class Streams {
+  readonly #sources: StreamSources;
+
+  constructor(sources: StreamSources) {
+    this.#sources = sources;
+  }
+
+  /** Resolves when it has begun, or will not. HEAD opens nothing. */
+  async open(exchange: Exchange, asked: AskedStream): Promise<void> {
+    const { admission } = this.#sources;
+    const { request, route, transport } = asked;
+    const refused = route.fault(request.params) ?? transport.fault(exchange.request) ?? admission.admitSession(request, () => route.mayOpen(request));
+    if (refused !== undefined) return exchange.refuse(refused);
+    if (request.method === 'HEAD') {
+      admission.settle();
+      return exchange.answer({ status: 200, headers: transport.headers, body: Buffer.alloc(0) });
+    }
+    // The place is held until the session has begun: nothing comes between the two.
+    const ready = await this.#ready(asked).finally(() => admission.settle());
+    if (typeof ready === 'string') return exchange.refuse(ready);
+    if ('begin' in ready) return this.#begin(exchange, transport, ready);
+    this.#sources.counters.refused.not_allowed += 1;
+    exchange.answer(ready);
+  }
+
+  async #ready({ route, request }: AskedStream): Promise<Opening | Answer | HttpErrorKey> {
+    try {
+      return await route.open(request);
+    } catch (error) {
+      return failureKey(joinFailure(error), error, this.#sources.log);
+    }
+  }
+
+  #begin(exchange: Exchange, transport: Transport, opening: Opening): void {
+    const headers = [...(opening.greeting?.headers ?? []), ...Object.entries(exchange.headers)];
+    const greeted = { ...opening, greeting: { subprotocol: undefined, headers } };
+    const hasBegun = exchange.become((request) => {
+      const fault = this.#sources.begin(transport, upgradeOf(request), greeted);
+      if (fault !== undefined) this.#refuse(exchange, fault);
+    });
+    if (!hasBegun) opening.cancel();
+  }
+
+  /** Its connection is nobody's any more. */
+  #refuse({ request, headers }: Exchange, key: HttpErrorKey): void {
+    this.#sources.counters.refused[key] += 1;
+    answerSocket(request.socket, httpError(key, headers));
+  }
+}
+
+function upgradeOf(request: IncomingMessage): Upgrade {
+  const tcp = request.socket;
+  return { request, tcp, head: Buffer.alloc(0), written: tcp.bytesWritten };
+}

@@ -1,0 +1,127 @@
+import type { Socket } from 'node:net';
+import type { End } from '../../errors.ts';
+import type { Link } from '../../session/link.ts';
+import type { Session } from '../../session/session.ts';
+import { type EventFraming, LAST_CHUNK } from './framing.ts';
+
+/** A client that does not end the connection after us is cut off after this. */
+const CLOSE_TIMEOUT_MS = 5000;
+/** The client has gone, which a stream has no words for (RFC 6455 section 7.1.5). */
+const GONE: End = { code: 1005, reason: '' };
+/** A comment: it dispatches nothing. */
+const SILENCE = ':\n\n';
+
+const LINK = Symbol('link');
+
+/** A connection's TCP socket, and the way back from its events. */
+interface Tcp extends Socket {
+  [LINK]?: EventStreamLink;
+}
+
+/** An event stream as a session's link, on its TCP socket itself: it only goes down. */
+export class EventStreamLink implements Link {
+  readonly kind = 'sse';
+  /** Nothing is read that could wait. */
+  readonly isBehind = false;
+  readonly framing: EventFraming;
+  readonly #tcp: Tcp;
+  #session: Session | undefined;
+  #isOpen = true;
+  #closeTimer: NodeJS.Timeout | undefined;
+
+  constructor(tcp: Socket, framing: EventFraming) {
+    this.#tcp = tcp;
+    this.framing = framing;
+  }
+
+  get writable(): boolean {
+    return this.#isOpen;
+  }
+
+  get queued(): number {
+    return this.#tcp.writableLength;
+  }
+
+  get isDestroyed(): boolean {
+    return this.#tcp.destroyed && !this.#tcp.writableFinished;
+  }
+
+  /** The head of the answer has been written. Called once. */
+  attach(begin: (link: Link) => Session): void {
+    const tcp = this.#tcp;
+    tcp[LINK] = this;
+    tcp.setTimeout(0);
+    tcp.setNoDelay();
+    tcp.on('close', onClose);
+    this.#session = begin(this);
+    tcp.on('end', onEnd);
+    // Whatever the client sends behind its request is not looked at, but its end is.
+    tcp.on('data', ignore);
+  }
+
+  write(frames: Uint8Array): void {
+    this.#tcp.write(frames);
+  }
+
+  cork(): void {
+    this.#tcp.cork();
+  }
+
+  uncork(): void {
+    this.#tcp.uncork();
+  }
+
+  onceDrained(tell: () => void): void {
+    if (this.#tcp.writableNeedDrain) this.#tcp.once('drain', tell);
+    else setImmediate(tell);
+  }
+
+  /** A stream cannot answer: it lives for as long as it takes what is written. */
+  probe(token: number): Uint8Array {
+    this.#session?.answered(token);
+    return this.framing.plain(SILENCE);
+  }
+
+  /** What the client sends comes in requests of its own, each of which waits for its answer. */
+  pause(): void {}
+
+  resume(): void {}
+
+  end(end: End): void {
+    if (!this.#isOpen) return;
+    this.#session?.closing(end);
+    // It may have been found too slow, and ended, by what it was sent then.
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#tcp.end(LAST_CHUNK);
+    this.#session?.outbox.passed(LAST_CHUNK.length);
+    this.#closeTimer = setTimeout(cutOff, CLOSE_TIMEOUT_MS, this.#tcp);
+  }
+
+  destroy(): void {
+    this.#tcp.destroy();
+  }
+
+  gone(): void {
+    this.#isOpen = false;
+    clearTimeout(this.#closeTimer);
+    this.#session?.unlinked(this, GONE);
+  }
+}
+
+// Listeners that all streams share, so that none has closures of its own.
+
+function onClose(this: Tcp): void {
+  this[LINK]?.gone();
+}
+
+/** Who ends its side in the middle of an answer has gone. */
+function onEnd(this: Tcp): void {
+  this.destroy();
+}
+
+function ignore(): void {}
+
+function cutOff(tcp: Tcp): void {
+  tcp.destroy();
+}
