@@ -306,4 +306,24 @@ describe('frames by POST', () => {
     await until(() => gateway.gateway.state.sessions.sse === 0, 'it has ended');
     expect(await up(session, '{"type":"ping"}')).toBe(404);
   });
+
+  test('that publish need no session: they are answered as on the room itself', async () => {
+    await using nobody = await TestGateway.start(['--routes', '[{path: /socket, kind: multiplex, join: anyone, publish: nobody}]']);
+    await using reader = await StreamClient.open(gateway.port, '/room/kept.a');
+    const post = async (body: string, to = gateway): Promise<readonly [number, Record<string, unknown>]> => {
+      const answer = await fetch(to.http('/socket'), { method: 'POST', body });
+      return [answer.status, (await answer.json()) as Record<string, unknown>];
+    };
+    const [status, answer] = await post('{"type":"publish","room":"kept.a","data":1.50}');
+    await reader.until(() => reader.events.length === 2);
+    expect([status, answer, reader.events[1]]).toEqual([202, { room: 'kept.a', position: reader.lastId }, `id: ${reader.lastId}\ndata: 1.50`]);
+    const publish = (members: string): string => `{"type":"publish",${members}}`;
+    expect(await post(publish('"room":"live","text":"x"'))).toEqual([202, { room: 'live' }]);
+    expect(await post(publish('"room":"a b","data":1'))).toMatchObject([400, { error: 'bad_room' }]);
+    expect(await post(publish(`"room":"a","text":"${'x'.repeat(70_000)}"`))).toMatchObject([413, { error: 'body_too_large' }]);
+    for (const body of ['{"type":"join","room":"a"}', '[]', publish('"room":"a"'), `[${publish('"room":"a","data":1')},${publish('"room":"a","data":2')}]`])
+      expect(await post(body)).toMatchObject([400, { error: 'bad_request' }]);
+    expect(await post(publish('"room":"a","data":1'), nobody)).toMatchObject([403, { error: 'not_allowed' }]);
+    expect([gateway.gateway.counters.published, nobody.gateway.counters.publishFailures.not_allowed]).toEqual([2, 1]);
+  });
 });

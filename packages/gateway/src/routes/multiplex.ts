@@ -1,14 +1,18 @@
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { MultiplexRoute as Settings } from '../config/route-settings.ts';
-import type { HttpErrorKey } from '../errors.ts';
+import type { FrameErrorKey, HttpErrorKey } from '../errors.ts';
 import type { HubRoom } from '../hub/room.ts';
 import type { Session } from '../session/session.ts';
 import { askedRooms } from './multiplex/asked-rooms.ts';
 import type { MultiplexContext } from './multiplex/context.ts';
 import { type Join, MultiplexConversation } from './multiplex/conversation.ts';
+import { parseFrame } from './multiplex/parse.ts';
 import { framesOf } from './multiplex/uplink.ts';
 import type { RouteRequest } from './request.ts';
 import type { Opening, Posting, Route } from './route.ts';
+
+/** What is wrong with a frame, where an answer has a word of its own for it. */
+const FAULTS: Readonly<Partial<Record<FrameErrorKey, HttpErrorKey>>> = { bad_room: 'bad_room', too_large: 'body_too_large' };
 
 /** Many rooms on one connection, JSON frames. What comes on a stream goes up by POST. */
 export class MultiplexRoute implements Route, Posting {
@@ -51,14 +55,25 @@ export class MultiplexRoute implements Route, Posting {
     return true;
   }
 
-  /** Frames of a session: it answers them on its stream. */
+  /** Frames of a session, which answers them on its stream; or a message, which needs no session. */
   async post({ query, identity }: RouteRequest, body: Uint8Array): Promise<Answer | HttpErrorKey> {
     const frames = framesOf(body);
     if (frames === undefined) return 'bad_request';
+    if (!query.has('session')) return await this.#publish(frames);
     const session = this.context.session(query.get('session') ?? '');
     if (session === undefined || !session.isOpen || !this.#streams.has(session) || session.identity.user !== identity.user) return 'no_session';
     for (const frame of frames) session.receive(frame, false);
     return jsonAnswer(202, {});
+  }
+
+  async #publish([first, ...others]: readonly Buffer[]): Promise<Answer | HttpErrorKey> {
+    const { hub, counters, limits } = this.context;
+    const frame = parseFrame(first?.toString() ?? '', limits.message);
+    if (frame.type === 'fault') return FAULTS[frame.code] ?? 'bad_request';
+    if (frame.type !== 'publish' || others.length > 0) return 'bad_request';
+    if (this.mayPublish) return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http')) });
+    counters.publishFailures.not_allowed += 1;
+    return 'not_allowed';
   }
 
   #opening(joins: readonly Join[], held: readonly HubRoom[]): Opening {
