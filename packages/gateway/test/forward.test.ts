@@ -242,6 +242,19 @@ describe('a message', () => {
   });
 });
 
+test('the end of a session is posted again for longer than a message would be', async () => {
+  await using backend = await TestBackend.start(({ event, answer }) => {
+    if (event.type !== 'websocket.disconnect' || backend.of('websocket.disconnect').length > 3) return undefined;
+    answer(503);
+    return true;
+  });
+  // Three waits are 700 ms at least.
+  await using gateway = await start(backend, ', handler_timeout: 200ms');
+  await (await Client.open(gateway.ws('/app')))[Symbol.asyncDispose]();
+  await until(() => backend.of('websocket.disconnect').length === 4, 'it was posted until it was taken');
+  expect(new Set(backend.posts.slice(1).map(({ headers }) => headers['webhook-id'])).size).toBe(1);
+});
+
 describe('the settings of a backend', () => {
   const load = (route: string, file = ''): ReturnType<typeof loadConfig> =>
     loadConfig({ argv: ['--routes', `[{path: /a, kind: events, ${route}}]`], env: {}, readFile: () => file, descriptors: 1024 });
