@@ -133,8 +133,9 @@ async function open(gateway: GatewayProcess, path: string): Promise<Socket> {
   const socket = connect({ port: gateway.port, host: '127.0.0.1' });
   socket.on('error', () => undefined);
   await once(socket, 'connect');
-  socket.write(upgrade(path));
-  await once(socket, 'data');
+  socket.write(upgrade(path, { Host: 'localhost' }));
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  expect(answer.toString('latin1')).toMatch(/^HTTP\/1\.1 101 /);
   return socket.resume();
 }
 

@@ -61,8 +61,9 @@ export class Runner {
   async release(released: (session: string) => void): Promise<void> {
     const living = [...this.#living].map(async ([session, conversation]) => {
       await conversation.release();
-      if (this.#living.delete(session)) released(session);
+      released(session);
     });
+    this.#living.clear();
     await Promise.all([...living, ...this.#passing]);
   }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { isLayerError, type ChannelLayer, type Message } from '@busgate/layer';
+import { isLayerError, type ChannelLayer, type Listening, type Message } from '@busgate/layer';
 import { Replies } from './batching.ts';
 import type { ConsumerLog } from './context.ts';
 import { decodeEvent } from './decode.ts';
@@ -42,8 +42,10 @@ export class Worker {
   readonly #runner: Runner;
   readonly #replies: Replies;
   readonly #outlets = new Map<string, Outlet>();
-  readonly #listening: { close(): Promise<void> }[] = [];
-  readonly #waiting: (() => void)[] = [];
+  /** Of its own queue, and of the route's, which it reads as long as there is room. */
+  #own: Listening | undefined;
+  #shared: Listening | undefined;
+  #isStopping = false;
   #beat: NodeJS.Timeout | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -70,10 +72,8 @@ export class Worker {
 
   /** @throws LayerError UNSUPPORTED where the layer has no worker queues */
   start(): void {
-    this.#listening.push(
-      this.#layer.listen(this.#ownQueue, (payload) => this.#take(payload), WAITING),
-      this.#layer.listen(this.#queue, (payload) => this.#takeNew(payload), { messages: 64 }),
-    );
+    this.#own = this.#layer.listen(this.#ownQueue, (payload) => this.#take(payload), WAITING);
+    this.#listen();
     this.#beat = setInterval(() => this.#say('working'), BEAT_MS);
     this.#say('working');
   }
@@ -87,7 +87,8 @@ export class Worker {
   }
 
   async #stop(): Promise<void> {
-    await this.#listening[1]?.close();
+    this.#isStopping = true;
+    await this.#shared?.close();
     this.#say('stopping');
     await this.#runner.release((session) => {
       void this.#outlets.get(session)?.reply({ type: 'websocket.release' });
@@ -95,7 +96,7 @@ export class Worker {
     });
     await this.#replies.flushed();
     clearInterval(this.#beat);
-    await this.#listening[0]?.close();
+    await this.#own?.close();
   }
 
   #outletOf(event: GatewayEvent, stays: boolean): Outlet {
@@ -104,11 +105,16 @@ export class Worker {
     return outlet;
   }
 
-  /** From the route's queue: not more than there is room for. */
-  #takeNew(payload: Uint8Array): Promise<void> | undefined {
+  #listen(): void {
+    this.#shared = this.#layer.listen(this.#queue, (payload) => this.#takeNew(payload));
+  }
+
+  /** From the route's queue: not more than there is room for. What this worker has no room for others may take. */
+  #takeNew(payload: Uint8Array): void {
     this.#take(payload);
-    if (this.#runner.size < this.#concurrency) return undefined;
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    if (this.#runner.size < this.#concurrency) return;
+    void this.#shared?.close();
+    this.#shared = undefined;
   }
 
   #take(payload: Uint8Array): void {
@@ -122,7 +128,7 @@ export class Worker {
   }
 
   #freed(): void {
-    while (this.#waiting.length > 0 && this.#runner.size < this.#concurrency) this.#waiting.shift()?.();
+    if (this.#shared === undefined && !this.#isStopping && this.#runner.size < this.#concurrency) this.#listen();
   }
 
   /** The gateway died, and another one speaks for it: the worker that has the session is told, where it lives. */

@@ -1,0 +1,114 @@
+import { consumer, Consumer, handlers, http, router, type Data } from '@busgate/consumer';
+import { asRouter, Worker, type Router } from '@busgate/consumer/run';
+import type { ChannelLayer, Message } from '@busgate/layer';
+import { describe, expect, test } from 'vitest';
+import { Client } from './support/client.ts';
+import { TestGateway } from './support/gateway.ts';
+
+const SILENT = { warn: () => undefined, error: () => undefined };
+
+function start(): Promise<TestGateway> {
+  return TestGateway.start(['--layer', 'redis://unused', '--routes', "[{path: '/app/*', kind: events, queue: app, http: true}]"]);
+}
+
+function work(layer: ChannelLayer, exported: unknown, concurrency?: number): Worker & AsyncDisposable {
+  const worker = new Worker({ layer, router: asRouter(exported) as Router, queue: 'app', log: SILENT, ...(concurrency === undefined ? {} : { concurrency }) });
+  worker.start();
+  return Object.assign(worker, { [Symbol.asyncDispose]: () => worker.stop() });
+}
+
+const echo = consumer(async (socket) => {
+  for await (const message of socket) await socket.send(message);
+});
+
+class Chat extends Consumer {
+  static override handlers = { said: 'onSaid' };
+
+  override async connect(): Promise<void> {
+    await this.groups.add('chat');
+    await this.accept();
+  }
+
+  override async receive(message: Data): Promise<void> {
+    await this.groups.send('chat', { type: 'said', text: message });
+  }
+
+  async onSaid(event: Message): Promise<void> {
+    await this.send(event['text'] as string);
+  }
+}
+
+const counting = handlers({
+  receive: async (socket) => {
+    const count = ((socket.state as number | null) ?? 0) + 1;
+    await socket.setState(count);
+    await socket.send(String(count));
+  },
+});
+
+describe('a worker', () => {
+  test('runs a function for as long as its socket, and answers each message in order', async () => {
+    await using gateway = await start();
+    await using _worker = work(gateway.layer, echo);
+    await using client = await Client.open(gateway.ws('/app/a'));
+    for (let n = 0; n < 200; n += 1) client.send(String(n));
+    await client.until(() => client.received.length === 200);
+    expect(client.received).toEqual(Array.from({ length: 200 }, (_, n) => String(n)));
+  });
+
+  test('has classes hear each other by their groups, and requests answered on the same path', async () => {
+    await using gateway = await start();
+    await using _worker = work(gateway.layer, router({ '/app/chat': [Chat, http((request) => new Response(`asked ${new URL(request.url).search}`))] }));
+    await using one = await Client.open(gateway.ws('/app/chat'));
+    await using two = await Client.open(gateway.ws('/app/chat'));
+    one.send('hello');
+    await Promise.all([one, two].map((client) => client.until(() => client.received.length === 1)));
+    expect([one.received, two.received]).toEqual([['hello'], ['hello']]);
+    const answer = await fetch(gateway.http('/app/chat?x=1'));
+    expect([answer.status, await answer.text()]).toEqual([200, 'asked ?x=1']);
+    expect((await fetch(gateway.http('/app/none'))).status).toBe(404);
+  });
+
+  test('keeps nothing of stateless sockets: two share one, event by event', async () => {
+    await using gateway = await start();
+    await using _one = work(gateway.layer, counting);
+    await using _two = work(gateway.layer, counting);
+    await using client = await Client.open(gateway.ws('/app/a'));
+    for (let n = 0; n < 20; n += 1) client.send('x');
+    await client.until(() => client.received.length === 20);
+    expect(client.received).toEqual(Array.from({ length: 20 }, (_, n) => String(n + 1)));
+  });
+
+  test('that stops gives its sockets to another one, in the middle of their messages, and no client notices', async () => {
+    await using gateway = await start();
+    await using first = work(gateway.layer, echo);
+    const clients = await Promise.all(Array.from({ length: 20 }, () => Client.open(gateway.ws('/app/a'))));
+    await using _second = work(gateway.layer, echo);
+    for (let n = 0; n < 100; n += 1) {
+      for (const client of clients) client.send(String(n));
+      if (n === 50) await first.stop();
+    }
+    await Promise.all(clients.map((client) => client.until(() => client.received.length === 100)));
+    for (const client of clients) {
+      expect(client.received).toEqual(Array.from({ length: 100 }, (_, n) => String(n)));
+      expect(client.closeCode).toBeUndefined();
+    }
+    expect(first.size).toBe(0);
+    expect(gateway.gateway.events[0]).toMatchObject({ undone: { lost: 0, timeout: 0 }, stale: 0 });
+    await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+  });
+
+  test('takes no more sockets than it may have at once: the others wait for another one', async () => {
+    await using gateway = await start();
+    await using one = work(gateway.layer, echo, 2);
+    const clients = await Promise.all([Client.open(gateway.ws('/app/a')), Client.open(gateway.ws('/app/a'))]);
+    const third = Client.open(gateway.ws('/app/a'));
+    await using two = work(gateway.layer, echo, 2);
+    await using client = await third;
+    client.send('x');
+    await client.until(() => client.received.length === 1);
+    expect(one.size).toBe(2);
+    expect(two.size).toBe(1);
+    await Promise.all(clients.map((each) => each[Symbol.asyncDispose]()));
+  });
+});
