@@ -25,6 +25,9 @@ test('a ping carries a token that only its pong gives back', () => {
 
 /** What a receiver told, in order; a fault is the last of it. */
 class Told implements Received {
+  readonly begun = 0;
+  evict(): void {}
+
   readonly all: string[] = [];
   isReading = true;
 

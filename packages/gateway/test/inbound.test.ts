@@ -16,6 +16,31 @@ test('what would pass the bound is not counted, and what is given back can be ta
   expect([inbound.take(5), inbound.take(4), inbound.bytes]).toEqual([false, true, 10]);
 });
 
+test('where the bound is met those go who hold most, and not who asks for little', () => {
+  const inbound = new Inbound(160);
+  const gone: string[] = [];
+  const holder = (name: string, bytes: number) => {
+    const held = {
+      begun: bytes,
+      evict: () => {
+        gone.push(name);
+        inbound.give(bytes);
+        inbound.remove(held);
+      },
+    };
+    expect(inbound.take(bytes, held)).toBe(true);
+    inbound.add(held);
+    return held;
+  };
+  holder('small', 10);
+  const large = holder('large', 80);
+  holder('middle', 60);
+  expect([inbound.take(20), gone, inbound.bytes]).toEqual([true, ['large'], 90]);
+  // Who holds most is asked last: it has what it wants at nobody's cost, or not at all.
+  inbound.give(20);
+  expect([inbound.take(100, large), gone]).toEqual([false, ['large']]);
+});
+
 test('a view costs the whole buffer that it holds', () => {
   expect(costOf(Buffer.alloc(64 * KIB).subarray(0, 1))).toBeGreaterThanOrEqual(64 * KIB);
   expect(costOf(Buffer.alloc(1))).toBeLessThan(KIB);

@@ -53,7 +53,7 @@ describe('/socket', () => {
 
   test('rooms named like members of every object are rooms like any other', async () => {
     await using client = await open();
-    for (const room of ['__proto__', 'constructor', 'toString']) {
+    for (const room of ['hasOwnProperty', 'constructor', 'toString']) {
       expect(await client.ask({ type: 'join', room, ref: room })).toEqual({ type: 'joined', room, ref: room });
       await gateway.layer.publish(room, '1');
       await client.until(() => client.frames.some((frame) => frame['type'] === 'message' && frame['room'] === room));
@@ -105,6 +105,15 @@ describe('/socket', () => {
     vi.spyOn(gateway.layer, 'publish').mockRejectedValueOnce(new Error('a bug'));
     client.send({ type: 'publish', room: 'r', data: 1 });
     expect(await client.closed()).toBe(1011);
+  });
+
+  test('rooms that begin with _ are the gateway’s own: clients may neither join nor publish there', async () => {
+    await using client = await open();
+    expect(await client.ask({ type: 'join', room: '_worker.app', ref: 1 })).toMatchObject({ type: 'error', code: 'not_allowed' });
+    expect(await client.ask({ type: 'publish', room: '_worker.app', data: 1, ref: 2 })).toMatchObject({ type: 'error', code: 'not_allowed' });
+    const posted = await fetch(gateway.http('/room/_worker.app'), { method: 'POST', body: '{"state":"working"}' });
+    expect([posted.status, await posted.json()]).toMatchObject([403, { error: 'not_allowed' }]);
+    await expect(Client.open(gateway.ws('/room/_worker.app'))).rejects.toThrow('403');
   });
 
   test('join and publish: nobody are told as not_allowed', async () => {

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { costOf, type Inbound } from '../inbound.ts';
+import { costOf, type Holder, type Inbound } from '../inbound.ts';
 
 /** What is made ready at least for a body that comes in pieces, in bytes. */
 const MIN_CAPACITY = 1024;
@@ -12,7 +12,7 @@ export type BodyFault = 'body_too_large' | 'full';
  * The body of one request, read from the moment of its making: so nothing of it waits in pieces, each of which costs some 200 bytes however little it holds. What
  * it holds is taken from the process's bound until {@link release}.
  */
-export class Body {
+export class Body implements Holder {
   readonly #limit: number;
   readonly #inbound: Inbound;
   /** All of it, or undefined where the client went before its end. */
@@ -23,11 +23,15 @@ export class Body {
   #cost = 0;
   #isOver = false;
 
+  /** Ends the reading for this reason. */
+  #give: (fault: BodyFault) => void = () => undefined;
+
   /** `limit` in bytes. */
   constructor(request: IncomingMessage, limit: number, inbound: Inbound) {
     this.#limit = limit;
     this.#inbound = inbound;
     this.whole = new Promise((resolve) => {
+      this.#give = resolve;
       const settle = (): void => {
         resolve(request.complete ? this.#bytes.subarray(0, this.#length) : undefined);
         if (!request.complete) this.release();
@@ -40,9 +44,18 @@ export class Body {
     });
   }
 
+  get begun(): number {
+    return this.#cost;
+  }
+
+  evict(): void {
+    this.#fail('full', this.#give);
+  }
+
   /** What was read is handed on, or not wanted; what still comes is dropped. */
   release(): void {
     this.#isOver = true;
+    this.#inbound.remove(this);
     this.#bytes = Buffer.alloc(0);
     this.#length = 0;
     this.#inbound.give(this.#cost);
@@ -63,7 +76,8 @@ export class Body {
     const isFirst = this.#length === 0;
     const capacity = Math.min(this.#limit, Math.max(MIN_CAPACITY, length, this.#length * 2));
     const cost = isFirst ? costOf(chunk) : capacity;
-    if (!this.#inbound.take(cost)) return false;
+    if (!this.#inbound.take(cost, this)) return false;
+    this.#inbound.add(this);
     this.#inbound.give(this.#cost);
     this.#cost = cost;
     const before = this.#bytes.subarray(0, this.#length);

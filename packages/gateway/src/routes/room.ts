@@ -17,6 +17,7 @@ import { rawEncoding } from './raw-encoding.ts';
 import { bringBack } from './returning.ts';
 import { positionOf, standingOf } from './standing.ts';
 import type { Params, RouteRequest } from './request.ts';
+import { isReserved } from './reserved.ts';
 import type { Opening, Posting, Route } from './route.ts';
 
 /** What rooms' routes share. */
@@ -68,8 +69,8 @@ export class RoomRoute implements Route, Posting {
     return isName(room) ? undefined : 'bad_room';
   }
 
-  mayOpen(): boolean {
-    return this.#mayJoin;
+  mayOpen({ params }: RouteRequest): boolean {
+    return this.#mayJoin && !isReserved(params['room'] ?? '');
   }
 
   /** Where the request says where its client stood, what it missed comes first. */
@@ -80,8 +81,8 @@ export class RoomRoute implements Route, Posting {
     return room instanceof Promise ? room.then((held) => this.#open(held, standing.since)) : this.#open(room, standing.since);
   }
 
-  mayPost(): boolean {
-    return this.mayPublish;
+  mayPost({ params }: RouteRequest): boolean {
+    return this.mayPublish && !isReserved(params['room'] ?? '');
   }
 
   /** Publishes the body as it is. */

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { isName } from '@busgate/layer';
+import { isReserved } from '../reserved.ts';
 import type { Header, Refusal } from './reply.ts';
 
 /** A reply's members as they were parsed. */
@@ -65,7 +66,7 @@ export function readName(value: unknown, name: string): string {
 /** The name of a room that clients may have: those that begin with `_` are Busgate's own. */
 export function readRoom(value: unknown, name: string): string {
   const room = readName(value, name);
-  if (room.startsWith('_')) throw new ReplyError('bad_name', `${name} must not begin with _: such rooms are Busgate's own`);
+  if (isReserved(room)) throw new ReplyError('bad_name', `${name} must not begin with _: such rooms are Busgate's own`);
   return room;
 }
 

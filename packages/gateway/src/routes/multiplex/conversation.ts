@@ -6,6 +6,7 @@ import { joinFailure, publishFailure, type PublishFailureKey } from '../../layer
 import type { Conversation } from '../../session/conversation.ts';
 import type { Session } from '../../session/session.ts';
 import { Intake } from '../intake.ts';
+import { isReserved } from '../reserved.ts';
 import type { MultiplexContext } from './context.ts';
 import { textSheet } from '../../session/link.ts';
 import { framedEvent, MULTIPLEX_ENCODING } from './encoding.ts';
@@ -117,7 +118,7 @@ export class MultiplexConversation implements Conversation {
   #publish(frame: Publish): Answer | Promise<Answer> {
     const { hub, counters } = this.#route.context;
     const { room, ref } = frame;
-    if (this.#route.mayPublish) {
+    if (this.#route.mayPublish && !isReserved(room)) {
       return hub.publish(room, frame.payload, this.#session.transport).then(
         ({ position }) =>
           () =>
@@ -137,7 +138,7 @@ export class MultiplexConversation implements Conversation {
   /** It is alone under way, so that what it finds out holds until it has answered. */
   async #join(frame: Join): Promise<Answer> {
     const { hub, limits } = this.#route.context;
-    if (!this.#route.mayJoin) return () => this.#refuse('not_allowed', frame.ref);
+    if (!this.#route.mayJoin || isReserved(frame.room)) return () => this.#refuse('not_allowed', frame.ref);
     if (hub.isAway) return () => this.#refuse('away', frame.ref);
     const known = this.#members.get(frame.room);
     if (known !== undefined && frame.since === undefined) return () => this.#tellJoined(frame, known.room);

@@ -1,4 +1,4 @@
-import type { Inbound } from '../../inbound.ts';
+import type { Holder, Inbound } from '../../inbound.ts';
 
 const FIN = 0x80;
 const RSV = 0x70;
@@ -23,7 +23,7 @@ const PIECE_COST = 256;
 export type ReceiveFault = 'protocol' | 'too_large' | 'too_many_fragments' | 'full';
 
 /** What a client's frames are given to, in the order they came in. */
-export interface Received {
+export interface Received extends Holder {
   /** False from the moment on that no more is wanted for now. */
   readonly isReading: boolean;
   /** A whole message. The bytes are the receiver's no more. */
@@ -85,6 +85,11 @@ export class Receiver {
     return at;
   }
 
+  /** What the message under way has taken of the process's bound, in bytes. */
+  get begun(): number {
+    return this.#message === undefined ? 0 : this.#message.length + PIECE_COST;
+  }
+
   /** Gives back what it holds. */
   release(): void {
     if (this.#message !== undefined) this.#inbound.give(this.#message.length + PIECE_COST);
@@ -144,7 +149,7 @@ export class Receiver {
   #continue(chunk: Buffer, at: number, to: Received): number {
     const length = Math.min(this.#left, chunk.length - at);
     const isControl = this.#control !== undefined;
-    const target = this.#control ?? this.#roomFor(length);
+    const target = this.#control ?? this.#roomFor(length, to);
     if (target === undefined) {
       to.fault('full');
       return at;
@@ -170,13 +175,13 @@ export class Receiver {
   }
 
   /** Where the message's next `more` bytes go: it doubles, so that it is copied once or twice. Undefined where the process's bound is met. */
-  #roomFor(more: number): Buffer | undefined {
+  #roomFor(more: number, to: Received): Buffer | undefined {
     const before = this.#message;
     const needed = this.#length + more;
     if (before !== undefined && needed <= before.length) return before;
     const whole = (this.#first & FIN) === 0 ? this.#limits.message : this.#length + this.#left;
     const capacity = Math.min(whole, Math.max(MIN_CAPACITY, needed, this.#length * 2));
-    if (!this.#inbound.take(capacity + PIECE_COST)) return undefined;
+    if (!this.#inbound.take(capacity + PIECE_COST, to)) return undefined;
     const grown = Buffer.allocUnsafeSlow(capacity);
     if (before !== undefined) {
       before.copy(grown, 0, 0, this.#length);

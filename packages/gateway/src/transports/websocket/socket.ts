@@ -79,6 +79,14 @@ export class WebSocketLink implements Link, Reader, Received {
     return this.#unread !== undefined;
   }
 
+  get begun(): number {
+    return (this.#receiver?.begun ?? 0) + this.#unreadCost;
+  }
+
+  evict(): void {
+    this.fault('full');
+  }
+
   get isReading(): boolean {
     return !this.#isPaused && !this.#isDeaf;
   }
@@ -220,6 +228,7 @@ export class WebSocketLink implements Link, Reader, Received {
     this.#isDeaf = true;
     this.#drop();
     this.#receiver?.release();
+    this.#context.inbound.remove(this);
     this.#session?.unlinked(this, this.#peerEnd);
   }
 
@@ -229,6 +238,7 @@ export class WebSocketLink implements Link, Reader, Received {
     this.#drop();
     this.#receiver?.release();
     this.#receiver = undefined;
+    this.#context.inbound.remove(this);
     this.#tcp.end();
     this.#tcp.resume();
   }
@@ -247,6 +257,7 @@ export class WebSocketLink implements Link, Reader, Received {
     else if (receiver === spare) {
       this.#receiver = spare;
       this.#context.spare = new Receiver(limits, inbound);
+      inbound.add(this);
     }
   }
 
@@ -256,9 +267,10 @@ export class WebSocketLink implements Link, Reader, Received {
     if (rest === undefined || this.#unreadCost > 0) return;
     const kept = rest.length * 2 < rest.buffer.byteLength ? Buffer.from(rest) : rest;
     const cost = costOf(kept);
-    if (!this.#context.inbound.take(cost)) return this.fault('full');
+    if (!this.#context.inbound.take(cost, this)) return this.fault('full');
     this.#unread = kept;
     this.#unreadCost = cost;
+    this.#context.inbound.add(this);
     this.#tcp.pause();
     this.#session?.partial(false);
   }
@@ -267,6 +279,7 @@ export class WebSocketLink implements Link, Reader, Received {
     this.#unread = undefined;
     this.#context.inbound.give(this.#unreadCost);
     this.#unreadCost = 0;
+    if (this.#receiver === undefined) this.#context.inbound.remove(this);
   }
 }
 
