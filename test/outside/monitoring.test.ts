@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { METRICS } from '../../packages/gateway/src/metrics.ts';
+import { EVENT_HANDLING, METRICS } from '../../packages/gateway/src/metrics.ts';
 import { Client } from '../e2e/clients.ts';
 import { requireBinary } from '../support/binaries.ts';
 import { startRedis } from '../support/brokers.ts';
@@ -112,7 +112,7 @@ describe('the metrics of a gateway under load', () => {
 
   test('are all those that the program defines', () => {
     const typed = [...page.matchAll(/^# TYPE (busgate_\S+) /gm)].map(([, name]) => name);
-    expect(new Set(typed)).toEqual(new Set(METRICS.map(({ name }) => name)));
+    expect(new Set(typed)).toEqual(new Set([...METRICS, EVENT_HANDLING].map(({ name }) => name)));
   });
 });
 

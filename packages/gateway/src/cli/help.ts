@@ -29,6 +29,7 @@ export function helpOf(command: string | undefined): string {
   if (command === 'publish') return PUBLISH;
   if (command === 'subscribe') return SUBSCRIBE;
   if (command === 'forward') return FORWARD;
+  if (command === 'work') return WORK;
   if (command === 'config') return CONFIG;
   return SERVE;
 }
@@ -39,6 +40,7 @@ Usage:
   busgate [serve] [flags]            terminates clients' sockets and maps rooms onto a layer
   busgate publish ROOM [TEXT|-]      publishes a text, or each line of the input
   busgate subscribe ROOM             shows each message of a room
+  busgate work MODULE --queue QUEUE  runs the consumers of a module for an event route
   busgate forward QUEUE URL          posts each event of a worker queue to a backend
   busgate config [flags]             shows the settings in force, secrets masked
   busgate COMMAND --help
@@ -73,6 +75,21 @@ ${table([
   { name: '--prefix NAME', help: 'The prefix that the gateways have. (busgate)' },
   { name: '--secret-file FILE', help: 'A file that holds a secret to sign with, or two, one a line. (not signed)' },
   { name: '--concurrency N', help: 'Events that are under way at a time. (256)' },
+  ...GENERAL,
+])}`;
+
+const WORK = `Usage: busgate work MODULE --queue QUEUE --layer URL [flags]
+
+Runs the consumers that MODULE exports as its default (see @busgate/consumer) for the events of a queue, until SIGTERM or Ctrl-C: then what is in
+hand is finished and every session goes to another worker. Its client's socket stays open.
+
+  busgate work ./chat.ts --layer redis://localhost:6379 --queue app
+
+${table([
+  { name: '--queue QUEUE', help: "The queue of the gateways' event route." },
+  { name: '--layer URL', help: 'The broker that the gateways have. (BUSGATE_LAYER)' },
+  { name: '--prefix NAME', help: 'The prefix that the gateways have. (busgate)' },
+  { name: '--concurrency N', help: 'Sockets that it has at once; others wait for other workers. (1000)' },
   ...GENERAL,
 ])}`;
 

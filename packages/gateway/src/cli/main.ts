@@ -21,6 +21,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['serve', async (argv) => await (await import('./serve.ts')).serve(() => inputOf(argv))],
   ['publish', async (argv) => await (await import('./publish.ts')).publish(argv)],
   ['subscribe', async (argv) => await (await import('./subscribe.ts')).subscribe(argv)],
+  ['work', async (argv) => await (await import('./work.ts')).work(argv, process.env)],
   ['forward', async (argv) => await (await import('./forward.ts')).forward(argv, process.env)],
   [
     'config',

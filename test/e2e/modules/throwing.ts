@@ -1,0 +1,2 @@
+// A module whose import fails.
+throw new Error('no luck');
