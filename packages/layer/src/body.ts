@@ -6,12 +6,14 @@ import type { Message } from './contract.ts';
 export class Body {
   readonly #bytes: Uint8Array;
   readonly #without: string | undefined;
+  readonly #isOwn: boolean;
   #text: string | undefined;
 
-  /** A JSON object in UTF-8; `without` is a member that is not the message's. */
-  constructor(bytes: Uint8Array, without?: string) {
+  /** A JSON object in UTF-8; `without` is a member that is not the message's, `isOwn` says that the bytes are no part of what came from a socket. */
+  constructor(bytes: Uint8Array, { without, isOwn = false }: { readonly without?: string; readonly isOwn?: boolean } = {}) {
     this.#bytes = bytes;
     this.#without = without;
+    this.#isOwn = isOwn;
   }
 
   get bytes(): Uint8Array {
@@ -28,7 +30,8 @@ export class Body {
 
   /** The same, without what it is a part of: for one that waits. */
   copy(): Body {
-    return this.#bytes.byteLength === this.#bytes.buffer.byteLength ? this : new Body(Uint8Array.from(this.#bytes), this.#without);
+    if (this.#isOwn) return this;
+    return new Body(new Uint8Array(this.#bytes), { isOwn: true, ...(this.#without === undefined ? {} : { without: this.#without }) });
   }
 }
 
@@ -56,7 +59,7 @@ export function readAddress(payload: Uint8Array): Addressed | undefined {
   if (bytes.at(-1) !== BRACE) return undefined;
   if (hasAt(bytes, 0, TO)) return readWrapped(bytes, payload);
   const channel = CHANNEL_FIRST.exec(bytes.toString('latin1', 0, LONGEST + 40))?.[1];
-  return channel === undefined ? undefined : { channel, body: new Body(payload, 'channel') };
+  return channel === undefined ? undefined : { channel, body: new Body(payload, { without: 'channel' }) };
 }
 
 function readWrapped(bytes: Buffer, payload: Uint8Array): Addressed | undefined {

@@ -5,10 +5,13 @@ import { LayerError } from './errors.ts';
 import { idIn } from './ids.ts';
 import type { Inbox } from './inbox.ts';
 import { Listener } from './listener.ts';
-import { channelAddress, NAMES, type NameRule } from './names.ts';
+import { channelAddress, NAMES, type ChannelAddress, type NameRule } from './names.ts';
 import type { ProcessChannels } from './process-channels.ts';
 import type { QueueReaders } from './queue-readers.ts';
 import { requireCapability } from './abilities.ts';
+
+/** What this process has encoded itself. */
+const OWN = { isOwn: true };
 
 /** Where channels may live. */
 export interface ChannelPlaces {
@@ -34,15 +37,14 @@ export class Channels {
     this.#names = driver.capabilities.names ?? NAMES;
   }
 
-  /** Sends an encoded message. */
-  async send(channel: string, payload: Uint8Array, options: SendOptions | undefined): Promise<void> {
-    const address = channelAddress(channel, this.#names);
+  /** Sends an encoded message to a channel that lives there. */
+  async send(channel: string, address: ChannelAddress, payload: Uint8Array, options: SendOptions | undefined): Promise<void> {
     const { here, inbox } = this.#places;
     if ('queue' in address) {
       if (!(await this.#push(address.queue, payload, options))) throw this.#full(channel, this.#driver.capacityMet);
     } else if (address.process !== this.#process) {
       await inbox.send(address.process, channel, payload, options);
-    } else if (!here.push(channel, new Body(payload), options)) {
+    } else if (!here.push(channel, new Body(payload, OWN), options)) {
       throw this.#full(channel);
     }
   }

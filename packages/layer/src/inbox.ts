@@ -105,8 +105,8 @@ export class Inbox implements TopicSink {
       return true;
     }
     const { $to, $message, channel } = parsed;
-    if (typeof $to !== 'string') return typeof channel === 'string' && this.#deliver(channel, new Body(payload, 'channel'));
-    return isObject($message) && this.#deliver($to, new Body(Buffer.from(JSON.stringify($message))), readOptions(parsed['$with']));
+    if (typeof $to !== 'string') return typeof channel === 'string' && this.#deliver(channel, new Body(payload, { without: 'channel' }));
+    return isObject($message) && this.#deliver($to, new Body(Buffer.from(JSON.stringify($message)), { isOwn: true }), readOptions(parsed['$with']));
   }
 
   /** One to a channel that is not open here any more is dropped. */

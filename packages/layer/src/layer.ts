@@ -160,11 +160,11 @@ export class ChannelLayer implements AsyncDisposable {
    * @throws LayerError CHANNEL_FULL, CHANNEL_GONE, INVALID_MESSAGE, MESSAGE_TOO_LARGE, INVALID_OPTION
    */
   async send(channel: string, message: Message, options?: SendOptions): Promise<void> {
-    channelAddress(channel, this.#names);
+    const address = channelAddress(channel, this.#names);
     const payload = encodeMessage(message, this.#options.maxMessageBytes);
     if (options !== undefined) checkSendOptions(options, this.#options);
     this.#checkReachable();
-    await this.#channels.send(channel, payload, options);
+    await this.#channels.send(channel, address, payload, options);
   }
 
   /**

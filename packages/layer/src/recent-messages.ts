@@ -115,11 +115,11 @@ export class RecentMessages implements Keeper {
 
   #letGo(count: number): void {
     let bytes = 0;
-    for (const kept of this.#kept.slice(this.#gone, this.#gone + count)) {
+    for (const end = this.#gone + count; this.#gone < end; this.#gone += 1) {
+      const kept = this.#kept[this.#gone] as Kept;
       bytes += sizeOf(kept);
       this.#from = kept.offset;
     }
-    this.#gone += count;
     if (this.#gone * 2 >= this.#kept.length) {
       this.#kept = this.#kept.slice(this.#gone);
       this.#gone = 0;
