@@ -4,11 +4,13 @@
  */
 import { Buffer } from 'node:buffer';
 import { createInterface } from 'node:readline';
-import { openLayer, type LayerOptions } from '@busgate/layer';
+import { openLayer, type LayerOptions, type Lease } from '@busgate/layer';
 
 const [, , url = '', options = '{}'] = process.argv;
 const say = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 const layer = await openLayer(url, JSON.parse(options) as LayerOptions);
+
+let lease: Lease | undefined;
 
 const calls: Record<string, (first: string, second: string) => unknown> = {
   publish: async (room, text) => layer.publish(room, text),
@@ -22,6 +24,16 @@ const calls: Record<string, (first: string, second: string) => unknown> = {
     return channel;
   },
   receive: async (channel) => layer.receive(channel),
+  lease: async (ttlMs) => {
+    lease = await layer.lease({ ttlMs: Number(ttlMs) });
+  },
+  /** Holds so many records, each with a message to the queue that says whose it is and which. */
+  hold: async (of, count) => {
+    const keys = Array.from({ length: Number(count) }, (_, n) => n);
+    await Promise.all(keys.map(async (n) => lease?.hold(`${n}`, { channel: 'work', message: { of, n } })));
+  },
+  settle: async (key) => lease?.settle(key, { late: key }),
+  isLost: () => lease?.lost.aborted,
   status: () => layer.status,
   stats: () => layer.stats,
 };

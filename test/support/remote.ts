@@ -35,7 +35,7 @@ export class RemoteLayer implements AsyncDisposable {
   }
 
   /** How a call ended: `ok`, or the code of its error. */
-  async call(call: 'publish' | 'listen' | 'join' | 'groupAdd', ...args: readonly string[]): Promise<Answer> {
+  async call(call: 'publish' | 'listen' | 'join' | 'groupAdd' | 'lease' | 'hold' | 'settle' | 'isLost', ...args: readonly string[]): Promise<Answer> {
     return this.#ask(call, args);
   }
 
@@ -71,6 +71,16 @@ export class RemoteLayer implements AsyncDisposable {
   /** Ends it at once (SIGKILL). */
   async kill(): Promise<void> {
     await this.#child.kill();
+  }
+
+  /** It stands still (SIGSTOP) from the return on, until {@link thaw}. */
+  freeze(): void {
+    this.#child.signal('SIGSTOP');
+    this.#child.awaitStop();
+  }
+
+  thaw(): void {
+    this.#child.signal('SIGCONT');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
