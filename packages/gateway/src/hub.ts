@@ -1,4 +1,4 @@
-import { isLayerError, type ChannelLayer, type HistoryReading, LayerError, type RoomEvent } from '@busgate/layer';
+import { formatPosition, isLayerError, type ChannelLayer, type HistoryReading, LayerError, type RoomEvent, parsePosition } from '@busgate/layer';
 import type { Counters, PublishFailure, TransportName } from './counters.ts';
 import { Flush, type FlushClock } from './hub/flush.ts';
 import { HubRoom, type RoomContext } from './hub/room.ts';
@@ -107,17 +107,27 @@ export class Hub {
     return this.#layer.history(name, since, { bytes });
   }
 
+  /**
+   * The position before the newest so many messages of a room with history: what follows it are those, and what comes.
+   * @throws LayerError as the layer does
+   */
+  async before(name: string, last: number): Promise<string> {
+    const { messages, position } = await this.#layer.history(name, undefined, { last });
+    const first = parsePosition(messages[0]?.position);
+    return first === undefined ? position : formatPosition({ epoch: first.epoch, offset: first.offset - 1 });
+  }
+
   /** Resolves when there is time for a piece of work that thousands may have at the same moment. */
   turn(): Promise<void> {
     return this.#slices.turn();
   }
 
   /**
-   * Publishes what a client sent.
-   * @throws LayerError as the layer does; counted here
+   * Publishes what a client sent. With an `id` that was given for the same room within 5 minutes nothing is published, and the answer is that of the first.
+   * @throws LayerError as the layer does, UNSUPPORTED for an `id` in a room without history; counted here
    */
-  async publish(room: string, payload: string | Uint8Array, transport: TransportName): Promise<{ position?: string }> {
-    const publishing = this.#layer.publish(room, payload);
+  async publish(room: string, payload: string | Uint8Array, transport: TransportName, id?: string): Promise<{ position?: string }> {
+    const publishing = id === undefined ? this.#layer.publish(room, payload) : this.#layer.publish(room, payload, { id });
     this.#publishing.add(publishing);
     this.#counters.received[transport] += 1;
     this.#counters.receivedBytes[transport] += Buffer.byteLength(payload);

@@ -2,11 +2,11 @@ import { isLayerError, type LayerErrorCode } from '@busgate/layer';
 import type { ErrorKey } from './errors.ts';
 
 /** What a publish that failed is to the client who asked for it: `away`: nothing was done; `unknown`: it may have been; `internal`: a fault of ours. */
-export type PublishFailureKey = Extract<ErrorKey, 'bad_room' | 'too_large' | 'full' | 'away' | 'unknown' | 'internal'>;
+export type PublishFailureKey = Extract<ErrorKey, 'bad_room' | 'no_history' | 'too_large' | 'full' | 'away' | 'unknown' | 'internal'>;
 
 const KEYS: Readonly<Record<LayerErrorCode, PublishFailureKey>> = {
   INVALID_NAME: 'bad_room',
-  UNSUPPORTED: 'bad_room',
+  UNSUPPORTED: 'no_history',
   MESSAGE_TOO_LARGE: 'too_large',
   CHANNEL_FULL: 'full',
   LAYER_AWAY: 'away',

@@ -107,7 +107,7 @@ describe('a layer that fails', () => {
     ['OUTCOME_UNKNOWN', 504, 'unknown', false],
     ['TIMEOUT', 504, 'unknown', false],
     ['INVALID_NAME', 400, 'bad_room', false],
-    ['UNSUPPORTED', 400, 'bad_room', false],
+    ['UNSUPPORTED', 400, 'no_history', false],
     ['MESSAGE_TOO_LARGE', 413, 'body_too_large', false],
   ] as const)('a POST that ends with %s is %i, and says when to come back only where nothing was done', async (code, status, error, again) => {
     await using server = await TestPublic.start();

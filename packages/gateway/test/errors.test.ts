@@ -41,7 +41,7 @@ describe('a call of the layer that fails', () => {
     ['OUTCOME_UNKNOWN', 'unknown', 'away'],
     ['TIMEOUT', 'unknown', 'away'],
     ['INVALID_NAME', 'bad_room', 'bad_room'],
-    ['UNSUPPORTED', 'bad_room', 'bad_room'],
+    ['UNSUPPORTED', 'no_history', 'no_history'],
     ['MESSAGE_TOO_LARGE', 'too_large', 'too_large'],
     ['INVALID_MESSAGE', 'internal', 'internal'],
   ] as const)('with %s is %s to who publishes and %s to who joins', (code, published, joined) => {

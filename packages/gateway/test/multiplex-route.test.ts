@@ -92,7 +92,7 @@ describe('/socket', () => {
     ['OUTCOME_UNKNOWN', 'unknown'],
     ['TIMEOUT', 'unknown'],
     ['INVALID_NAME', 'bad_room'],
-    ['UNSUPPORTED', 'bad_room'],
+    ['UNSUPPORTED', 'no_history'],
   ] as const)('a publish that fails with %s is told as %s', async (failure, code) => {
     await using client = await open();
     vi.spyOn(gateway.layer, 'publish').mockRejectedValueOnce(new LayerError(failure, 'so it is'));

@@ -9,6 +9,7 @@ import { type Join, MultiplexConversation } from './multiplex/conversation.ts';
 import { parseFrame } from './multiplex/parse.ts';
 import { framesOf } from './multiplex/uplink.ts';
 import type { RouteRequest } from './request.ts';
+import { isReserved } from './reserved.ts';
 import type { Opening, Posting, Route } from './route.ts';
 
 /** What is wrong with a frame, where an answer has a word of its own for it. */
@@ -71,7 +72,9 @@ export class MultiplexRoute implements Route, Posting {
     const frame = parseFrame(first?.toString() ?? '', limits.message);
     if (frame.type === 'fault') return FAULTS[frame.code] ?? 'bad_request';
     if (frame.type !== 'publish' || others.length > 0) return 'bad_request';
-    if (this.mayPublish) return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http')) });
+    if (this.mayPublish && !isReserved(frame.room)) {
+      return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http', frame.id)) });
+    }
     counters.publishFailures.not_allowed += 1;
     return 'not_allowed';
   }

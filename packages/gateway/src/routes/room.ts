@@ -2,7 +2,7 @@ import { isName } from '@busgate/layer';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
 import type { Counters, SessionTransport } from '../counters.ts';
-import type { CloseKey } from '../errors.ts';
+import type { CloseKey, HttpErrorKey } from '../errors.ts';
 import type { Encoding } from '../hub/encoding.ts';
 import type { HubRoom } from '../hub/room.ts';
 import type { Hub } from '../hub.ts';
@@ -15,7 +15,8 @@ import { Intake } from './intake.ts';
 import { eventSheet } from '../session/link.ts';
 import { rawEncoding } from './raw-encoding.ts';
 import { bringBack } from './returning.ts';
-import { positionOf, standingOf } from './standing.ts';
+import { lastOf, positionOf, standingOf } from './standing.ts';
+import { isPublishId } from './publish-id.ts';
 import type { Params, RouteRequest } from './request.ts';
 import { isReserved } from './reserved.ts';
 import type { Opening, Posting, Route } from './route.ts';
@@ -73,11 +74,14 @@ export class RoomRoute implements Route, Posting {
     return this.#mayJoin && !isReserved(params['room'] ?? '');
   }
 
-  /** Where the request says where its client stood, what it missed comes first. */
-  open(request: RouteRequest): Opening | 'bad_position' | Promise<Opening> {
+  /** Where the request says where its client stood, what it missed comes first; where it asks for the newest messages, those do. */
+  open(request: RouteRequest): Opening | 'bad_position' | 'bad_request' | Promise<Opening> {
     const standing = positionOf(standingOf(request));
     if (standing === 'bad_position') return standing;
+    const last = lastOf(request);
+    if (last === 'bad_request') return last;
     const room = this.#hub.hold(request.params['room'] ?? '');
+    if (last !== undefined && standing.since === undefined) return this.#openLast(room, last);
     return room instanceof Promise ? room.then((held) => this.#open(held, standing.since)) : this.#open(room, standing.since);
   }
 
@@ -85,10 +89,12 @@ export class RoomRoute implements Route, Posting {
     return this.mayPublish && !isReserved(params['room'] ?? '');
   }
 
-  /** Publishes the body as it is. */
-  async post({ params }: RouteRequest, body: Uint8Array): Promise<Answer> {
+  /** Publishes the body as it is; once, however often it is sent with the same `Idempotency-Key`. */
+  async post({ params, headers }: RouteRequest, body: Uint8Array): Promise<Answer | HttpErrorKey> {
     const { room = '' } = params;
-    return jsonAnswer(202, { room, ...(await this.#hub.publish(room, body, 'http')) });
+    const id = headers['idempotency-key'];
+    if (id !== undefined && !isPublishId(id)) return 'bad_id';
+    return jsonAnswer(202, { room, ...(await this.#hub.publish(room, body, 'http', id)) });
   }
 
   /** What a session's frame holds. Answers what the session ends with where the layer did not take it, since a raw socket has no words for it. */
@@ -118,6 +124,16 @@ export class RoomRoute implements Route, Posting {
 
   refusePublish(): void {
     this.#counters.publishFailures.not_allowed += 1;
+  }
+
+  async #openLast(holding: HubRoom | Promise<HubRoom>, last: number): Promise<Opening> {
+    const room = await holding;
+    try {
+      return this.#open(room, room.position === undefined ? undefined : await this.#hub.before(room.name, last));
+    } catch (error) {
+      room.release();
+      throw error;
+    }
   }
 
   #open(room: HubRoom, since: string | undefined): Opening {

@@ -23,3 +23,13 @@ export function positionOf(standing: Standing | undefined): { readonly since: st
   if (standing === undefined || parsePosition(standing.text) !== undefined) return { since: standing?.text };
   return standing.byItself ? { since: NOWHERE } : 'bad_position';
 }
+
+/** Of the newest messages of a room that a client may ask for; more is cut to it. */
+export const MAX_LAST = 1000;
+
+/** How many of the newest messages a request asks for, with `?last=n`: where it says where its client stood, that goes before. */
+export function lastOf({ queryString, query }: RouteRequest): number | undefined | 'bad_request' {
+  const text = queryString === '' ? null : query.get('last');
+  if (text === null) return undefined;
+  return /^\d{1,9}$/.test(text) ? Math.min(Number(text), MAX_LAST) : 'bad_request';
+}

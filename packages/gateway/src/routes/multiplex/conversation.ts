@@ -119,7 +119,7 @@ export class MultiplexConversation implements Conversation {
     const { hub, counters } = this.#route.context;
     const { room, ref } = frame;
     if (this.#route.mayPublish && !isReserved(room)) {
-      return hub.publish(room, frame.payload, this.#session.transport).then(
+      return hub.publish(room, frame.payload, this.#session.transport, frame.id).then(
         ({ position }) =>
           () =>
             this.#session.send(JSON.stringify({ type: 'published', room, ref, position })),
@@ -141,7 +141,7 @@ export class MultiplexConversation implements Conversation {
     if (!this.#route.mayJoin || isReserved(frame.room)) return () => this.#refuse('not_allowed', frame.ref);
     if (hub.isAway) return () => this.#refuse('away', frame.ref);
     const known = this.#members.get(frame.room);
-    if (known !== undefined && frame.since === undefined) return () => this.#tellJoined(frame, known.room);
+    if (known !== undefined && frame.since === undefined && frame.last === undefined) return () => this.#tellJoined(frame, known.room);
     if (known === undefined && this.#members.size >= limits.rooms) return () => this.#refuse('rate', frame.ref);
     try {
       const room = await hub.hold(frame.room);
@@ -153,12 +153,16 @@ export class MultiplexConversation implements Conversation {
 
   /** The answer to a join, and what follows it, leave in the same moment as the session becomes a member. */
   async #enter(room: HubRoom, frame: Join): Promise<Answer> {
-    if (frame.since === undefined) {
-      this.#add(room, () => this.#tellJoined(frame, room));
-      return NOTHING;
-    }
-    await this.#rejoin(room, frame, frame.since);
+    const since = frame.since ?? (await this.#before(room, frame.last));
+    if (since === undefined) this.#add(room, () => this.#tellJoined(frame, room));
+    else await this.#rejoin(room, { ...frame, since }, since);
     return NOTHING;
+  }
+
+  /** Where the newest so many messages of a room begin; undefined where nobody asks, or the room keeps none. */
+  async #before({ name, position }: HubRoom, last: number | undefined): Promise<string | undefined> {
+    if (last === undefined || position === undefined) return undefined;
+    return await this.#route.context.hub.before(name, last);
   }
 
   #tellJoined(frame: Join, { name, position }: Home): void {

@@ -1,14 +1,16 @@
 import { isName, parsePosition } from '@busgate/layer';
 import type { FrameErrorKey } from '../../errors.ts';
+import { isPublishId } from '../publish-id.ts';
+import { MAX_LAST } from '../standing.ts';
 import { isDeeperThan, MAX_DEPTH, sourceOf, withoutLoneSurrogates } from './source.ts';
 
 /** What the client wants an answer to be found by; it comes back as it was. */
 export type Ref = string | number;
 
 export type ClientFrame =
-  | { readonly type: 'join'; readonly room: string; readonly since: string | undefined; readonly ref: Ref | undefined }
+  | { readonly type: 'join'; readonly room: string; readonly since: string | undefined; readonly last: number | undefined; readonly ref: Ref | undefined }
   | { readonly type: 'leave'; readonly room: string; readonly ref: Ref | undefined }
-  | { readonly type: 'publish'; readonly room: string; readonly payload: Buffer; readonly ref: Ref | undefined }
+  | { readonly type: 'publish'; readonly room: string; readonly payload: Buffer; readonly id: string | undefined; readonly ref: Ref | undefined }
   | { readonly type: 'ping' };
 
 export interface Fault {
@@ -43,17 +45,21 @@ export function parseFrame(json: string, maxPayload: number): ClientFrame | Faul
 }
 
 function parseRoomFrame(type: 'join' | 'leave' | 'publish', members: Members, ref: Ref | undefined, json: string, maxPayload: number): ClientFrame | Fault {
-  const { room, since } = members;
+  const { room } = members;
   if (typeof room !== 'string') return fault('bad_frame', ref);
   if (!isName(room)) return fault('bad_room', ref);
   if (type === 'leave') return { type, room, ref };
-  if (type === 'join') {
-    if (since === undefined) return { type, room, ref, since };
-    return typeof since === 'string' && parsePosition(since) !== undefined ? { type, room, ref, since } : fault('bad_position', ref);
-  }
+  if (type === 'join') return parseJoin(room, members, ref);
+  const { id } = members;
   const payload = payloadOf(members, json);
-  if (payload === undefined) return fault('bad_frame', ref);
-  return payload.length > maxPayload ? fault('too_large', ref) : { type, room, ref, payload };
+  if (payload === undefined || (id !== undefined && !isPublishId(id))) return fault('bad_frame', ref);
+  return payload.length > maxPayload ? fault('too_large', ref) : { type, room, ref, payload, id };
+}
+
+function parseJoin(room: string, { since, last }: Members, ref: Ref | undefined): ClientFrame | Fault {
+  if (since !== undefined && (typeof since !== 'string' || parsePosition(since) === undefined)) return fault('bad_position', ref);
+  if (last !== undefined && !(typeof last === 'number' && Number.isSafeInteger(last) && last >= 0)) return fault('bad_frame', ref);
+  return { type: 'join', room, ref, since, last: last === undefined ? undefined : Math.min(last, MAX_LAST) };
 }
 
 /** Exactly one of `data` (its JSON text as it was sent), `text` and `base64`. */
