@@ -4,13 +4,10 @@ import type { ChannelLayer } from '@busgate/layer';
 import { demoHosts } from './admission/hosts.ts';
 import { Admission } from './admission.ts';
 import type { Config } from './config.ts';
-import type { EventsRoute as EventsSettings } from './config/event-route.ts';
-import type { RouteConfig } from './config/route-settings.ts';
 import { type Counters, createCounters, type GatewayState } from './counters.ts';
 import { demoFiles } from './demo.ts';
 import { drain, type DrainOrder } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
-import { Forwarders } from './forward/forwarders.ts';
 import type { Upgrade } from './http/upgrades.ts';
 import { PublicServer } from './http.ts';
 import { Absence, readiness, type Readiness } from './health.ts';
@@ -21,12 +18,7 @@ import type { Log } from './log.ts';
 import { checkLayer, openLayerOf } from './open-layer.ts';
 import { Metrics } from './metrics.ts';
 import { OpsServer, type OpsSource } from './ops.ts';
-import { EventsRoute } from './routes/events.ts';
 import type { EventCounters } from './routes/events/counters.ts';
-import { Testaments } from './routes/events/testaments.ts';
-import { OwnWorkers } from './routes/events/workers.ts';
-import { MultiplexRoute } from './routes/multiplex.ts';
-import { RoomRoute } from './routes/room.ts';
 import type { Opening, Route } from './routes/route.ts';
 import { Router } from './routes/router.ts';
 import { Deadlines } from './session/deadlines.ts';
@@ -35,6 +27,7 @@ import { Outboxes } from './session/outbox.ts';
 import { RunningClock } from './session/running-clock.ts';
 import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
+import { ServedRoutes } from './served-routes.ts';
 import { ReadTurns } from './transports/read-turns.ts';
 import type { Transport } from './transports/transport.ts';
 import { timesOf, timesOfSessions, wiresOf } from './wires.ts';
@@ -73,10 +66,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   readonly #outboxes: Outboxes;
   readonly #sessions: Sessions;
   readonly #hub: Hub;
-  readonly #testaments: Testaments;
-  readonly #workers: OwnWorkers;
-  readonly #eventRoutes: EventsRoute[] = [];
-  readonly #forwarders: Forwarders;
+  readonly #routes: ServedRoutes;
   readonly #transports = new Map<Route, readonly Transport[]>();
   readonly #public: PublicServer;
   readonly #door: Door;
@@ -116,9 +106,17 @@ export class Gateway implements AsyncDisposable, OpsSource {
       linger: LINGER_MS,
       maxRooms: limits.roomsTotal,
     });
-    this.#testaments = new Testaments(layer, options.log);
-    this.#workers = new OwnWorkers(layer, options.log, this.#deadlines.tickMs);
-    this.#forwarders = new Forwarders({ layer, log: options.log });
+    this.#routes = new ServedRoutes({
+      config,
+      layer,
+      hub: this.#hub,
+      counters: this.#counters,
+      inbound: this.#inbound,
+      sessions: this.#sessions,
+      deadlines: this.#deadlines,
+      now: this.#clock.now,
+      log: options.log,
+    });
     this.#public = this.#createPublic(new ReadTurns(clock));
     this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
@@ -128,7 +126,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       log: options.log,
       version,
       sessionsLimit: limits.sessions,
-      events: this.#eventRoutes,
+      events: this.#routes.events,
     });
     this.readiness = () => readiness({ ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
     this.#door = options.door ?? 'own';
@@ -193,7 +191,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   /** What each event route has done, in the order of the configuration. */
   get events(): readonly Readonly<EventCounters>[] {
-    return this.#eventRoutes.map(({ counters }) => counters);
+    return this.#routes.events.map(({ counters }) => counters);
   }
 
   /** Resolves when the layer has been reached for the first time: clients are served from then on. */
@@ -254,7 +252,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   async #listen(): Promise<void> {
     const { host, port, ops } = this.#config;
-    this.#forwarders.start();
+    this.#routes.start();
     this.#opsListening = await this.#ops?.listen(ops.host, ops.port);
     if (this.#door !== 'handed') this.#listening = await this.#public.listen(host, port, { shared: this.#door === 'shared' });
     // After the loop's next reading, so that an answer that waits in the kernel counts, however long the process stood still.
@@ -267,7 +265,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#clock.tick();
     this.#deadlines.tick();
     this.#outboxes.sweep();
-    this.#workers.look();
+    this.#routes.look();
     this.#away.look();
     if (this.isReached) this.#reached.resolve();
   }
@@ -294,14 +292,13 @@ export class Gateway implements AsyncDisposable, OpsSource {
   /** No session is left, and workers have been told the end of each. */
   async #sessionsEnded(): Promise<void> {
     await this.#sessions.none();
-    await Promise.all(this.#eventRoutes.map((route) => route.ended()));
+    await this.#routes.ended();
   }
 
   async #finish(): Promise<void> {
     clearInterval(this.#timer);
     this.#public.stopListening();
-    await this.#forwarders.close();
-    await this.#testaments.close().catch((error: unknown) => this.#log.warn('workers are told later that sessions ended', { error: String(error) }));
+    await this.#routes.close();
     await this.#hub.published();
     this.#hub.close();
     this.#public.close();
@@ -311,11 +308,10 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   #createPublic(turns: ReadTurns): PublicServer {
     const config = this.#config;
-    const routes = config.routes.map((settings) => this.#createRoute(settings));
     const { limits } = config;
-    for (const route of routes) this.#transports.set(route, wiresOf(route, limits, this.#inbound, turns));
+    for (const route of this.#routes.all) this.#transports.set(route, wiresOf(route, limits, this.#inbound, turns));
     return new PublicServer({
-      router: new Router(routes),
+      router: new Router(this.#routes.all),
       admission: new Admission({
         layer: this.#layer,
         refuses: () => this.#isRefusing,
@@ -338,41 +334,6 @@ export class Gateway implements AsyncDisposable, OpsSource {
       begin: (transport, upgrade, opening) => this.#begin(transport, upgrade, opening),
       isDraining: () => this.#isDraining,
     });
-  }
-
-  #createRoute(settings: RouteConfig): Route {
-    const { limits, heartbeat } = this.#config;
-    const shared = { hub: this.#hub, counters: this.#counters, inbound: this.#inbound, log: this.#log };
-    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
-    if (settings.kind === 'events') return this.#createEventsRoute(settings);
-    return new MultiplexRoute(settings, {
-      ...shared,
-      limits,
-      heartbeat: heartbeat.interval,
-      now: () => performance.now(),
-      session: (id) => this.#sessions.find(id),
-    });
-  }
-
-  #createEventsRoute(settings: EventsSettings): Route {
-    const { limits } = this.#config;
-    const route = new EventsRoute(settings, {
-      layer: this.#layer,
-      hub: this.#hub,
-      testaments: this.#testaments,
-      workers: this.#workers,
-      deadlines: this.#deadlines,
-      log: this.#log,
-      message: limits.message,
-      rooms: limits.rooms,
-      outbox: limits.outbox,
-      newId: () => this.#sessions.newId(),
-      now: this.#clock.now,
-      sleep: (ms) => sleep(ms),
-    });
-    this.#eventRoutes.push(route);
-    this.#forwarders.add(settings, route.counters.forwarding);
-    return route;
   }
 
   /** In one step the handshake is answered and the session begins. */

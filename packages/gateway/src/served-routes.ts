@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChannelLayer } from '@busgate/layer';
+import type { Config } from './config.ts';
+import type { EventsRoute as EventsSettings } from './config/event-route.ts';
+import type { RouteConfig } from './config/route-settings.ts';
+import type { Counters } from './counters.ts';
+import { Forwarders } from './forward/forwarders.ts';
+import type { Hub } from './hub.ts';
+import type { Inbound } from './inbound.ts';
+import type { Log } from './log.ts';
+import { EventsRoute } from './routes/events.ts';
+import { Testaments } from './routes/events/testaments.ts';
+import { OwnWorkers } from './routes/events/workers.ts';
+import { MultiplexRoute } from './routes/multiplex.ts';
+import { RoomRoute } from './routes/room.ts';
+import type { Route } from './routes/route.ts';
+import type { Deadlines } from './session/deadlines.ts';
+import type { Sessions } from './session/registry.ts';
+
+export interface RoutesContext {
+  readonly config: Config;
+  readonly layer: ChannelLayer;
+  readonly hub: Hub;
+  readonly counters: Counters;
+  readonly inbound: Inbound;
+  readonly sessions: Sessions;
+  readonly deadlines: Deadlines;
+  /** Milliseconds in which this process ran. */
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** The routes of a gateway, made from its configuration, and what those with workers share. */
+export class ServedRoutes {
+  /** In the order of the configuration, as are the next. */
+  readonly all: readonly Route[];
+  readonly events: readonly EventsRoute[];
+  readonly #context: RoutesContext;
+  readonly #testaments: Testaments;
+  readonly #workers: OwnWorkers;
+  readonly #forwarders: Forwarders;
+
+  constructor(context: RoutesContext) {
+    const { layer, log, deadlines, config } = context;
+    this.#context = context;
+    this.#testaments = new Testaments(layer, log);
+    this.#workers = new OwnWorkers(layer, log, deadlines.tickMs);
+    this.#forwarders = new Forwarders({ layer, log });
+    this.all = config.routes.map((settings) => this.#create(settings));
+    this.events = this.all.filter((route) => route instanceof EventsRoute);
+  }
+
+  start(): void {
+    this.#forwarders.start();
+  }
+
+  /** To be called often: finds out which workers have gone. */
+  look(): void {
+    this.#workers.look();
+  }
+
+  /** Workers have been told the end of each session. */
+  async ended(): Promise<void> {
+    await Promise.all(this.events.map((route) => route.ended()));
+  }
+
+  async close(): Promise<void> {
+    await this.#forwarders.close();
+    await this.#testaments.close().catch((error: unknown) => this.#context.log.warn('workers are told later that sessions ended', { error: String(error) }));
+  }
+
+  #create(settings: RouteConfig): Route {
+    const { config, hub, counters, inbound, log, sessions } = this.#context;
+    const { limits, heartbeat } = config;
+    const shared = { hub, counters, inbound, log };
+    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
+    if (settings.kind === 'events') return this.#createEvents(settings);
+    return new MultiplexRoute(settings, {
+      ...shared,
+      limits,
+      heartbeat: heartbeat.interval,
+      now: () => performance.now(),
+      session: (id) => sessions.find(id),
+    });
+  }
+
+  #createEvents(settings: EventsSettings): EventsRoute {
+    const { config, layer, hub, sessions, deadlines, now, log } = this.#context;
+    const { message, rooms, outbox } = config.limits;
+    const route = new EventsRoute(settings, {
+      layer,
+      hub,
+      testaments: this.#testaments,
+      workers: this.#workers,
+      deadlines,
+      log,
+      message,
+      rooms,
+      outbox,
+      newId: () => sessions.newId(),
+      now,
+      sleep: (ms) => sleep(ms),
+    });
+    this.#forwarders.add(settings, route.counters.forwarding);
+    return route;
+  }
+}
