@@ -35,7 +35,7 @@ const ATTACKS: readonly Attack[] = [
         );
         await send(socket, Buffer.concat(frames.flat()));
       }
-      while (answers < total && !socket.destroyed) await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+      while (answers < total && !socket.destroyed) await either(socket, 'data', 'close');
       return [socket];
     },
   },
@@ -142,5 +142,11 @@ async function open(gateway: GatewayProcess, path: string): Promise<Socket> {
 /** Resolves once the kernel has it, or the gateway has ended the connection. */
 async function send(socket: Socket, bytes: Buffer): Promise<void> {
   if (!socket.writable || socket.write(bytes)) return;
-  await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => undefined);
+  await either(socket, 'drain', 'close').catch(() => undefined);
+}
+
+/** Resolves with the first of these events, and listens for none of them any more. */
+async function either(socket: Socket, ...events: string[]): Promise<void> {
+  const over = new AbortController();
+  await Promise.race(events.map((event) => once(socket, event, over))).finally(() => over.abort());
 }
