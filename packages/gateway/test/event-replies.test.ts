@@ -146,6 +146,29 @@ describe('what a worker replies', () => {
     expect(parseReplies(Buffer.from([0xff, 0xfe]))[0]?.refused).toBe('bad_json');
   });
 
+  const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
+
+  it.each([
+    ['bad_state', '{"type":"state","state":X}'],
+    ['bad_reply', '{"type":"group.send","group":"g","message":{"m":X}}'],
+    ['bad_reply', '{"type":"http.response","json":X}'],
+    ['bad_reply', '{"type":"room.publish","room":"r","json":X}'],
+  ])('is dropped as %s where %s is nested deeper than messages may be, or holds a number that none can carry', (refusal, reply) => {
+    const refusals = [nested(20_000), nested(101), '[1e400]'].map((value) => parseReplies(Buffer.from(reply.replace('X', value)))[0]?.refused);
+    expect(refusals).toEqual([refusal, refusal, refusal]);
+    expect(parseReplies(Buffer.from(reply.replace('X', nested(50))))[0]?.refused).toBeUndefined();
+  });
+
+  it('may hold bytes, in a state and in what it sends to a group', () => {
+    const bytes = { $bytes: 'AAE=' };
+    expect(parse({ type: 'state', state: { key: bytes } })[0]?.reply?.state).toEqual({ value: { key: new Uint8Array([0, 1]) } });
+    const message = { type: 'x', inner: [bytes], $bytes: 'AAE=' };
+    expect(actionsOf({ type: 'group.send', group: 'g', message })).toEqual([
+      { type: 'groupSend', group: 'g', message: { type: 'x', inner: [new Uint8Array([0, 1])], $bytes: 'AAE=' } },
+    ]);
+    expect(actionsOf({ type: 'room.publish', room: 'r', json: bytes })).toEqual([{ type: 'publish', room: 'r', payload: text('{"$bytes":"AAE="}') }]);
+  });
+
   it('of any shape is read or dropped, and never throws', () => {
     fc.assert(
       fc.property(fc.json(), (json) => {

@@ -106,7 +106,8 @@ export class Inbox implements TopicSink {
     }
     const { $to, $message, channel } = parsed;
     if (typeof $to !== 'string') return typeof channel === 'string' && this.#deliver(channel, new Body(payload, { without: 'channel' }));
-    return isObject($message) && this.#deliver($to, new Body(Buffer.from(JSON.stringify($message)), { isOwn: true }), readOptions(parsed['$with']));
+    const message = isObject($message) ? encode($message) : undefined;
+    return message !== undefined && this.#deliver($to, new Body(message, { isOwn: true }), readOptions(parsed['$with']));
   }
 
   /** One to a channel that is not open here any more is dropped. */
@@ -149,6 +150,15 @@ function parse(payload: Uint8Array): Record<string, unknown> | undefined {
   try {
     const parsed: unknown = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
     return isObject(parsed) ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined where it is nested deeper than the stack goes: reading goes deeper than writing. */
+function encode(message: Record<string, unknown>): Buffer | undefined {
+  try {
+    return Buffer.from(JSON.stringify(message));
   } catch {
     return undefined;
   }

@@ -38,7 +38,11 @@ class Script {
   }
 
   hear(body: unknown): void {
-    this.inbox.message(Buffer.from(JSON.stringify(body)));
+    this.hearText(JSON.stringify(body));
+  }
+
+  hearText(body: string): void {
+    this.inbox.message(Buffer.from(body));
   }
 }
 
@@ -173,5 +177,13 @@ describe('what arrives', () => {
     await settled();
     expect(script.stats.undecodable).toBe(1);
     expect([script.changed, script.published]).toEqual([[], []]);
+  });
+
+  test('a message that is nested without end is counted as undecodable, whoever it is for', () => {
+    const script = new Script();
+    const channel = script.channels.create('specific');
+    const nested = '['.repeat(100_000) + ']'.repeat(100_000);
+    for (const name of [channel, 'nobody']) script.hearText(`{"$to": "${name}", "$message": {"m": ${nested}}}`);
+    expect(script.stats.undecodable).toBe(2);
   });
 });

@@ -264,7 +264,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     const { layer, hub } = this.#context;
     const { replyChannel } = this.subject;
     if (action.type === 'publish') this.#attempt(hub.publish(action.room, action.payload, 'http'), action.room);
-    else if (action.type === 'groupSend') this.#attempt(layer.groupSend(action.group, action.message as Parameters<typeof layer.groupSend>[1]), action.group);
+    else if (action.type === 'groupSend') this.#attempt(layer.groupSend(action.group, action.message), action.group);
     else if (action.op === 'add') this.#attempt(layer.groupAdd(action.group, replyChannel), action.group);
     else this.#attempt(layer.groupDiscard(action.group, replyChannel), action.group);
   }

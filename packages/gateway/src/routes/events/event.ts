@@ -117,7 +117,7 @@ function common(subject: Subject, { order, lease, state }: Omit<Standing, 'order
     route: subject.route,
     path: subject.path,
     params: subject.params,
-    state: state as Value,
+    state,
   };
 }
 

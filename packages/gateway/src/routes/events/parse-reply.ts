@@ -1,7 +1,21 @@
 import { Buffer } from 'node:buffer';
 import { parsePosition } from '@busgate/layer';
-import type { Action, Answering, Refusal, Reply } from './reply.ts';
-import { isObject, type Members, optional, readFlag, readHeaders, readName, readPayload, readRoom, readText, readWhole, ReplyError } from './reply-members.ts';
+import type { Action, Answering, Refusal, Reply, State } from './reply.ts';
+import {
+  isObject,
+  type Members,
+  optional,
+  readFlag,
+  readHeaders,
+  readMessage,
+  readName,
+  readPayload,
+  readRoom,
+  readText,
+  readValue,
+  readWhole,
+  ReplyError,
+} from './reply-members.ts';
 
 /** What a reply was read as, or why it is dropped, with a sentence for the operator's log. */
 export type Parsed = { readonly reply: Reply; readonly refused?: never } | { readonly refused: Refusal; readonly message: string; readonly reply?: never };
@@ -77,17 +91,20 @@ function readReply(members: Members): Reply {
   const done = optional(members, 'done', readOrder) ?? (type === 'done' ? readOrder(members['order'], 'order') : undefined);
   const working = optional(members, 'working', readOrder) ?? (type === 'working' ? readOrder(members['order'], 'order') : undefined);
   const lease = optional(members, 'lease', readOrder);
-  const state = members['state'];
-  if (state !== undefined && Buffer.byteLength(JSON.stringify(state)) > MAX_STATE) {
-    throw new ReplyError('bad_state', `state must be at most ${MAX_STATE} bytes of JSON`);
-  }
+  const state = members['state'] === undefined ? undefined : { value: readState(members['state']) };
   return {
     actions: type === undefined ? readShortForm(members) : readTyped(type, members),
-    ...(state === undefined ? {} : { state: { value: state } }),
+    ...(state === undefined ? {} : { state }),
     ...(done === undefined ? {} : { done }),
     ...(working === undefined ? {} : { working }),
     ...(lease === undefined ? {} : { lease }),
   };
+}
+
+function readState(state: unknown): State {
+  const value = readValue(state, 'state', 'bad_state');
+  if (Buffer.byteLength(JSON.stringify(state)) > MAX_STATE) throw new ReplyError('bad_state', `state must be at most ${MAX_STATE} bytes of JSON`);
+  return value;
 }
 
 function readTyped(type: unknown, members: Members): readonly Action[] {
@@ -184,7 +201,5 @@ function readJoin(members: Members): Action {
 }
 
 function readGroupSend(members: Members): Action {
-  const { message } = members;
-  if (!isObject(message)) throw new ReplyError('bad_reply', 'message must be a JSON object');
-  return { type: 'groupSend', group: readName(members['group'], 'group'), message };
+  return { type: 'groupSend', group: readName(members['group'], 'group'), message: readMessage(members['message'], 'message') };
 }

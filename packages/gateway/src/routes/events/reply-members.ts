@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { isName } from '@busgate/layer';
+import { isName, type Message, type Value } from '@busgate/layer';
 import { isReserved } from '../reserved.ts';
 import type { Header, Refusal } from './reply.ts';
 
@@ -19,6 +19,10 @@ export class ReplyError extends Error {
 /** A header's name (RFC 9110 section 5.6.2), and what its value may consist of (section 5.5), decoded as Latin-1. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FIELD_VALUE = /^[\t\u0020-\u007E\u0080-\u00FF]*$/;
+
+/** Levels of arrays and objects in what a worker says: far from the stack's end, and fewer than the layer carries. */
+const MAX_DEPTH = 100;
+const BYTES = '$bytes';
 
 /** The gateway's own: they say how an answer ends, and what the connection becomes. */
 const OWN_HEADERS = new Set(['connection', 'upgrade', 'content-length', 'transfer-encoding']);
@@ -46,8 +50,29 @@ export function readFlag(value: unknown, name: string): boolean {
 
 /** Bytes travel as `{"$bytes":"<base64>"}`. */
 function readBytes(value: unknown, name: string): Uint8Array {
-  if (isObject(value) && typeof value['$bytes'] === 'string') return Buffer.from(value['$bytes'], 'base64');
+  if (isObject(value) && typeof value[BYTES] === 'string') return Buffer.from(value[BYTES], 'base64');
   throw new ReplyError('bad_reply', `${name} must be {"$bytes":"<base64>"}`);
+}
+
+/** Any value that a message of the layer may hold, the bytes in it as bytes. `refusal` is for what it may not. */
+export function readValue(value: unknown, name: string, refusal: Refusal, depth = 0): Value {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new ReplyError(refusal, `${name} holds a number that is too large`);
+  if (typeof value !== 'object' || value === null) return value as Value;
+  if (depth === MAX_DEPTH) throw new ReplyError(refusal, `${name} must be nested at most ${MAX_DEPTH} levels deep`);
+  if (Array.isArray(value)) return value.map((item: unknown) => readValue(item, name, refusal, depth + 1));
+  const members = Object.entries(value);
+  if (members.length === 1 && members[0]?.[0] === BYTES && typeof members[0][1] === 'string') return new Uint8Array(Buffer.from(members[0][1], 'base64'));
+  return readEach(members, name, refusal, depth + 1);
+}
+
+/** A message for a group. */
+export function readMessage(value: unknown, name: string): Message {
+  if (!isObject(value)) throw new ReplyError('bad_reply', `${name} must be a JSON object`);
+  return readEach(Object.entries(value), name, 'bad_reply', 1);
+}
+
+function readEach(members: readonly (readonly [string, unknown])[], name: string, refusal: Refusal, depth: number): Message {
+  return Object.fromEntries(members.map(([key, member]) => [key, readValue(member, name, refusal, depth)]));
 }
 
 export function readWhole(from: number, to: number): (value: unknown, name: string) => number {
@@ -94,6 +119,12 @@ export function readPayload(members: Members, names: readonly ('text' | 'bytes' 
   const [as] = given;
   if (as === undefined || given.length > 1) throw new ReplyError('bad_reply', `exactly one of ${names.join(', ')} must be said`);
   const value = members[as];
-  if (as === 'json') return { as, payload: Buffer.from(JSON.stringify(value)) };
+  if (as === 'json') return { as, payload: jsonOf(value) };
   return { as, payload: as === 'text' ? Buffer.from(readText(value, as)) : readBytes(value, as) };
+}
+
+/** As it was sent, bytes too: what is published is their text. */
+function jsonOf(value: unknown): Buffer {
+  readValue(value, 'json', 'bad_reply');
+  return Buffer.from(JSON.stringify(value));
 }

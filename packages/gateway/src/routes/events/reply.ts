@@ -1,8 +1,10 @@
+import type { Message, Value } from '@busgate/layer';
+
 /** A header: its name in lower case, and its value (RFC 9110 section 5). */
 export type Header = readonly [name: string, value: string];
 
 /** A JSON value that a worker has put on a session; every later event carries it. */
-export type State = unknown;
+export type State = Value;
 
 /** One thing that a worker wants done for a session, checked as far as can be without knowing how the session stands. */
 export type Action =
@@ -15,7 +17,7 @@ export type Action =
   | { readonly type: 'leave'; readonly room: string }
   | { readonly type: 'group'; readonly op: 'add' | 'discard'; readonly group: string }
   | { readonly type: 'publish'; readonly room: string; readonly payload: Uint8Array }
-  | { readonly type: 'groupSend'; readonly group: string; readonly message: Readonly<Record<string, unknown>> }
+  | { readonly type: 'groupSend'; readonly group: string; readonly message: Message }
   | { readonly type: 'release' };
 
 /** Which request an HTTP answer is for: the upgrade of a socket that is refused with it, or a plain request. */
