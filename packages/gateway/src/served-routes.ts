@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChannelLayer } from '@busgate/layer';
+import { Rights } from './auth/rights.ts';
 import type { Config } from './config.ts';
 import type { EventsRoute as EventsSettings } from './config/event-route.ts';
 import type { RouteConfig } from './config/route-settings.ts';
@@ -72,9 +73,9 @@ export class ServedRoutes {
   #create(settings: RouteConfig): Route {
     const { config, hub, counters, inbound, log, sessions } = this.#context;
     const { limits, heartbeat } = config;
-    const shared = { hub, counters, inbound, log };
-    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
     if (settings.kind === 'events') return this.#createEvents(settings);
+    const shared = { hub, counters, inbound, log, rights: new Rights(settings, config.rooms) };
+    if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
     return new MultiplexRoute(settings, {
       ...shared,
       limits,

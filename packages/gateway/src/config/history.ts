@@ -1,6 +1,6 @@
-import { isName } from '@busgate/layer';
 import { complete, Members, readItems } from './members.ts';
-import { count, duration, type Report, text, type ValueType } from './types.ts';
+import { ROOMS } from './room-pattern.ts';
+import { count, duration, type Report, type ValueType } from './types.ts';
 
 /** Which rooms keep a history, as `openLayer` takes it. */
 export interface HistorySetting {
@@ -15,7 +15,6 @@ const ALLOWED = `a list of rules, such as ${EXAMPLE}`;
 const SIZE = count(1, 1_000_000);
 const AGE = duration('1ms', '24d');
 const AGE_MS = count(1, 24 * 86_400_000);
-const ROOMS = text('a room name in which a level may be * and the last one >, such as chat.>', 'PATTERN', isPattern);
 
 /** Rules by room name; the first that matches wins. */
 export const history: ValueType<readonly HistorySetting[]> = {
@@ -43,9 +42,4 @@ function readRule(raw: unknown, report: Report): HistorySetting | undefined {
     size: members.take('size', SIZE),
     ageMs: isCopied ? members.take('ageMs', AGE_MS) : members.take('age', AGE),
   });
-}
-
-function isPattern(value: string): boolean {
-  const levels = value.split('.');
-  return isName(levels.map((level, index) => (level === '*' || (level === '>' && index === levels.length - 1) ? 'x' : level)).join('.'));
 }

@@ -1,13 +1,12 @@
+import { ACCESS, type Access } from './access.ts';
 import { type EventsRoute, readEventsRoute, writeEventsRoute } from './event-route.ts';
 import { complete, Members, readItems } from './members.ts';
 import { PATH, PATH_OF, type PathPattern } from './path.ts';
 import { oneOf, type Report, type ValueType } from './types.ts';
 
-/** Who may do it: every client that reaches the gateway, or no client. */
-type Access = 'anyone' | 'nobody';
-
 interface CommonRoute {
   readonly path: PathPattern;
+  /** Who may do it at the most. */
   readonly join: Access;
   readonly publish: Access;
 }
@@ -31,7 +30,6 @@ export interface MultiplexRoute extends CommonRoute {
 export type RouteConfig = RoomRoute | MultiplexRoute | EventsRoute;
 
 const KIND = oneOf('room', 'multiplex', 'events');
-const ACCESS = oneOf('anyone', 'nobody');
 const FRAMES = oneOf('auto', 'text', 'binary');
 const STAY_OR_CLOSE = oneOf('stay', 'close');
 

@@ -4,6 +4,7 @@ import { isPrefix } from '@busgate/layer';
 import { history, type HistorySetting } from './history.ts';
 import { layerUrl } from './layer-url.ts';
 import { origins } from './origins.ts';
+import { type RoomRule, roomRules } from './room-rules.ts';
 import { DEMO_ROUTES, type RouteConfig, routes } from './route-settings.ts';
 import { count, duration, oneOf, orWord, size, text, toggle, type ValueType } from './types.ts';
 
@@ -18,6 +19,7 @@ export interface Settings {
   workers: number;
   origins: readonly string[];
   routes: readonly RouteConfig[];
+  rooms: readonly RoomRule[];
   'limits.message': number;
   'limits.frame': number;
   'limits.outbox': number;
@@ -110,6 +112,14 @@ export function schema(facts: Facts): Schema {
     routes: {
       ...setting(routes(facts.demo, facts.readFile), facts.demo ? DEMO_ROUTES : undefined, 'The paths that clients find, and who may join and publish there.'),
       presetText: 'none, and it must be said; with `demo`: `/room/:room` and `/socket`, open to everybody',
+    },
+    rooms: {
+      ...setting(
+        roomRules,
+        [],
+        'What holds for rooms by their names, whatever route they are reached by. The first rule whose pattern covers a room holds for it, and no other one; a client may do what both the route and that rule let it.',
+      ),
+      presetText: 'none: as the routes say',
     },
     ...limits(facts),
     'http.keep_alive': setting(

@@ -9,7 +9,6 @@ import { type Join, MultiplexConversation } from './multiplex/conversation.ts';
 import { parseFrame } from './multiplex/parse.ts';
 import { framesOf } from './multiplex/uplink.ts';
 import type { RouteRequest } from './request.ts';
-import { isReserved } from './reserved.ts';
 import type { Opening, Posting, Route } from './route.ts';
 
 /** What is wrong with a frame, where an answer has a word of its own for it. */
@@ -20,8 +19,6 @@ export class MultiplexRoute implements Route, Posting {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly subprotocols: readonly string[] = ['busgate.v1'];
-  readonly mayJoin: boolean;
-  readonly mayPublish: boolean;
   readonly context: MultiplexContext;
   /** Those whose frames come in requests. */
   readonly #streams = new WeakSet<Session>();
@@ -29,8 +26,6 @@ export class MultiplexRoute implements Route, Posting {
   constructor(settings: Settings, context: MultiplexContext) {
     this.path = settings.path;
     this.messageLimit = context.limits.frame;
-    this.mayJoin = settings.join === 'anyone';
-    this.mayPublish = settings.publish === 'anyone';
     this.context = context;
   }
 
@@ -42,8 +37,9 @@ export class MultiplexRoute implements Route, Posting {
     return undefined;
   }
 
-  mayOpen({ queryString, query }: RouteRequest): boolean {
-    return this.mayJoin || queryString === '' || !query.has('rooms');
+  /** Rooms that it names and may not join are told one by one, and hinder no others. */
+  mayOpen(): boolean {
+    return true;
   }
 
   open(request: RouteRequest): Opening | HttpErrorKey | Promise<Opening> {
@@ -68,11 +64,11 @@ export class MultiplexRoute implements Route, Posting {
   }
 
   async #publish([first, ...others]: readonly Buffer[]): Promise<Answer | HttpErrorKey> {
-    const { hub, counters, limits } = this.context;
+    const { hub, counters, limits, rights } = this.context;
     const frame = parseFrame(first?.toString() ?? '', limits.message);
     if (frame.type === 'fault') return FAULTS[frame.code] ?? 'bad_request';
     if (frame.type !== 'publish' || others.length > 0) return 'bad_request';
-    if (this.mayPublish && !isReserved(frame.room)) {
+    if (rights.publish.allows(frame.room)) {
       return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http', frame.id)) });
     }
     counters.publishFailures.not_allowed += 1;

@@ -1,6 +1,7 @@
 import { isName } from '@busgate/layer';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
+import type { Rights } from '../auth/rights.ts';
 import type { Counters, SessionTransport } from '../counters.ts';
 import type { CloseKey, HttpErrorKey } from '../errors.ts';
 import type { Encoding } from '../hub/encoding.ts';
@@ -18,7 +19,6 @@ import { bringBack } from './returning.ts';
 import { lastOf, positionOf, standingOf } from './standing.ts';
 import { isPublishId } from './publish-id.ts';
 import type { Params, RouteRequest } from './request.ts';
-import { isReserved } from './reserved.ts';
 import type { Opening, Posting, Route } from './route.ts';
 
 /** What rooms' routes share. */
@@ -26,6 +26,7 @@ interface RoomRouteContext {
   readonly hub: Hub;
   readonly counters: Counters;
   readonly inbound: Inbound;
+  readonly rights: Rights;
   readonly log: Log;
 }
 
@@ -39,8 +40,7 @@ export class RoomRoute implements Route, Posting {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly subprotocols: readonly string[] = [];
-  readonly mayPublish: boolean;
-  readonly #mayJoin: boolean;
+  readonly #rights: Rights;
   readonly #hub: Hub;
   readonly #counters: Counters;
   readonly #inbound: Inbound;
@@ -49,11 +49,10 @@ export class RoomRoute implements Route, Posting {
   readonly #staysUnpublished: boolean;
 
   /** `messageLimit` in bytes. */
-  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, log }: RoomRouteContext) {
+  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, rights, log }: RoomRouteContext) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
-    this.#mayJoin = settings.join === 'anyone';
-    this.mayPublish = settings.publish === 'anyone';
+    this.#rights = rights;
     this.#hub = hub;
     this.#counters = counters;
     this.#inbound = inbound;
@@ -71,7 +70,7 @@ export class RoomRoute implements Route, Posting {
   }
 
   mayOpen({ params }: RouteRequest): boolean {
-    return this.#mayJoin && !isReserved(params['room'] ?? '');
+    return this.#rights.join.allows(params['room'] ?? '');
   }
 
   /** Where the request says where its client stood, what it missed comes first; where it asks for the newest messages, those do. */
@@ -86,7 +85,11 @@ export class RoomRoute implements Route, Posting {
   }
 
   mayPost({ params }: RouteRequest): boolean {
-    return this.mayPublish && !isReserved(params['room'] ?? '');
+    return this.mayPublish(params['room'] ?? '');
+  }
+
+  mayPublish(room: string): boolean {
+    return this.#rights.publish.allows(room);
   }
 
   /** Publishes the body as it is; once, however often it is sent with the same `Idempotency-Key`. */
@@ -152,12 +155,14 @@ class RoomConversation implements Conversation {
   readonly #session: Session;
   readonly #room: string;
   readonly #route: RoomRoute;
+  readonly #mayPublish: boolean;
   #intake: Intake | undefined;
 
   constructor(session: Session, room: string, route: RoomRoute) {
     this.#session = session;
     this.#room = room;
     this.#route = route;
+    this.#mayPublish = route.mayPublish(room);
   }
 
   text(data: Buffer): void {
@@ -165,7 +170,7 @@ class RoomConversation implements Conversation {
   }
 
   binary(data: Buffer): void {
-    if (this.#route.mayPublish) return void this.#publish(data);
+    if (this.#mayPublish) return void this.#publish(data);
     this.#route.refusePublish();
     this.#session.close('not_allowed');
   }

@@ -52,6 +52,13 @@ Of \`kind: events\`, a socket whose logic lives in workers or in a backend ([PRO
 | \`frames\` | as above, for messages of rooms that the session is in |
 | \`on_worker_loss\` | \`resume\`: another worker gets the session; or \`close\` with 1012. Default \`resume\` |
 
+## A rule of rooms
+
+| member | |
+| --- | --- |
+| \`rooms\` | a room name in which a level may be \`*\`, and the last one \`>\` for all that follow |
+| \`join\`, \`publish\` | as of a route. Default: as the route says |
+
 ## A rule of history
 
 | member | |

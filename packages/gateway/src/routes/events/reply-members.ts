@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { isName, type Message, type Value } from '@busgate/layer';
-import { isReserved } from '../reserved.ts';
+import { isReserved } from '../../reserved.ts';
 import type { Header, Refusal } from './reply.ts';
 
 /** A reply's members as they were parsed. */

@@ -1,3 +1,4 @@
+import type { Rights } from '../../auth/rights.ts';
 import type { Counters } from '../../counters.ts';
 import type { Hub } from '../../hub.ts';
 import type { Inbound } from '../../inbound.ts';
@@ -17,6 +18,7 @@ interface MultiplexLimits {
 export interface MultiplexContext {
   readonly hub: Hub;
   readonly counters: Counters;
+  readonly rights: Rights;
   readonly log: Log;
   readonly limits: MultiplexLimits;
   readonly inbound: Inbound;

@@ -6,7 +6,6 @@ import { joinFailure, publishFailure, type PublishFailureKey } from '../../layer
 import type { Conversation } from '../../session/conversation.ts';
 import type { Session } from '../../session/session.ts';
 import { Intake } from '../intake.ts';
-import { isReserved } from '../reserved.ts';
 import type { MultiplexContext } from './context.ts';
 import { textSheet } from '../../session/link.ts';
 import { framedEvent, MULTIPLEX_ENCODING } from './encoding.ts';
@@ -20,10 +19,8 @@ export type Join = Extract<ClientFrame, { type: 'join' }>;
 type Leave = Extract<ClientFrame, { type: 'leave' }>;
 type Publish = Extract<ClientFrame, { type: 'publish' }>;
 
-/** What the route lets its sessions do. */
-interface Permissions {
-  readonly mayJoin: boolean;
-  readonly mayPublish: boolean;
+/** The route, as far as its sessions know it. */
+interface Owner {
   readonly context: MultiplexContext;
 }
 
@@ -37,7 +34,7 @@ const NOTHING: Answer = () => undefined;
 /** One session of a multiplex route. */
 export class MultiplexConversation implements Conversation {
   readonly #session: Session;
-  readonly #route: Permissions;
+  readonly #route: Owner;
   readonly #members: Members;
   readonly #turns: Turns;
   readonly #intake: Intake;
@@ -46,7 +43,7 @@ export class MultiplexConversation implements Conversation {
   #held: readonly HubRoom[] = [];
 
   /** `joins`: what it is in from its beginning; each room is held already. */
-  constructor(session: Session, route: Permissions, joins: readonly Join[] = [], held: readonly HubRoom[] = []) {
+  constructor(session: Session, route: Owner, joins: readonly Join[] = [], held: readonly HubRoom[] = []) {
     this.#session = session;
     this.#route = route;
     this.#members = new Members(session);
@@ -116,9 +113,9 @@ export class MultiplexConversation implements Conversation {
   }
 
   #publish(frame: Publish): Answer | Promise<Answer> {
-    const { hub, counters } = this.#route.context;
+    const { hub, counters, rights } = this.#route.context;
     const { room, ref } = frame;
-    if (this.#route.mayPublish && !isReserved(room)) {
+    if (rights.publish.allows(room)) {
       return hub.publish(room, frame.payload, this.#session.transport, frame.id).then(
         ({ position }) =>
           () =>
@@ -137,8 +134,8 @@ export class MultiplexConversation implements Conversation {
 
   /** It is alone under way, so that what it finds out holds until it has answered. */
   async #join(frame: Join): Promise<Answer> {
-    const { hub, limits } = this.#route.context;
-    if (!this.#route.mayJoin || isReserved(frame.room)) return () => this.#refuse('not_allowed', frame.ref);
+    const { hub, limits, rights } = this.#route.context;
+    if (!rights.join.allows(frame.room)) return () => this.#refuse('not_allowed', frame.ref);
     if (hub.isAway) return () => this.#refuse('away', frame.ref);
     const known = this.#members.get(frame.room);
     if (known !== undefined && frame.since === undefined && frame.last === undefined) return () => this.#tellJoined(frame, known.room);
