@@ -144,6 +144,10 @@ export class NatsDriver implements Driver {
     return this.#keeping.histories.read(this.#withJetStream(), room, rule, after);
   }
 
+  async purge(room: string, rule: HistoryRule): Promise<void> {
+    await this.#keeping.histories.purge(this.#withJetStream(), room, rule);
+  }
+
   async flush(): Promise<void> {
     const session = this.#connected();
     if (this.#keeping.isThere) await this.#keeping.flush(session);

@@ -140,6 +140,13 @@ export class Histories {
     return this.#orUnread(session, plan, this.#read(session, plan, { room, rule }, after));
   }
 
+  /** Lets go of what the stream has of a room; where it stands the heads still say. */
+  async purge(session: Session, room: string, rule: HistoryRule): Promise<void> {
+    const plan = this.#planOf(rule);
+    await this.#ensure(session, plan);
+    await this.#jetStream.purge(session, plan.name, { filter: this.#subjects.room(room) });
+  }
+
   /** What a stream cannot say just now, as in a part of a cluster that was cut off, its rooms may have missed: once it can they look. */
   async #orUnread<T>(session: Session, plan: HistoryPlan, asked: Promise<T>): Promise<T> {
     try {

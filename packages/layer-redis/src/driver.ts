@@ -140,6 +140,11 @@ export class RedisDriver implements Driver {
     return read(this.#on(keys[0]), keys, rule, after);
   }
 
+  async purge(room: string): Promise<void> {
+    const [messages] = this.#historyKeys(room);
+    await this.#on(messages).run('del', messages);
+  }
+
   async flush(): Promise<void> {
     await Promise.all(this.#broker.shards().map((shard) => flushKeys(shard, this.#keys)));
   }

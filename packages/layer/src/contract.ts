@@ -208,7 +208,7 @@ export interface Capabilities {
   readonly waitsForProcesses?: true;
 }
 
-/** Counts since the layer was opened; they only grow, save `peers` and `silentPeers`. */
+/** Counts since the layer was opened; they only grow, save `peers`, `silentPeers` and `roundTrip`. */
 export interface LayerStats {
   /** Times the broker was reached. */
   connects: number;
@@ -240,6 +240,8 @@ export interface LayerStats {
   peers: number;
   /** Other processes that are silent and have not said goodbye, within the lease. */
   silentPeers: number;
+  /** What this process's last heartbeat took through the broker and back to it, in milliseconds; undefined before the first came back. */
+  roundTrip: number | undefined;
 }
 
 /** Where a layer writes what its operator should read. */

@@ -149,6 +149,11 @@ export class Groups {
     await Promise.all([...(this.#groupsOf.get(channel) ?? [])].map((name) => this.discardLocal(name, channel)));
   }
 
+  /** The broker is back. Never rejects. */
+  async reconnected(): Promise<void> {
+    await this.renew().catch((error: unknown) => this.#logger.warn('memberships of queues could not be renewed', { error: String(error) }));
+  }
+
   /** The broker was away and may have come back empty. What another process discarded meanwhile stays discarded. */
   async renew(): Promise<void> {
     const now = this.#clock.now();

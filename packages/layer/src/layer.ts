@@ -23,7 +23,6 @@ import type {
   Subscription,
 } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
-import { LayerError } from './errors.ts';
 import { FaultLog } from './fault-log.ts';
 import type { LayerFault } from './faults.ts';
 import { Groups } from './groups.ts';
@@ -39,6 +38,7 @@ import { formatPosition } from './position.ts';
 import { QueueReaders } from './queue-readers.ts';
 import { Rooms } from './rooms.ts';
 import { newStats } from './stats.ts';
+import { checkOpen, checkReachable, closed, describe } from './status.ts';
 import { requireCapability, requireHistory } from './abilities.ts';
 
 /**
@@ -107,16 +107,17 @@ export class ChannelLayer implements AsyncDisposable {
   }
 
   get status(): LayerStatus {
-    const reason = this.#status.state === 'closed' ? undefined : this.#faults.reason;
-    const partitioned = this.#peers.isPartitioned;
-    // Gateways ask with each frame that publishes or joins: where nothing is wrong nothing is made.
-    if (reason === undefined && !partitioned) return this.#status;
-    return { ...this.#status, ...(reason === undefined ? {} : { reason }), ...(partitioned ? { partitioned } : {}) };
+    return describe(this.#status, this.#faults.reason, this.#peers.isPartitioned);
   }
 
   /** This process's name, unique among all that share the broker: letters and digits. It stands in the name of each of its channels. */
   get process(): string {
     return this.#process;
+  }
+
+  /** Whether another process on this layer was heard within its lease: false for one that has gone, or has been silent for 30 s. */
+  hears(process: string): boolean {
+    return this.#peers.hears(process);
   }
 
   /** The topic on which any program reaches this process's channels: publish `{"channel":"<name>", …}` there with nothing but the broker's client. */
@@ -142,13 +143,13 @@ export class ChannelLayer implements AsyncDisposable {
 
   /** A name that only this process listens to: `prefix.<process>!<id>`. It stays until {@link closeChannel}. */
   newChannel(prefix = 'specific'): string {
-    this.#checkOpen();
+    checkOpen(this.#status);
     return this.#here.create(prefix);
   }
 
   /** Drops what waits in a channel of this process, ends its receives (CHANNEL_GONE) and takes it out of its groups. */
   async closeChannel(channel: string): Promise<void> {
-    this.#checkOpen();
+    checkOpen(this.#status);
     this.#channels.checkOwn(channel);
     this.#here.remove(channel);
     await this.#groups.removeChannel(channel);
@@ -163,7 +164,7 @@ export class ChannelLayer implements AsyncDisposable {
     const address = channelAddress(channel, this.#names);
     const payload = encodeMessage(message, this.#options.maxMessageBytes);
     if (options !== undefined) checkSendOptions(options, this.#options);
-    this.#checkReachable();
+    checkReachable(this.#status);
     await this.#channels.send(channel, address, payload, options);
   }
 
@@ -182,7 +183,7 @@ export class ChannelLayer implements AsyncDisposable {
    */
   listen(channel: string, listener: ChannelListener, credit: Credit = {}): Listening {
     const most = resolveCredit(credit);
-    this.#checkOpen();
+    checkOpen(this.#status);
     return this.#channels.listen(channel, listener, most);
   }
 
@@ -207,7 +208,7 @@ export class ChannelLayer implements AsyncDisposable {
   async groupSend(group: string, message: Message): Promise<GroupSendResult> {
     checkName('group', group, this.#names);
     const payload = encodeMessage(message, this.#options.maxMessageBytes);
-    this.#checkReachable();
+    checkReachable(this.#status);
     requireCapability(this.capabilities, 'groups');
     const dropped = await this.#groups.send(group, payload);
     return dropped === undefined ? {} : { dropped };
@@ -219,7 +220,7 @@ export class ChannelLayer implements AsyncDisposable {
    */
   async subscribe(room: string, listener: RoomListener, options: SubscribeOptions = {}): Promise<Subscription> {
     checkName('room', room, this.#names);
-    this.#checkReachable();
+    checkReachable(this.#status);
     this.#historyOf(room);
     return this.#rooms.subscribe(room, listener, options.since);
   }
@@ -231,12 +232,19 @@ export class ChannelLayer implements AsyncDisposable {
    * @throws LayerError UNSUPPORTED, naming a room that keeps no history; INVALID_OPTION
    */
   async history(room: string, since?: string, options: HistoryOptions = {}): Promise<HistoryReading> {
-    checkName('room', room, this.#names);
     const resolved = resolveHistoryOptions(options);
-    this.#checkReachable();
-    const rule = this.#historyOf(room);
-    requireHistory(this.capabilities, rule, room);
-    return this.#rooms.history(room, rule, since, resolved);
+    return this.#rooms.history(room, this.#kept(room), since, resolved);
+  }
+
+  /**
+   * Lets go of all that is kept of a room, in the broker and in every process. Subscribers notice nothing, and positions go on from where they stand; a `since` from
+   * before is answered by a gap.
+   * @throws LayerError UNSUPPORTED, naming a room that keeps no history
+   */
+  async purge(room: string): Promise<void> {
+    await this.#driver.purge(room, this.#kept(room));
+    this.#rooms.purged(room);
+    await this.#peers.tell({ purged: room });
   }
 
   /**
@@ -249,7 +257,7 @@ export class ChannelLayer implements AsyncDisposable {
       checkName('room', room, this.#names);
       const bytes = encodePayload(payload, this.#options.maxMessageBytes);
       checkId(id);
-      this.#checkReachable();
+      checkReachable(this.#status);
       const rule = this.#historyOf(room);
       if (id !== undefined) requireHistory(this.capabilities, rule, room);
       if (rule === undefined) return this.#driver.publish({ kind: 'room', name: room }, bytes).then(this.#accepted);
@@ -268,14 +276,14 @@ export class ChannelLayer implements AsyncDisposable {
    * @throws LayerError INVALID_OPTION
    */
   async lease(options: LeaseOptions = {}): Promise<Lease> {
-    this.#checkReachable();
+    checkReachable(this.#status);
     requireCapability(this.capabilities, 'leases');
     return this.#leases.open(options);
   }
 
   /** For tests: no message, membership or record of a lease of this prefix is left, in the broker and in every process; other prefixes are untouched. */
   async flush(): Promise<void> {
-    this.#checkReachable();
+    checkReachable(this.#status);
     this.#forgetAll();
     await this.#driver.flush();
     await this.#peers.tell({ flushed: true });
@@ -308,13 +316,14 @@ export class ChannelLayer implements AsyncDisposable {
   async #membership(op: 'add' | 'discard', group: string, channel: string): Promise<void> {
     checkName('group', group, this.#names);
     channelAddress(channel, this.#names);
-    this.#checkReachable();
+    checkReachable(this.#status);
     await this.#memberships.change(op, group, channel);
   }
 
   #onNotice(notice: Notice): void {
     if ('flushed' in notice) this.#forgetAll();
     else if ('discarded' in notice) this.#groups.forgetQueue(...notice.discarded);
+    else if ('purged' in notice) this.#rooms.purged(notice.purged);
   }
 
   #forgetAll(): void {
@@ -345,7 +354,7 @@ export class ChannelLayer implements AsyncDisposable {
 
   #onConnected(): void {
     this.stats.connects += 1;
-    this.#reachable = this.stats.connects === 1 || this.#reachable === undefined ? this.#becomeReachable() : this.#renew();
+    this.#reachable = this.stats.connects === 1 || this.#reachable === undefined ? this.#becomeReachable() : this.#groups.reconnected();
     this.#rooms.reconnected();
     this.#leases.connected();
   }
@@ -361,8 +370,12 @@ export class ChannelLayer implements AsyncDisposable {
     }
   }
 
-  async #renew(): Promise<void> {
-    await this.#groups.renew().catch((error: unknown) => this.#options.logger.warn('memberships of queues could not be renewed', { error: String(error) }));
+  #kept(room: string): HistoryRule {
+    checkName('room', room, this.#names);
+    checkReachable(this.#status);
+    const rule = this.#historyOf(room);
+    requireHistory(this.capabilities, rule, room);
+    return rule;
   }
 
   #historyOf(room: string): HistoryRule | undefined {
@@ -374,22 +387,7 @@ export class ChannelLayer implements AsyncDisposable {
   /** Names are checked before anything else, and rejections come later, never at once. */
   async #receiveElsewhere(channel: string, signal: AbortSignal | undefined): Promise<Message> {
     channelAddress(channel, this.#names);
-    this.#checkOpen();
+    checkOpen(this.#status);
     return this.#channels.receive(channel, signal);
   }
-
-  #checkOpen(): void {
-    if (this.#status.state === 'closed') throw closed();
-  }
-
-  #checkReachable(): void {
-    this.#checkOpen();
-    if (this.#status.state === 'away') {
-      throw new LayerError('LAYER_AWAY', `the broker has been away since ${this.#status.since.toISOString()}: nothing was sent`);
-    }
-  }
-}
-
-function closed(): LayerError {
-  return new LayerError('LAYER_CLOSED', 'the layer has been closed');
 }

@@ -30,7 +30,8 @@ export type Notice =
   | { readonly process: string; readonly beat: number; readonly every?: number }
   | { readonly process: string; readonly bye: true }
   | { readonly process: string; readonly flushed: true }
-  | { readonly process: string; readonly discarded: readonly [group: string, queue: string] };
+  | { readonly process: string; readonly discarded: readonly [group: string, queue: string] }
+  | { readonly process: string; readonly purged: string };
 
 export interface PeersEvents {
   notice(notice: Notice): void;
@@ -52,6 +53,8 @@ export class Peers implements TopicSink {
   readonly #clock: Clock;
   #cancel: (() => void) | undefined;
   #beat = 0;
+  /** The beat that is under way, and since when. */
+  #sent: { readonly beat: number; readonly at: number } | undefined;
   #missedAt = -Infinity;
   #stopped = false;
 
@@ -68,6 +71,12 @@ export class Peers implements TopicSink {
     return this.#clock.now() - this.#missedAt < LEASE_MS;
   }
 
+  /** Whether that process was heard within its lease. */
+  hears(process: string): boolean {
+    const peer = this.#peers.get(process);
+    return peer !== undefined && this.#clock.now() - peer.heardAt <= leaseOf(peer.every);
+  }
+
   /** Subscribes and begins to beat. */
   async start(): Promise<void> {
     await this.#driver.subscribe(CONTROL, this);
@@ -75,7 +84,7 @@ export class Peers implements TopicSink {
   }
 
   /** Tells all other processes; what cannot be told just now is not told. */
-  async tell(notice: { bye: true } | { flushed: true } | { discarded: readonly [string, string] }): Promise<void> {
+  async tell(notice: { bye: true } | { flushed: true } | { discarded: readonly [string, string] } | { purged: string }): Promise<void> {
     await this.#publish(notice).catch(() => undefined);
   }
 
@@ -85,8 +94,8 @@ export class Peers implements TopicSink {
       this.#stats.undecodable += 1;
       return;
     }
-    if (notice.process === this.#process) return;
-    if ('beat' in notice) this.#heard(notice.process, notice.beat, notice.every ?? HEARTBEAT_MS);
+    if (notice.process === this.#process) this.#heardOwn(notice);
+    else if ('beat' in notice) this.#heard(notice.process, notice.beat, notice.every ?? HEARTBEAT_MS);
     else if ('bye' in notice) this.#forget(notice.process);
     else this.#events.notice(notice);
   }
@@ -100,6 +109,13 @@ export class Peers implements TopicSink {
   stop(): void {
     this.#stopped = true;
     this.#cancel?.();
+  }
+
+  /** What this process said has been to the broker and back. */
+  #heardOwn(notice: Notice): void {
+    if (this.#sent === undefined || !('beat' in notice) || notice.beat !== this.#sent.beat) return;
+    this.#stats.roundTrip = this.#clock.now() - this.#sent.at;
+    this.#sent = undefined;
   }
 
   #heard(process: string, beat: number, every: number): void {
@@ -140,6 +156,7 @@ export class Peers implements TopicSink {
   /** The number is used up only by a beat that the broker took: one that was never sent was not missed. */
   async #sayAlive(every: number): Promise<void> {
     const beat = this.#beat + 1;
+    this.#sent = { beat, at: this.#clock.now() };
     try {
       await this.#publish({ beat, ...(every === HEARTBEAT_MS ? {} : { every }) });
       this.#beat = Math.max(this.#beat, beat);
@@ -183,10 +200,10 @@ function readNotice(payload: Uint8Array): Notice | undefined {
 
 function isNotice(value: unknown): value is Notice {
   if (typeof value !== 'object' || value === null) return false;
-  const { process, beat, every = HEARTBEAT_MS, bye, flushed, discarded } = value as Record<string, unknown>;
+  const { process, beat, every = HEARTBEAT_MS, bye, flushed, discarded, purged } = value as Record<string, unknown>;
   if (typeof process !== 'string') return false;
   const beats = Number.isSafeInteger(beat) && typeof every === 'number' && every >= HEARTBEAT_MS && every <= SLOWEST_HEARTBEAT_MS;
-  return beats || bye === true || flushed === true || isDiscarded(discarded);
+  return beats || bye === true || flushed === true || isDiscarded(discarded) || isName(purged);
 }
 
 function isDiscarded(value: unknown): boolean {

@@ -65,6 +65,11 @@ export class Rooms {
     for (const room of this.#rooms.values()) room.gap();
   }
 
+  /** The history of a room was let go of in the broker. */
+  purged(name: string): void {
+    this.#rooms.get(name)?.forgetRecent();
+  }
+
   /** Everything was deleted in the broker. */
   forgetRecent(): void {
     for (const room of this.#rooms.values()) room.forgetRecent();

@@ -19,5 +19,6 @@ export function newStats(): LayerStats {
     missedHeartbeats: 0,
     peers: 0,
     silentPeers: 0,
+    roundTrip: undefined,
   };
 }

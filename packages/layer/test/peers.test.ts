@@ -55,6 +55,24 @@ describe('who else shares the layer', () => {
     expect([script.sent.length, script.clock.pending]).toEqual([3, 0]);
   });
 
+  test('a beat that comes back says what it took; that of another one says nothing of it, and a process is heard for as long as its lease', async () => {
+    const script = new Script();
+    await script.peers.start();
+    await settled();
+    script.clock.advance(40);
+    script.hear({ process: 'other', beat: 1 });
+    expect([script.stats.roundTrip, script.peers.hears('other'), script.peers.hears('me')]).toEqual([undefined, true, false]);
+    script.hear({ process: 'me', beat: 1 });
+    expect(script.stats.roundTrip).toBe(40);
+    script.clock.advance(10);
+    script.hear({ process: 'me', beat: 1 });
+    expect(script.stats.roundTrip).toBe(40);
+    script.clock.advance(29_989);
+    expect(script.peers.hears('other')).toBe(true);
+    script.clock.advance(2);
+    expect(script.peers.hears('other')).toBe(false);
+  });
+
   test('starting again, as after the broker was away in the beginning, beats no faster', async () => {
     const script = new Script();
     await script.peers.start();

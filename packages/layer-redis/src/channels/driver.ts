@@ -158,6 +158,10 @@ export class ChannelsDriver implements Driver {
     return this.append() as Promise<never>;
   }
 
+  purge(): Promise<void> {
+    return this.append() as Promise<never>;
+  }
+
   flush(): Promise<void> {
     return this.#wire.flush();
   }

@@ -27,6 +27,7 @@ const OPERATIONS: Readonly<Record<string, (layer: ChannelLayer, channel: string)
   'subscribe with since': (layer) => layer.subscribe('kept', () => undefined, { since: 'e:1' }),
   publish: (layer) => layer.publish('room', 'x'),
   'publish to a room with history': (layer) => layer.publish('kept', 'x'),
+  'purge a history': (layer) => layer.purge('kept'),
   closeChannel: (layer, channel) => layer.closeChannel(channel),
   flush: (layer) => layer.flush(),
 };

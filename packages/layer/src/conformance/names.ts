@@ -68,6 +68,7 @@ const CALLS: readonly ((layer: ChannelLayer, name: string) => Promise<unknown>)[
   (layer, name) => layer.receive(name),
   async (layer, name) => layer.listen(name, () => undefined),
   (layer, name) => layer.history(name),
+  (layer, name) => layer.purge(name),
   (layer, name) => layer.groupAdd(name, layer.newChannel()),
   (layer, name) => layer.groupAdd('group', name),
   (layer, name) => layer.groupDiscard(name, layer.newChannel()),

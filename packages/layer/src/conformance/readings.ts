@@ -121,6 +121,27 @@ export const readings: Family = {
       }
     },
 
+    'a purge lets go of what is kept, here and there: positions go on, and who was in the room notices nothing': async (stage) => {
+      const [here, there] = await stage.openTwo(KEPT);
+      const recorders = [await record(here, 'kept.purged'), await record(there, 'kept.purged')];
+      const positions = await publishAll(here, 'kept.purged', numbers(0, 9));
+      await Promise.all(recorders.map((recorder) => recorder.count(10)));
+      await publishAll(here, 'kept.other', ['stays']);
+      await there.purge('kept.purged');
+      const { epoch, offset } = parsePosition(positions[9])!;
+      const after = parsePosition((await here.publish('kept.purged', 'next')).position)!;
+      assert.deepEqual([after.epoch, after.offset > offset], [epoch, true]);
+      await Promise.all(recorders.map((recorder) => recorder.seen('next')));
+      for (const layer of [here, there]) {
+        const reading = await layer.history('kept.purged', positions[3]);
+        assert.deepEqual([textsOf(reading), reading.recovered], [['next'], false]);
+        assert.deepEqual(textsOf(await layer.history('kept.purged', positions[9])), ['next']);
+        assert.deepEqual(textsOf(await layer.history('kept.other', undefined, { last: 9 })), ['stays']);
+      }
+      for (const recorder of recorders) assert.deepEqual(recorder.texts, [...numbers(0, 9), 'next']);
+      await rejects(here.purge('live'), 'UNSUPPORTED', 'live');
+    },
+
     'a room that keeps no history is UNSUPPORTED, naming it; limits that are none INVALID_OPTION': async (stage) => {
       const layer = await stage.open(KEPT);
       await rejects(layer.history('live'), 'UNSUPPORTED', 'live');

@@ -10,7 +10,12 @@ const sendToWorker: Call = (layer) => layer.send('work', { a: 1 });
 const sendWithOptions: Call = (layer) => layer.send('work', { a: 1 }, { expiryMs: 1000 });
 
 const CALLS: Readonly<Record<Ability, readonly Call[]>> = {
-  history: [(layer) => layer.publish('kept', 'x'), (layer) => layer.subscribe('kept', () => undefined), (layer) => layer.history('kept')],
+  history: [
+    (layer) => layer.publish('kept', 'x'),
+    (layer) => layer.subscribe('kept', () => undefined),
+    (layer) => layer.history('kept'),
+    (layer) => layer.purge('kept'),
+  ],
   queues: [sendToWorker, (layer) => layer.receive('work'), (layer) => layer.groupAdd('group', 'work'), (layer) => layer.groupDiscard('group', 'work')],
   groups: [
     (layer) => layer.groupAdd('group', layer.newChannel()),

@@ -182,6 +182,8 @@ export interface Driver {
   append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string): Promise<Position>;
   /** What followed `after`; without it, only where the history stands. */
   read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage>;
+  /** Lets go of all that is kept of the room. Positions go on from where they stand, and who asks for what followed an earlier one is told that it is not complete. */
+  purge(room: string, rule: HistoryRule): Promise<void>;
 
   /** With `capabilities.leases` only. */
   readonly leases?: LeaseStore;

@@ -133,6 +133,12 @@ export class Bus {
     return { epoch, head, complete: after.offset >= history.trimmed, messages: history.kept.filter((message) => message.offset > after.offset) };
   }
 
+  purge(room: string): void {
+    const history = this.#history(room);
+    history.kept.length = 0;
+    history.trimmed = history.head;
+  }
+
   flush(): void {
     for (const queue of this.#queues.values()) queue.clear();
     this.#groups.clear();

@@ -84,6 +84,10 @@ export class MemoryDriver implements Driver {
     return this.#bus.read(room, rule, after);
   }
 
+  async purge(room: string): Promise<void> {
+    this.#bus.purge(room);
+  }
+
   async flush(): Promise<void> {
     this.#bus.flush();
   }

@@ -21,6 +21,7 @@ export function scripted(calls: Partial<Driver>): Driver {
     publishGroup: unexpected,
     append: unexpected,
     read: unexpected,
+    purge: unexpected,
     flush: unexpected,
     close: unexpected,
     ...calls,
