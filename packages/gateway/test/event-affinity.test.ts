@@ -1,9 +1,13 @@
+import { openLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { EventCounters } from '../src/routes/events/counters.ts';
 import { WorkerWatch } from '../src/routes/events/worker-watch.ts';
+import { OwnWorkers } from '../src/routes/events/workers.ts';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
 import { TestWorker, type WorkerEvent } from './support/worker.ts';
+
+const SILENT = { dropped: 0, debug() {}, info() {}, warn() {}, error() {} };
 
 /** A gateway with the event route `/app`, a worker of the route's queue and one with a queue of its own, and a client that the latter has. */
 async function affine(
@@ -115,7 +119,21 @@ describe('a worker with a queue of its own', () => {
     await own.reply(connect, { lease: 1, type: 'websocket.release' });
     expect(await shared.next()).toMatchObject({ resumed: true });
     expect(await client.closed()).toBe(1012);
-    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', code: 1012 });
+    // The worker that had it last may live: it is the one to take leave.
+    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', code: 1012, own_queue: 'app.w.1' });
+  });
+
+  test("whose client leaves while another one is asked: the end is the new one's", async () => {
+    await using stage = await affine();
+    const { own, shared, client, connect } = stage;
+    await own.reply(connect, { lease: 1, type: 'websocket.release' });
+    const again = await shared.next();
+    client.socket.close(1000);
+    await client.closed();
+    await shared.reply(again, { type: 'websocket.accept', lease: 2, done: again.order });
+    const end = await shared.next();
+    expect(end).toMatchObject({ type: 'websocket.disconnect', code: 1000, lease: 2 });
+    expect(end['own_queue']).toBeUndefined();
   });
 
   test('that refuses to take a session over ends it with its code, and there is one end', async () => {
@@ -126,6 +144,75 @@ describe('a worker with a queue of its own', () => {
     await shared.reply(again, { type: 'websocket.close', code: 4005, lease: 2, done: again.order });
     expect(await client.closed()).toBe(4005);
     expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', code: 4005, lease: 2 });
+  });
+});
+
+describe('what a worker that has gone did not read', () => {
+  /** One session of a worker with a queue of its own, whose end was queued for it; `looks` looks at the worker so often. */
+  async function left() {
+    const bus = `memory:${crypto.randomUUID()}`;
+    const [layer, other] = await Promise.all([openLayer(bus), openLayer(bus)]);
+    const workers = new OwnWorkers(layer, SILENT, 1000);
+    const charge = { workerStops() {}, workerLost() {} };
+    workers.join('app.w.1', charge, 'app');
+    let heard = 0;
+    await layer.subscribe('_worker.app.w.1', () => void (heard += 1));
+    await other.send('app.w.1', { type: 'websocket.receive', id: 's:1', session: 's' });
+    await other.send('app.w.1', { type: 'websocket.disconnect', id: 's:2', session: 's', order: 2, code: 1001 });
+    workers.leave('app.w.1', charge, true);
+    return {
+      workers,
+      charge,
+      other,
+      async say(state: string): Promise<void> {
+        const before = heard;
+        await other.publish('_worker.app.w.1', JSON.stringify({ state }));
+        await until(() => heard > before, 'it is heard');
+      },
+      looks(times: number): void {
+        for (let count = 0; count < times; count += 1) workers.look();
+      },
+      async [Symbol.asyncDispose]() {
+        await Promise.all([layer.close(), other.close()]);
+      },
+    };
+  }
+
+  test('is an end that one of the others is told, and nothing else', async () => {
+    await using stage = await left();
+    await using shared = new TestWorker(stage.other, 'app');
+    stage.looks(11);
+    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', id: 's:2', order: 2, code: 1001, own_queue: 'app.w.1' });
+    await stage.other.send('app', { marker: true });
+    expect(await shared.next()).toEqual({ marker: true });
+  });
+
+  test('is told also where the worker said last that it stops', async () => {
+    await using stage = await left();
+    await using shared = new TestWorker(stage.other, 'app');
+    await stage.say('stopping');
+    stage.looks(11);
+    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', own_queue: 'app.w.1' });
+  });
+
+  test('stays in its queue where the worker says that it works', async () => {
+    await using stage = await left();
+    await stage.say('working');
+    stage.looks(11);
+    await using own = new TestWorker(stage.other, 'app.w.1');
+    expect([await own.next(), await own.next()]).toMatchObject([{ id: 's:1' }, { id: 's:2' }]);
+  });
+
+  test('is looked for no longer once the worker, which had only stood still, takes sessions again', async () => {
+    await using stage = await left();
+    await using shared = new TestWorker(stage.other, 'app');
+    stage.looks(11);
+    await shared.next();
+    stage.workers.join('app.w.1', stage.charge, 'app');
+    await using own = new TestWorker(stage.other, 'app.w.1');
+    await stage.other.send('app.w.1', { type: 'websocket.receive', id: 't:1', session: 't' });
+    await stage.other.send('app.w.1', { type: 'websocket.receive', id: 't:2', session: 't' });
+    expect([await own.next(), await own.next()]).toMatchObject([{ id: 't:1' }, { id: 't:2' }]);
   });
 });
 

@@ -14,8 +14,8 @@ export interface EventDelivery {
  * Where the events of a route go. What is sent for one session, one event after the other, arrives in that order. Calls reject with LayerErrors.
  */
 export interface Backend {
-  /** Whether workers may have queues of their own, and sessions that outlive this process. */
-  readonly isShared: boolean;
+  /** Whose workers may have queues of their own, and sessions that outlive this process; undefined where nobody else reads. */
+  readonly queue: string | undefined;
   send(event: Message, delivery: EventDelivery): Promise<void>;
   /** `disconnect` is what is queued should this process die: for the route's queue, whose workers know what to do with it. */
   hold(session: string, disconnect: Message): Promise<void>;

@@ -55,6 +55,8 @@ export class Dispatch implements Timed {
   #lease = 1;
   #state: State = null;
   #ownQueue: string | undefined;
+  /** Of the worker that had the session before, until another one has it. */
+  #formerQueue: string | undefined;
   /** The order of the connect that waits for its accept; undefined once a worker has the session. */
   #asking: number | undefined;
   /** Whether a worker has ever had it. */
@@ -122,6 +124,7 @@ export class Dispatch implements Timed {
     this.#asking = undefined;
     this.#isAccepted = true;
     this.#isStopping = false;
+    this.#formerQueue = undefined;
     if (ownQueue !== undefined) {
       this.#ownQueue = ownQueue;
       void this.#holdAnew();
@@ -137,6 +140,7 @@ export class Dispatch implements Timed {
   refused(): void {
     const order = this.#asking;
     this.#asking = undefined;
+    this.#formerQueue = undefined;
     if (order !== undefined) this.done(order);
   }
 
@@ -168,6 +172,7 @@ export class Dispatch implements Timed {
 
   /** The worker gives the session back: what it has not handled it has not begun, and another one gets it. */
   released(): void {
+    this.#leaveWorker();
     const { undone, unqueued, frames } = this.#flow.abandon();
     this.#context.counters.abandoned('returned', undone, unqueued);
     this.#waiting = [...frames, ...this.#waiting];
@@ -183,7 +188,7 @@ export class Dispatch implements Timed {
   abandoned(): number {
     const { undone, unqueued } = this.#flow.abandon();
     this.#context.counters.abandoned('lost', undone, unqueued);
-    this.#ownQueue = undefined;
+    this.#leaveWorker();
     return undone;
   }
 
@@ -216,6 +221,11 @@ export class Dispatch implements Timed {
     void this.#pump();
   }
 
+  #leaveWorker(): void {
+    this.#formerQueue = this.#ownQueue ?? this.#formerQueue;
+    this.#ownQueue = undefined;
+  }
+
   /** Nobody was told of the session, and nobody will be. */
   #withdraw(failure: Failure | 'unknown', error?: unknown): void {
     this.#isOver = true;
@@ -238,7 +248,6 @@ export class Dispatch implements Timed {
   async #resume(undone?: number): Promise<void> {
     if (this.#isOver) return;
     this.#lease += 1;
-    this.#ownQueue = undefined;
     this.#isStopping = false;
     this.#isHeldOld = true;
     if (this.#end !== undefined && this.#waiting.length === 0) return this.#pump();
@@ -343,7 +352,8 @@ export class Dispatch implements Timed {
     const { subject } = this.#owner;
     this.#isOver = true;
     deadlines.cancel(this);
-    const disconnect = disconnectEvent(subject, this.#standing(this.#flow.next), end);
+    // Where no worker has the session, one that reads the route's queue takes leave of it for the last that had it.
+    const disconnect = disconnectEvent(subject, this.#standing(this.#flow.next), end, this.#formerQueue);
     try {
       if (await backend.settle(subject.session, disconnect, this.#ownQueue)) counters.disconnects += 1;
     } catch {

@@ -133,7 +133,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   finished(): void {
-    this.#unwatch();
+    this.#unwatch(true);
     this.#context.ended(this);
   }
 
@@ -188,7 +188,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
 
   #accept({ subprotocol, headers, queue, window }: Extract<Action, { type: 'accept' }>): Refusal | undefined {
     if (!this.#dispatch.isAsking) return 'accepted_twice';
-    const ownQueue = this.#context.backend.isShared ? queue : undefined;
+    const ownQueue = this.#context.backend.queue === undefined ? undefined : queue;
     if (this.#phase === 'asking') {
       if (subprotocol !== undefined && !subprotocolsOf(this.asked.rawHeaders).includes(subprotocol)) return 'not_offered';
       this.#phase = 'accepted';
@@ -286,13 +286,15 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   #watch(queue: string | undefined): void {
+    const { backend, workers } = this.#context;
     this.#unwatch();
     this.#watched = queue;
-    if (queue !== undefined) this.#context.workers.join(queue, this);
+    if (queue !== undefined && backend.queue !== undefined) workers.join(queue, this, backend.queue);
   }
 
-  #unwatch(): void {
-    if (this.#watched !== undefined) this.#context.workers.leave(this.#watched, this);
+  /** `isTold`: the worker is told the end of the session. */
+  #unwatch(isTold = false): void {
+    if (this.#watched !== undefined) this.#context.workers.leave(this.#watched, this, isTold);
     this.#watched = undefined;
   }
 

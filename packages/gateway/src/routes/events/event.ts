@@ -1,6 +1,9 @@
 import type { Message, Value } from '@busgate/layer';
 import type { State } from './reply.ts';
 
+/** A disconnect may wait unread for so long, in milliseconds. */
+export const DISCONNECT_LIFETIME_MS = 86_400_000;
+
 /** What every event of a session says. */
 export interface Subject {
   readonly session: string;
@@ -66,7 +69,7 @@ export function receiveEvent(subject: Subject, standing: Standing, data: Uint8Ar
   return { type: 'websocket.receive', ...common(subject, standing), ...content };
 }
 
-/** `order` is null where the gateway died and another one speaks for it; `ownQueue`: a worker's own, which this is handed on to where that worker lives. */
+/** `order` is null where the gateway died and another one speaks for it; `ownQueue`: of the worker that had the session, which this is handed on to where it lives. */
 export function disconnectEvent(
   subject: Subject,
   standing: Omit<Standing, 'order'> & { readonly order: number | null },

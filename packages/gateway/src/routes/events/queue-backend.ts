@@ -9,27 +9,26 @@ interface Heir {
 
 /** Events as messages of a worker queue. */
 export class QueueBackend implements Backend {
-  readonly isShared = true;
+  readonly queue: string;
   readonly #layer: Pick<ChannelLayer, 'send'>;
   readonly #testaments: Testaments;
-  readonly #queue: string;
   /** The session that has this id, while it has one. */
   readonly #heirOf: (session: string) => Heir | undefined;
 
   constructor(layer: Pick<ChannelLayer, 'send'>, testaments: Testaments, queue: string, heirOf: (session: string) => Heir | undefined) {
     this.#layer = layer;
     this.#testaments = testaments;
-    this.#queue = queue;
+    this.queue = queue;
     this.#heirOf = heirOf;
   }
 
   send(event: Message, { id, expiryMs, ownQueue }: EventDelivery): Promise<void> {
-    return this.#layer.send(ownQueue ?? this.#queue, event, { id, expiryMs });
+    return this.#layer.send(ownQueue ?? this.queue, event, { id, expiryMs });
   }
 
   async hold(session: string, disconnect: Message): Promise<void> {
     const heir = this.#heirOf(session);
-    if (heir !== undefined) await this.#testaments.hold(session, heir, this.#queue, disconnect);
+    if (heir !== undefined) await this.#testaments.hold(session, heir, this.queue, disconnect);
   }
 
   settle(session: string, disconnect: Message | undefined, ownQueue: string | undefined): Promise<boolean> {

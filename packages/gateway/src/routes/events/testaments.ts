@@ -1,8 +1,6 @@
 import type { ChannelLayer, Lease, Message } from '@busgate/layer';
 import type { Log } from '../../log.ts';
-
-/** A disconnect may wait unread for so long, in milliseconds. */
-const LIFETIME_MS = 86_400_000;
+import { DISCONNECT_LIFETIME_MS } from './event.ts';
 
 interface Heir {
   /** This process was taken for dead: others have spoken for the session. */
@@ -28,7 +26,7 @@ export class Testaments {
   async hold(session: string, heir: Heir, channel: string, message: Message): Promise<void> {
     this.#heirs.set(session, heir);
     const lease = await this.#current();
-    if (this.#heirs.get(session) === heir) await lease.hold(session, { channel, message, expiryMs: LIFETIME_MS });
+    if (this.#heirs.get(session) === heir) await lease.hold(session, { channel, message, expiryMs: DISCONNECT_LIFETIME_MS });
   }
 
   /** Queues this instead, in that channel where it is not the one that was said before, or nothing. False where others have spoken for the session. */

@@ -1,5 +1,6 @@
 import type { ChannelLayer, RoomEvent } from '@busgate/layer';
 import type { Log } from '../../log.ts';
+import { Leftovers } from './leftovers.ts';
 import { WorkerWatch } from './worker-watch.ts';
 
 /** The room in which a worker says how it is. */
@@ -17,7 +18,11 @@ export interface Charge {
 
 interface Entry {
   readonly charges: Set<Charge>;
+  /** The queue of the route, whose workers are told what this one no longer reads. */
+  readonly shared: string;
   subscription: Promise<{ close(): Promise<void> }> | undefined;
+  /** An end was queued for it since it said that it works: it may be dead, or about to stop, and not read it. */
+  hasUnheard: boolean;
 }
 
 /** The workers with queues of their own that have sessions of this gateway: whether they live, and whether they are about to stop. */
@@ -25,19 +30,23 @@ export class OwnWorkers {
   readonly #layer: Pick<ChannelLayer, 'subscribe' | 'status'>;
   readonly #log: Log;
   readonly #watch: WorkerWatch;
+  readonly #leftovers: Leftovers;
   readonly #entries = new Map<string, Entry>();
 
   /** `lookMs`: how often {@link look} is called. */
-  constructor(layer: Pick<ChannelLayer, 'subscribe' | 'status'>, log: Log, lookMs: number) {
+  constructor(layer: Pick<ChannelLayer, 'subscribe' | 'status' | 'listen' | 'send'>, log: Log, lookMs: number) {
     this.#layer = layer;
     this.#log = log;
     this.#watch = new WorkerWatch(lookMs, (queue) => this.#onSilent(queue));
+    this.#leftovers = new Leftovers(layer, log, lookMs);
   }
 
-  join(queue: string, charge: Charge): void {
+  /** `shared`: the queue of the session's route. */
+  join(queue: string, charge: Charge, shared: string): void {
     let entry = this.#entries.get(queue);
     if (entry === undefined) {
-      entry = { charges: new Set(), subscription: undefined };
+      this.#leftovers.leave(queue);
+      entry = { charges: new Set(), shared, subscription: undefined, hasUnheard: false };
       this.#entries.set(queue, entry);
       this.#watch.add(queue);
       this.#subscribe(queue, entry);
@@ -45,14 +54,17 @@ export class OwnWorkers {
     entry.charges.add(charge);
   }
 
-  leave(queue: string, charge: Charge): void {
+  /** `isTold`: the end of the session was queued for the worker, which is watched until it has said once more that it works. */
+  leave(queue: string, charge: Charge, isTold: boolean): void {
     const entry = this.#entries.get(queue);
-    entry?.charges.delete(charge);
-    if (entry?.charges.size === 0) this.#forget(queue, entry);
+    if (entry?.charges.delete(charge) !== true) return;
+    entry.hasUnheard ||= isTold;
+    this.#forgetIfIdle(queue, entry);
   }
 
   /** To be called at regular times, after what had arrived was read. While the broker is away nobody can be heard, and the count begins anew. */
   look(): void {
+    this.#leftovers.look();
     if (this.#watch.size === 0) return;
     if (this.#layer.status.state !== 'connected') return this.#watch.begin();
     for (const [queue, entry] of this.#entries) if (entry.subscription === undefined) this.#subscribe(queue, entry);
@@ -73,16 +85,29 @@ export class OwnWorkers {
 
   #onEvent(queue: string, event: RoomEvent): void {
     this.#watch.heard(queue);
-    if (event.gap === true || stateOf(event.payload) !== 'stopping') return;
-    for (const charge of this.#entries.get(queue)?.charges ?? []) charge.workerStops();
+    const entry = this.#entries.get(queue);
+    if (entry === undefined || event.gap === true) return;
+    if (stateOf(event.payload) === 'stopping') {
+      for (const charge of entry.charges) charge.workerStops();
+    } else {
+      entry.hasUnheard = false;
+      this.#forgetIfIdle(queue, entry);
+    }
   }
 
   #onSilent(queue: string): void {
     const entry = this.#entries.get(queue);
     if (entry === undefined) return;
     this.#forget(queue, entry);
-    this.#log.warn('a worker has not been heard for 10 s: its sessions go to others', { queue, sessions: entry.charges.size });
+    if (entry.charges.size > 0) {
+      this.#log.warn('a worker has not been heard for 10 s: its sessions go to others', { queue, sessions: entry.charges.size });
+    }
     for (const charge of entry.charges) charge.workerLost();
+    this.#leftovers.gather(queue, entry.shared);
+  }
+
+  #forgetIfIdle(queue: string, entry: Entry): void {
+    if (entry.charges.size === 0 && !entry.hasUnheard) this.#forget(queue, entry);
   }
 
   #forget(queue: string, { subscription }: Entry): void {
