@@ -242,6 +242,12 @@ describe('faults', () => {
     expect(cost).toBeLessThan(200);
   });
 
+  test('each is a line that moves no cursor, whatever was written', () => {
+    expect(faultsOf({ argv: ['--config', 'b.yaml'], files: { 'b.yaml': `"a\\e[31mb\\nc": 1\n${ROUTES}` } })).toEqual([
+      'b.yaml: a\\u001b[31mb\\u000ac is not a setting',
+    ]);
+  });
+
   test('a path may end with a slash, and a regular expression is a map of its own; both are printed as they are read', () => {
     const routes = '[{path: "/ws/chat/:room/", kind: room}, {path: {regex: "^/old/(?<room>[a-z]+)/$"}, kind: room}, {path: /, kind: multiplex}]';
     const config = load({ argv: ['--demo', '--routes', routes] });

@@ -7,12 +7,13 @@ const MAX_SHOWN = 80;
 /** The configuration cannot be used. Nothing was started. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
-  /** Every fault, one sentence each. */
+  /** Every fault, one sentence each, which is a line whatever was written. */
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super(faults.join('\n'));
-    this.faults = faults;
+    const lines = faults.map(escapeUnsafe);
+    super(lines.join('\n'));
+    this.faults = lines;
   }
 }
 

@@ -1,0 +1,14 @@
+/** `npm run test:fuzz [-- --seed N --count N --parser NAME]`: a million inputs to every parser, by a seed that is told. */
+import { parseArgs } from 'node:util';
+import { PARSERS } from './all.ts';
+import { fuzz } from './parser.ts';
+
+const { values } = parseArgs({
+  options: { seed: { type: 'string', default: String(Date.now() % 1_000_000_000) }, count: { type: 'string', default: '1000000' }, parser: { type: 'string' } },
+});
+const [seed, count] = [Number(values.seed), Number(values.count)];
+for (const parser of PARSERS.filter(({ name }) => values.parser === undefined || values.parser === name)) {
+  const before = performance.now();
+  fuzz(parser, seed, count);
+  console.log(`${parser.name}: ${count} inputs of seed ${seed} in ${((performance.now() - before) / 1000).toFixed(1)} s`);
+}
