@@ -1,12 +1,21 @@
 import type { LayerStatus } from '@busgate/layer';
 import { Origins } from './admission/origins.ts';
 import type { HttpErrorKey } from './errors.ts';
+import type { Identity } from './identity.ts';
+import type { Seat, Seats } from './limits/seats.ts';
 import type { Log } from './log.ts';
+import type { Endpoint } from './net/endpoint.ts';
 
-/** Who asks. */
-export interface Asker {
+/** Which page asks, of which host, and from where. */
+export interface AskingPage {
   readonly origin: string | undefined;
   readonly host: string;
+  readonly remote: Endpoint;
+}
+
+/** Who asks. */
+export interface Asker extends AskingPage {
+  readonly identity: Identity;
 }
 
 export interface AdmissionSources {
@@ -20,19 +29,20 @@ export interface AdmissionSources {
   readonly origins: readonly string[];
   /** Whether this gateway answers to a host, which may have a port. */
   readonly answersTo: (host: string) => boolean;
+  readonly seats: Seats;
   readonly log: Pick<Log, 'warn'>;
 }
 
 /** As much of a header of a client as is logged. */
 const MAX_LOGGED = 200;
 
-export type Refused = Extract<HttpErrorKey, 'draining' | 'host' | 'origin' | 'not_allowed' | 'full' | 'away'>;
+export type Refused = Extract<HttpErrorKey, 'draining' | 'rate' | 'host' | 'origin' | 'not_allowed' | 'full' | 'away'>;
 
 /** Whether whoever asks may do what is asked; looked at once it is known who that is. */
 export type Right = () => boolean;
 
 /**
- * Decides who comes in, cheapest first, nothing costly before it: draining, host, origin, rights, capacity, layer. The steps stand in that order in {@link admitSession} and
+ * Decides who comes in, cheapest first, nothing costly before it: draining, address and handshake rate, host, origin, rights, capacity, layer. The steps stand in that order in {@link admitSession} and
  * {@link admitPost}, and nowhere else.
  */
 export class Admission {
@@ -46,16 +56,21 @@ export class Admission {
     this.#origins = new Origins(sources.origins);
   }
 
-  /** A place for one session, to be given back with {@link settle}; or why there is none. */
-  admitSession(asker: Asker, mayOpen: Right): Refused | undefined {
-    const refused = this.#draining() ?? this.host(asker.host) ?? this.#origin(asker) ?? right(mayOpen) ?? this.#capacity() ?? this.#reach();
-    if (refused === undefined) this.#coming += 1;
-    return refused;
+  /** A place for one session, to be given to {@link settle}; or why there is none. */
+  admitSession(asker: Asker, mayOpen: Right): Refused | Seat {
+    const refused =
+      this.#draining() ?? this.#address(asker) ?? this.host(asker.host) ?? this.#origin(asker) ?? right(mayOpen) ?? this.#capacity() ?? this.#reach();
+    if (refused !== undefined) return refused;
+    const seat = this.#sources.seats.take(() => asker.remote.address, asker.identity.user);
+    if (seat === undefined) return 'rate';
+    this.#coming += 1;
+    return seat;
   }
 
-  /** The admitted session has begun, or will not. */
-  settle(): void {
+  /** The admitted session has begun, and has its seat for as long as it lasts; or it will not. */
+  settle(seat: Seat): void {
     this.#coming -= 1;
+    if (!seat.isTaken) seat.release();
   }
 
   admitPost(asker: Asker, mayPost: Right): Refused | undefined {
@@ -73,19 +88,24 @@ export class Admission {
   }
 
   /** What a browser may know of before its page asks. */
-  admitPreflight(asker: Asker): Refused | undefined {
-    return this.host(asker.host) ?? this.#origin(asker);
+  admitPreflight(page: AskingPage): Refused | undefined {
+    return this.host(page.host) ?? this.#origin(page);
   }
 
   #draining(): Refused | undefined {
     return this.#sources.refuses() ? 'draining' : undefined;
   }
 
-  #origin({ origin, host }: Asker): Refused | undefined {
+  #address(asker: Asker): Refused | undefined {
+    return this.#sources.seats.mayAsk(() => asker.remote.address) ? undefined : 'rate';
+  }
+
+  #origin({ origin, host, remote }: AskingPage): Refused | undefined {
     if (origin === undefined || this.#origins.allow(origin, host)) return undefined;
     this.#sources.log.warn('a page of an origin that is not allowed was refused: see the setting origins', {
       origin: origin.slice(0, MAX_LOGGED),
       host: host.slice(0, MAX_LOGGED),
+      address: remote.address,
     });
     return 'origin';
   }

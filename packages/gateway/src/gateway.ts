@@ -13,10 +13,12 @@ import { PublicServer } from './http.ts';
 import { Absence, readiness, type Readiness } from './health.ts';
 import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
+import { type Seat, Seats } from './limits/seats.ts';
 import type { Door, Listening } from './listen.ts';
 import type { Log } from './log.ts';
 import { checkLayer, openLayerOf } from './open-layer.ts';
 import { Metrics } from './metrics.ts';
+import { Clients } from './net/clients.ts';
 import { OpsServer, type OpsSource } from './ops.ts';
 import type { EventCounters } from './routes/events/counters.ts';
 import type { Opening, Route } from './routes/route.ts';
@@ -319,10 +321,13 @@ export class Gateway implements AsyncDisposable, OpsSource {
         limit: limits.sessions,
         origins: config.origins,
         answersTo: config.demo ? demoHosts(config.host) : () => true,
+        seats: new Seats(limits, () => performance.now()),
         log: this.#log,
       }),
       counters: this.#counters,
       log: this.#log,
+      clients: new Clients(config.trustedProxies),
+      proxied: config.proxyProtocol ? config.trustedProxies : undefined,
       demo: config.demo ? demoFiles() : new Map(),
       handshake: limits.handshake,
       messageTime: limits.messageTime,
@@ -331,13 +336,13 @@ export class Gateway implements AsyncDisposable, OpsSource {
       payload: Math.max(limits.message, limits.frame),
       inbound: this.#inbound,
       transports: (route) => this.#transports.get(route) ?? [],
-      begin: (transport, upgrade, opening) => this.#begin(transport, upgrade, opening),
+      begin: (...session) => this.#begin(...session),
       isDraining: () => this.#isDraining,
     });
   }
 
   /** In one step the handshake is answered and the session begins. */
-  #begin(transport: Transport, { request, tcp, head }: Upgrade, opening: Opening): HttpErrorKey | undefined {
+  #begin(transport: Transport, { request, tcp, head }: Upgrade, opening: Opening, seat: Seat): HttpErrorKey | undefined {
     if (this.#isRefusing) {
       opening.cancel();
       return 'draining';
@@ -345,7 +350,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     let hasBegun = false;
     transport.accept(request, tcp, head, opening.greeting, (link) => {
       hasBegun = true;
-      return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session), opening.id);
+      return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session), { id: opening.id, seat });
     });
     if (!hasBegun) opening.cancel();
     return undefined;

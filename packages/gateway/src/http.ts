@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net';
 import type { HttpErrorKey } from './errors.ts';
 import { Connections } from './http/connection.ts';
 import { destroyOnError } from './http/linger.ts';
 import { PlainRequests, type PlainSources } from './http/plain.ts';
 import { Upgrades, type UpgradeSources } from './http/upgrades.ts';
 import { listen, type Listening, type Taking } from './listen.ts';
+import { ProxiedConnections } from './net/proxied.ts';
 import { asksForWebSocket } from './transports/websocket/handshake.ts';
 
 /** Connections are checked for being too slow this often, in milliseconds, or four times in `limits.handshake`. */
@@ -21,12 +22,17 @@ export interface PublicOptions extends PlainSources, UpgradeSources {
   readonly keepAlive: number;
   /** Sessions of this process. */
   readonly sessions: number;
+  /** Whose connections begin with the PROXY protocol; undefined: nobody's. */
+  readonly proxied: readonly string[] | undefined;
 }
 
 /** The public port: hands each request to what serves it, in the order of its connection. */
 export class PublicServer {
   readonly #options: PublicOptions;
   readonly #server: Server;
+  /** Accepts connections: the server of HTTP itself, where nothing stands before it. */
+  readonly #door: TcpServer;
+  readonly #proxied: ProxiedConnections | undefined;
   readonly #connections: Connections;
   readonly #plain: PlainRequests;
   readonly #upgrades: Upgrades;
@@ -38,6 +44,8 @@ export class PublicServer {
     this.#plain = new PlainRequests(options, this.#connections);
     this.#upgrades = new Upgrades(options);
     this.#server = this.#createServer();
+    this.#proxied = this.#createProxied();
+    this.#door = this.#proxied === undefined ? this.#server : this.#createDoor(this.#proxied);
     this.#server.on('request', (request, response) => this.#plain.take(request, response));
     this.#server.on('checkContinue', (request, response) => this.#plain.take(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket as Socket, head));
@@ -47,8 +55,8 @@ export class PublicServer {
 
   /** Rejects with the system's error where the address cannot be had. */
   async listen(host: string, port: number, taking?: Taking): Promise<Listening> {
-    this.#listening = await listen(this.#server, host, port, taking);
-    this.#server.on('error', (error) => this.#options.log.warn('a connection could not be accepted', { error: error.message }));
+    this.#listening = await listen(this.#door, host, port, taking);
+    this.#door.on('error', (error) => this.#options.log.warn('a connection could not be accepted', { error: error.message }));
     return this.#listening;
   }
 
@@ -59,7 +67,7 @@ export class PublicServer {
 
   /** Serves a connection that another process, or another server of this one, has accepted. */
   accept(socket: Socket): void {
-    this.#server.emit('connection', socket);
+    this.#door.emit('connection', socket);
     // It was accepted without being read.
     socket.resume();
   }
@@ -78,6 +86,8 @@ export class PublicServer {
 
   close(): void {
     this.stopListening();
+    this.#proxied?.close();
+    this.#server.close();
     this.#server.closeAllConnections();
   }
 
@@ -94,8 +104,27 @@ export class PublicServer {
     // Those beyond a count would be cut off without a word: readRequest counts them.
     server.maxHeadersCount = 0;
     server.maxConnections = sessions + SPARE_CONNECTIONS;
+    // Node looks for slow connections from then on, and others may accept them in its place.
+    server.emit('listening');
     // A client that has ended its writing waits for its answer all the same.
     return Object.assign(server, { httpAllowHalfOpen: true });
+  }
+
+  #createProxied(): ProxiedConnections | undefined {
+    const { proxied, handshake } = this.#options;
+    if (proxied === undefined) return undefined;
+    return new ProxiedConnections({
+      trusted: proxied,
+      patience: handshake,
+      serve: (socket) => void this.#server.emit('connection', socket),
+      refuse: (socket, why) => this.#end(socket, () => this.#upgrades.refuse(socket, why)),
+    });
+  }
+
+  #createDoor(proxied: ProxiedConnections): TcpServer {
+    const door = createTcpServer({ allowHalfOpen: true, noDelay: true }, (socket) => proxied.take(socket));
+    door.maxConnections = this.#server.maxConnections;
+    return door;
   }
 
   /** What is still owed on the connection could only be written into the new protocol: then the connection ends behind it, and the client comes back. */

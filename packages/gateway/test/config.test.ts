@@ -53,7 +53,8 @@ describe('sources', () => {
     expect(flagOf('drain.notice')).toBe('--drain-notice');
     expect(flagOf('limits.layer_message')).toBe('--limits-layer-message');
     expect(new Set(KEYS.map(flagOf)).size).toBe(KEYS.length);
-    expect(KEYS.filter((key) => !/^[a-z]+(?:_[a-z]+)*(?:\.[a-z]+(?:_[a-z]+)*)?$/.test(key))).toEqual([]);
+    expect(flagOf('limits.address.sessions')).toBe('--limits-address-sessions');
+    expect(KEYS.filter((key) => !/^[a-z]+(?:_[a-z]+)*(?:\.[a-z]+(?:_[a-z]+)*){0,2}$/.test(key))).toEqual([]);
   });
 
   test('the design’s smallest file', () => {
@@ -69,11 +70,36 @@ routes: [{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path
     ]);
   });
 
+  test('a key with two dots stands in maps of maps, in a map with what is left of the key, or alone', () => {
+    const say = (content: string): Config => load({ argv: ['--demo', '--config', 'b.yaml'], files: { 'b.yaml': content } });
+    for (const content of [
+      'limits: {address: {sessions: 7}}',
+      'limits: {address.sessions: 7}',
+      'limits.address: {sessions: 7}',
+      'limits.address.sessions: 7',
+    ]) {
+      expect(say(content).limits.address, content).toEqual({ sessions: 7, handshakes: undefined });
+    }
+    const argv = ['--demo', '--config', 'b.yaml'];
+    expect(faultsOf({ argv, files: { 'b.yaml': 'limits: {address: 7}' } })).toEqual(['b.yaml: limits.address must be a map of sessions, handshakes']);
+    expect(faultsOf({ argv, files: { 'b.yaml': 'limits: {address: {sesions: 7}}' } })).toEqual([
+      'b.yaml: limits.address.sesions is not a setting; the nearest is limits.address.sessions',
+    ]);
+  });
+
+  test('rates: so many a second, and so many at once', () => {
+    const config = load({ argv: ['--demo', '--limits-address-handshakes', '10/s burst 25'] });
+    expect(config.limits.address.handshakes).toEqual({ perSecond: 10, burst: 25 });
+    expect(load({ argv: ['--demo', '--limits-address-handshakes', '10/s'] }).limits.address.handshakes).toEqual({ perSecond: 10, burst: 10 });
+    expect(load().limits.address.handshakes).toBeUndefined();
+  });
+
   test('lists may stand in variables and flags', () => {
     const config = load({
       argv: ['--demo', '--history', '[{rooms: "chat.>", size: 10, age: 5m}]'],
-      env: { BUSGATE_ORIGINS: 'https://a.example,http://localhost:3000' },
+      env: { BUSGATE_ORIGINS: 'https://a.example,http://localhost:3000', BUSGATE_TRUSTED_PROXIES: '10.0.0.0/8, ::1' },
     });
+    expect(config.trustedProxies).toEqual(['10.0.0.0/8', '::1']);
     expect(config.origins).toEqual(['https://a.example', 'http://localhost:3000']);
     expect(config.history).toEqual([{ rooms: 'chat.>', size: 10, ageMs: 300_000 }]);
     expect(load({ argv: ['--demo', '--history', '[{rooms: "chat.>", size: 10, ageMs: 300000}]'] }).history).toEqual(config.history);
@@ -166,7 +192,7 @@ describe('closed defaults', () => {
 
   test('the configuration is frozen', () => {
     const config = load();
-    expect(Object.isFrozen(config) && Object.isFrozen(config.limits)).toBe(true);
+    expect([config, config.limits, config.limits.address].every((value) => Object.isFrozen(value))).toBe(true);
   });
 });
 
@@ -210,6 +236,14 @@ describe('faults', () => {
     ['--prefix', 'a.b'],
     ['--layer', 'localhost:6379'],
     ['--history', '[{rooms: ">.a", size: 1, age: 1s}]'],
+    ['--trusted-proxies', '10.0.0.0/33'],
+    ['--trusted-proxies', '10.0.0.1/8/8'],
+    ['--trusted-proxies', 'proxy.example'],
+    ['--trusted-proxies', 'fe80::1%eth0'],
+    ['--limits-address-handshakes', '10'],
+    ['--limits-address-handshakes', '0/s'],
+    ['--limits-address-handshakes', '10/s burst 0'],
+    ['--limits-address-handshakes', '10/h'],
     ['--routes', '{}'],
     ['--routes', '[{path: "/room/:room", kind: rooms}]'],
     ['--routes', '[{path: "room/:room", kind: room}]'],
@@ -274,6 +308,8 @@ describe('faults', () => {
     expect(faultsOf({ argv: ['--demo', '--drain-notice', '30s'] })).toHaveLength(1);
     expect(faultsOf({ argv: ['--demo', '--limits-message', '2MiB', '--limits-frame', '3MiB'] })).toEqual([expect.stringContaining('limits.layer_message')]);
     expect(faultsOf({ argv: ['--demo', '--port', '0', '--ops-port', '0'] })).toEqual([]);
+    expect(faultsOf({ argv: ['--demo', '--proxy-protocol'] })).toEqual([expect.stringContaining('needs trusted_proxies')]);
+    expect(faultsOf({ argv: ['--demo', '--limits-user-replace'] })).toEqual([expect.stringContaining('needs limits.user.sessions')]);
   });
 
   test('a file that cannot be read, or is no YAML, says so and shows none of its lines', () => {
@@ -298,7 +334,9 @@ describe('faults', () => {
 
 describe('busgate config', () => {
   test('what it prints says the same again', () => {
-    const config = load({ argv: ['--demo', '--ready-layer-grace', '90s', '--history', '[{rooms: a.*, size: 5, age: 90m}]'] });
+    const config = load({
+      argv: ['--demo', '--ready-layer-grace', '90s', '--history', '[{rooms: a.*, size: 5, age: 90m}]', '--limits-address-handshakes', '7/s'],
+    });
     const printed = printConfig(config);
     expect(printConfig(load({ argv: ['--config', 'p.yaml'], files: { 'p.yaml': printed } }))).toBe(printed);
     expect(parse(printed)).toMatchObject({ ready: { layer_grace: '90s' }, limits: { message: '64KiB', layer_message: '1MiB' } });

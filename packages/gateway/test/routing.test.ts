@@ -5,9 +5,12 @@ import { demoHosts } from '../src/admission/hosts.ts';
 import { Admission, type Asker } from '../src/admission.ts';
 import type { PathPattern } from '../src/config/path.ts';
 import { readTarget } from '../src/http/target.ts';
+import { ANYONE } from '../src/identity.ts';
+import { Seats } from '../src/limits/seats.ts';
 import type { Route } from '../src/routes/route.ts';
 import { Router } from '../src/routes/router.ts';
 import { processorMs } from './support/cpu.ts';
+import { UNCOUNTED } from './support/public.ts';
 
 const segments = (text: string, ...parts: string[]): PathPattern => ({
   text,
@@ -154,7 +157,9 @@ test('whatever is written as a target is read or refused', () => {
 
 describe('admission', () => {
   const state = { refuses: false, sessions: 0, away: false };
-  const admissionOf = (origins: readonly string[] = []): Admission =>
+  const remote = { address: '192.0.2.7', port: 5 };
+  const asker = (origin: string | undefined, host: string): Asker => ({ origin, host, remote, identity: ANYONE });
+  const admissionOf = (origins: readonly string[] = [], seats = UNCOUNTED): Admission =>
     new Admission({
       layer: {
         get status() {
@@ -166,6 +171,7 @@ describe('admission', () => {
       limit: 2,
       origins,
       answersTo: (host) => host !== 'elsewhere',
+      seats,
       log: { warn: (_message, fields) => void logged.push(fields) },
     });
   const logged: unknown[] = [];
@@ -222,13 +228,13 @@ describe('admission', () => {
     ['chrome-extension://abcdefghijklmnop', 'x', patterns, undefined],
     ['null', 'x', patterns, undefined],
   ])('origin %s asking %s, listed %j: %s', (origin, host, origins, expected) => {
-    expect(admissionOf(origins).admitPost({ origin, host }, () => true)).toBe(expected);
+    expect(admissionOf(origins).admitPost(asker(origin, host), () => true)).toBe(expected);
   });
 
-  test('logs whose page was refused and what it asked, and no more than a line of it', () => {
+  test('logs whose page was refused, what it asked and from where, and no more than a line of it', () => {
     logged.length = 0;
-    admissionOf().admitPost({ origin: `http://${'x'.repeat(1000)}`, host: 'busgate.test' }, () => true);
-    expect(logged).toEqual([{ origin: `http://${'x'.repeat(193)}`, host: 'busgate.test' }]);
+    admissionOf().admitPost(asker(`http://${'x'.repeat(1000)}`, 'busgate.test'), () => true);
+    expect(logged).toEqual([{ origin: `http://${'x'.repeat(193)}`, host: 'busgate.test', address: '192.0.2.7' }]);
   });
 
   test.each([
@@ -245,15 +251,20 @@ describe('admission', () => {
     expect([own.filter((host) => !answersTo(host)), foreign.filter(answersTo)]).toEqual([[], []]);
   });
 
-  test('judges draining before the host before origin before rights before capacity before the layer, and those that are coming count', () => {
-    const lost = { origin: 'null', host: 'elsewhere' };
-    const stranger = { origin: 'null', host: 'a' };
-    const friend = { origin: undefined, host: 'a' };
-    const admission = admissionOf();
-    const open = (asker: Asker, may = true): unknown => admission.admitSession(asker, () => may);
+  test('judges draining before address before the host before origin before rights before capacity before the layer, and those that are coming count', () => {
+    const lost = asker('null', 'elsewhere');
+    const stranger = asker('null', 'a');
+    const friend = asker(undefined, 'a');
+    let now = 0;
+    const limits = { address: { sessions: undefined, handshakes: { perSecond: 1, burst: 9 } }, user: { sessions: undefined, replace: false } };
+    const admission = admissionOf([], new Seats(limits, () => now));
+    const open = (who: Asker, may = true): ReturnType<Admission['admitSession']> => admission.admitSession(who, () => may);
     Object.assign(state, { refuses: true, sessions: 2, away: true });
     expect(open(lost, false)).toBe('draining');
     state.refuses = false;
+    for (let asked = 0; asked < 9; asked += 1) open(lost, false);
+    expect(open(lost, false)).toBe('rate');
+    now = 60_000;
     expect(open(lost, false)).toBe('host');
     expect(open(stranger, false)).toBe('origin');
     expect(open(friend, false)).toBe('not_allowed');
@@ -263,9 +274,10 @@ describe('admission', () => {
     state.sessions = 1;
     expect(open(friend)).toBe('away');
     state.away = false;
-    expect(open(friend)).toBeUndefined();
+    const seat = open(friend);
     expect(open(friend)).toBe('full');
-    admission.settle();
-    expect(open(friend)).toBeUndefined();
+    if (typeof seat === 'string') throw new Error(seat);
+    admission.settle(seat);
+    expect(open(friend)).toEqual(seat);
   });
 });

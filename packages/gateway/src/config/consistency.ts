@@ -11,6 +11,8 @@ export function inconsistencies(config: Config): string[] {
     limits.frame > limits.inboundTotal && 'limits.frame must not be larger than limits.inbound_total, which is for all clients together',
     limits.message > limits.inboundTotal && 'limits.message must not be larger than limits.inbound_total, which is for all clients together',
     limits.outbox > limits.outboxTotal && 'limits.outbox must not be larger than limits.outbox_total, which is for all sessions together',
+    proxyFault(config),
+    limits.user.replace && limits.user.sessions === undefined && 'limits.user.replace needs limits.user.sessions, past which it holds',
     drain.notice >= drain.deadline && 'drain.notice must be shorter than drain.deadline, which is counted from the signal too',
     ops.port === config.port && ops.port > 0 && overlap(ops.host, config.host) && `ops.port must not be port (${config.port}): the ops port is never public`,
   ].filter((fault) => fault !== false);
@@ -28,6 +30,10 @@ function queueFault({ routes, layer }: Config): string | false {
     route !== undefined &&
     `the route ${route.path.text} gives events to a worker queue, but with memory: no worker could reach it; layers that workers can: redis://, rediss://, redis-sentinel://, redis-cluster://, nats://, tls://`
   );
+}
+
+function proxyFault({ proxyProtocol, trustedProxies }: Config): string | false {
+  return proxyProtocol && trustedProxies?.length === 0 && 'proxy_protocol needs trusted_proxies: nobody else is believed what it says';
 }
 
 function overlap(a: string, b: string): boolean {

@@ -4,8 +4,8 @@ import { hint } from './nearest.ts';
 import type { Key } from './schema.ts';
 import type { Said, Source } from './source.ts';
 
-/** Keys with a dot stand in maps: `drain: {notice: 5s}`; `drain.notice: 5s` says the same. */
-const GROUPS: ReadonlySet<string> = new Set(KEYS.flatMap((key) => (key.includes('.') ? [key.slice(0, key.indexOf('.'))] : [])));
+/** Keys with dots stand in maps, one for each dot: `drain: {notice: 5s}`; `drain.notice: 5s` says the same. */
+const GROUPS: ReadonlySet<string> = new Set(KEYS.flatMap((key) => [...key.matchAll(/\./g)].map(({ index }) => key.slice(0, index))));
 
 /** What a YAML file says. `name` is the file's, for errors. */
 export function readYaml(content: string, name: string): Source {
@@ -45,13 +45,16 @@ function flatten(root: unknown, name: string, faults: string[]): [string, unknow
     faults.push(`${name} must be a map of settings, such as "layer: redis://redis:6379"`);
     return [];
   }
-  return Object.entries(root).flatMap(([key, value]): [string, unknown][] => {
-    if (!GROUPS.has(key)) return [[key, value]];
-    if (isMap(value)) return Object.entries(value).map(([inner, raw]) => [`${key}.${inner}`, raw]);
-    const members = KEYS.filter((known) => known.startsWith(`${key}.`)).map((known) => known.slice(key.length + 1));
-    faults.push(`${name}: ${key} must be a map of ${members.join(', ')}`);
-    return [];
-  });
+  return Object.entries(root).flatMap(([key, value]) => leavesOf(key, value, name, faults));
+}
+
+/** What stands at `path`, or below it where maps do. */
+function leavesOf(path: string, value: unknown, name: string, faults: string[]): [string, unknown][] {
+  if (!GROUPS.has(path)) return [[path, value]];
+  if (isMap(value)) return Object.entries(value).flatMap(([inner, raw]) => leavesOf(`${path}.${inner}`, raw, name, faults));
+  const below = KEYS.filter((known) => known.startsWith(`${path}.`)).map((known) => known.slice(path.length + 1));
+  faults.push(`${name}: ${path} must be a map of ${below.join(', ')}`);
+  return [];
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

@@ -47,6 +47,12 @@ export function complete<T extends object>(members: { [K in keyof T]: T[K] | und
   return Object.values(members).includes(undefined) ? undefined : (members as T);
 }
 
+/** The items of a list, which in a variable or a flag stand between commas; undefined for what is none. */
+export function itemsOf(raw: unknown): readonly unknown[] | undefined {
+  if (Array.isArray(raw)) return raw;
+  return typeof raw === 'string' ? raw.split(',').map((item) => item.trim()) : undefined;
+}
+
 /** Reads each item of a list; undefined where one could not be read. */
 export function readItems<T>(raw: readonly unknown[], read: (item: unknown, report: Report) => T | undefined, report: Report): readonly T[] | undefined {
   const items = raw.map((item, index) => read(item, within(report, `[${index}]`)));

@@ -1,17 +1,17 @@
-import { readItems } from './members.ts';
+import { itemsOf, readItems } from './members.ts';
 import type { Report, ValueType } from './types.ts';
 
 const EXAMPLES = 'an origin such as https://app.example, https://*.example.com, http://localhost:*, capacitor://localhost or "null"';
 const ALLOWED =
   'a list of origins as browsers send them, such as https://app.example, https://*.example.com, http://localhost:*, capacitor://localhost or "null"';
 
-/** Origins whose pages may connect, compared whole: scheme, host and port. A star before a host stands for one name or more, one for a port for any. In a variable or a flag they stand between commas. */
+/** Origins whose pages may connect, compared whole: scheme, host and port. A star before a host stands for one name or more, one for a port for any. */
 export const origins: ValueType<readonly string[]> = {
   name: 'list',
   allowed: ALLOWED,
   placeholder: 'URL,URL',
   read(raw, report) {
-    const items: unknown[] | undefined = Array.isArray(raw) ? raw : typeof raw === 'string' ? raw.split(',').map((item) => item.trim()) : undefined;
+    const items = itemsOf(raw);
     if (items === undefined) {
       report({ got: raw, must: ALLOWED });
       return undefined;

@@ -18,7 +18,9 @@ export function printConfig(config: Partial<Config>): string {
 }
 
 function put(tree: Record<string, unknown>, key: string, value: unknown): void {
-  const [head = key, rest] = key.split('.');
-  if (rest === undefined) tree[head] = value;
-  else tree[head] = { ...(tree[head] as object | undefined), [rest]: value };
+  const levels = key.split('.');
+  const name = levels.pop() ?? key;
+  let branch = tree;
+  for (const level of levels) branch = (branch[level] ??= {}) as Record<string, unknown>;
+  branch[name] = value;
 }

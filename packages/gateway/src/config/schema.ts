@@ -1,11 +1,14 @@
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { isPrefix } from '@busgate/layer';
+import type { Rate } from '../limits/bucket.ts';
 import { history, type HistorySetting } from './history.ts';
 import { layerUrl } from './layer-url.ts';
 import { origins } from './origins.ts';
+import { rate } from './rates.ts';
 import { type RoomRule, roomRules } from './room-rules.ts';
 import { DEMO_ROUTES, type RouteConfig, routes } from './route-settings.ts';
+import { trustedProxies } from './trusted-proxies.ts';
 import { count, duration, oneOf, orWord, size, text, toggle, type ValueType } from './types.ts';
 
 /** The value of each setting by its key. Sizes are in bytes, durations in milliseconds. */
@@ -18,6 +21,8 @@ export interface Settings {
   'ops.port': number;
   workers: number;
   origins: readonly string[];
+  trusted_proxies: readonly string[];
+  proxy_protocol: boolean;
   routes: readonly RouteConfig[];
   rooms: readonly RoomRule[];
   'limits.message': number;
@@ -30,6 +35,10 @@ export interface Settings {
   'limits.rooms': number;
   'limits.rooms_total': number;
   'limits.sessions': number;
+  'limits.address.sessions': number | undefined;
+  'limits.address.handshakes': Rate | undefined;
+  'limits.user.sessions': number | undefined;
+  'limits.user.replace': boolean;
   'limits.fragments': number;
   'limits.handshake': number;
   'limits.message_time': number;
@@ -85,6 +94,22 @@ const port = count(0, 65_535);
 const workers = orWord(count(1, 1024), 'auto', availableParallelism);
 const prefix = text('1 to 100 ASCII letters, digits and _ -', 'NAME', isPrefix);
 
+const PROXIES: Pick<Schema, 'trusted_proxies' | 'proxy_protocol'> = {
+  trusted_proxies: {
+    ...setting(
+      trustedProxies,
+      [],
+      'Proxies that are believed when they say who asked them: X-Forwarded-For, read from the right, else Forwarded; X-Forwarded-Proto; and with proxy_protocol what begins their connections. The client found so is the one that limits count, an IPv6 address by its /64, and that logs and workers are told of.',
+    ),
+    presetText: 'none: the client is who is connected',
+  },
+  proxy_protocol: setting(
+    toggle,
+    false,
+    'Connections of trusted_proxies must begin with the PROXY protocol, version 1 or 2, and those of others must not: else they are refused with 400.',
+  ),
+};
+
 /** Every setting, in the order of documents: key, type, preset, help. Its variable and flag follow from the key. */
 export function schema(facts: Facts): Schema {
   return {
@@ -109,6 +134,7 @@ export function schema(facts: Facts): Schema {
       presetText:
         'that of the host that was asked, over https, or where it is localhost or an address: over http any page may give this machine a name of its own',
     },
+    ...PROXIES,
     routes: {
       ...setting(routes(facts.demo, facts.readFile), facts.demo ? DEMO_ROUTES : undefined, 'The paths that clients find, and who may join and publish there.'),
       presetText: 'none, and it must be said; with `demo`: `/room/:room` and `/socket`, open to everybody',
@@ -176,6 +202,16 @@ function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
       ...setting(count(1, 10_000_000), sessionsFor(facts.descriptors), 'Sessions of this process; past it upgrades are refused with 503.'),
       presetText: `the descriptor limit (\`ulimit -n\`) less ${RESERVED_DESCRIPTORS}`,
     },
+    'limits.address.sessions': unset(
+      count(1, 10_000_000),
+      'Sessions of one address in this process, an IPv6 one with its /64; past it upgrades are refused with 429.',
+    ),
+    'limits.address.handshakes': unset(
+      rate,
+      'Sessions that one address, an IPv6 one with its /64, may ask this process for; past it they are refused with 429.',
+    ),
+    'limits.user.sessions': unset(count(1, 1_000_000), 'Sessions of one user in this process; past it upgrades are refused with 429.'),
+    'limits.user.replace': setting(toggle, false, 'A session past limits.user.sessions is let in, and ends the oldest one of its user with 4409 in its place.'),
     'limits.fragments': setting(count(1, 16_384), 1024, 'Frames of one message.'),
     'limits.handshake': setting(duration('100ms', '10m'), '10s', 'From connecting to the end of the request headers.'),
     'limits.message_time': setting(duration('100ms', '1h'), '30s', 'From the first byte of a message to its last.'),
@@ -185,6 +221,11 @@ function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
 
 function setting<T>(type: ValueType<T & {}>, preset: unknown, help: string): Setting<T> {
   return { type, preset, help };
+}
+
+/** A limit that is none until it is said. */
+function unset<T>(type: ValueType<T & {}>, help: string): Setting<T | undefined> {
+  return { ...setting<T | undefined>(type as ValueType<T & {}>, undefined, help), optional: true, presetText: 'unset: no limit' };
 }
 
 function sessionsFor(descriptors: number): number {

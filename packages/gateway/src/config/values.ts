@@ -1,32 +1,48 @@
 import type { Key, Settings } from './schema.ts';
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
-type Group<S extends string> = S extends `${infer Head}.${string}` ? Head : never;
+type Head<K> = K extends `${infer First}.${string}` ? First : K;
+
+/** The settings as a tree: one level for each dot in a key. */
+type Tree<S> = {
+  readonly [H in Head<keyof S & string> as Camel<H>]: H extends keyof S
+    ? S[H]
+    : Tree<{ [K in keyof S as K extends `${H}.${infer Rest}` ? Rest : never]: S[K] }>;
+};
 
 /** What is in force: `config.limits.outboxTotal` is the setting `limits.outbox_total`. Sizes are in bytes, durations in milliseconds. Frozen. */
-export type Config = {
-  readonly [K in Key as K extends `${string}.${string}` ? never : Camel<K>]: Settings[K];
-} & {
-  readonly [G in Group<Key>]: { readonly [K in Key as K extends `${G}.${infer Rest}` ? Camel<Rest> : never]: Settings[K] };
-};
+export type Config = Tree<Settings>;
+
+/** A tree of any depth, whose leaves are looked at by nobody here. */
+interface Branch {
+  [name: string]: unknown;
+}
 
 /** Builds the tree out of what each key holds. */
 export function nest(values: readonly (readonly [Key, unknown])[]): Config {
-  const config: Record<string, unknown> = {};
+  const config: Branch = {};
+  const branches: unknown[] = [config];
   for (const [key, value] of values) {
-    const [head = key, rest] = key.split('.');
-    if (rest === undefined) config[camel(head)] = value;
-    else config[head] = { ...(config[head] as object | undefined), [camel(rest)]: value };
+    const levels = levelsOf(key);
+    const name = levels.pop() ?? key;
+    let branch = config;
+    for (const level of levels) {
+      if (branch[level] === undefined) branches.push((branch[level] = {}));
+      branch = branch[level] as Branch;
+    }
+    branch[name] = Object.freeze(value);
   }
-  for (const value of Object.values(config)) Object.freeze(value);
-  return Object.freeze(config) as Config;
+  for (const branch of branches) Object.freeze(branch);
+  return config as Config;
 }
 
 /** The value of a key. */
 export function valueOf(config: Partial<Config>, key: Key): unknown {
-  const [head = key, rest] = key.split('.');
-  const value = (config as Record<string, unknown>)[camel(head)];
-  return rest === undefined ? value : (value as Record<string, unknown> | undefined)?.[camel(rest)];
+  return levelsOf(key).reduce<unknown>((branch, level) => (branch as Branch | undefined)?.[level], config);
+}
+
+function levelsOf(key: Key): string[] {
+  return key.split('.').map(camel);
 }
 
 function camel(name: string): string {

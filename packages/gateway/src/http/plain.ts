@@ -6,6 +6,7 @@ import { type HttpErrorKey, httpError } from '../errors.ts';
 import type { Inbound } from '../inbound.ts';
 import { publishFailure } from '../layer-errors.ts';
 import type { Log } from '../log.ts';
+import type { Clients } from '../net/clients.ts';
 import type { Posting, Route, Serving } from '../routes/route.ts';
 import type { Match, Router } from '../routes/router.ts';
 import type { Transport } from '../transports/transport.ts';
@@ -27,6 +28,7 @@ export interface PlainSources extends ExchangeSources, StreamSources {
   /** Bytes of a body of any route. */
   readonly payload: number;
   readonly inbound: Inbound;
+  readonly clients: Clients;
   /** In what ways the sessions of a route reach their clients. */
   readonly transports: (route: Route) => readonly Transport[];
 }
@@ -95,7 +97,9 @@ export class PlainRequests {
   }
 
   #onPreflight(exchange: Exchange, host: string, methods: string): void {
-    const refused = this.#sources.admission.admitPreflight({ origin: exchange.request.headers.origin, host });
+    const { request } = exchange;
+    const { admission, clients } = this.#sources;
+    const refused = admission.admitPreflight({ origin: request.headers.origin, host, remote: clients.of(request) });
     if (refused === undefined) exchange.answer(preflightAnswer(methods));
     else exchange.refuse(refused);
   }
@@ -104,23 +108,22 @@ export class PlainRequests {
     const { request } = exchange;
     const { route, params } = match;
     const { posting, serving } = route;
-    if (serving !== undefined && this.#transportOf(route, request) === undefined)
-      return await this.#serveRoute(exchange, new HttpRouteRequest(request, target, params), route, serving);
-    if (request.method === 'POST' && posting !== undefined) return await this.#post(exchange, new HttpRouteRequest(request, target, params), route, posting);
+    const asked = new HttpRouteRequest(request, target, params, this.#sources.clients);
+    if (serving !== undefined && this.#transportOf(route, request) === undefined) return await this.#serveRoute(exchange, asked, route, serving);
+    if (request.method === 'POST' && posting !== undefined) return await this.#post(exchange, asked, route, posting);
     const methods = posting === undefined ? READING : `${READING}, POST`;
     if (isPreflight(request)) return this.#onPreflight(exchange, target.host, methods);
     if (!isReading(request)) return exchange.refuse('method', { Allow: methods });
-    await this.#onReading(exchange, target, match);
+    await this.#onReading(exchange, asked, route);
   }
 
-  async #onReading(exchange: Exchange, target: AskedTarget, { route, params }: Match): Promise<void> {
+  async #onReading(exchange: Exchange, asked: HttpRouteRequest, route: Route): Promise<void> {
     const { request } = exchange;
     if (hasBody(request)) return exchange.refuse('bad_request');
     const transport = this.#transportOf(route, request);
-    if (transport !== undefined && transport.name !== 'websocket')
-      return await this.#streams.open(exchange, { request: new HttpRouteRequest(request, target, params), route, transport });
+    if (transport !== undefined && transport.name !== 'websocket') return await this.#streams.open(exchange, { request: asked, route, transport });
     // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
-    exchange.refuse(route.fault(params) ?? (transport !== undefined && request.method === 'GET' ? 'bad_request' : 'no_transport'));
+    exchange.refuse(route.fault(asked.params) ?? (transport !== undefined && request.method === 'GET' ? 'bad_request' : 'no_transport'));
   }
 
   #transportOf(route: Route, request: IncomingMessage): Transport | undefined {

@@ -1,21 +1,25 @@
 import type { IncomingMessage } from 'node:http';
 import { ANYONE, type Identity } from '../identity.ts';
 import type { Asker } from '../admission.ts';
-import type { Endpoint, Params, RouteRequest } from '../routes/request.ts';
+import type { ClientOf, Clients } from '../net/clients.ts';
+import type { Endpoint } from '../net/endpoint.ts';
+import type { Params, RouteRequest } from '../routes/request.ts';
 import type { AskedTarget } from './request.ts';
 
 /** A request of HTTP/1.1 as a route sees it. What a route does not ask for costs nothing. */
 export class HttpRouteRequest implements RouteRequest, Asker {
-  readonly scheme = 'http';
   readonly params: Params;
   readonly identity: Identity = ANYONE;
   readonly #request: IncomingMessage;
   readonly #target: AskedTarget;
+  readonly #clients: Clients;
+  #client: ClientOf | undefined;
   #query: URLSearchParams | undefined;
 
-  constructor(request: IncomingMessage, target: AskedTarget, params: Params) {
+  constructor(request: IncomingMessage, target: AskedTarget, params: Params, clients: Clients) {
     this.#request = request;
     this.#target = target;
+    this.#clients = clients;
     this.params = params;
   }
 
@@ -59,13 +63,22 @@ export class HttpRouteRequest implements RouteRequest, Asker {
     return this.#request.rawHeaders;
   }
 
+  get scheme(): 'http' | 'https' {
+    return this.#asking.scheme;
+  }
+
   get remote(): Endpoint {
-    const { remoteAddress = '', remotePort = 0 } = this.#request.socket;
-    return { address: remoteAddress, port: remotePort };
+    const { address, port } = this.#asking;
+    return { address, port };
   }
 
   get local(): Endpoint {
     const { localAddress = '', localPort = 0 } = this.#request.socket;
     return { address: localAddress, port: localPort };
+  }
+
+  get #asking(): ClientOf {
+    this.#client ??= this.#clients.of(this.#request);
+    return this.#client;
   }
 }

@@ -5,6 +5,7 @@ import type { Answer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
 import { type HttpErrorKey, httpError } from '../errors.ts';
 import { joinFailure } from '../layer-errors.ts';
+import type { Seat } from '../limits/seats.ts';
 import type { Log } from '../log.ts';
 import type { Opening, Route } from '../routes/route.ts';
 import type { Transport } from '../transports/transport.ts';
@@ -19,7 +20,7 @@ export interface StreamSources {
   readonly counters: Counters;
   readonly log: Log;
   /** Answers the request by `transport`, and begins the session that its route has made ready. */
-  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening) => HttpErrorKey | undefined;
+  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening, seat: Seat) => HttpErrorKey | undefined;
 }
 
 export interface AskedStream {
@@ -40,16 +41,19 @@ export class Streams {
   async open(exchange: Exchange, asked: AskedStream): Promise<void> {
     const { admission } = this.#sources;
     const { request, route, transport } = asked;
-    const refused = route.fault(request.params) ?? transport.fault(exchange.request) ?? admission.admitSession(request, () => route.mayOpen(request));
-    if (refused !== undefined) return exchange.refuse(refused);
-    if (request.method === 'HEAD') {
-      admission.settle();
-      return exchange.answer({ status: 200, headers: transport.headers, body: Buffer.alloc(0) });
+    const seat = route.fault(request.params) ?? transport.fault(exchange.request) ?? admission.admitSession(request, () => route.mayOpen(request));
+    if (typeof seat === 'string') return exchange.refuse(seat);
+    try {
+      if (request.method === 'HEAD') exchange.answer({ status: 200, headers: transport.headers, body: Buffer.alloc(0) });
+      else this.#answer(exchange, transport, await this.#ready(asked), seat);
+    } finally {
+      admission.settle(seat);
     }
-    // The place is held until the session has begun: nothing comes between the two.
-    const ready = await this.#ready(asked).finally(() => admission.settle());
+  }
+
+  #answer(exchange: Exchange, transport: Transport, ready: Opening | Answer | HttpErrorKey, seat: Seat): void {
     if (typeof ready === 'string') return exchange.refuse(ready);
-    if ('begin' in ready) return this.#begin(exchange, transport, ready);
+    if ('begin' in ready) return this.#begin(exchange, transport, ready, seat);
     this.#sources.counters.refused.not_allowed += 1;
     exchange.answer(ready);
   }
@@ -62,11 +66,11 @@ export class Streams {
     }
   }
 
-  #begin(exchange: Exchange, transport: Transport, opening: Opening): void {
+  #begin(exchange: Exchange, transport: Transport, opening: Opening, seat: Seat): void {
     const headers = [...(opening.greeting?.headers ?? []), ...Object.entries(exchange.headers)];
     const greeted = { ...opening, greeting: { subprotocol: undefined, headers } };
     const hasBegun = exchange.become((request) => {
-      const fault = this.#sources.begin(transport, upgradeOf(request), greeted);
+      const fault = this.#sources.begin(transport, upgradeOf(request), greeted, seat);
       if (fault !== undefined) this.#refuse(exchange, fault);
     });
     if (!hasBegun) opening.cancel();

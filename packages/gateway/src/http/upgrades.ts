@@ -6,7 +6,9 @@ import type { Answer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
 import { type HttpErrorKey, httpError } from '../errors.ts';
 import { joinFailure } from '../layer-errors.ts';
+import type { Seat } from '../limits/seats.ts';
 import type { Log } from '../log.ts';
+import type { Clients } from '../net/clients.ts';
 import type { Opening, Route } from '../routes/route.ts';
 import type { Router } from '../routes/router.ts';
 import type { Transport } from '../transports/transport.ts';
@@ -26,9 +28,10 @@ export interface UpgradeSources {
   readonly admission: Admission;
   readonly counters: Counters;
   readonly log: Log;
+  readonly clients: Clients;
   readonly transports: (route: Route) => readonly Transport[];
   /** Answers the request by `transport`, and begins the session that its route has made ready. */
-  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening) => HttpErrorKey | undefined;
+  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening, seat: Seat) => HttpErrorKey | undefined;
 }
 
 /** A request whose connection is to become something else; what has come behind it is `head`. */
@@ -44,6 +47,11 @@ interface AskedSession {
   readonly route: Route;
   readonly transport: Transport;
   readonly routeRequest: HttpRouteRequest;
+}
+
+/** A place is held for it until it has begun, or will not. */
+interface Admitted extends AskedSession {
+  readonly seat: Seat;
 }
 
 /** Upgrades: each becomes a session, or is refused before. */
@@ -73,9 +81,9 @@ export class Upgrades {
     const asked = this.#read(upgrade.request);
     if (typeof asked === 'string') return this.#refuse(upgrade, asked, asked === 'method' ? { Allow: 'GET' } : {});
     const { route, routeRequest } = asked;
-    const refused = this.#sources.admission.admitSession(routeRequest, () => route.mayOpen(routeRequest));
-    if (refused !== undefined) return this.#refuse(upgrade, refused);
-    this.#open(upgrade, asked);
+    const seat = this.#sources.admission.admitSession(routeRequest, () => route.mayOpen(routeRequest));
+    if (typeof seat === 'string') return this.#refuse(upgrade, seat);
+    this.#open(upgrade, { ...asked, seat });
   }
 
   #refuse(upgrade: Upgrade, key: HttpErrorKey, headers?: Headers): void {
@@ -98,11 +106,13 @@ export class Upgrades {
     const { route, params } = match;
     const transport = this.#sources.transports(route).find((one) => one.isAskedFor(request));
     if (transport === undefined) return 'no_transport';
-    return route.fault(params) ?? transport.fault(request) ?? { route, transport, routeRequest: new HttpRouteRequest(request, target, params) };
+    return (
+      route.fault(params) ??
+      transport.fault(request) ?? { route, transport, routeRequest: new HttpRouteRequest(request, target, params, this.#sources.clients) }
+    );
   }
 
-  /** A place is held for the session until it has begun, or will not. */
-  #open(upgrade: Upgrade, asked: AskedSession): void {
+  #open(upgrade: Upgrade, asked: Admitted): void {
     let opening: Opening | Answer | HttpErrorKey | Promise<Opening | Answer | HttpErrorKey>;
     try {
       opening = asked.route.open(asked.routeRequest);
@@ -113,7 +123,7 @@ export class Upgrades {
     else this.#begin(upgrade, asked, opening);
   }
 
-  async #openLater(upgrade: Upgrade, asked: AskedSession, opening: Promise<Opening | Answer | HttpErrorKey>): Promise<void> {
+  async #openLater(upgrade: Upgrade, asked: Admitted, opening: Promise<Opening | Answer | HttpErrorKey>): Promise<void> {
     const { tcp } = upgrade;
     const { left } = asked.routeRequest;
     const stopWatching = left === undefined ? undefined : watchLeaving(tcp, left);
@@ -125,7 +135,7 @@ export class Upgrades {
       undoDestroyOnError(tcp);
     } catch (error) {
       stopWatching?.();
-      this.#sources.admission.settle();
+      this.#sources.admission.settle(asked.seat);
       return this.#refuse(upgrade, failureKey(joinFailure(error), error, this.#sources.log));
     }
     try {
@@ -135,14 +145,21 @@ export class Upgrades {
     }
   }
 
-  #begin(upgrade: Upgrade, { transport }: AskedSession, ready: Opening | Answer | HttpErrorKey): void {
-    this.#sources.admission.settle();
+  #begin(upgrade: Upgrade, asked: Admitted, ready: Opening | Answer | HttpErrorKey): void {
+    try {
+      this.#answerWith(upgrade, asked, ready);
+    } finally {
+      this.#sources.admission.settle(asked.seat);
+    }
+  }
+
+  #answerWith(upgrade: Upgrade, { transport, seat }: Admitted, ready: Opening | Answer | HttpErrorKey): void {
     if (typeof ready === 'string') return this.refuse(upgrade.tcp, ready);
     if ('status' in ready) {
       this.#sources.counters.refused.not_allowed += 1;
       return this.#answer(upgrade.tcp, { ...ready, headers: { ...ready.headers, ...this.#cors(upgrade) } });
     }
-    const fault = this.#sources.begin(transport, upgrade, ready);
+    const fault = this.#sources.begin(transport, upgrade, ready, seat);
     if (fault !== undefined) this.#refuse(upgrade, fault);
   }
 

@@ -169,7 +169,7 @@ export class EventsRoute implements Route, Serving {
 
 function askedOf(request: RouteRequest, scheme: 'ws' | 'http'): Asked {
   return {
-    scheme,
+    scheme: request.scheme === 'https' ? `${scheme}s` : scheme,
     method: request.method,
     httpVersion: '1.1',
     rawPath: request.path,

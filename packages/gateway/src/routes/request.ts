@@ -1,18 +1,14 @@
 import type { Identity } from '../identity.ts';
+import type { Endpoint } from '../net/endpoint.ts';
 
 /** What the path of a request gave, by parameter, decoded. */
 export type Params = Readonly<Record<string, string>>;
 
-/** One end of a connection. */
-export interface Endpoint {
-  readonly address: string;
-  readonly port: number;
-}
-
 /** What a client asked for, and who it is: all that a route is given, whatever the wire will be. Valid until it is answered; keep no reference to it. */
 export interface RouteRequest {
   readonly method: string;
-  readonly scheme: 'http';
+  /** Over what the client asks, as far as is known. */
+  readonly scheme: 'http' | 'https';
   /** As it was sent: its escapes are valid, and not decoded. */
   readonly path: string;
   readonly params: Params;

@@ -84,6 +84,7 @@ export class Sessions implements SessionHost {
     }
     this.#counts[session.transport] -= 1;
     if (id !== undefined) this.#byId.delete(id);
+    session.seat?.release();
     if (this.#sessions.length === 0) this.#whenNone?.();
   }
 

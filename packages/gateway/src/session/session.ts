@@ -3,6 +3,7 @@ import { closeOf, type CloseKey, type End } from '../errors.ts';
 import type { Conversation, Feed } from './conversation.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Identity } from '../identity.ts';
+import type { Seat } from '../limits/seats.ts';
 import { type Framing, framesOf, type Link, type Sheet, textSheet } from './link.ts';
 import { Outbox, type Outboxes, type OutboxOwner } from './outbox.ts';
 
@@ -17,6 +18,13 @@ export interface SessionTicks {
   readonly timeout: number;
   /** From the first byte of a message to its last. */
   readonly message: number;
+}
+
+/** What may be there of a session before it begins. */
+interface Beginning {
+  /** Its id, where that was told to somebody. */
+  readonly id?: string | undefined;
+  readonly seat?: Seat;
 }
 
 /** What all sessions of a process share, and where they are known. */
@@ -47,6 +55,8 @@ export class Session implements Timed, OutboxOwner {
   wheelBack: Timed | undefined;
   /** Its place among all sessions; theirs to write. */
   place = -1;
+  /** What it takes of its address and its user, where those are counted. */
+  readonly seat: Seat | undefined;
   readonly #all: SessionHost;
   readonly #conversation: Conversation;
   #link: Link | undefined;
@@ -63,8 +73,8 @@ export class Session implements Timed, OutboxOwner {
   #messageTick = NEVER;
   #rightsTick = NEVER;
 
-  /** `converse` makes what the session's frames go to, and may write to the session at once. `id`: where it was told to somebody before. */
-  constructor(link: Link, all: SessionHost, identity: Identity, converse: (session: Session) => Conversation, id?: string) {
+  /** `converse` makes what the session's frames go to, and may write to the session at once. */
+  constructor(link: Link, all: SessionHost, identity: Identity, converse: (session: Session) => Conversation, { id, seat }: Beginning = {}) {
     this.transport = link.kind;
     this.framing = link.framing;
     this.outbox = new Outbox(all.outboxes, link, this);
@@ -74,7 +84,9 @@ export class Session implements Timed, OutboxOwner {
     // The first one at any time of the interval's second half, so that those that came together are spread.
     this.#beatTick = all.deadlines.now + Math.ceil(this.#ticks.interval * (0.5 + Math.random() / 2));
     this.#rightsTick = this.#tickOf(identity);
+    this.seat = seat;
     all.add(this);
+    seat?.take(this);
     if (id !== undefined) this.#id = all.name(this, id);
     this.#wait();
     this.#conversation = converse(this);

@@ -3,7 +3,9 @@ import { type Answer, jsonAnswer } from '../../src/answer.ts';
 import { type Counters, createCounters } from '../../src/counters.ts';
 import { type PublicOptions, PublicServer } from '../../src/http.ts';
 import { Inbound } from '../../src/inbound.ts';
+import { Seats } from '../../src/limits/seats.ts';
 import type { Log } from '../../src/log.ts';
+import { Clients } from '../../src/net/clients.ts';
 import type { RouteRequest } from '../../src/routes/request.ts';
 import type { Opening, Route } from '../../src/routes/route.ts';
 import { Router } from '../../src/routes/router.ts';
@@ -51,6 +53,9 @@ class TestRoute implements Route {
   }
 }
 
+/** Where no address and no user has a limit. */
+export const UNCOUNTED = new Seats({ address: { sessions: undefined, handshakes: undefined }, user: { sessions: undefined, replace: false } }, () => 0);
+
 /** The public port over a route of the test's, without sessions and layer. */
 export class TestPublic implements AsyncDisposable {
   readonly route = new TestRoute();
@@ -73,7 +78,7 @@ export class TestPublic implements AsyncDisposable {
     );
     this.server = new PublicServer({
       router: new Router([this.route]),
-      admission: new Admission({ layer, refuses: () => false, sessions: () => 0, limit: 10, origins: [], answersTo: () => true, log }),
+      admission: new Admission({ layer, refuses: () => false, sessions: () => 0, limit: 10, origins: [], answersTo: () => true, seats: UNCOUNTED, log }),
       counters: this.counters,
       log,
       demo: new Map(),
@@ -82,6 +87,8 @@ export class TestPublic implements AsyncDisposable {
       keepAlive: 60_000,
       sessions: 100,
       payload: 64 * 1024,
+      clients: new Clients([]),
+      proxied: undefined,
       inbound: this.inbound,
       transports: () => [transport],
       begin: (_transport, { tcp }, opening) => {
@@ -94,8 +101,13 @@ export class TestPublic implements AsyncDisposable {
     });
   }
 
+  /** One that does not listen: it is given connections. */
+  static unheard(changes: Partial<PublicOptions> = {}): TestPublic {
+    return new TestPublic(changes);
+  }
+
   static async start(changes: Partial<PublicOptions> = {}): Promise<TestPublic> {
-    const started = new TestPublic(changes);
+    const started = TestPublic.unheard(changes);
     started.port = (await started.server.listen('127.0.0.1', 0)).port;
     return started;
   }
