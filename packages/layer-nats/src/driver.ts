@@ -8,6 +8,7 @@ import {
   type HistoryPage,
   type HistoryRule,
   type Position,
+  type RecordStore,
   type Taken,
   type Topic,
   type TopicSink,
@@ -29,9 +30,9 @@ const WITHOUT_JETSTREAM: Capabilities = {
   queues: false,
   groups: true,
   processes: true,
-  lacks: { history: REMEDY, queues: REMEDY, publishIds: REMEDY },
+  lacks: { history: REMEDY, queues: REMEDY, publishIds: REMEDY, records: REMEDY },
 };
-const WITH_JETSTREAM: Capabilities = { roomOrder: 'publisher', history: true, queues: true, groups: true, processes: true, publishIds: true };
+const WITH_JETSTREAM: Capabilities = { roomOrder: 'publisher', history: true, queues: true, groups: true, processes: true, publishIds: true, records: true };
 
 /** Core NATS for what is live, JetStream for what is kept. */
 export class NatsDriver implements Driver {
@@ -56,6 +57,7 @@ export class NatsDriver implements Driver {
     });
     this.#keeping = new Keeping(target, context.options, this.#subjects, {
       session: () => this.#session,
+      ready: () => this.#withJetStream(),
       onChange: (then) => {
         this.#onChange.add(then);
         return () => this.#onChange.delete(then);
@@ -72,6 +74,10 @@ export class NatsDriver implements Driver {
 
   get capabilities(): Capabilities {
     return this.#keeping.isThere ? WITH_JETSTREAM : WITHOUT_JETSTREAM;
+  }
+
+  get records(): RecordStore {
+    return this.#keeping.records;
   }
 
   get capacityMet(): number | undefined {

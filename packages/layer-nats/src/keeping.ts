@@ -7,6 +7,7 @@ import { JetStream } from './jetstream.ts';
 import { Members } from './members.ts';
 import type { HistoryPlan } from './plans.ts';
 import { Queues } from './queues.ts';
+import { NatsRecords } from './records.ts';
 import type { Session } from './session.ts';
 import { Streams, type StreamPlan } from './streams.ts';
 import type { Subjects } from './subjects.ts';
@@ -17,6 +18,8 @@ const CHECK_MS = 5000;
 
 export interface KeepingEvents extends Pick<DriverEvents, 'fault'> {
   readonly session: () => Session | undefined;
+  /** The session; throws where there is none, or JetStream is not there. */
+  readonly ready: () => Session;
   readonly onChange: (then: () => void) => () => void;
   /** The history of these rooms began a new epoch, or could not be read and now can. */
   readonly missed: (plan: HistoryPlan) => void;
@@ -27,6 +30,7 @@ export class Keeping {
   readonly queues: Queues;
   readonly members: Members;
   readonly histories: Histories;
+  readonly records: NatsRecords;
   readonly #jetStream: JetStream;
   readonly #subjects: Subjects;
   readonly #logger: LayerLogger;
@@ -61,6 +65,7 @@ export class Keeping {
     this.queues = new Queues(parts, options, { session: events.session, onChange: events.onChange });
     this.members = new Members(parts, groups, options.groupExpiryMs);
     this.histories = new Histories(parts, options.history);
+    this.records = new NatsRecords(parts, events.ready);
   }
 
   /** Whether JetStream is there, as far as is known. */

@@ -84,6 +84,21 @@ export class Subjects {
     return `${this.#prefix}.live.${epoch}.${room}`;
   }
 
+  /** The record of a set that has this key. */
+  record(set: string, key: string): string {
+    return `${this.#prefix}.record.${token(set)}.${token(key)}`;
+  }
+
+  /** All records of a set. */
+  records(set: string): string {
+    return `${this.#prefix}.record.${token(set)}.*`;
+  }
+
+  /** The key that {@link record} put there. */
+  keyOf(subject: string): string {
+    return Buffer.from(subject.slice(subject.lastIndexOf('.') + 1), 'base64url').toString();
+  }
+
   get clock(): string {
     return `${this.#prefix}.clock.now`;
   }
@@ -93,7 +108,7 @@ export class Subjects {
     return `${this.#prefix}.clock.${stream}`;
   }
 
-  all(kind: 'queue' | 'member' | 'clock' | 'live'): string {
+  all(kind: 'queue' | 'member' | 'clock' | 'live' | 'record'): string {
     return `${this.#prefix}.${kind}.>`;
   }
 

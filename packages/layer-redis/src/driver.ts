@@ -10,6 +10,7 @@ import type {
   LeaseStore,
   Position,
   PushOptions,
+  RecordStore,
   Taken,
   Topic,
   TopicSink,
@@ -24,6 +25,7 @@ import { RedisLeases } from './leases.ts';
 import { push } from './push.ts';
 import { ListForm, READ_AHEAD } from './queue-form.ts';
 import { Queues } from './queues.ts';
+import { RedisRecords } from './records.ts';
 import { SCRIPTS, type Runner } from './scripts.ts';
 import type { Receiver } from './subscriber.ts';
 import type { Target } from './url.ts';
@@ -39,9 +41,11 @@ export class RedisDriver implements Driver {
     leases: true,
     sendOptions: true,
     publishIds: true,
+    records: true,
   };
   readonly readAhead = READ_AHEAD;
   readonly leases: LeaseStore;
+  readonly records: RecordStore;
   readonly #context: DriverContext;
   readonly #keys: Keys;
   readonly #broker: Broker;
@@ -61,6 +65,7 @@ export class RedisDriver implements Driver {
       fault: (kind, reason) => this.#events?.fault(kind, reason),
     });
     this.leases = new RedisLeases({ isOneServer: this.#broker.isOneServer, on: (key) => this.#on(key) }, this.#keys);
+    this.records = new RedisRecords((key) => this.#on(key), this.#keys);
   }
 
   async open(events: DriverEvents): Promise<void> {

@@ -52,6 +52,11 @@ export class Keys {
     return `${this.#prefix}:leases`;
   }
 
+  /** When the records of a set end, or what they say. */
+  records(set: string, what: 'ends' | 'values'): string {
+    return `{${this.#prefix}:record:${set}}:${what}`;
+  }
+
   /** The channel on which a process speaks to itself. */
   probe(id: string): string {
     return `${this.#prefix}:probe:${id}`;
@@ -70,7 +75,7 @@ export class Keys {
   /** Whether a key of the server is one of this prefix. */
   owns(key: string): boolean {
     const prefix = this.#prefix;
-    if (key.startsWith(`${prefix}:queue:`) || key === this.leases || key.startsWith(`{${prefix}:lease:`)) return true;
+    if (key.startsWith(`${prefix}:queue:`) || key === this.leases || key.startsWith(`{${prefix}:lease:`) || key.startsWith(`{${prefix}:record:`)) return true;
     if (key.startsWith(`{${prefix}:queue:`)) return key.endsWith('}:order') || key.includes('}:id:');
     if (key.startsWith(`{${prefix}:room:`)) return key.endsWith('}:history') || key.endsWith('}:epoch') || key.includes('}:id:');
     return key.startsWith(`{${prefix}:group:`) && key.endsWith('}:queues');

@@ -54,6 +54,8 @@ type Name =
   | 'leaseSettleEnded'
   | 'leaseLook'
   | 'leases'
+  | 'recordKeep'
+  | 'recordAll'
   | 'channelsLapse'
   | 'channelsSend'
   | 'channelsGroupSend'
@@ -83,6 +85,8 @@ export const SCRIPTS: Readonly<Record<Name, Script>> = {
   leaseSettleEnded: new Script('element.lua', 'queue.lua', 'lease.lua', 'lease-settle-ended.lua'),
   leaseLook: new Script('element.lua', 'lease.lua', 'lease-look.lua'),
   leases: new Script('element.lua', 'leases.lua'),
+  recordKeep: new Script('element.lua', 'record-keep.lua'),
+  recordAll: new Script('element.lua', 'record-all.lua'),
   channelsLapse: new Script('channels-lapse.lua'),
   channelsSend: new Script('channels.lua', 'channels-send.lua'),
   channelsGroupSend: new Script('channels.lua', 'channels-group-send.lua'),

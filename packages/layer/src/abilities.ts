@@ -10,6 +10,7 @@ const ABILITIES: Readonly<Record<Ability, { readonly what: string; readonly wher
   leases: { what: 'leases', where: 'memory:, redis:// (not with wire=channels-…)' },
   sendOptions: { what: 'options of send', where: 'memory:, redis:// (not with wire=channels-…)' },
   publishIds: { what: 'ids of publishes', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
+  records: { what: 'records', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
 };
 
 /**

@@ -153,6 +153,12 @@ export interface Lease extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** What processes keep for each other. */
+export interface KeptRecord {
+  readonly key: string;
+  readonly message: Message;
+}
+
 export interface ReceiveOptions {
   /** Aborting rejects with `signal.reason` and loses no message. */
   readonly signal?: AbortSignal;
@@ -178,7 +184,7 @@ export interface LayerStatus {
 }
 
 /** What some layers can, and others cannot. */
-export type Ability = 'history' | 'queues' | 'groups' | 'leases' | 'sendOptions' | 'publishIds';
+export type Ability = 'history' | 'queues' | 'groups' | 'leases' | 'sendOptions' | 'publishIds' | 'records';
 
 /** What a layer can do. A call beyond it rejects with UNSUPPORTED. */
 export interface Capabilities {
@@ -196,6 +202,8 @@ export interface Capabilities {
   readonly sendOptions?: true;
   /** `publish` takes an `id`, in rooms with history. */
   readonly publishIds?: true;
+  /** Small messages that are kept for all processes: `records`. */
+  readonly records?: true;
   /** Why it has not one of these, in a few words for the error. */
   readonly lacks?: Readonly<Partial<Record<Ability, string>>>;
   /** A narrower rule of names than all other layers have: what it does not allow is INVALID_NAME. */

@@ -11,6 +11,7 @@ export type {
   HeldMessage,
   HistoryOptions,
   HistoryReading,
+  KeptRecord,
   LayerLogger,
   LayerOptions,
   LayerStats,
@@ -37,5 +38,6 @@ export { matchesRooms, type HistoryRule } from './history-rules.ts';
 export { ChannelLayer } from './layer.ts';
 export { NAME_RULE, PREFIX_RULE, isName, isPrefix, type NameRule } from './names.ts';
 export { LAYER_URLS, openLayer } from './open.ts';
+export type { Records } from './records.ts';
 export { formatPosition, parsePosition, type Position } from './position.ts';
 export { newStats } from './stats.ts';

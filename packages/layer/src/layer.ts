@@ -36,6 +36,7 @@ import { checkSendOptions, resolveCredit, resolveHistoryOptions } from './option
 import { Peers, type Notice } from './peers.ts';
 import { formatPosition } from './position.ts';
 import { QueueReaders } from './queue-readers.ts';
+import { Records } from './records.ts';
 import { Rooms } from './rooms.ts';
 import { newStats } from './stats.ts';
 import { checkOpen, checkReachable, closed, describe } from './status.ts';
@@ -53,6 +54,8 @@ import { requireCapability, requireHistory } from './abilities.ts';
 export class ChannelLayer implements AsyncDisposable {
   /** Counts for metrics; read them whenever you like. */
   readonly stats: LayerStats = newStats();
+  /** What is kept for all processes. */
+  readonly records: Records;
   readonly #driver: Driver;
   readonly #options: ResolvedOptions;
   readonly #process: string;
@@ -94,6 +97,7 @@ export class ChannelLayer implements AsyncDisposable {
       discarded: (group, queue) => this.#peers.tell({ discarded: [group, queue] }),
     });
     this.#leases = new Leases(process, driver, options, this.stats);
+    this.records = new Records(driver, options, this.stats, () => checkReachable(this.#status));
     this.#faults = new FaultLog(this.stats, options.logger);
     this.#peers = new Peers(process, driver, this.stats, {
       notice: (notice) => this.#onNotice(notice),
@@ -281,7 +285,7 @@ export class ChannelLayer implements AsyncDisposable {
     return this.#leases.open(options);
   }
 
-  /** For tests: no message, membership or record of a lease of this prefix is left, in the broker and in every process; other prefixes are untouched. */
+  /** For tests: no message, membership, lease or record of this prefix is left, in the broker and in every process; other prefixes are untouched. */
   async flush(): Promise<void> {
     checkReachable(this.#status);
     this.#forgetAll();

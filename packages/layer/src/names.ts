@@ -35,7 +35,11 @@ function keeps(name: string, rule: NameRule): boolean {
  * Refuses what is not a name, before anything is sent.
  * @throws LayerError INVALID_NAME
  */
-export function checkName(kind: 'room' | 'group' | 'channel' | 'channel prefix' | 'key', name: unknown, rule: NameRule = NAMES): asserts name is string {
+export function checkName(
+  kind: 'room' | 'group' | 'channel' | 'channel prefix' | 'set' | 'key',
+  name: unknown,
+  rule: NameRule = NAMES,
+): asserts name is string {
   if (!isName(name) || !keeps(name, rule)) throw new LayerError('INVALID_NAME', `${kind} name ${quote(name)} is not allowed: ${where(rule)}${sentence(rule)}`);
 }
 

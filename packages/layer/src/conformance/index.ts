@@ -27,6 +27,7 @@ import { outside } from './outside.ts';
 import { publishIds } from './publish-ids.ts';
 import { queues } from './queues.ts';
 import { readings } from './readings.ts';
+import { records } from './records.ts';
 import { rooms } from './rooms.ts';
 import { sendOptions } from './send-options.ts';
 import type { Runner, Subject } from './subject.ts';
@@ -44,6 +45,7 @@ const FAMILIES = [
   queues,
   sendOptions,
   leases,
+  records,
   groups,
   groupsOfQueues,
   order,

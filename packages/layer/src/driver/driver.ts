@@ -3,6 +3,7 @@ import type { LayerFault } from '../faults.ts';
 import type { HistoryRule } from '../history-rules.ts';
 import type { Position } from '../position.ts';
 import type { LeaseStore } from './leases.ts';
+import type { RecordStore } from './records.ts';
 
 /**
  * - `room`: the live messages of a room, raw bytes.
@@ -187,8 +188,10 @@ export interface Driver {
 
   /** With `capabilities.leases` only. */
   readonly leases?: LeaseStore;
+  /** With `capabilities.records` only. */
+  readonly records?: RecordStore;
 
-  /** Removes everything that this prefix has in the broker: queues, memberships, histories, leases, ids. Other prefixes are untouched. */
+  /** Removes everything that this prefix has in the broker: queues, memberships, histories, leases, records, ids. Other prefixes are untouched. */
   flush(): Promise<void>;
   /** Waits for calls under way, then lets go of every connection. Pending pops resolve with none. */
   close(): Promise<void>;

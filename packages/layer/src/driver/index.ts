@@ -11,6 +11,7 @@ export { historyRule, matchesRooms, type HistoryRule } from '../history-rules.ts
 export type { NameRule } from '../names.ts';
 export { formatPosition, parsePosition, type Position } from '../position.ts';
 export type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore } from './leases.ts';
+export type { RecordStore, StoredRecord } from './records.ts';
 export { ID_MEMORY_MS } from './driver.ts';
 export type {
   Driver,

@@ -5,6 +5,7 @@ import { IdMemory } from '../id-memory.ts';
 import type { Position } from '../position.ts';
 import { MemoryLeases } from './leases.ts';
 import { MemoryQueue } from './queue.ts';
+import { MemoryRecords } from './records.ts';
 
 const SWEEP_MS = 60_000;
 
@@ -39,6 +40,7 @@ export class Bus {
   readonly #pushed = new IdMemory<true>(ID_MEMORY_MS);
   readonly #appended = new IdMemory<Position>(ID_MEMORY_MS);
   readonly leases = new MemoryLeases(({ queue, payload, expiryMs }, id) => void this.push(queue, payload, Infinity, { expiryMs, id }));
+  readonly records = new MemoryRecords();
   #line: Publication[] = [];
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -146,6 +148,7 @@ export class Bus {
     this.#pushed.clear();
     this.#appended.clear();
     this.leases.clear();
+    this.records.clear();
   }
 
   /** Ends the bus's own timer. */

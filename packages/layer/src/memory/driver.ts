@@ -1,6 +1,7 @@
 import type { Capabilities } from '../contract.ts';
 import type { Driver, DriverContext, DriverEvents, GroupPublishResult, HistoryPage, PushOptions, Taken, Topic, TopicSink } from '../driver/driver.ts';
 import type { LeaseStore } from '../driver/leases.ts';
+import type { RecordStore } from '../driver/records.ts';
 import type { HistoryRule } from '../history-rules.ts';
 import type { Position } from '../position.ts';
 import { Bus } from './bus.ts';
@@ -16,8 +17,10 @@ export class MemoryDriver implements Driver {
     leases: true,
     sendOptions: true,
     publishIds: true,
+    records: true,
   };
   readonly leases: LeaseStore;
+  readonly records: RecordStore;
   readonly #bus: Bus;
   readonly #context: DriverContext;
   readonly #release: () => void;
@@ -27,6 +30,7 @@ export class MemoryDriver implements Driver {
   constructor(bus: Bus, context: DriverContext, release: () => void) {
     this.#bus = bus;
     this.leases = bus.leases;
+    this.records = bus.records;
     this.#context = context;
     this.#release = release;
   }
