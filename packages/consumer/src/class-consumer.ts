@@ -1,5 +1,5 @@
 import type { Message } from '@busgate/layer';
-import type { Consumer, ConsumerClass, ConsumerParts } from './consumer.ts';
+import { Consumer, type ConsumerClass, type ConsumerParts } from './consumer.ts';
 import { Groups } from './consumer-channel.ts';
 import type { ConsumerContext } from './context.ts';
 import { AcceptConnection, RejectConnection } from './errors.ts';
@@ -8,6 +8,10 @@ import type { Outlet } from './outlet.ts';
 import { connectOf, Socket } from './socket.ts';
 import type { Conversation, LivingTarget, Params } from './target.ts';
 import type { ConnectEvent, DisconnectEvent, ReceiveEvent } from './wire.ts';
+
+export function isConsumerClass(value: unknown): value is ConsumerClass {
+  return typeof value === 'function' && (value === Consumer || value.prototype instanceof Consumer);
+}
 
 /** Makes sockets' consumers of this class. */
 export function classTarget(Class: ConsumerClass): LivingTarget {
@@ -34,7 +38,10 @@ class ClassConversation implements Conversation {
   readonly #route: string;
   readonly #end: () => void;
   #last: Promise<void> = Promise.resolve();
+  /** Nothing more is begun: what comes is handled with that. */
   #hasEnded = false;
+  /** Nothing more is begun: what comes is another worker's. */
+  #isReleased = false;
 
   /** `isBurial`: the session's consumer died elsewhere, and this one only takes leave of it. */
   constructor(Class: ConsumerClass, event: ConnectEvent, params: Params, outlet: Outlet, context: ConsumerContext, isBurial = false) {
@@ -48,14 +55,11 @@ class ClassConversation implements Conversation {
     this.#socket = new Socket(event, params, outlet, false);
     this.#groups = new Groups(context.layer, (message) => this.#queue(() => this.#dispatch(message)));
     this.#consumer = new Class({ socket: this.#socket as Socket<never>, groups: this.#groups, context } satisfies ConsumerParts<never>);
-    if (!isBurial) void this.#queue(() => this.#connect(event.order));
+    if (!isBurial) void this.#queue(() => this.#connect(), event.order);
   }
 
   receive({ text, bytes, order }: ReceiveEvent): void {
-    void this.#queue(async () => {
-      await this.#consumer.receive(text ?? bytes ?? '');
-      if (!this.#socket.closed) await this.#outlet.reply({ type: 'done', order });
-    });
+    void this.#queue(() => this.#consumer.receive(text ?? bytes ?? ''), order);
   }
 
   disconnect({ code, reason }: DisconnectEvent): void {
@@ -63,37 +67,45 @@ class ClassConversation implements Conversation {
     this.#last = this.#last.then(() => this.#leave(code, reason));
   }
 
+  fail(error: unknown): void {
+    void this.#attempt(() => Promise.reject(error as Error));
+  }
+
   async release(): Promise<void> {
-    this.#hasEnded = true;
+    this.#isReleased = true;
     await this.#last;
     await this.#groups.close();
     this.#end();
   }
 
-  /** Runs `step` after all that was queued before, unless the consumer has ended meanwhile. Never rejects. */
-  #queue(step: () => Promise<void>): Promise<void> {
+  /** Runs `step` after all that was queued before, unless the consumer has ended meanwhile; then the event of this order has been handled. Never rejects. */
+  #queue(step: () => void | Promise<void>, order?: number): Promise<void> {
     this.#last = this.#last.then(async () => {
-      if (this.#hasEnded) return;
-      try {
-        await step();
-      } catch (error) {
-        this.#hasEnded = true;
-        await conclude(error, this.#socket, this.#route, this.#context).catch((cause: unknown) =>
-          this.#context.log.warn('a socket could not be ended', { error: String(cause) }),
-        );
-      }
+      if (this.#isReleased) return;
+      if (!this.#hasEnded) await this.#attempt(step);
+      if (order !== undefined) await this.#outlet.reply({ type: 'done', order }).catch(() => undefined);
     });
     return this.#last;
   }
 
-  async #connect(order: number): Promise<void> {
+  async #attempt(step: () => void | Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.#hasEnded = true;
+      await conclude(error, this.#socket, this.#route, this.#context).catch((cause: unknown) =>
+        this.#context.log.warn('a socket could not be ended', { error: String(cause) }),
+      );
+    }
+  }
+
+  async #connect(): Promise<void> {
     const { request } = this.#socket;
     if (request.origin !== '' && !(await this.#consumer.checkOrigin(request.origin, request))) throw new RejectConnection(403, 'this origin may not connect\n');
     const { groups } = this.#Class;
-    for (const group of typeof groups === 'function' ? groups(request) : groups) await this.#groups.add(group);
+    for (const group of typeof groups === 'function' ? groups(request, this.#socket.params) : groups) await this.#groups.add(group);
     await this.#decide();
     if (!this.#socket.accepted && !this.#socket.closed) await this.#socket.reject();
-    else if (this.#socket.accepted) await this.#outlet.reply({ type: 'done', order });
   }
 
   /** Calls `connect`, which may say by what it throws that it accepts. */
@@ -112,6 +124,7 @@ class ClassConversation implements Conversation {
     const name = typeof type === 'string' && Object.hasOwn(handlers, type) ? handlers[type] : undefined;
     const method: unknown = name === undefined ? undefined : (this.#consumer as unknown as Record<string, unknown>)[name];
     if (typeof method === 'function') return void (await method.call(this.#consumer, message));
+    this.#context.counts.unhandled += 1;
     this.#context.log.warn('a message for a consumer has a type that it does not handle', {
       route: this.#route,
       type: typeof type === 'string' ? type.slice(0, 100) : typeof type,

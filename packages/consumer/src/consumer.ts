@@ -24,8 +24,8 @@ export class Consumer<P extends Params = Params> {
    * run.
    */
   static handlers: Readonly<Record<string, string>> = {};
-  /** Groups that every instance is in while its socket lives; or a function of the request. */
-  static groups: readonly string[] | ((request: SocketRequest) => readonly string[]) = [];
+  /** Groups that every instance is in while its socket lives; or a function of the request and the path's parameters. */
+  static groups: readonly string[] | ((request: SocketRequest, params: Params) => readonly string[]) = [];
 
   readonly socket: Socket<P>;
   /** Groups of consumers: what is sent to one reaches each consumer's {@link handlers}. */

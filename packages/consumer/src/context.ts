@@ -12,8 +12,17 @@ export interface ConsumerLog {
   error(message: string, fields?: Record<string, unknown>): void;
 }
 
+/** What went wrong with handlers, counted by what runs them. */
+export interface ConsumerCounts {
+  /** Handlers that threw, or left behind something that failed. */
+  failed: number;
+  /** Messages for a consumer whose type its table does not name. */
+  unhandled: number;
+}
+
 /** What all handlers of a process share. */
 export interface ConsumerContext {
   readonly layer: ConsumerLayer;
   readonly log: ConsumerLog;
+  readonly counts: ConsumerCounts;
 }

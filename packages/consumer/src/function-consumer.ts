@@ -25,12 +25,14 @@ class FunctionConversation implements Conversation {
   readonly ended: Promise<void>;
   readonly #socket: Socket;
   readonly #route: string;
+  readonly #context: ConsumerContext;
   #isReleased = false;
 
   constructor(run: SocketFunction, event: ConnectEvent, params: Params, outlet: Outlet, context: ConsumerContext) {
     this.#route = event.route;
+    this.#context = context;
     this.#socket = new Socket(event, params, outlet, true);
-    this.ended = this.#run(run, context);
+    this.ended = this.#run(run);
   }
 
   receive({ text, bytes, order }: ReceiveEvent): void {
@@ -48,14 +50,24 @@ class FunctionConversation implements Conversation {
     await this.ended;
   }
 
-  async #run(run: SocketFunction, context: ConsumerContext): Promise<void> {
+  fail(error: unknown): void {
+    void this.#conclude(error);
+  }
+
+  async #run(run: SocketFunction): Promise<void> {
     try {
-      await run(this.#socket, context);
+      await run(this.#socket, this.#context);
       if (!this.#isReleased) await this.#socket.close();
     } catch (error) {
-      await conclude(error, this.#socket, this.#route, context).catch((cause: unknown) =>
-        context.log.warn('a socket could not be ended', { error: String(cause) }),
-      );
+      await this.#conclude(error);
     }
+    // What a worker gives back goes with the session.
+    if (!this.#isReleased) this.#socket.finish();
+  }
+
+  async #conclude(error: unknown): Promise<void> {
+    await conclude(error, this.#socket, this.#route, this.#context).catch((cause: unknown) =>
+      this.#context.log.warn('a socket could not be ended', { error: String(cause) }),
+    );
   }
 }

@@ -46,19 +46,19 @@ async function connect(functions: StatelessHandlers, event: ConnectEvent, params
   try {
     if (functions.connect === undefined) await socket.accept();
     else await functions.connect(socket, context);
-    if (socket.accepted) await outlet.reply({ type: 'done', order: event.order });
-    else if (!socket.closed) await socket.reject();
+    if (!socket.accepted && !socket.closed) await socket.reject();
   } catch (error) {
     await conclude(error, socket, event.route, context);
   }
+  await outlet.reply({ type: 'done', order: event.order });
 }
 
 async function receive(functions: StatelessHandlers, event: ReceiveEvent, params: Params, outlet: Outlet, context: ConsumerContext): Promise<void> {
   const socket = Socket.open(event, params, outlet);
   try {
     await functions.receive?.(socket, event.text ?? event.bytes ?? '', context);
-    if (!socket.closed) await outlet.reply({ type: 'done', order: event.order });
   } catch (error) {
     await conclude(error, socket, event.route, context);
   }
+  await outlet.reply({ type: 'done', order: event.order });
 }

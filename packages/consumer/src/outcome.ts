@@ -5,8 +5,9 @@ import type { Socket } from './socket.ts';
 const INTERNAL = 1011;
 
 /** What a handler that threw means for its socket. What is no word of ours is a fault of the handler: 1011 (before the accept 500), and logged with its route. */
-export async function conclude(error: unknown, socket: Socket, route: string, { log }: ConsumerContext): Promise<void> {
+export async function conclude(error: unknown, socket: Socket, route: string, { log, counts }: ConsumerContext): Promise<void> {
   if (error instanceof Released || error instanceof ConnectionClosedError || (await obey(error, socket))) return;
+  counts.failed += 1;
   log.error('a consumer failed', { route, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   if (socket.accepted) await socket.close(INTERNAL, 'an error of the consumer');
   else if (!socket.closed) await socket.reject(500, 'an error of the consumer\n');

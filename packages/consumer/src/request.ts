@@ -41,10 +41,12 @@ export function fetchRequest(event: HttpRequestEvent, signal: AbortSignal): Requ
   const host = headers.get('host') ?? 'localhost';
   const query = event.query_string === '' ? '' : `?${event.query_string}`;
   const hasBody = event.method !== 'GET' && event.method !== 'HEAD';
-  return new Request(`${event.scheme}://${host}${event.raw_path}${query}`, {
+  const request = new Request(`${event.scheme}://${host}${event.raw_path}${query}`, {
     method: event.method,
     headers,
     signal,
     ...(hasBody ? { body: new Uint8Array(event.body) } : {}),
   });
+  // Its own signal only follows the one it is given, and no longer once the request is collected as garbage, whoever still listens.
+  return Object.defineProperty(request, 'signal', { value: signal });
 }

@@ -1,6 +1,5 @@
+import { classTarget, isConsumerClass } from './class-consumer.ts';
 import type { ConsumerClass } from './consumer.ts';
-import { Consumer } from './consumer.ts';
-import { classTarget } from './class-consumer.ts';
 import type { HttpTarget, LivingTarget, Params, SocketTarget, StatelessTarget } from './target.ts';
 
 /** What can stand at a path: a consumer, a handler of HTTP, both in a list, or a router for what follows. */
@@ -108,10 +107,6 @@ function match({ segments, isOpen, router: inner }: Entry, parts: readonly strin
 
 function partsOf(path: string): readonly string[] {
   return path === '/' ? [] : path.slice(1).split('/');
-}
-
-function isConsumerClass(value: unknown): value is ConsumerClass {
-  return typeof value === 'function' && (value === Consumer || value.prototype instanceof Consumer);
 }
 
 function isTarget(value: unknown): value is SocketTarget | HttpTarget {

@@ -1,13 +1,20 @@
-import type { ConsumerContext } from './context.ts';
+import type { ConsumerContext, ConsumerCounts, ConsumerLayer, ConsumerLog } from './context.ts';
+import { ConnectionClosedError } from './errors.ts';
 import type { Outlet } from './outlet.ts';
 import type { Router } from './router.ts';
+import { layerForHandlers, runAs, runOutside } from './running.ts';
+import { Socket } from './socket.ts';
 import type { Conversation, SocketTarget } from './target.ts';
 import type { ConnectEvent, DisconnectEvent, GatewayEvent, HttpRequestEvent, ReceiveEvent } from './wire.ts';
 
 const NO_HANDLER = 404;
+const FAILED = 500;
 
 /** Makes the way back to the session of an event. `stays`: the session is to stay with this process. */
 export type OutletOf = (event: GatewayEvent, stays: boolean) => Outlet;
+
+/** Events of one session that may be in flight to a handler that lives as long as its socket. */
+export const WINDOW = 32;
 
 /**
  * Gives each event to the handler of its path, and keeps the handlers that live as long as their sockets. Knows nothing of where events come from: a worker
@@ -21,11 +28,19 @@ export class Runner {
   readonly #requests = new Map<string, AbortController>();
   /** Handlers that keep nothing and have not come to their end. */
   readonly #passing = new Set<Promise<void>>();
+  #isReleasing = false;
 
-  constructor(router: Router, context: ConsumerContext, outletOf: OutletOf) {
+  constructor(router: Router, { layer, log }: { readonly layer: ConsumerLayer; readonly log: ConsumerLog }, outletOf: OutletOf) {
     this.#router = router;
-    this.#context = context;
-    this.#outletOf = outletOf;
+    this.#context = { layer: layerForHandlers(layer), log, counts: { failed: 0, unhandled: 0 } };
+    this.#outletOf = (event, stays) => {
+      const outlet = outletOf(event, stays);
+      return { reply: (reply) => runOutside(() => outlet.reply(reply)) };
+    };
+  }
+
+  get counts(): Readonly<ConsumerCounts> {
+    return this.#context.counts;
   }
 
   /** Sockets that live here, and events that are being handled. */
@@ -40,6 +55,10 @@ export class Runner {
 
   /** `ended` is called when what began with this event has come to its end, if something did: a socket's handler, or a call of one that keeps nothing. */
   handle(event: GatewayEvent, ended: () => void = () => undefined): void {
+    runAs({ stray: (error) => this.#stray(event, error) }, () => this.#handle(event, () => runOutside(ended)));
+  }
+
+  #handle(event: GatewayEvent, ended: () => void): void {
     switch (event.type) {
       case 'websocket.connect':
         return this.#connect(event, ended);
@@ -59,6 +78,7 @@ export class Runner {
    * nothing is left.
    */
   async release(released: (session: string) => void): Promise<void> {
+    this.#isReleasing = true;
     const living = [...this.#living].map(async ([session, conversation]) => {
       await conversation.release();
       released(session);
@@ -69,7 +89,7 @@ export class Runner {
 
   #connect(event: ConnectEvent, ended: () => void): void {
     const found = this.#router.socket(event.path);
-    if (found === undefined) return this.#track(event, this.#refuse(event), ended);
+    if (found === undefined) return this.#track(event, this.#refuse(event, NO_HANDLER, 'nothing is at this path\n'), ended);
     const { target } = found;
     const params = { ...event.params, ...found.params };
     if (target.kind === 'stateless') {
@@ -79,7 +99,8 @@ export class Runner {
     try {
       conversation = target.begin(event, params, this.#outletOf(event, true), this.#context);
     } catch (error) {
-      return this.#track(event, Promise.reject(error as Error), ended);
+      this.#logFailure(event, error);
+      return this.#track(event, this.#refuse(event, FAILED, 'an error of the consumer\n'), ended);
     }
     this.#living.set(event.session, conversation);
     void conversation.ended.then(() => {
@@ -105,9 +126,12 @@ export class Runner {
     const found = this.#router.socket(event.path);
     if (found === undefined) return ended();
     const params = { ...event.params, ...found.params };
-    const work = passing(found.target, event, params, this.#outletOf(event, false), this.#context);
-    if (work === undefined) ended();
-    else this.#track(event, work, ended);
+    const outlet = this.#outletOf(event, false);
+    const work = passing(found.target, event, params, outlet, this.#context);
+    if (work !== undefined) return this.#track(event, work, ended);
+    // What a worker gives back goes with the session.
+    if (event.order !== null && !this.#isReleasing) void outlet.reply({ type: 'done', order: event.order }).catch(() => undefined);
+    ended();
   }
 
   async #request(event: HttpRequestEvent): Promise<void> {
@@ -120,22 +144,27 @@ export class Runner {
     }
     const left = new AbortController();
     this.#requests.set(event.session, left);
+    let hasBegun = false;
+    const answering: Outlet = {
+      reply: (reply) => {
+        hasBegun = true;
+        return outlet.reply(reply);
+      },
+    };
     try {
-      await found.target.handle(event, { ...event.params, ...found.params }, outlet, left.signal);
+      await found.target.handle(event, { ...event.params, ...found.params }, answering, left.signal);
     } catch (error) {
       if (left.signal.aborted) return;
       this.#logFailure(event, error);
-      // Where part of the answer has been sent this is refused, and the gateway ends it after its time.
-      await outlet.reply({ type: 'http.response', status: 500, text: 'an error of the handler\n' });
+      // An answer that has begun stays unfinished, so that nobody takes it for whole.
+      await outlet.reply(hasBegun ? { type: 'done', order: event.order } : { type: 'http.response', status: FAILED, text: 'an error of the handler\n' });
     } finally {
       this.#requests.delete(event.session);
     }
   }
 
-  async #refuse(event: ConnectEvent): Promise<void> {
-    const outlet = this.#outletOf(event, false);
-    await outlet.reply({ type: 'websocket.http.response.start', status: NO_HANDLER, headers: [['content-type', 'text/plain; charset=utf-8']] });
-    await outlet.reply({ type: 'websocket.http.response.body', body: new TextEncoder().encode('nothing is at this path\n') });
+  #refuse(event: ConnectEvent, status: number, text: string): Promise<void> {
+    return new Socket(event, {}, this.#outletOf(event, false), false).reject(status, text);
   }
 
   #track(event: GatewayEvent, work: Promise<void>, ended: () => void): void {
@@ -148,8 +177,16 @@ export class Runner {
     this.#passing.add(tracked);
   }
 
+  /** What a handler began, and did not wait for, has failed. */
+  #stray(event: GatewayEvent, error: unknown): void {
+    const conversation = this.#living.get(event.session);
+    if (conversation !== undefined) return conversation.fail(error);
+    if (!(error instanceof ConnectionClosedError)) this.#logFailure(event, error);
+  }
+
   #logFailure({ route, type }: GatewayEvent, error: unknown): void {
-    this.#context.log.error('an event could not be handled', { route, type, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    this.#context.counts.failed += 1;
+    this.#context.log.error('a consumer failed', { route, type, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
 }
 

@@ -34,6 +34,8 @@ interface Received {
 }
 
 const NO_CLOSE_FRAME = 1006;
+const NOT_ALLOWED = 1008;
+const INTERNAL = 1011;
 
 /**
  * One client's socket, as a handler has it. What comes is kept until it is asked for; how much that may be is bounded by the gateway, which stops reading the
@@ -58,6 +60,8 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
   #state: Value;
   #closeCode: number | undefined;
   #closeReason = '';
+  #subprotocol: string | undefined;
+  #isFinished = false;
 
   /** Made by what runs handlers. `acceptsByUse`: receiving and sending accept what has not been accepted, and with the accept the connect is handled. */
   constructor(event: ConnectEvent, params: Params, outlet: Outlet, acceptsByUse: boolean) {
@@ -70,7 +74,7 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
     this.#outlet = outlet;
     this.#acceptsByUse = acceptsByUse;
     this.#connectOrder = event.order;
-    this.rooms = new SocketRooms(outlet);
+    this.rooms = new SocketRooms(outlet, () => this.#use());
     this.groups = new SocketGroups(outlet);
   }
 
@@ -96,6 +100,11 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
 
   get closeReason(): string {
     return this.#closeReason;
+  }
+
+  /** What {@link accept} chose of the client's offers; undefined where it chose none, and where another worker accepted. */
+  get subprotocol(): string | undefined {
+    return this.#subprotocol;
   }
 
   /** What was put on the session: it stays with it, whichever worker has it. */
@@ -126,6 +135,7 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
       throw new TypeError(`the client did not offer the subprotocol ${subprotocol}; it offered: ${this.request.subprotocols.join(', ') || 'none'}`);
     }
     this.#phase = 'open';
+    this.#subprotocol = subprotocol;
     await this.#outlet.reply({
       type: 'websocket.accept',
       ...(subprotocol === undefined ? {} : { subprotocol }),
@@ -134,9 +144,10 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
     });
   }
 
-  /** Refuses the connection with a status, before it is accepted. */
+  /** Refuses the connection with a status, before it is accepted. One that another worker had before is open: it is closed, with 1008, or 1011 for a status from 500. */
   async reject(status = 403, body = '', headers: readonly Header[] = []): Promise<void> {
     if (this.#phase !== 'connecting') throw new TypeError('only a connection that has not been accepted can be refused: close it');
+    if (this.resumed) return this.close(status < 500 ? NOT_ALLOWED : INTERNAL);
     this.#end(NO_CLOSE_FRAME, '');
     await this.#outlet.reply({ type: 'websocket.http.response.start', status, headers: [['content-type', 'text/plain; charset=utf-8'], ...headers] });
     await this.#outlet.reply({ type: 'websocket.http.response.body', body: new TextEncoder().encode(body) });
@@ -188,6 +199,13 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
   /** For what runs handlers: a frame has come. */
   deliver(received: Received): void {
     this.#inbox.put(received);
+    if (this.#isFinished) this.finish();
+  }
+
+  /** For what runs handlers: the handler has ended. What it did not ask for is nobody's, and handled with that. */
+  finish(): void {
+    this.#isFinished = true;
+    for (let received = this.#inbox.take(); received !== undefined; received = this.#inbox.take()) this.#taken(received);
   }
 
   /** For what runs handlers: the client has gone. */
@@ -202,7 +220,7 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
 
   /** It has been handed to its handler: the gateway may send the next one. */
   #taken({ data, order }: Received): Data {
-    if (this.#phase !== 'closed') void this.#outlet.reply({ type: 'done', order });
+    void this.#outlet.reply({ type: 'done', order });
     return data;
   }
 
@@ -229,17 +247,22 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
 /** Rooms whose messages the client gets as frames of its own socket, without passing the handler. */
 class SocketRooms {
   readonly #outlet: Outlet;
+  readonly #use: () => void;
 
-  constructor(outlet: Outlet) {
+  /** `use`: accepts the socket by use, or says that it must be accepted first. */
+  constructor(outlet: Outlet, use: () => void) {
     this.#outlet = outlet;
+    this.#use = use;
   }
 
-  join(room: string, options: JoinOptions = {}): Promise<void> {
-    return this.#outlet.reply({ type: 'room.join', room, ...options });
+  async join(room: string, options: JoinOptions = {}): Promise<void> {
+    this.#use();
+    await this.#outlet.reply({ type: 'room.join', room, ...options });
   }
 
-  leave(room: string): Promise<void> {
-    return this.#outlet.reply({ type: 'room.leave', room });
+  async leave(room: string): Promise<void> {
+    this.#use();
+    await this.#outlet.reply({ type: 'room.leave', room });
   }
 
   /** To everybody in the room. Strings and bytes as they are, anything else as JSON. */

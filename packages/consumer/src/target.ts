@@ -10,6 +10,8 @@ export interface Conversation {
   disconnect(event: DisconnectEvent): void;
   /** This worker stops: ends what is in hand, begins nothing more, and resolves when the session can be given to another one. */
   release(): Promise<void>;
+  /** Something that the handler began, and did not wait for, has failed: the socket is closed. */
+  fail(error: unknown): void;
   /** Resolves when the handler has ended; never rejects. */
   readonly ended: Promise<void>;
 }

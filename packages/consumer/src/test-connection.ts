@@ -1,4 +1,5 @@
-import { openLayer, type ChannelLayer, type Value } from '@busgate/layer';
+import { isUtf8 } from 'node:buffer';
+import { openLayer, type ChannelLayer, type Subscription, type Value } from '@busgate/layer';
 import type { ConsumerLog } from './context.ts';
 import { Inbox } from './inbox.ts';
 import { asRouter } from './router.ts';
@@ -52,9 +53,13 @@ export class TestConnection implements AsyncDisposable {
   /** The code with which the consumer closed; undefined while it has not. */
   closeCode: number | undefined;
   closeReason = '';
-  /** Rooms that the consumer had its client join. */
+  /** Rooms that the consumer had its client join: what is published there is received. */
   readonly rooms = new Set<string>();
   readonly #layer: ChannelLayer;
+  readonly #subscriptions = new Map<string, Promise<Subscription>>();
+  readonly #left = new AbortController();
+  /** The channel of the session, which is what is in groups; made with the first of them. */
+  #channel: string | undefined;
   readonly #ownsLayer: boolean;
   readonly #received = new Inbox<Data>();
   readonly #answered = Promise.withResolvers<void>();
@@ -74,6 +79,11 @@ export class TestConnection implements AsyncDisposable {
   /** What the consumer put on the session. */
   get state(): Value {
     return this.#state;
+  }
+
+  /** Resolves when what began with the connect has come to its end: the function, or the object. */
+  get ended(): Promise<void> {
+    return this.#lived ?? Promise.resolve();
   }
 
   /** The next message from the consumer, or the rejection after `timeout` milliseconds. */
@@ -105,6 +115,10 @@ export class TestConnection implements AsyncDisposable {
     const lives = this.#runner?.has(session) === true;
     const told = this.#give({ type: 'websocket.disconnect', code, reason });
     await (lives ? this.#lived : told);
+    this.#left.abort();
+    if (this.#channel !== undefined) await this.#layer.closeChannel(this.#channel);
+    await Promise.all([...this.#subscriptions.values()].map(async (subscription) => (await subscription).close()));
+    this.#subscriptions.clear();
     if (this.#ownsLayer) await this.#layer.close();
   }
 
@@ -158,15 +172,60 @@ export class TestConnection implements AsyncDisposable {
       case 'websocket.close':
         return this.#close(reply.code, reply.reason);
       case 'room.join':
-        return void this.rooms.add(reply.room);
+        return this.#join(reply.room, reply.since);
       case 'room.leave':
-        return void this.rooms.delete(reply.room);
+        return this.#leave(reply.room);
+      case 'group.add':
+        return this.#layer.groupAdd(reply.group, this.#ownChannel());
+      case 'group.discard':
+        return this.#layer.groupDiscard(reply.group, this.#ownChannel());
+      case 'group.send':
+        return void (await this.#layer.groupSend(reply.group, reply.message));
       case 'room.publish':
         return void (await this.#layer.publish(reply.room, contentOf(reply)));
       case 'state':
         this.#state = reply.state;
         return;
       default:
+    }
+  }
+
+  async #join(room: string, since: string | undefined): Promise<void> {
+    if (this.rooms.has(room)) return;
+    this.rooms.add(room);
+    const subscription = this.#layer.subscribe(
+      room,
+      (event) => {
+        if (event.gap !== true) this.#received.put(dataOf(event.payload));
+      },
+      since === undefined ? {} : { since },
+    );
+    this.#subscriptions.set(room, subscription);
+    await subscription;
+  }
+
+  async #leave(room: string): Promise<void> {
+    this.rooms.delete(room);
+    const subscription = this.#subscriptions.get(room);
+    this.#subscriptions.delete(room);
+    await (await subscription)?.close();
+  }
+
+  #ownChannel(): string {
+    if (this.#channel === undefined) {
+      this.#channel = this.#layer.newChannel('session');
+      void this.#obey(this.#channel);
+    }
+    return this.#channel;
+  }
+
+  /** What groups are sent is a reply to each session. */
+  async #obey(channel: string): Promise<void> {
+    const { signal } = this.#left;
+    while (!signal.aborted) {
+      const reply = await this.#layer.receive(channel, { signal }).catch(() => undefined);
+      if (reply === undefined) return;
+      await this.take(reply as unknown as Reply);
     }
   }
 
@@ -189,6 +248,10 @@ export class TestConnection implements AsyncDisposable {
     const whole = { ...this.#base, ...event, id: `${this.#base?.session}:${order}`, order, state: this.#state } as unknown as GatewayEvent;
     return new Promise((resolve) => this.#runner?.handle(whole, resolve));
   }
+}
+
+function dataOf(payload: Uint8Array): Data {
+  return isUtf8(payload) ? new TextDecoder().decode(payload) : payload;
 }
 
 function contentOf({ text, bytes }: Content): Data {

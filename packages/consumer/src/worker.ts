@@ -5,15 +5,13 @@ import type { ConsumerLog } from './context.ts';
 import { decodeEvent } from './decode.ts';
 import type { Outlet } from './outlet.ts';
 import type { Router } from './router.ts';
-import { Runner } from './runner.ts';
+import { Runner, WINDOW } from './runner.ts';
 import type { DisconnectEvent, GatewayEvent } from './wire.ts';
 
 /** A worker says so often that it lives, in milliseconds. */
 const BEAT_MS = 2000;
 /** So long another worker is listened for, before it is taken for dead: more than one of its beats. */
 const HEAR_MS = 3000;
-/** Events of one session that may be in flight to its worker. */
-const WINDOW = 32;
 /** Events of all its sessions that may wait in a worker, while their handlers are at others. */
 const WAITING = { messages: 100_000, bytes: 64 * 1_048_576 };
 /** A disconnect may wait unread for so long, in milliseconds. */

@@ -23,6 +23,19 @@ const echo = consumer(async (socket) => {
 });
 
 describe('a consumer that is a function', () => {
+  it('is accepted by joining a room, too', async () => {
+    await using layer = await openLayer('memory:joined');
+    await using connection = await connectTo(
+      consumer(async (socket) => {
+        await socket.rooms.join('news');
+        for await (const message of socket) await socket.rooms.publish('news', message);
+      }),
+      { layer },
+    );
+    connection.send('heard');
+    expect(await connection.receive()).toBe('heard');
+  });
+
   it('is accepted when it first uses its socket, and takes every message in order', async () => {
     await using connection = await connectTo(echo);
     expect(connection).toMatchObject({ accepted: true, status: 101 });

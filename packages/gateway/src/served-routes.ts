@@ -87,7 +87,7 @@ export class ServedRoutes {
 
   #createEvents(settings: EventsSettings): EventsRoute {
     const { config, layer, hub, sessions, deadlines, now, log } = this.#context;
-    const { message, rooms, outbox } = config.limits;
+    const { message, rooms, outbox, layerMessage } = config.limits;
     const route = new EventsRoute(settings, {
       layer,
       hub,
@@ -98,6 +98,7 @@ export class ServedRoutes {
       message,
       rooms,
       outbox,
+      reply: layerMessage,
       newId: () => sessions.newId(),
       now,
       sleep: (ms) => sleep(ms),

@@ -1,3 +1,4 @@
+import { openLayer } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
@@ -247,6 +248,9 @@ describe('what a worker replies', () => {
   test.each([
     ['a send', { type: 'websocket.send', text: 'x' }, 'not_accepted'],
     ['a subprotocol that was not offered', { type: 'websocket.accept', subprotocol: 'v9' }, 'not_offered'],
+    ['an accept with a header in a header', { type: 'websocket.accept', headers: [['x', 'a\r\nSet-Cookie: b=c']] }, 'bad_header'],
+    ['an accept with a queue that has no name', { type: 'websocket.accept', queue: 'app >' }, 'bad_name'],
+    ['a close with a code that no frame may have', { type: 'websocket.close', code: 1006 }, 'bad_code'],
   ])('before the accept: %s is dropped, and the connect goes on', async (_, reply, refusal) => {
     await using gateway = await start();
     await using worker = new TestWorker(gateway.layer, 'app');
@@ -257,6 +261,89 @@ describe('what a worker replies', () => {
     await using client = await connecting;
     expect(gateway.gateway.events[0]?.refused[refusal as 'not_offered']).toBe(1);
     expect(client.socket.protocol).toBe('');
+  });
+
+  test('for a session that is gone reaches nobody, and stops nothing', async () => {
+    await using gateway = await start();
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const leaving = Client.open(gateway.ws('/app/a'));
+    const gone = await worker.accept();
+    await (await leaving)[Symbol.asyncDispose]();
+    expect(await worker.next()).toMatchObject({ type: 'websocket.disconnect', session: gone.session });
+    const connecting = Client.open(gateway.ws('/app/b'));
+    const connect = await worker.accept();
+    await using client = await connecting;
+    for (const reply of [{ type: 'websocket.send', text: 'late' }, { type: 'websocket.close' }, { type: 'room.join', room: 'news' }, { done: 0 }]) {
+      await worker.reply(gone, reply).catch((error: unknown) => expect(error).toMatchObject({ code: 'CHANNEL_GONE' }));
+    }
+    await worker.reply(connect, { type: 'websocket.send', text: 'marker' });
+    await client.until(() => client.received.length === 1);
+    expect([client.received, gateway.gateway.state.rooms]).toEqual([['marker'], 0]);
+  });
+
+  test('is dropped where it is larger than any message may be, and stops nothing', async () => {
+    await using gateway = await start();
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const connecting = Client.open(gateway.ws('/app/a'));
+    const connect = await worker.accept();
+    await using client = await connecting;
+    // By its topic, as a program that knows no bound would.
+    await using careless = await openLayer(`memory:${gateway.bus}`, { maxMessageBytes: 20 * 1_048_576 });
+    await careless.send(connect.reply_channel, { type: 'websocket.send', text: 'x'.repeat(10 * 1_048_576) });
+    await careless.send(connect.reply_channel, { type: 'websocket.send', text: 'marker' });
+    await client.until(() => client.received.length === 1);
+    expect(client.received).toEqual(['marker']);
+    expect(gateway.gateway.events[0]?.refused.too_large).toBe(1);
+  });
+
+  test('may be its last: who accepts and dies in the same moment leaves a socket that is closed, and whose end another worker is told', async () => {
+    await using gateway = await start(', handler_timeout: 200ms');
+    const dying = new TestWorker(gateway.layer, 'app');
+    const connecting = Client.open(gateway.ws('/app/a'));
+    await dying.accept({ done: null });
+    await dying[Symbol.asyncDispose]();
+    await using client = await connecting;
+    client.send('unanswered');
+    expect(await client.closed()).toBe(1011);
+    await using worker = new TestWorker(gateway.layer, 'app');
+    expect(await worker.next()).toMatchObject({ type: 'websocket.disconnect', code: 1011 });
+    expect(worker.events).toHaveLength(1);
+  });
+
+  test('joins a room with its newest messages, or with what followed a position, however much that is, and then with what comes', async () => {
+    await using gateway = await start('', [{ rooms: 'kept', size: 1000, ageMs: 60_000 }]);
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const texts = Array.from({ length: 100 }, (_, index) => `${index} ${'x'.repeat(40_000)}`);
+    const { position } = await gateway.layer.publish('kept', 'first');
+    for (const text of texts) await gateway.layer.publish('kept', text);
+    const connecting = Client.open(gateway.ws('/app/a'));
+    const connect = await worker.accept();
+    await using client = await connecting;
+    await worker.reply(connect, { type: 'room.join', room: 'kept', last: 2 });
+    await client.until(() => client.received.length === 2);
+    await gateway.layer.publish('kept', 'then');
+    await client.until(() => client.received.length === 3);
+    expect(client.received).toEqual([...texts.slice(-2), 'then']);
+    // More than waits for one client: a piece at a time.
+    await worker.reply(connect, { type: 'room.join', room: 'kept', since: position ?? '' });
+    await client.until(() => client.received.length === 104);
+    await gateway.layer.publish('kept', 'live');
+    await client.until(() => client.received.length === 105);
+    expect(client.received.slice(3)).toEqual([...texts, 'then', 'live']);
+  });
+
+  test('obeys a list in its order: what is said to a room or a group that the session enters reaches it', async () => {
+    await using gateway = await start();
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const connecting = Client.open(gateway.ws('/app/a'));
+    const connect = await worker.accept();
+    await using client = await connecting;
+    const toGroup = { type: 'group.send', group: 'g', message: { type: 'websocket.send', text: 'to the group' } };
+    await worker.reply(connect, {
+      replies: [{ type: 'group.add', group: 'g' }, toGroup, { type: 'room.join', room: 'news' }, { type: 'room.publish', room: 'news', text: 'to the room' }],
+    });
+    await client.until(() => client.received.length === 2);
+    expect(new Set(client.received)).toEqual(new Set(['to the group', 'to the room']));
   });
 
   test('joins rooms and leaves them, publishes, and is in groups', async () => {

@@ -1,14 +1,14 @@
-import { consumer, Consumer, handlers, http, router, type Data } from '@busgate/consumer';
+import { consumer, Consumer, handlers, http, RejectConnection, router, type Data } from '@busgate/consumer';
 import { asRouter, Worker, type Router } from '@busgate/consumer/run';
 import type { ChannelLayer, Message } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
-import { TestGateway } from './support/gateway.ts';
+import { TestGateway, until } from './support/gateway.ts';
 
 const SILENT = { warn: () => undefined, error: () => undefined };
 
-function start(): Promise<TestGateway> {
-  return TestGateway.start(['--layer', 'redis://unused', '--routes', "[{path: '/app/*', kind: events, queue: app, http: true}]"]);
+function start(...flags: string[]): Promise<TestGateway> {
+  return TestGateway.start(['--layer', 'redis://unused', '--routes', "[{path: '/app/*', kind: events, queue: app, http: true}]", ...flags]);
 }
 
 function work(layer: ChannelLayer, exported: unknown, concurrency?: number): Worker & AsyncDisposable {
@@ -96,6 +96,113 @@ describe('a worker', () => {
     expect(first.size).toBe(0);
     expect(gateway.gateway.events[0]).toMatchObject({ undone: { lost: 0, timeout: 0 }, stale: 0 });
     await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+  });
+
+  const leaving: readonly [what: string, exported: unknown, code: number][] = [
+    ['a function that returns with messages unread', consumer(async (socket) => void (await socket.receive())), 1000],
+    [
+      'a function that fails with messages unread',
+      consumer(async (socket) => {
+        await socket.receive();
+        throw new Error('broken');
+      }),
+      1011,
+    ],
+    [
+      'a class that closes while it handles one',
+      class extends Consumer {
+        override receive(): Promise<void> {
+          return this.close(4001);
+        }
+      },
+      4001,
+    ],
+    [
+      'a class that fails with others behind it',
+      class extends Consumer {
+        override receive(): never {
+          throw new Error('broken');
+        }
+      },
+      1011,
+    ],
+    [
+      'a class that closes in connect',
+      class extends Consumer {
+        override async connect(): Promise<void> {
+          await this.accept();
+          await this.close(4002);
+        }
+      },
+      4002,
+    ],
+    ['stateless handlers that close', handlers({ receive: (socket) => socket.close(4003) }), 4003],
+    [
+      'stateless handlers that fail',
+      handlers({
+        receive: () => {
+          throw new Error('broken');
+        },
+      }),
+      1011,
+    ],
+  ];
+  test.each(leaving)('leaves nothing in flight that nobody will handle: %s', async (_, exported, code) => {
+    await using gateway = await start();
+    await using _worker = work(gateway.layer, exported);
+    await using client = await Client.open(gateway.ws('/app/a'));
+    for (let n = 0; n < 5; n += 1) client.send(String(n));
+    expect(await client.closed()).toBe(code);
+    const [counters] = gateway.gateway.events;
+    await until(() => counters?.disconnects === 1, 'the end was told');
+    expect(counters).toMatchObject({ queued: counters?.handled, undone: { timeout: 0, lost: 0, returned: 0 }, timeouts: { handler: 0 } });
+  });
+
+  test('says in one turn more than a message may hold, and all of it arrives in order', async () => {
+    await using gateway = await start('--limits-outbox', '8MiB');
+    const pieces = Array.from({ length: 40 }, (_, index) => `${index} ${'x'.repeat(60_000)}`);
+    await using _worker = work(
+      gateway.layer,
+      consumer(async (socket) => {
+        await socket.receive();
+        await Promise.all(pieces.map((piece) => socket.send(piece)));
+        await socket.receive();
+      }),
+    );
+    await using client = await Client.open(gateway.ws('/app/a'));
+    client.send('go');
+    await client.until(() => client.received.length === 40);
+    expect(client.received).toEqual(pieces);
+  });
+
+  test('that takes a session over and refuses it closes it', async () => {
+    await using gateway = await start();
+    await using first = work(gateway.layer, echo);
+    await using client = await Client.open(gateway.ws('/app/a'));
+    await first.stop();
+    await using _second = work(
+      gateway.layer,
+      consumer(() => {
+        throw new RejectConnection(403);
+      }),
+    );
+    expect(await client.closed()).toBe(1008);
+  });
+
+  test('that fails in the middle of an answer leaves it unfinished', async () => {
+    await using gateway = await start();
+    let pieces = 0;
+    const failing = http(() => {
+      const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
+        pieces += 1;
+        if (pieces === 3) throw new Error('broken');
+        controller.enqueue(new Uint8Array([pieces]));
+      };
+      return new Response(new ReadableStream<Uint8Array>({ pull }));
+    });
+    await using _worker = work(gateway.layer, failing);
+    const answer = await fetch(gateway.http('/app/a'));
+    await expect(answer.arrayBuffer()).rejects.toThrow();
   });
 
   test('takes no more sockets than it may have at once: the others wait for another one', async () => {

@@ -37,6 +37,8 @@ export interface EventsContext {
   readonly rooms: number;
   /** Bytes that wait for one client. */
   readonly outbox: number;
+  /** Bytes of what a worker may send at a time. */
+  readonly reply: number;
   /** An id for a session that has not begun. */
   readonly newId: () => string;
   /** Milliseconds, never going back. */
@@ -53,6 +55,7 @@ export class EventsRoute implements Route, Serving {
   readonly #context: EventsContext;
   readonly #session: EventSessionContext;
   readonly #sessions = new Map<string, EventSession>();
+  readonly #requests = new Map<string, EventRequest>();
   readonly #listening = new Map<string, Listening>();
   readonly #servesHttp: boolean;
   readonly #outbox: number;
@@ -86,6 +89,7 @@ export class EventsRoute implements Route, Serving {
   get inFlight(): number {
     let events = 0;
     for (const session of this.#sessions.values()) events += session.inFlight;
+    for (const request of this.#requests.values()) events += request.inFlight;
     return events;
   }
 
@@ -110,8 +114,9 @@ export class EventsRoute implements Route, Serving {
   }
 
   serve(request: RouteRequest, body: Uint8Array, left: AbortSignal): Promise<Answer | StreamedAnswer> {
-    const context = { ...this.#session, outbox: this.#outbox, ended: ({ subject }: EventRequest) => this.#unlisten(subject) };
+    const context = { ...this.#session, outbox: this.#outbox, ended: ({ subject }: EventRequest) => this.#answered(subject) };
     const asking = new EventRequest(this.#subjectOf(request), askedOf(request, 'http'), body, context);
+    this.#requests.set(asking.subject.session, asking);
     this.#listen(asking);
     return asking.open(left);
   }
@@ -130,6 +135,11 @@ export class EventsRoute implements Route, Serving {
     if (this.#sessions.size === 0) this.#whenNone?.();
   }
 
+  #answered(subject: Subject): void {
+    this.#requests.delete(subject.session);
+    this.#unlisten(subject);
+  }
+
   #subjectOf({ path, params }: RouteRequest): Subject {
     const { layer, newId } = this.#context;
     return {
@@ -145,6 +155,7 @@ export class EventsRoute implements Route, Serving {
   #listen(to: { readonly subject: Subject; take(parsed: Parsed): void }): void {
     const { session, replyChannel } = to.subject;
     const listening = this.#context.layer.listen(replyChannel, (payload) => {
+      if (payload.length > this.#context.reply) return this.#refused('too_large', `a reply of ${payload.length} bytes`);
       for (const parsed of parseReplies(payload)) to.take(parsed);
     });
     this.#listening.set(session, listening);

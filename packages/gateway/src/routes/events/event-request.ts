@@ -34,6 +34,7 @@ export class EventRequest implements Timed {
   #start: Start | undefined;
   #pieces: Pieces | undefined;
   #queuedAt = 0;
+  #isQueued = false;
   #isOver = false;
 
   constructor(subject: Subject, asked: Asked, body: Uint8Array, context: EventRequestContext) {
@@ -52,14 +53,20 @@ export class EventRequest implements Timed {
     counters.due += 1;
     try {
       await backend.send(requestEvent(this.subject, { ...STANDING, order: 0 }, this.#asked, this.#body), this.#delivery(0, settings.handlerTimeout));
-      counters.queued += 1;
+      if (!this.#isOver) this.#taken();
     } catch (error) {
+      if (this.#isOver) return this.#answer.promise;
       counters.failed += 1;
       this.#end();
       if (isLayerError(error, 'CHANNEL_FULL')) return httpError('no_worker');
       throw error;
     }
     return this.#answer.promise;
+  }
+
+  /** 1 while a queue has taken it and nobody has handled it. */
+  get inFlight(): number {
+    return this.#isQueued && !this.#isOver ? 1 : 0;
   }
 
   /** What a worker replied. */
@@ -72,12 +79,12 @@ export class EventRequest implements Timed {
       if (refusal !== undefined) this.#context.refused(refusal, `a worker replied ${action.type} to a request`);
     }
     if (working === 0 && !this.#isOver) this.#wait();
-    if (done === 0 && this.#start === undefined) this.#giveUp('no_answer');
+    if (done === 0 && !this.#isOver) this.#leaveUnfinished();
   }
 
   onDue(): void {
     this.#context.counters.timeouts.handler += 1;
-    this.#giveUp('no_answer');
+    this.#giveUp();
   }
 
   #perform(action: Action): Refusal | undefined {
@@ -116,7 +123,15 @@ export class EventRequest implements Timed {
     return undefined;
   }
 
+  #taken(): void {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.#context.counters.queued += 1;
+  }
+
   #handled(): void {
+    // It was answered before the queue's word that it has taken it was heard.
+    this.#taken();
     this.#context.counters.done(this.#context.now() - this.#queuedAt);
     this.#end();
   }
@@ -124,20 +139,34 @@ export class EventRequest implements Timed {
   /** The client has gone: a worker that is at its answer is told so. */
   #left(): void {
     if (this.#isOver) return;
-    const { backend, counters, settings } = this.#context;
-    counters.abandoned('timeout', 1, 0);
-    this.#end();
-    this.#answer.resolve(httpError('no_answer'));
+    const { backend, settings } = this.#context;
+    this.#abandon();
+    this.#break('the client has left');
     const event = leftEvent(this.subject, { ...STANDING, order: 1 });
     backend.send(event, this.#delivery(1, settings.handlerTimeout)).catch((error: unknown) => this.#context.failed(error));
   }
 
-  #giveUp(key: 'no_answer'): void {
+  #giveUp(): void {
     if (this.#isOver) return;
-    this.#context.counters.abandoned('timeout', 1, 0);
+    this.#abandon();
+    this.#break('the worker did not go on with its answer');
+  }
+
+  /** Its worker is done with it, and the answer is not whole. */
+  #leaveUnfinished(): void {
+    this.#handled();
+    this.#break('the worker is done with the request and has not ended its answer');
+  }
+
+  /** An answer that has begun stays unfinished, so that nobody takes it for whole. */
+  #break(reason: string): void {
+    this.#answer.resolve(httpError('no_answer'));
+    this.#pieces?.fail(new Error(reason));
+  }
+
+  #abandon(): void {
+    this.#context.counters.abandoned('timeout', this.#isQueued ? 1 : 0, this.#isQueued ? 0 : 1);
     this.#end();
-    this.#answer.resolve(httpError(key));
-    this.#pieces?.fail(new Error('the worker did not go on with its answer'));
   }
 
   #end(): void {

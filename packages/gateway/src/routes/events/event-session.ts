@@ -7,6 +7,7 @@ import type { Encoding } from '../../hub/encoding.ts';
 import type { Hub } from '../../hub.ts';
 import type { Opening } from '../route.ts';
 import type { Backend } from './backend.ts';
+import { Entering } from './entering.ts';
 import { WholeAnswer } from './whole-answer.ts';
 import { Dispatch, type DispatchContext, type DispatchOwner, type Failure } from './dispatch.ts';
 import { subprotocolsOf, type Asked, type Subject } from './event.ts';
@@ -57,12 +58,15 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   #phase: Phase = 'asking';
   #session: Session | undefined;
   #rooms: SessionRooms | undefined;
+  readonly #entering = new Entering();
   #denial: WholeAnswer | undefined;
   /** What is to be done once the session has its link. */
   #early: Action[] = [];
   /** The worker whose silence matters. */
   #watched: string | undefined;
   #isReading = true;
+  /** Resolves when what waits for the client has left, for all who wait for that. */
+  #draining: Promise<boolean> | undefined;
 
   constructor(subject: Subject, asked: Asked, context: EventSessionContext) {
     this.subject = subject;
@@ -254,22 +258,54 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
       session.sendAll([{ binary: action.binary, parts: [action.payload], length: action.payload.length, position: undefined }], 0);
       return undefined;
     }
-    this.#rooms ??= new SessionRooms(session, this.#context.hub, this.#context.encoding, this.#context.rooms);
+    this.#rooms ??= this.#createRooms(session);
     if (action.type === 'leave') void this.#rooms.leave(action.room);
-    else this.#attempt(this.#rooms.join(action), action.room);
+    else this.#join(this.#rooms, action);
     return undefined;
+  }
+
+  #createRooms(session: Session): SessionRooms {
+    const { hub, encoding, rooms: limit } = this.#context;
+    return new SessionRooms(session, { hub, encoding, limit, drained: () => this.#drained(session) });
+  }
+
+  #drained(session: Session): Promise<boolean> {
+    this.#draining ??= session.drained().finally(() => {
+      this.#draining = undefined;
+    });
+    return this.#draining;
+  }
+
+  #join(rooms: SessionRooms, join: Extract<Action, { type: 'join' }>): void {
+    const joined = rooms.join(join);
+    // Where it begins with what the room keeps, what is published meanwhile is there.
+    if (join.since === undefined && join.last === undefined) this.#entering.begin(`room ${join.room}`, joined);
+    this.#attempt(joined, join.room);
   }
 
   #pass(action: Extract<Action, { type: 'group' | 'publish' | 'groupSend' }>): undefined {
     const { layer, hub } = this.#context;
-    const { replyChannel } = this.subject;
-    if (action.type === 'publish') this.#attempt(hub.publish(action.room, action.payload, 'http'), action.room);
-    else if (action.type === 'groupSend') this.#attempt(layer.groupSend(action.group, action.message), action.group);
-    else if (action.op === 'add') this.#attempt(layer.groupAdd(action.group, replyChannel), action.group);
-    else this.#attempt(layer.groupDiscard(action.group, replyChannel), action.group);
+    if (action.type === 'publish') {
+      const publish = (): Promise<unknown> => hub.publish(action.room, action.payload, 'http');
+      return this.#attempt(this.#entering.after(`room ${action.room}`, publish), action.room);
+    }
+    if (action.type === 'groupSend') {
+      const send = (): Promise<unknown> => layer.groupSend(action.group, action.message);
+      return this.#attempt(this.#entering.after(`group ${action.group}`, send), action.group);
+    }
+    return this.#attempt(this.#changeGroup(action), action.group);
   }
 
-  #attempt(work: Promise<unknown>, name: string): void {
+  #changeGroup({ op, group }: Extract<Action, { type: 'group' }>): Promise<unknown> {
+    const { layer } = this.#context;
+    const { replyChannel } = this.subject;
+    if (op !== 'add') return layer.groupDiscard(group, replyChannel);
+    const added = layer.groupAdd(group, replyChannel);
+    this.#entering.begin(`group ${group}`, added);
+    return added;
+  }
+
+  #attempt(work: Promise<unknown>, name: string): undefined {
     work.then(
       (result) => {
         if (result === false) this.#context.refused('not_allowed', `a session is in as many rooms as it may, and cannot join ${name}`);

@@ -1,30 +1,40 @@
-import { Members } from '../../hub/member.ts';
+import type { RoomEvent } from '@busgate/layer';
 import type { Encoding } from '../../hub/encoding.ts';
+import { Members } from '../../hub/member.ts';
+import type { HubRoom } from '../../hub/room.ts';
 import type { Hub } from '../../hub.ts';
 import type { Session } from '../../session/session.ts';
+import { replayPieces } from '../replay.ts';
 
 export interface RoomJoin {
   readonly room: string;
+  /** Where the client stood. */
   readonly since?: string;
+  /** Where it does not say that: so many of the newest messages first. */
   readonly last?: number;
+}
+
+/** What the rooms of one session need. */
+export interface SessionRoomsContext {
+  readonly hub: Hub;
+  readonly encoding: Encoding;
+  /** Rooms of one session. */
+  readonly limit: number;
+  /** Resolves when what the session was sent has left, or nearly; false where it has ended. */
+  readonly drained: () => Promise<boolean>;
 }
 
 /** The rooms that a worker has a session join: their messages reach the client as frames of its own, and pass no worker. */
 export class SessionRooms {
   readonly #session: Session;
-  readonly #hub: Hub;
-  readonly #encoding: Encoding;
-  readonly #limit: number;
+  readonly #context: SessionRoomsContext;
   readonly #members: Members;
   /** Joins and leaves take effect one after the other. */
   #last: Promise<void> = Promise.resolve();
 
-  /** `limit`: rooms of one session. */
-  constructor(session: Session, hub: Hub, encoding: Encoding, limit: number) {
+  constructor(session: Session, context: SessionRoomsContext) {
     this.#session = session;
-    this.#hub = hub;
-    this.#encoding = encoding;
-    this.#limit = limit;
+    this.#context = context;
     this.#members = new Members(session);
     session.feed = this.#members;
   }
@@ -35,41 +45,70 @@ export class SessionRooms {
   }
 
   leave(room: string): Promise<void> {
-    return this.#next(async () => {
-      const member = this.#members.get(room);
-      if (member === undefined) return;
-      member.flush();
-      this.#members.remove(member);
-    });
+    return this.#next(async () => this.#takeOut(room));
   }
 
-  async #join({ room: name, since }: RoomJoin): Promise<boolean> {
-    if (this.#members.get(name) !== undefined && since === undefined) return true;
-    if (this.#members.get(name) === undefined && this.#members.size >= this.#limit) return false;
-    const room = await this.#hub.hold(name);
-    if (since === undefined) {
-      if (this.#session.isOpen) this.#members.add(room.join(this.#session, this.#encoding, this.#members));
-      else room.release();
-      return true;
-    }
-    let isUsed = false;
+  async #join({ room: name, since, last }: RoomJoin): Promise<boolean> {
+    const isKnown = this.#members.get(name) !== undefined;
+    if (isKnown && since === undefined && last === undefined) return true;
+    if (!isKnown && this.#members.size >= this.#context.limit) return false;
+    const room = await this.#context.hub.hold(name);
+    let isEntered = false;
     try {
-      await this.#hub.recover(name, since, ({ events, position }) => {
-        isUsed = true;
-        if (!this.#session.isOpen) return room.release();
-        const known = this.#members.get(name);
-        known?.flush();
-        if (known !== undefined) this.#members.remove(known);
-        const encoder = this.#encoding.encoder(name);
-        const missed = events.flatMap((event) => (event.gap === true ? [] : encoder.message(event)));
-        if (missed.length > 0) this.#session.sendAll(missed, missed.length);
-        if (this.#session.isOpen) this.#members.add(room.join(this.#session, this.#encoding, this.#members, position));
-        else room.release();
-      });
+      const from = since ?? (await this.#before(room, last));
+      isEntered = from === undefined ? this.#add(room) : await this.#replay(room, from);
     } finally {
-      if (!isUsed) room.release();
+      if (!isEntered) room.release();
     }
     return true;
+  }
+
+  /** Where the newest so many messages of a room begin; undefined where nobody asks, or the room keeps none. */
+  async #before({ name, position }: HubRoom, last: number | undefined): Promise<string | undefined> {
+    return last === undefined || position === undefined ? undefined : this.#context.hub.before(name, last);
+  }
+
+  /** Sends what was missed, as fast as the client reads, and goes live with neither gap nor doubles. Where the session is in the room already it begins anew. */
+  async #replay(room: HubRoom, since: string): Promise<boolean> {
+    const { hub, encoding, drained } = this.#context;
+    const encoder = encoding.encoder(room.name);
+    let isBegun = false;
+    const send = (events: readonly RoomEvent[]): void => {
+      isBegun = true;
+      this.#takeOut(room.name);
+      const missed = events.flatMap((event) => (event.gap === true ? [] : encoder.message(event)));
+      if (missed.length > 0) this.#session.sendAll(missed, missed.length);
+    };
+    let isEntered = false;
+    try {
+      const reader = { isOpen: (): boolean => this.#session.isOpen, send, drained };
+      const from = room.position === undefined ? since : await replayPieces(hub, room.name, since, reader);
+      await hub.recover(room.name, from, ({ events, position }) => {
+        send(events);
+        isEntered = this.#add(room, position);
+      });
+    } catch (error) {
+      // Half of what was missed has been sent, and the rest cannot be had: it goes on with what comes.
+      if (!isBegun || isEntered) throw error;
+      isEntered = this.#add(room);
+    }
+    return isEntered;
+  }
+
+  /** False where the session has ended, and the room is not its. */
+  #add(room: HubRoom, position?: string): boolean {
+    if (!this.#session.isOpen) return false;
+    this.#takeOut(room.name);
+    this.#members.add(room.join(this.#session, this.#context.encoding, this.#members, position));
+    return true;
+  }
+
+  /** Ends a membership, with what it is due sent. */
+  #takeOut(room: string): void {
+    const member = this.#members.get(room);
+    if (member === undefined) return;
+    member.flush();
+    this.#members.remove(member);
   }
 
   #next<T>(step: () => Promise<T>): Promise<T> {
