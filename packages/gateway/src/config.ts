@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { inconsistencies } from './config/consistency.ts';
 import { type Environment, FILE_VARIABLE, readEnvironment } from './config/environment.ts';
 import { ConfigError, sentence } from './config/faults.ts';
@@ -43,13 +44,14 @@ export function inspectConfig(input: ConfigInput): { readonly config: Partial<Co
 /** Only where nothing is wrong or unsaid does the configuration hold everything. */
 function read(input: ConfigInput): { config: Config; faults: string[]; unsaid: string[] } {
   const flags = readServeFlags(input.argv);
-  const file = readConfigFile(flags.file ?? input.env[FILE_VARIABLE], input);
+  const path = flags.file ?? input.env[FILE_VARIABLE];
+  const file = readConfigFile(path, input);
   const sources: Source[] = [flags, readEnvironment(input.env, input.readFile), file];
   const faults = sources.flatMap((source) => source.faults);
 
   // Where demo cannot be read nothing starts: what follows from it need not be told too.
   const demo = resolve('demo', DOCUMENTED.demo, sources, []) ?? true;
-  const settings = schema({ demo, descriptors: input.descriptors, readFile: input.readFile });
+  const settings = schema({ demo, descriptors: input.descriptors, readFile: input.readFile, directory: dirname(path ?? '') });
   const values = KEYS.map((key) => [key, resolve<unknown>(key, settings[key], sources, faults)] as const);
   const config = nest(values);
   faults.push(...inconsistencies(config));

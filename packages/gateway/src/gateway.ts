@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Router as Consumers } from '@busgate/consumer/run';
 import type { ChannelLayer } from '@busgate/layer';
 import { demoHosts } from './admission/hosts.ts';
 import { Admission } from './admission.ts';
@@ -20,6 +21,7 @@ import { checkLayer, openLayerOf } from './open-layer.ts';
 import { Metrics } from './metrics.ts';
 import { Clients } from './net/clients.ts';
 import { OpsServer, type OpsSource } from './ops.ts';
+import { loadAll } from './routes/consumer/load.ts';
 import type { EventCounters } from './routes/events/counters.ts';
 import type { Opening, Route } from './routes/route.ts';
 import { Router } from './routes/router.ts';
@@ -84,7 +86,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   #opsListening: Listening | undefined;
 
   /** Use {@link Gateway.start}. */
-  private constructor(options: GatewayOptions, layer: ChannelLayer) {
+  private constructor(options: GatewayOptions, layer: ChannelLayer, consumers: ReadonlyMap<string, Consumers>) {
     const { config, version } = options;
     const { limits, heartbeat } = config;
     const now = (): number => performance.now();
@@ -110,6 +112,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     });
     this.#routes = new ServedRoutes({
       config,
+      consumers,
       layer,
       hub: this.#hub,
       counters: this.#counters,
@@ -137,11 +140,12 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   /**
    * Opens the layer and listens: on the ops port first, so that a gateway that waits for its broker can be seen.
-   * @throws LayerError for a layer that can never be opened; the system's error for an address that cannot be had
+   * @throws LayerError for a layer that can never be opened; ConfigError for a module of consumers that cannot be loaded; the system's error for an address that cannot be had
    */
   static async start(options: GatewayOptions): Promise<Gateway> {
+    const consumers = await loadAll(options.config.routes.flatMap((route) => (route.kind === 'consumer' ? [route.module] : [])));
     const layer = options.layer ?? (await openLayerOf(options.config, options.log));
-    const gateway = new Gateway(options, layer);
+    const gateway = new Gateway(options, layer, consumers);
     try {
       checkLayer(layer, options.config.routes);
       await gateway.#listen();

@@ -2,6 +2,7 @@ import type { LayerStats, LayerStatus } from '@busgate/layer';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Counters, GatewayState } from './counters.ts';
 import { FORWARD_FAILURES } from './forward/answers.ts';
+import type { ConsumerCounters } from './routes/consumer/counters.ts';
 import { type EventCounters, HANDLING_BUCKETS } from './routes/events/counters.ts';
 import { REFUSALS } from './routes/events/reply.ts';
 
@@ -23,6 +24,8 @@ interface EventSource {
   readonly counters: EventCounters;
   /** Events that a queue has taken and nobody has handled. */
   readonly inFlight: number;
+  /** Of handlers in this process; undefined where they are elsewhere. */
+  readonly consumers: ConsumerCounters | undefined;
 }
 
 /** One metric. No room, user or address is ever a label: the values of a label are a closed list. */
@@ -136,6 +139,33 @@ const EVENTS: readonly MetricDefinition[] = [
   ),
 ];
 
+const CONSUMERS: readonly MetricDefinition[] = [
+  counter(
+    'busgate_consumer_failures_total',
+    'Errors of handlers in this process: each ended its session with 1011, or its request with 500.',
+    byConsumer(({ handlers }) => handlers.failed),
+    'route',
+  ),
+  counter(
+    'busgate_consumer_unhandled_total',
+    'Messages from groups and other processes that no handler of a consumer is named for.',
+    byConsumer(({ handlers }) => handlers.unhandled),
+    'route',
+  ),
+  counter(
+    'busgate_consumer_loop_seconds_total',
+    'Time for which handlers of this process kept the event loop: near 1 a second nothing else gets through.',
+    byConsumer(({ loopMs }) => loopMs / 1000),
+    'route',
+  ),
+  counter(
+    'busgate_consumer_holdups_total',
+    'Times at which handlers kept the event loop for 100 ms and more, and everybody waited.',
+    byConsumer(({ holdups }) => holdups),
+    'route',
+  ),
+];
+
 /** How long workers take. */
 export const EVENT_HANDLING = {
   name: 'busgate_event_handling_seconds',
@@ -174,7 +204,7 @@ const LAYER: readonly MetricDefinition[] = [
 export type MetricReport = Awaited<ReturnType<Registry['getMetricsAsJSON']>>[number];
 
 /** Every metric of ours, in the order of documents. */
-export const METRICS: readonly MetricDefinition[] = [...SESSIONS, ...MESSAGES, ...EVENTS, ...LAYER];
+export const METRICS: readonly MetricDefinition[] = [...SESSIONS, ...MESSAGES, ...EVENTS, ...CONSUMERS, ...LAYER];
 
 /** Gauges whose names say that they were counters: a linter of metrics refuses them. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
@@ -268,6 +298,11 @@ function each({ label, read }: MetricDefinition, sources: MetricSources, put: (l
 /** A number for each event route. */
 function byRoute(read: (source: EventSource) => number): MetricDefinition['read'] {
   return ({ events }) => new Map(events.map((source) => [source.route, read(source)]));
+}
+
+/** A number for each route with handlers in this process. */
+function byConsumer(read: (counters: ConsumerCounters) => number): MetricDefinition['read'] {
+  return ({ events }) => new Map(events.flatMap(({ route, consumers }) => (consumers === undefined ? [] : [[route, read(consumers)] as const])));
 }
 
 /** Counts of all event routes together, for each of the keys. */

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Router } from '@busgate/consumer/run';
 import type { ChannelLayer } from '@busgate/layer';
 import { Rights } from './auth/rights.ts';
 import type { Config } from './config.ts';
+import type { ConsumerRoute } from './config/consumer-route.ts';
 import type { EventsRoute as EventsSettings } from './config/event-route.ts';
 import type { RouteConfig } from './config/route-settings.ts';
 import type { Counters } from './counters.ts';
@@ -9,7 +11,11 @@ import { Forwarders } from './forward/forwarders.ts';
 import type { Hub } from './hub.ts';
 import type { Inbound } from './inbound.ts';
 import type { Log } from './log.ts';
-import { EventsRoute } from './routes/events.ts';
+import { ConsumerCounters } from './routes/consumer/counters.ts';
+import { LocalBackend } from './routes/consumer/local-backend.ts';
+import { LoopWatch } from './routes/consumer/loop-watch.ts';
+import { EventsRoute, type EventsRouteSettings, type Handling } from './routes/events.ts';
+import { QueueBackend } from './routes/events/queue-backend.ts';
 import { Testaments } from './routes/events/testaments.ts';
 import { OwnWorkers } from './routes/events/workers.ts';
 import { MultiplexRoute } from './routes/multiplex.ts';
@@ -20,6 +26,8 @@ import type { Sessions } from './session/registry.ts';
 
 export interface RoutesContext {
   readonly config: Config;
+  /** What each module of a consumer route exports. */
+  readonly consumers: ReadonlyMap<string, Router>;
   readonly layer: ChannelLayer;
   readonly hub: Hub;
   readonly counters: Counters;
@@ -40,6 +48,7 @@ export class ServedRoutes {
   readonly #testaments: Testaments;
   readonly #workers: OwnWorkers;
   readonly #forwarders: Forwarders;
+  readonly #watch = new LoopWatch(() => performance.now());
 
   constructor(context: RoutesContext) {
     const { layer, log, deadlines, config } = context;
@@ -74,6 +83,7 @@ export class ServedRoutes {
     const { config, hub, counters, inbound, log, sessions } = this.#context;
     const { limits, heartbeat } = config;
     if (settings.kind === 'events') return this.#createEvents(settings);
+    if (settings.kind === 'consumer') return this.#createConsumer(settings);
     const shared = { hub, counters, inbound, log, rights: new Rights(settings, config.rooms) };
     if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
     return new MultiplexRoute(settings, {
@@ -86,12 +96,36 @@ export class ServedRoutes {
   }
 
   #createEvents(settings: EventsSettings): EventsRoute {
+    const { layer } = this.#context;
+    const route = this.#handledBy(settings, { backend: ({ session }) => new QueueBackend(layer, this.#testaments, settings.queue, session) });
+    this.#forwarders.add(settings, route.counters.forwarding);
+    return route;
+  }
+
+  #createConsumer(settings: ConsumerRoute): EventsRoute {
+    const { layer, log, consumers } = this.#context;
+    const router = consumers.get(settings.module);
+    if (router === undefined) throw new TypeError(`${settings.module} was not loaded`);
+    const route = settings.path.text;
+    const counters = new ConsumerCounters((ms) =>
+      log.warn('handlers of a consumer route held up everybody: a worker is the place for such work', { route, ms: Math.round(ms) }),
+    );
+    return this.#handledBy(
+      // What no worker can be in time for, or lost with, has no meaning here.
+      { ...settings, window: 1, acks: true, resumeTimeout: settings.acceptTimeout, onWorkerLoss: 'close' },
+      {
+        backend: ({ sessionOrRequest }) => new LocalBackend({ router, layer, log, counters, watch: this.#watch, takerOf: sessionOrRequest }),
+        consumers: counters,
+      },
+    );
+  }
+
+  #handledBy(settings: EventsRouteSettings, handling: Handling): EventsRoute {
     const { config, layer, hub, sessions, deadlines, now, log } = this.#context;
     const { message, rooms, outbox, layerMessage } = config.limits;
-    const route = new EventsRoute(settings, {
+    return new EventsRoute(settings, handling, {
       layer,
       hub,
-      testaments: this.#testaments,
       workers: this.#workers,
       deadlines,
       log,
@@ -103,7 +137,5 @@ export class ServedRoutes {
       now,
       sleep: (ms) => sleep(ms),
     });
-    this.#forwarders.add(settings, route.counters.forwarding);
-    return route;
   }
 }

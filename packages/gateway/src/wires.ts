@@ -28,7 +28,8 @@ export function timesOfSessions({ heartbeat, limits }: Config): Readonly<Record<
 
 /** In which a route counts time, in milliseconds. */
 export function timesOf(route: RouteConfig): number[] {
-  return route.kind === 'events' ? [route.acceptTimeout, route.handlerTimeout, route.resumeTimeout] : [];
+  if (route.kind === 'events') return [route.acceptTimeout, route.handlerTimeout, route.resumeTimeout];
+  return route.kind === 'consumer' ? [route.acceptTimeout, route.handlerTimeout] : [];
 }
 
 function streamsOf(route: Route): readonly Transport[] {

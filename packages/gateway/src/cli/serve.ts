@@ -1,4 +1,5 @@
 import { isatty } from 'node:tty';
+import { takeStray } from '@busgate/consumer/run';
 import type { Config, ConfigInput } from '../config.ts';
 import { ConfigError } from '../config/faults.ts';
 import { maskUrl } from '../config/layer-url.ts';
@@ -47,7 +48,7 @@ interface Stop {
 
 /**
  * SIGTERM drains, SIGINT drains without notice, a second signal ends at once. An error that nobody expected drains too: what it left behind is not known; the signal
- * by which an orchestrator joins in is the first one then.
+ * by which an orchestrator joins in is the first one then. What a consumer's handler leaves behind ends its own session alone.
  */
 function untilStopped(log: StreamLog): Promise<Stop> {
   return new Promise((resolve) => {
@@ -60,6 +61,7 @@ function untilStopped(log: StreamLog): Promise<Stop> {
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
     process.on('uncaughtException', (error) => {
+      if (takeStray(error)) return;
       log.error('unexpected error: the gateway stops', { error: error.message, stack: error.stack });
       resolve({ notice: true, code: 1 });
     });

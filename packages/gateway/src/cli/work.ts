@@ -1,12 +1,11 @@
-import { resolve } from 'node:path';
 import { isatty } from 'node:tty';
-import { pathToFileURL } from 'node:url';
-import { asRouter, type Router, Worker } from '@busgate/consumer/run';
+import { takeStray, Worker } from '@busgate/consumer/run';
 import { isName, NAME_RULE, openLayer } from '@busgate/layer';
 import { ConfigError, sentence, shown } from '../config/faults.ts';
 import { readFlags } from '../config/flags.ts';
 import { count } from '../config/types.ts';
 import { StreamLog } from '../log.ts';
+import { loadConsumers } from '../routes/consumer/load.ts';
 import { openOutput } from '../stdio.ts';
 import { layerTarget, type Target } from './target.ts';
 
@@ -23,22 +22,33 @@ interface Call {
 
 /**
  * `busgate work MODULE --queue QUEUE`: runs the consumers that a module exports, until a signal; then every session goes to another worker.
- * @returns 0
+ * @returns 0, or 1 where an error that nobody expected made it stop
  */
 export async function work(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<number> {
   const { module, queue, concurrency, target } = readWork(argv, env);
-  const router = await load(module);
-  const stopped = Promise.withResolvers<void>();
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stopped.resolve());
+  const router = await loadConsumers(module);
   const log = new StreamLog({ level: 'info', stream: openOutput(2), readable: isatty(2) });
+  const stop = untilStopped(log);
   await using layer = await openLayer(target.url, { ...target.options, logger: log });
   const worker = new Worker({ layer, router, queue, concurrency, log });
   worker.start();
   log.info('working', { queue, module });
-  await stopped.promise;
+  const code = await stop;
   log.info('stopping: sessions go to other workers', { sessions: worker.size });
   await worker.stop();
-  return 0;
+  return code;
+}
+
+/** Resolves with the exit code at a signal, or at an error that nobody expected. What a handler leaves behind ends its own session alone. */
+function untilStopped(log: StreamLog): Promise<number> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => resolve(0));
+    process.on('uncaughtException', (error) => {
+      if (takeStray(error)) return;
+      log.error('unexpected error: the worker stops', { error: error.message, stack: error.stack });
+      resolve(1);
+    });
+  });
 }
 
 /** @throws ConfigError with every fault; nothing was loaded or connected */
@@ -64,25 +74,4 @@ function readQueue(queue: string, faults: string[]): string {
 function readTarget(layer: string, prefix: string | undefined, faults: string[]): Call['target'] {
   if (layer === '') faults.push('--layer must be said: the broker that the gateways have, such as redis://localhost:6379');
   return layerTarget(layer, prefix, undefined, layer === '' ? [] : faults);
-}
-
-/** @throws ConfigError with the file and the line, where the module cannot be loaded or exports nothing of use */
-async function load(module: string): Promise<Router> {
-  let exported: { readonly default?: unknown };
-  try {
-    exported = (await import(pathToFileURL(resolve(module)).href)) as typeof exported;
-  } catch (error) {
-    throw new ConfigError([`${module} cannot be loaded: ${firstFrame(error)}`]);
-  }
-  const router = asRouter(exported.default);
-  if (router !== undefined) return router;
-  throw new ConfigError([`${module} must export as its default a Consumer class, or what consumer(), handlers(), http() or router() made`]);
-}
-
-/** What went wrong, and where in code that is not Node's own. */
-function firstFrame(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const frame = error.stack?.split('\n').find((line) => line.includes('file://') && !line.includes('node:'));
-  const place = /(?:file:\/\/)?(\/[^\s()]+:\d+(?::\d+)?)/.exec(frame ?? '')?.[1];
-  return place === undefined ? error.message : `${error.message} (${place})`;
 }

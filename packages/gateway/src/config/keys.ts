@@ -1,6 +1,6 @@
 import { type Key, type Schema, schema } from './schema.ts';
 
-const ANY = schema({ demo: false, descriptors: 1024, readFile: () => '' });
+const ANY = schema({ demo: false, descriptors: 1024, readFile: () => '', directory: '' });
 
 /** Every key, in the order of documents. */
 export const KEYS = Object.keys(ANY) as readonly Key[];

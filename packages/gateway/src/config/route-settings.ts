@@ -1,4 +1,5 @@
 import { ACCESS, type Access } from './access.ts';
+import { type ConsumerRoute, readConsumerRoute, writeConsumerRoute } from './consumer-route.ts';
 import { type EventsRoute, readEventsRoute, writeEventsRoute } from './event-route.ts';
 import { complete, Members, readItems } from './members.ts';
 import { PATH, PATH_OF, type PathPattern } from './path.ts';
@@ -27,9 +28,9 @@ export interface MultiplexRoute extends CommonRoute {
   readonly kind: 'multiplex';
 }
 
-export type RouteConfig = RoomRoute | MultiplexRoute | EventsRoute;
+export type RouteConfig = RoomRoute | MultiplexRoute | EventsRoute | ConsumerRoute;
 
-const KIND = oneOf('room', 'multiplex', 'events');
+const KIND = oneOf('room', 'multiplex', 'events', 'consumer');
 const FRAMES = oneOf('auto', 'text', 'binary');
 const STAY_OR_CLOSE = oneOf('stay', 'close');
 
@@ -45,8 +46,15 @@ export const DEMO_ROUTES = [
   { path: '/socket', kind: 'multiplex', join: 'anyone', publish: 'anyone' },
 ];
 
+/** What routes need of the files that they name. */
+export interface RouteFiles {
+  readonly readFile: (path: string) => string;
+  /** Of the file of settings: what modules are relative to. */
+  readonly directory: string;
+}
+
 /** The list of routes. In a demo `join` and `publish` may be left out, and are `anyone`; outside it nothing is open that was not said to be. */
-export function routes(demo: boolean, readFile: (path: string) => string): ValueType<readonly RouteConfig[]> {
+export function routes(demo: boolean, files: RouteFiles): ValueType<readonly RouteConfig[]> {
   const allowed = `a list of routes, such as ${ROUTES_EXAMPLE}`;
   return {
     name: 'list',
@@ -57,7 +65,7 @@ export function routes(demo: boolean, readFile: (path: string) => string): Value
         report({ got: raw, must: allowed });
         return undefined;
       }
-      const read = readItems(raw, (item, tell) => readRoute(item, demo, readFile, tell), report);
+      const read = readItems(raw, (item, tell) => readRoute(item, demo, files, tell), report);
       reportTwins(read ?? [], report);
       return read;
     },
@@ -65,11 +73,12 @@ export function routes(demo: boolean, readFile: (path: string) => string): Value
   };
 }
 
-function readRoute(raw: unknown, demo: boolean, readFile: (path: string) => string, report: Report): RouteConfig | undefined {
+function readRoute(raw: unknown, demo: boolean, files: RouteFiles, report: Report): RouteConfig | undefined {
   const members = Members.of(raw, `a route, such as ${ROUTES_EXAMPLE.slice(1, -1)}`, report);
   if (members === undefined) return undefined;
   const kind = members.take('kind', KIND);
-  if (kind === 'events') return readEventsRoute(members, PATH, readFile);
+  if (kind === 'events') return readEventsRoute(members, PATH, files.readFile);
+  if (kind === 'consumer') return readConsumerRoute(members, PATH, files.directory);
   const open = demo ? 'anyone' : undefined;
   const common = {
     path: members.take('path', kind === undefined ? PATH : PATH_OF[kind]),
@@ -100,6 +109,7 @@ function reportTwins(all: readonly RouteConfig[], report: Report): void {
 
 function writeRoute(route: RouteConfig): Record<string, unknown> {
   if (route.kind === 'events') return writeEventsRoute(route);
+  if (route.kind === 'consumer') return writeConsumerRoute(route);
   const common = { path: PATH.write(route.path), kind: route.kind, join: route.join, publish: route.publish };
   if (route.kind !== 'room') return common;
   return { ...common, frames: route.frames, on_gap: route.onGap, on_publish_failure: route.onPublishFailure };

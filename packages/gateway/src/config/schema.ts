@@ -7,7 +7,7 @@ import { layerUrl } from './layer-url.ts';
 import { origins } from './origins.ts';
 import { rate } from './rates.ts';
 import { type RoomRule, roomRules } from './room-rules.ts';
-import { DEMO_ROUTES, type RouteConfig, routes } from './route-settings.ts';
+import { DEMO_ROUTES, type RouteConfig, type RouteFiles, routes } from './route-settings.ts';
 import { trustedProxies } from './trusted-proxies.ts';
 import { count, duration, oneOf, orWord, size, text, toggle, type ValueType } from './types.ts';
 
@@ -78,12 +78,10 @@ export interface Setting<T> {
 export type Schema = { readonly [K in Key]: Setting<Settings[K]> };
 
 /** What presets depend on. */
-export interface Facts {
+export interface Facts extends RouteFiles {
   readonly demo: boolean;
   /** How many descriptors this process may open. */
   readonly descriptors: number;
-  /** Reads a file that a route names. */
-  readonly readFile: (path: string) => string;
 }
 
 /** Descriptors kept free of sessions: the bus, the ops port, scrapes, files. */
@@ -136,7 +134,7 @@ export function schema(facts: Facts): Schema {
     },
     ...PROXIES,
     routes: {
-      ...setting(routes(facts.demo, facts.readFile), facts.demo ? DEMO_ROUTES : undefined, 'The paths that clients find, and who may join and publish there.'),
+      ...setting(routes(facts.demo, facts), facts.demo ? DEMO_ROUTES : undefined, 'The paths that clients find, and who may join and publish there.'),
       presetText: 'none, and it must be said; with `demo`: `/room/:room` and `/socket`, open to everybody',
     },
     rooms: {

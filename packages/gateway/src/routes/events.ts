@@ -1,6 +1,6 @@
 import type { ChannelLayer, Listening } from '@busgate/layer';
 import type { Answer, StreamedAnswer } from '../answer.ts';
-import type { EventsRoute as Settings } from '../config/event-route.ts';
+import type { PathPattern } from '../config/path.ts';
 import type { HttpErrorKey } from '../errors.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
@@ -10,9 +10,10 @@ import type { Asked, Subject } from './events/event.ts';
 import { EventRequest } from './events/event-request.ts';
 import { EventSession, type EventSessionContext } from './events/event-session.ts';
 import { type Parsed, parseReplies } from './events/parse-reply.ts';
-import { QueueBackend } from './events/queue-backend.ts';
+import type { Backend } from './events/backend.ts';
+import type { ConsumerCounters } from './consumer/counters.ts';
 import type { Refusal } from './events/reply.ts';
-import type { Testaments } from './events/testaments.ts';
+import type { EventSettings } from './events/settings.ts';
 import type { OwnWorkers } from './events/workers.ts';
 import { rawEncoding } from './raw-encoding.ts';
 import type { RouteRequest } from './request.ts';
@@ -23,11 +24,30 @@ const LOG_EVERY_MS = 60_000;
 
 type Layer = Pick<ChannelLayer, 'newChannel' | 'closeChannel' | 'listen' | 'send' | 'groupAdd' | 'groupDiscard' | 'groupSend' | 'replyTopic'>;
 
+/** What a route says of itself. */
+export interface EventsRouteSettings extends EventSettings {
+  readonly path: PathPattern;
+  /** Whether plain requests of the path are events, too. */
+  readonly http: boolean;
+}
+
+/** Finds what a route has, by the id of the session. */
+interface Found {
+  readonly session: (id: string) => EventSession | undefined;
+  readonly sessionOrRequest: (id: string) => EventSession | EventRequest | undefined;
+}
+
+/** Where a route's events go. */
+export interface Handling {
+  readonly backend: (found: Found) => Backend;
+  /** Of handlers in this process. */
+  readonly consumers?: ConsumerCounters;
+}
+
 /** What all event routes of a gateway share. */
 export interface EventsContext {
   readonly layer: Layer;
   readonly hub: Hub;
-  readonly testaments: Testaments;
   readonly workers: OwnWorkers;
   readonly deadlines: Deadlines;
   readonly log: Log;
@@ -46,12 +66,14 @@ export interface EventsContext {
   readonly sleep: (ms: number) => Promise<void>;
 }
 
-/** Sockets whose logic lives in workers: each thing that happens is a message of the workers' queue, and each thing that they reply is done. */
+/** Sockets whose logic lives elsewhere, in workers or in handlers of this process: each thing that happens is an event, and each thing that is replied is done. */
 export class EventsRoute implements Route, Serving {
-  readonly path: Settings['path'];
+  readonly path: PathPattern;
   readonly messageLimit: number;
   readonly subprotocols: readonly string[] = [];
   readonly counters = new EventCounters();
+  /** Of handlers in this process; undefined where they are elsewhere. */
+  readonly consumers: ConsumerCounters | undefined;
   readonly #context: EventsContext;
   readonly #session: EventSessionContext;
   readonly #sessions = new Map<string, EventSession>();
@@ -62,8 +84,9 @@ export class EventsRoute implements Route, Serving {
   readonly #loggedAt = new Map<Refusal, number>();
   #whenNone: (() => void) | undefined;
 
-  constructor(settings: Settings, context: EventsContext) {
+  constructor(settings: EventsRouteSettings, { backend, consumers }: Handling, context: EventsContext) {
     this.path = settings.path;
+    this.consumers = consumers;
     this.messageLimit = context.message;
     this.#servesHttp = settings.http;
     this.#outbox = context.outbox;
@@ -72,7 +95,7 @@ export class EventsRoute implements Route, Serving {
       ...context,
       settings,
       counters: this.counters,
-      backend: new QueueBackend(context.layer, context.testaments, settings.queue, (id) => this.#sessions.get(id)),
+      backend: backend({ session: (id) => this.#sessions.get(id), sessionOrRequest: (id) => this.#sessions.get(id) ?? this.#requests.get(id) }),
       encoding: rawEncoding(settings.frames, 'stay'),
       refused: (refusal, message) => this.#refused(refusal, message),
       failed: (error) => context.log.error('an event could not be given to a worker', { route: this.route, error: String(error) }),
@@ -121,12 +144,13 @@ export class EventsRoute implements Route, Serving {
     return asking.open(left);
   }
 
-  /** Resolves when the workers have been told the end of every session. */
-  ended(): Promise<void> {
-    return new Promise((resolve) => {
+  /** Resolves when the end of every session has been told, and handlers in this process have ended. */
+  async ended(): Promise<void> {
+    await new Promise<void>((resolve) => {
       if (this.#sessions.size === 0) resolve();
       else this.#whenNone = resolve;
     });
+    await this.#session.backend.idle();
   }
 
   #ended({ subject }: EventSession): void {

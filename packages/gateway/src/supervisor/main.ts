@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import { isatty } from 'node:tty';
+import { takeStray } from '@busgate/consumer/run';
 import { isLayerError } from '@busgate/layer';
+import { ConfigError } from '../config/faults.ts';
 import type { DrainOrder } from '../drain.ts';
 import { Gateway } from '../gateway.ts';
 import type { Readiness } from '../health.ts';
@@ -53,7 +55,7 @@ class Main {
       void say({ type: 'serving' });
     } catch (error) {
       const reason = isLayerError(error) ? `${error.code}: ${error.message}` : (error as Error).message;
-      await say({ type: 'failed', reason, isUsage: isLayerError(error) && !['LAYER_AWAY', 'TIMEOUT'].includes(error.code) });
+      await say({ type: 'failed', reason, isUsage: error instanceof ConfigError || (isLayerError(error) && !['LAYER_AWAY', 'TIMEOUT'].includes(error.code)) });
       await this.#leave(1);
     }
   }
@@ -94,7 +96,9 @@ function say(word: Word): Promise<void> {
 
 const main = new Main();
 process.on('message', (order, socket) => main.hear(order as Order, socket as Socket | undefined));
-process.on('uncaughtException', (error) => main.fail(error));
+process.on('uncaughtException', (error) => {
+  if (!takeStray(error)) main.fail(error);
+});
 // Nobody else's: the supervisor is told too, and says what is to be done. A terminal sends them to all processes.
 for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => undefined);
 process.on('SIGTERM', () => main.end({ notice: true }, 0));

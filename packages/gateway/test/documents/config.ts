@@ -28,7 +28,7 @@ ${KEYS.map(section).join('\n')}
 | member | |
 | --- | --- |
 | \`path\` | \`/room/:room\`, where \`:room\` is one segment of the path; \`/app/*\`, where \`*\` takes the rest of it (the parameter \`rest\`); \`/ws/chat/:room/\` with a slash at its end; or \`{regex: "^/r/(?<room>[a-z]+)$"}\`, a regular expression over the whole path with named groups, in RE2 syntax: it matches in linear time, and has neither backreferences nor lookaround |
-| \`kind\` | \`room\`: each frame is a message of the room in the path. \`multiplex\`: many rooms on one connection, JSON frames |
+| \`kind\` | \`room\`: each frame is a message of the room in the path. \`multiplex\`: many rooms on one connection, JSON frames. \`events\`, \`consumer\`: below |
 | \`join\` | \`anyone\` or \`nobody\`. Must be said; with \`demo\`: \`anyone\` |
 | \`publish\` | \`anyone\` or \`nobody\`, by frames and by POST. Must be said; with \`demo\`: \`anyone\` |
 | \`frames\` | of a room route: \`auto\` (a text frame where the payload is valid UTF-8, the empty one included, else a binary one), \`text\` or \`binary\`. Default \`auto\` |
@@ -51,6 +51,15 @@ Of \`kind: events\`, a socket whose logic lives in workers or in a backend ([PRO
 | \`acks\` | \`false\`: an event is done when the queue has taken it. Default \`true\` |
 | \`frames\` | as above, for messages of rooms that the session is in |
 | \`on_worker_loss\` | \`resume\`: another worker gets the session; or \`close\` with 1012. Default \`resume\` |
+
+Of \`kind: consumer\`, a socket whose handlers run in the gateway's own process ([\`@busgate/consumer\`](../packages/consumer/README.md)), with any layer:
+
+| member | |
+| --- | --- |
+| \`module\` | the TypeScript or JavaScript file that exports them, relative to the file of settings, or to the working directory where there is none. It is read at the start and with SIGHUP |
+| \`http\` | \`true\`: plain requests of the path have handlers, too. Default \`false\` |
+| \`accept_timeout\`, \`handler_timeout\` | how long a handler may take to accept or refuse, and for a message or a request. Default \`10s\`, \`30s\` |
+| \`frames\` | as above, for messages of rooms that the session is in |
 
 ## A rule of rooms
 

@@ -45,6 +45,9 @@ Of events, in each process, when it is quiet, exactly: \`busgate_events_due_tota
 \`busgate_events_queued_total\` = \`busgate_events_handled_total\` + \`busgate_events_undone_total\` (all reasons) + \`busgate_events_in_flight\`. Why one is undone: \`timeout\`, nobody answered in time; \`lost\`, its worker
 died with it; \`returned\`, its worker stopped and gave it back, and another one was given it anew.
 
+\`busgate_consumer_…\` are of routes whose handlers run in the gateway's process. A handler that computes for long holds up everybody: the log says which route, and a worker (\`busgate work\`) is the place for
+such work. What a handler does after it waited for something else than Busgate (a file, a database) is counted from its next word to the socket on; all of it is in \`nodejs_eventloop_lag_seconds\`.
+
 Why a publish failed: \`away\`, the layer could not be reached and nothing was sent; \`unknown\`, the connection broke before the answer and it may have taken effect;
 \`not_allowed\`, the route lets no client publish; \`refused\`, the layer refused it.
 

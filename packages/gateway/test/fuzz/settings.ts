@@ -5,7 +5,7 @@ import { flagOf, KEYS, variableOf } from '../../src/config/keys.ts';
 import { type Key, schema, type Setting } from '../../src/config/schema.ts';
 import { type FuzzedParser, must } from './parser.ts';
 
-const FACTS = { demo: false, descriptors: 1024, readFile: () => 'secret' };
+const FACTS = { demo: false, descriptors: 1024, directory: '', readFile: () => 'secret' };
 const SETTINGS = schema(FACTS);
 /** Whole files cost a hundred times what a value costs: one in so many inputs is one. */
 const FILES = 64;

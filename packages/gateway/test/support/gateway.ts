@@ -1,6 +1,6 @@
 import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { loadConfig } from '../../src/config.ts';
-import { Gateway } from '../../src/gateway.ts';
+import { Gateway, type GatewayOptions } from '../../src/gateway.ts';
 
 const OPEN = '[{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path: /socket, kind: multiplex, join: anyone, publish: anyone}]';
 
@@ -32,11 +32,12 @@ export class TestGateway implements AsyncDisposable {
     flags: readonly string[] = [],
     history: { rooms: string; size: number; ageMs: number }[] = [],
     bus: string = crypto.randomUUID(),
+    log: GatewayOptions['log'] = SILENT,
   ): Promise<TestGateway> {
     const argv = ['--port', '0', '--ops-port', '0', ...(flags.includes('--demo') ? [] : ['--host', '127.0.0.1', '--routes', OPEN]), ...flags];
     const config = loadConfig({ argv, env: {}, readFile: () => '', descriptors: 20_000 });
     const layer = await openLayer(`memory:${bus}`, { history });
-    return new TestGateway(await Gateway.start({ config, log: SILENT, version: 'test', layer }), layer, bus);
+    return new TestGateway(await Gateway.start({ config, log, version: 'test', layer }), layer, bus);
   }
 
   ws(path: string): string {

@@ -21,4 +21,6 @@ export interface Backend {
   hold(session: string, disconnect: Message): Promise<void>;
   /** Queues the session's end in the place of what was held, or nothing. False where others have spoken for it. */
   settle(session: string, disconnect: Message | undefined, ownQueue: string | undefined): Promise<boolean>;
+  /** Resolves when nothing in this process is at work on what it was sent. */
+  idle(): Promise<void>;
 }

@@ -82,6 +82,11 @@ export class EventRequest implements Timed {
     if (done === 0 && !this.#isOver) this.#leaveUnfinished();
   }
 
+  /** Resolves when the client has read most of what it was sent; undefined where it has. */
+  room(): Promise<void> | undefined {
+    return this.#pieces?.room();
+  }
+
   onDue(): void {
     this.#context.counters.timeouts.handler += 1;
     this.#giveUp();

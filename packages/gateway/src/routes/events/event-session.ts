@@ -107,6 +107,12 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     if (done !== undefined) this.#done(done);
   }
 
+  /** Resolves when the client has read most of what it was sent; undefined where it has. */
+  room(): Promise<void> | undefined {
+    const session = this.#session;
+    return session === undefined || session.outbox.bytes === 0 ? undefined : this.#drained(session).then(() => undefined);
+  }
+
   text(data: Buffer): void {
     this.#dispatch.receive({ data: own(data), binary: false });
   }

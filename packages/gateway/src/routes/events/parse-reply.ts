@@ -75,8 +75,8 @@ export function parseReplies(payload: Uint8Array): readonly Parsed[] {
   return Array.isArray(list) ? list.map((item: unknown) => parseReply(item)) : [parseReply(value)];
 }
 
-/** Reads one reply that has been parsed as JSON. */
-function parseReply(value: unknown): Parsed {
+/** Reads one reply: an object, parsed from JSON or made in this process. */
+export function parseReply(value: unknown): Parsed {
   try {
     if (!isObject(value)) throw new ReplyError('bad_reply', 'a reply must be a JSON object');
     return { reply: readReply(value) };

@@ -1,3 +1,6 @@
+/** Of the bound: a writer that can wait keeps below it. */
+const LITTLE = 0.25;
+
 /** The body of an answer as it comes: pieces wait for whoever writes them to the client, up to a bound. */
 export class Pieces implements AsyncIterable<Uint8Array> {
   readonly #limit: number;
@@ -5,6 +8,7 @@ export class Pieces implements AsyncIterable<Uint8Array> {
   #bytes = 0;
   #outcome: { readonly error: Error | undefined } | undefined;
   #wake: (() => void) | undefined;
+  #roomy: PromiseWithResolvers<void> | undefined;
 
   /** `limit`: bytes that may wait. */
   constructor(limit: number) {
@@ -20,6 +24,13 @@ export class Pieces implements AsyncIterable<Uint8Array> {
     return true;
   }
 
+  /** For who can wait with the next piece: resolves when little waits; undefined where that is so. */
+  room(): Promise<void> | undefined {
+    if (this.#outcome !== undefined || this.#bytes <= this.#limit * LITTLE) return undefined;
+    this.#roomy ??= Promise.withResolvers<void>();
+    return this.#roomy.promise;
+  }
+
   end(): void {
     this.#outcome ??= { error: undefined };
     this.#wake?.();
@@ -30,13 +41,24 @@ export class Pieces implements AsyncIterable<Uint8Array> {
     this.#outcome ??= { error };
     this.#waiting = [];
     this.#wake?.();
+    this.#makeRoom();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* this.#read();
+    } finally {
+      // Its reader has gone: who still writes is not to wait for it.
+      this.#makeRoom();
+    }
+  }
+
+  async *#read(): AsyncGenerator<Uint8Array, void, undefined> {
     for (;;) {
       const piece = this.#waiting.shift();
       if (piece !== undefined) {
         this.#bytes -= piece.length;
+        if (this.#bytes <= this.#limit * LITTLE) this.#makeRoom();
         yield piece;
       } else if (this.#outcome?.error !== undefined) {
         throw this.#outcome.error;
@@ -46,5 +68,10 @@ export class Pieces implements AsyncIterable<Uint8Array> {
         await new Promise<void>((resolve) => (this.#wake = resolve));
       }
     }
+  }
+
+  #makeRoom(): void {
+    this.#roomy?.resolve();
+    this.#roomy = undefined;
   }
 }

@@ -34,4 +34,9 @@ export class QueueBackend implements Backend {
   settle(session: string, disconnect: Message | undefined, ownQueue: string | undefined): Promise<boolean> {
     return this.#testaments.settle(session, disconnect, ownQueue);
   }
+
+  /** Its workers are elsewhere. */
+  idle(): Promise<void> {
+    return Promise.resolve();
+  }
 }

@@ -23,6 +23,8 @@ const FIELD_VALUE = /^[\t\u0020-\u007E\u0080-\u00FF]*$/;
 /** Levels of arrays and objects in what a worker says: far from the stack's end, and fewer than the layer carries. */
 const MAX_DEPTH = 100;
 const BYTES = '$bytes';
+/** Of values that a message may hold: JSON has no others, a handler in this process may say anything. */
+const PLAIN: ReadonlySet<string> = new Set(['string', 'number', 'boolean']);
 
 /** The gateway's own: they say how an answer ends, and what the connection becomes. */
 const OWN_HEADERS = new Set(['connection', 'upgrade', 'content-length', 'transfer-encoding']);
@@ -48,21 +50,28 @@ export function readFlag(value: unknown, name: string): boolean {
   throw new ReplyError('bad_reply', `${name} must be true or false`);
 }
 
-/** Bytes travel as `{"$bytes":"<base64>"}`. */
+/** Bytes travel as `{"$bytes":"<base64>"}`; within this process they are what they are. */
 function readBytes(value: unknown, name: string): Uint8Array {
+  if (value instanceof Uint8Array) return value;
   if (isObject(value) && typeof value[BYTES] === 'string') return Buffer.from(value[BYTES], 'base64');
   throw new ReplyError('bad_reply', `${name} must be {"$bytes":"<base64>"}`);
 }
 
 /** Any value that a message of the layer may hold, the bytes in it as bytes. `refusal` is for what it may not. */
 export function readValue(value: unknown, name: string, refusal: Refusal, depth = 0): Value {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new ReplyError(refusal, `${name} holds a number that is too large`);
-  if (typeof value !== 'object' || value === null) return value as Value;
+  if (typeof value !== 'object') return readPlain(value, name, refusal);
+  if (value === null || value instanceof Uint8Array) return value as Value;
   if (depth === MAX_DEPTH) throw new ReplyError(refusal, `${name} must be nested at most ${MAX_DEPTH} levels deep`);
   if (Array.isArray(value)) return value.map((item: unknown) => readValue(item, name, refusal, depth + 1));
   const members = Object.entries(value);
   if (members.length === 1 && members[0]?.[0] === BYTES && typeof members[0][1] === 'string') return new Uint8Array(Buffer.from(members[0][1], 'base64'));
   return readEach(members, name, refusal, depth + 1);
+}
+
+function readPlain(value: unknown, name: string, refusal: Refusal): Value {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new ReplyError(refusal, `${name} holds a number that is too large`);
+  if (!PLAIN.has(typeof value)) throw new ReplyError(refusal, `${name} holds what no message can: ${typeof value}`);
+  return value as Value;
 }
 
 /** A message for a group. */

@@ -1,4 +1,4 @@
-/** What the configuration says of an event route. Times in milliseconds. */
+/** What holds for a route's sockets. Times in milliseconds. */
 export interface EventSettings {
   /** How long a worker may take to accept or refuse. */
   readonly acceptTimeout: number;
