@@ -4,8 +4,8 @@ import { ERRORS, type HttpErrorKey } from './errors.ts';
 const SESSION_TRANSPORTS = ['websocket', 'sse'] as const;
 export type SessionTransport = (typeof SESSION_TRANSPORTS)[number];
 
-/** What carries a session or a request; the values of the label `transport`. */
-const TRANSPORTS = [...SESSION_TRANSPORTS, 'http'] as const;
+/** What carries a session or a request, `ops` one of the ops API; the values of the label `transport`. */
+const TRANSPORTS = [...SESSION_TRANSPORTS, 'http', 'ops'] as const;
 export type TransportName = (typeof TRANSPORTS)[number];
 
 /**

@@ -20,6 +20,7 @@ import type { Log } from './log.ts';
 import { checkLayer, openLayerOf } from './open-layer.ts';
 import { Metrics } from './metrics.ts';
 import { Clients } from './net/clients.ts';
+import { Operations } from './operations.ts';
 import { OpsServer, type OpsSource } from './ops.ts';
 import { loadAll } from './routes/consumer/load.ts';
 import type { EventCounters } from './routes/events/counters.ts';
@@ -53,6 +54,8 @@ export interface GatewayOptions {
   readonly door?: Door;
   /** Whether it opens the ops port; true without it. */
   readonly opensOps?: boolean;
+  /** An operator has asked for a drain. Without it the gateway drains, and its process goes on. */
+  readonly onDrain?: () => void;
 }
 
 /** A running gateway. Several may run in one process. */
@@ -75,6 +78,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
   readonly #public: PublicServer;
   readonly #door: Door;
   #ops: OpsServer | undefined;
+  readonly #operations: Operations;
+  readonly #clients: Clients;
   readonly #away: Absence;
   readonly #reached = Promise.withResolvers<void>();
   readonly #log: Log;
@@ -122,6 +127,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       now: this.#clock.now,
       log: options.log,
     });
+    this.#clients = new Clients(config.trustedProxies);
     this.#public = this.#createPublic(new ReadTurns(clock));
     this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
@@ -135,7 +141,10 @@ export class Gateway implements AsyncDisposable, OpsSource {
     });
     this.readiness = () => readiness({ ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
     this.#door = options.door ?? 'own';
-    this.#ops = options.opensOps === false ? undefined : new OpsServer(this);
+    const drain = options.onDrain ?? (() => void this.drain({ notice: true }));
+    const isDraining = (): boolean => this.#isDraining;
+    this.#operations = new Operations({ ...options, layer, hub: this.#hub, sessions: this.#sessions, isDraining, drain });
+    this.#ops = options.opensOps === false ? undefined : new OpsServer(this, config.ops.key);
   }
 
   /**
@@ -154,6 +163,11 @@ export class Gateway implements AsyncDisposable, OpsSource {
       await gateway.close();
       throw error;
     }
+  }
+
+  /** What operators can see and do; asked only by those who have the key. */
+  get api(): Operations['api'] {
+    return this.#operations.api;
   }
 
   /** Sessions that are open, or being closed. */
@@ -265,6 +279,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#timer = setInterval(() => setImmediate(() => this.#tick()), this.#deadlines.tickMs);
     this.#timer.unref();
     if (this.isReached) this.#reached.resolve();
+    this.#operations.look();
   }
 
   #tick(): void {
@@ -272,6 +287,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#deadlines.tick();
     this.#outboxes.sweep();
     this.#routes.look();
+    this.#operations.look();
     this.#away.look();
     if (this.isReached) this.#reached.resolve();
   }
@@ -306,6 +322,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#public.stopListening();
     await this.#routes.close();
     await this.#hub.published();
+    await this.#operations.close();
     this.#hub.close();
     this.#public.close();
     this.#ops?.close();
@@ -330,7 +347,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       }),
       counters: this.#counters,
       log: this.#log,
-      clients: new Clients(config.trustedProxies),
+      clients: this.#clients,
       proxied: config.proxyProtocol ? config.trustedProxies : undefined,
       demo: config.demo ? demoFiles() : new Map(),
       handshake: limits.handshake,
@@ -354,7 +371,11 @@ export class Gateway implements AsyncDisposable, OpsSource {
     let hasBegun = false;
     transport.accept(request, tcp, head, opening.greeting, (link) => {
       hasBegun = true;
-      return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session), { id: opening.id, seat });
+      return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session), {
+        id: opening.id,
+        seat,
+        address: this.#clients.behindProxy(request),
+      });
     });
     if (!hasBegun) opening.cancel();
     return undefined;

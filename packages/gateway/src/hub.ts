@@ -69,6 +69,16 @@ export class Hub {
     return rooms;
   }
 
+  /** Those that are held here just now, also without a member. */
+  held(): HubRoom[] {
+    return Array.from(this.#rooms.values(), ({ room }) => room);
+  }
+
+  /** A room that is held here. */
+  find(name: string): HubRoom | undefined {
+    return this.#rooms.get(name)?.room;
+  }
+
   /** The broker cannot be reached: nobody is let in, also where the room is subscribed for others. */
   get isAway(): boolean {
     return this.#layer.status.state !== 'connected';

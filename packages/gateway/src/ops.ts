@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { httpError } from './errors.ts';
 import type { Readiness } from './health.ts';
 import { listen, type Listening } from './listen.ts';
+import type { OpsApi } from './ops/call.ts';
+import { ApiPort } from './ops/port.ts';
 
 /** A request has this long for its headers, in milliseconds. */
 const HEADERS_TIMEOUT = 10_000;
@@ -13,16 +15,22 @@ export interface OpsSource {
   /** The page of metrics, and its type. */
   readonly metrics: { readonly contentType: string; scrape(): Promise<string> };
   readonly readiness: () => Readiness | Promise<Readiness>;
+  readonly api: OpsApi;
 }
 
-/** The operator's port: `/metrics`, `/healthz`, `/readyz`. It must never be public. */
+const HEALTH: ReadonlySet<string> = new Set(['/metrics', '/healthz', '/readyz']);
+
+/** The operator's port: `/metrics`, `/healthz`, `/readyz`, and with a key the API. It must never be public. */
 export class OpsServer {
   #source: OpsSource;
   readonly #server: Server;
+  readonly #api: ApiPort | undefined;
   #listening: Listening | undefined;
 
-  constructor(source: OpsSource) {
+  /** `key`: of the API; without one there is none. */
+  constructor(source: OpsSource, key: string | undefined) {
     this.#source = source;
+    this.#api = key === undefined ? undefined : new ApiPort(key);
     this.#server = createServer(
       { headersTimeout: HEADERS_TIMEOUT, requestTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 1000 },
       (request, response) => {
@@ -58,8 +66,9 @@ export class OpsServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (path !== '/metrics' && path !== '/healthz' && path !== '/readyz') refuse(response, 'no_route');
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    if (this.#api?.has(path) === true) return await this.#api.serve(request, response, this.#source.api);
+    if (!HEALTH.has(path)) refuse(response, 'no_route');
     else if (request.method !== 'GET' && request.method !== 'HEAD') refuse(response, 'method', { Allow: METHODS });
     else if (path === '/metrics') await this.#answerMetrics(response);
     else if (path === '/healthz') answerJson(response, 200, { status: 'alive' });

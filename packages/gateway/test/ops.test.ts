@@ -6,6 +6,8 @@ import { type Counters, createCounters, type GatewayState } from '../src/counter
 import { Absence, readiness, type Readiness } from '../src/health.ts';
 import { listen } from '../src/listen.ts';
 import { METRICS, Metrics } from '../src/metrics.ts';
+import type { OpsApi } from '../src/ops/call.ts';
+import { opsRefusal } from '../src/ops/errors.ts';
 import { OpsServer } from '../src/ops.ts';
 
 function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
@@ -38,7 +40,8 @@ class Parts {
     events: [],
   });
   readonly readiness = (): Readiness => readiness({ layer: this.layer, state: this.state, away: new Absence(this.layer, () => 0), layerGrace: undefined });
-  readonly ops = new OpsServer(this);
+  readonly api: OpsApi = { answer: async () => opsRefusal('internal') };
+  readonly ops = new OpsServer(this, undefined);
 }
 
 let parts: Parts;

@@ -5,7 +5,7 @@ import type { Conversation } from '../src/session/conversation.ts';
 import { FakeLink } from './support/fake-link.ts';
 import { Stage } from './support/stage.ts';
 
-const MUTE: Conversation = { text() {}, binary() {}, announceDrain() {}, end() {} };
+const MUTE: Conversation = { route: '/', rooms: [], text() {}, binary() {}, announceDrain() {}, end() {} };
 
 const tick = (stage: Stage, times: number): void => {
   for (let count = 0; count < times; count += 1) stage.deadlines.tick();

@@ -29,7 +29,8 @@ export async function serve(input: () => ConfigInput): Promise<number> {
     const service = await starting;
     process.on('exit', () => service.kill());
     void tellStart(config, service, log);
-    const { notice, code } = await Promise.race([stop, service.failed.then(() => ({ notice: true, code: 1 }))]);
+    const asked = service.drainAsked.then(() => ({ notice: true, code: 0 }));
+    const { notice, code } = await Promise.race([stop, asked, service.failed.then(() => ({ notice: true, code: 1 }))]);
     log.info('draining', { deadline_ms: config.drain.deadline });
     await service.drain({ notice });
     log.info('drained');

@@ -19,6 +19,7 @@ export interface Settings {
   port: number;
   'ops.host': string;
   'ops.port': number;
+  'ops.key': string | undefined;
   workers: number;
   origins: readonly string[];
   trusted_proxies: readonly string[];
@@ -89,6 +90,10 @@ const RESERVED_DESCRIPTORS = 128;
 
 const host = text('localhost (both loopback addresses), * (every interface), an address or a host name', 'HOST', isHost);
 const port = count(0, 65_535);
+const opsKey: ValueType<string> = {
+  ...text('1 to 512 visible ASCII characters; at least 16 that nobody can guess', 'KEY', (value) => /^[\x21-\x7e]{1,512}$/.test(value)),
+  write: () => '***',
+};
 const workers = orWord(count(1, 1024), 'auto', availableParallelism);
 const prefix = text('1 to 100 ASCII letters, digits and _ -', 'NAME', isPrefix);
 
@@ -121,11 +126,7 @@ export function schema(facts: Facts): Schema {
       presetText: 'every interface; with `demo`: `localhost`',
     },
     port: setting(port, 8080, 'The port that clients connect to; 0 takes a free one.'),
-    'ops.host': {
-      ...setting(host, 'localhost', 'The address of the ops port. It must never be public.'),
-      presetText: '`localhost`, both loopback addresses',
-    },
-    'ops.port': setting(port, 9090, 'The port of /metrics, /healthz and /readyz; 0 takes a free one.'),
+    ...ops(),
     workers: setting(workers, 1, 'Processes that share the port, each a whole gateway with limits of its own; auto: one a core. Not with memory:.'),
     origins: {
       ...setting(origins, [], 'Origins whose pages may connect.'),
@@ -166,6 +167,22 @@ export function schema(facts: Facts): Schema {
     expiry: setting(duration('1ms', '24d'), '60s', 'A message of a channel lives this long.'),
     group_expiry: setting(duration('1ms', '24d'), '24h', 'A membership of a group lives this long.'),
     'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least that is logged.'),
+  };
+}
+
+function ops(): Pick<Schema, Extract<Key, `ops.${string}`>> {
+  return {
+    'ops.host': {
+      ...setting(host, 'localhost', 'The address of the ops port. It must never be public.'),
+      presetText: '`localhost`, both loopback addresses',
+    },
+    'ops.port': setting(port, 9090, 'The port of /metrics, /healthz and /readyz; 0 takes a free one.'),
+    'ops.key': {
+      ...setting(opsKey, undefined, 'Opens the API of the ops port to whoever sends it as `Authorization: Bearer`.'),
+      optional: true,
+      secret: true,
+      presetText: 'unset: the ops port has health and metrics only',
+    },
   };
 }
 

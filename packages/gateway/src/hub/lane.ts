@@ -48,6 +48,8 @@ export class Lane implements Flushed {
   readonly framing: Framing;
   readonly members: Passenger[] = [];
   isDue = false;
+  /** Deliveries that never were on the stream, since too much waited. */
+  dropped = 0;
   readonly #counters: Counters;
   readonly #encoder: Encoder;
   readonly #maxUnsent: number;
@@ -120,6 +122,7 @@ export class Lane implements Flushed {
   append(message: RoomMessage): void {
     if (this.#unsent >= this.#maxUnsent) {
       this.#dropping = true;
+      this.dropped += this.members.length;
       this.#counters.due += this.members.length;
       this.#counters.dropped.backlog += this.members.length;
       return;

@@ -69,6 +69,10 @@ export class Members implements Feed {
     return this.#byRoom.size;
   }
 
+  get rooms(): readonly string[] {
+    return [...this.#byRoom.keys()];
+  }
+
   get(room: string): Member | undefined {
     return this.#byRoom.get(room);
   }

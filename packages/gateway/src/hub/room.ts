@@ -24,6 +24,7 @@ export class HubRoom implements Home {
   /** Members that have had messages from the history which have not come live yet. */
   #ahead: { readonly member: Member; readonly through: Position }[] = [];
   #position: string | undefined;
+  #subscribedAt: number | undefined;
   #size = 0;
   /** Those who are about to join. */
   #held = 0;
@@ -45,9 +46,25 @@ export class HubRoom implements Home {
     return this.#position;
   }
 
+  /** When the layer's subscription took effect, in milliseconds since 1970; undefined before. */
+  get subscribedAt(): number | undefined {
+    return this.#subscribedAt;
+  }
+
+  /** Deliveries that were dropped before they were anybody's, by reason. */
+  get drops(): Readonly<Record<string, number>> {
+    return { backlog: this.#lanes.reduce((sum, { dropped }) => sum + dropped, 0) };
+  }
+
+  /** Its members just now. */
+  sessions(): Session[] {
+    return this.#lanes.flatMap((lane) => lane.members.flatMap((member) => (member instanceof Member ? member.session : [])));
+  }
+
   /** The layer's subscription is in effect, and stands there. */
   start(position: string | undefined): void {
     this.#position ??= position;
+    this.#subscribedAt = Date.now();
   }
 
   hold(): void {

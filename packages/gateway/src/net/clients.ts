@@ -52,6 +52,13 @@ export class Clients {
     }
     return { ...client, scheme: schemeOf(headers, hops, hops.length - at) };
   }
+
+  /** The client's address where proxies said it; undefined where it is that of the connection, so that few sessions need to keep one. */
+  behindProxy(request: IncomingMessage): string | undefined {
+    if (this.#trusted.isEmpty) return undefined;
+    const { address } = this.of(request);
+    return address === plainAddress(request.socket.remoteAddress ?? '') ? undefined : address;
+  }
 }
 
 function hopsOf(headers: IncomingMessage['headers']): Hop[] {

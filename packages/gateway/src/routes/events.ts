@@ -93,6 +93,7 @@ export class EventsRoute implements Route, Serving {
     this.#context = context;
     this.#session = {
       ...context,
+      route: this.route,
       settings,
       counters: this.counters,
       backend: backend({ session: (id) => this.#sessions.get(id), sessionOrRequest: (id) => this.#sessions.get(id) ?? this.#requests.get(id) }),

@@ -165,6 +165,14 @@ class RoomConversation implements Conversation {
     this.#mayPublish = route.mayPublish(room);
   }
 
+  get route(): string {
+    return this.#route.path.text;
+  }
+
+  get rooms(): readonly string[] {
+    return [this.#room];
+  }
+
   text(data: Buffer): void {
     this.binary(data);
   }

@@ -2,6 +2,10 @@ import type { End } from '../errors.ts';
 
 /** What a route makes of a session's frames. One object a session, held by it. */
 export interface Conversation {
+  /** The path of its route, as the settings say it. */
+  readonly route: string;
+  /** The rooms that the session is in just now. */
+  readonly rooms: readonly string[];
   /** A text frame: valid UTF-8. Called only while the session is open. */
   text(data: Buffer): void;
   binary(data: Buffer): void;

@@ -36,6 +36,8 @@ export interface Greeting {
 export interface Link {
   readonly kind: SessionTransport;
   readonly framing: Framing;
+  /** Of the peer. */
+  readonly address: string;
   /** False from the moment on that nothing more may follow. */
   readonly writable: boolean;
   /** Bytes written and not yet handed to the kernel. */

@@ -28,6 +28,7 @@ export class Sessions implements SessionHost {
   readonly #counts = perSessionTransport();
   /** Those whose id has been told to somebody. */
   readonly #byId = new Map<string, Session>();
+  #serial = 0;
   #whenNone: (() => void) | undefined;
 
   /** `now`: milliseconds, never going back. `process`: this process's name in the fleet, of letters and digits; it begins each id, so that any gateway knows whose session it is. */
@@ -61,6 +62,7 @@ export class Sessions implements SessionHost {
 
   add(session: Session): void {
     session.place = this.#sessions.push(session) - 1;
+    session.serial = this.#serial += 1;
     this.#counts[session.transport] += 1;
     this.outboxes.counters.opened[session.transport] += 1;
   }

@@ -25,6 +25,8 @@ interface Beginning {
   /** Its id, where that was told to somebody. */
   readonly id?: string | undefined;
   readonly seat?: Seat;
+  /** The client's, where that is not the link's peer. */
+  readonly address?: string | undefined;
 }
 
 /** What all sessions of a process share, and where they are known. */
@@ -53,12 +55,15 @@ export class Session implements Timed, OutboxOwner {
   dueTick = -1;
   wheelNext: Timed | undefined;
   wheelBack: Timed | undefined;
-  /** Its place among all sessions; theirs to write. */
+  /** Its place among all sessions, and its number in the order of their beginnings; theirs to write. */
   place = -1;
+  serial = 0;
   /** What it takes of its address and its user, where those are counted. */
   readonly seat: Seat | undefined;
   readonly #all: SessionHost;
   readonly #conversation: Conversation;
+  readonly #begunTick: number;
+  readonly #address: string | undefined;
   #link: Link | undefined;
   #identity: Identity;
   #state: 'open' | 'closing' | 'closed' = 'open';
@@ -74,13 +79,15 @@ export class Session implements Timed, OutboxOwner {
   #rightsTick = NEVER;
 
   /** `converse` makes what the session's frames go to, and may write to the session at once. */
-  constructor(link: Link, all: SessionHost, identity: Identity, converse: (session: Session) => Conversation, { id, seat }: Beginning = {}) {
+  constructor(link: Link, all: SessionHost, identity: Identity, converse: (session: Session) => Conversation, { id, seat, address }: Beginning = {}) {
     this.transport = link.kind;
     this.framing = link.framing;
     this.outbox = new Outbox(all.outboxes, link, this);
     this.#link = link;
     this.#all = all;
     this.#identity = identity;
+    this.#begunTick = all.deadlines.now;
+    this.#address = address;
     // The first one at any time of the interval's second half, so that those that came together are spread.
     this.#beatTick = all.deadlines.now + Math.ceil(this.#ticks.interval * (0.5 + Math.random() / 2));
     this.#rightsTick = this.#tickOf(identity);
@@ -104,6 +111,22 @@ export class Session implements Timed, OutboxOwner {
 
   get identity(): Identity {
     return this.#identity;
+  }
+
+  /** Where it has come to, and what it is in, for operators. */
+  get about(): Pick<Conversation, 'route' | 'rooms'> {
+    return this.#conversation;
+  }
+
+  /** The client's; undefined where only a link would say it, and there is none just now. */
+  get address(): string | undefined {
+    return this.#address ?? this.#link?.address;
+  }
+
+  /** Milliseconds since it began. */
+  get age(): number {
+    const { now, tickMs } = this.#all.deadlines;
+    return (now - this.#begunTick) * tickMs;
   }
 
   /** From now on these are the client's rights. */

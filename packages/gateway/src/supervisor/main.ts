@@ -10,6 +10,7 @@ import { StreamLog } from '../log.ts';
 import type { MetricReport } from '../metrics.ts';
 import { openOutput } from '../stdio.ts';
 import { readVersion } from '../version.ts';
+import { TakenCalls } from './calls.ts';
 import type { Assignment, Order, Question, Word } from './messages.ts';
 import { configOf } from './settings.ts';
 
@@ -17,6 +18,7 @@ const NOT_YET: Readiness = { ready: false, reason: 'layer_not_reached' };
 
 /** One worker, in the process that its supervisor has forked for it. */
 class Main {
+  readonly #calls = new TakenCalls((word) => void say(word));
   #gateway: Gateway | undefined;
   #log: StreamLog | undefined;
   #isEnding = false;
@@ -31,6 +33,9 @@ class Main {
         return this.end(order, 0);
       case 'connection':
         if (socket !== undefined) this.#accept(socket);
+        return;
+      default:
+        this.#calls.hear(order, this.#gateway?.api);
     }
   }
 

@@ -1,6 +1,7 @@
 import type { DrainOrder } from '../drain.ts';
 import type { Readiness } from '../health.ts';
 import type { MetricReport } from '../metrics.ts';
+import type { CallOrder, CallWord } from './calls.ts';
 import type { Settings } from './settings.ts';
 
 /** How the public port reaches the workers of one supervisor. */
@@ -29,13 +30,15 @@ export type Order =
   | { readonly type: 'start'; readonly assignment: Assignment }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question }
   | ({ readonly type: 'drain' } & DrainOrder)
-  | { readonly type: 'connection' };
+  | { readonly type: 'connection' }
+  | CallOrder;
 
 /** What a worker says to the supervisor. */
 export type Word =
   | { readonly type: 'serving' }
   /** It cannot start. `isUsage`: for something that was written wrongly. */
   | { readonly type: 'failed'; readonly reason: string; readonly isUsage: boolean }
+  | CallWord
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answers[Question] }
   /** Its last numbers: it ends now. */
   | { readonly type: 'last'; readonly metrics: readonly MetricReport[] };

@@ -14,6 +14,12 @@ const SHARING = CAN_SHARE ? 'shared' : 'handed';
 /** What a process was started with serves until it ends: these take effect with a restart alone. */
 const FIXED = ['host', 'port', 'ops', 'workers'] as const;
 
+interface Beginning {
+  readonly config: Config;
+  readonly log: StreamLog;
+  readonly drainAsked: PromiseWithResolvers<void>;
+}
+
 /**
  * What one `busgate serve` is: with one worker a gateway in this process, which becomes the first worker of a supervisor when its settings are read again; else a
  * supervisor and its workers.
@@ -21,16 +27,21 @@ const FIXED = ['host', 'port', 'ops', 'workers'] as const;
 export class Service {
   /** Resolves with the reason where workers die faster than they can be replaced. */
   readonly failed: Promise<string>;
+  /** Resolves when an operator has asked for a drain. */
+  readonly drainAsked: Promise<void>;
   readonly #config: Config;
   readonly #log: StreamLog;
   readonly #door: Door;
   readonly #ops: Listening;
   readonly #fail: (reason: string) => void;
+  readonly #onDrain: () => void;
   #serving: Gateway | Supervisor;
 
-  private constructor(config: Config, log: StreamLog, serving: Gateway | Supervisor, door: Door) {
+  private constructor({ config, log, drainAsked }: Beginning, serving: Gateway | Supervisor, door: Door) {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.failed = promise;
+    this.drainAsked = drainAsked.promise;
+    this.#onDrain = () => drainAsked.resolve();
     this.#fail = resolve;
     this.#config = config;
     this.#log = log;
@@ -42,15 +53,18 @@ export class Service {
 
   /** Rejects where it cannot serve; nothing runs then. */
   static async start(config: Config, settings: Settings, log: StreamLog): Promise<Service> {
+    const drainAsked = Promise.withResolvers<void>();
+    const beginning = { config, log, drainAsked };
+    const onDrain = (): void => drainAsked.resolve();
     if (config.workers > 1) {
-      const supervisor = await Supervisor.start({ config, settings, log, sharing: SHARING });
-      return new Service(config, log, supervisor, supervisor.door);
+      const supervisor = await Supervisor.start({ config, settings, log, sharing: SHARING, onDrain });
+      return new Service(beginning, supervisor, supervisor.door);
     }
     const way = { hand: (socket: Socket): unknown => socket.destroy() };
     const door = await openDoor(config.host, config.port, SHARING, (socket) => way.hand(socket));
     try {
-      const gateway = await Gateway.start({ config: { ...config, port: door.listening.port }, log, version: readVersion(), door: SHARING });
-      const service = new Service(config, log, gateway, door);
+      const gateway = await Gateway.start({ config: { ...config, port: door.listening.port }, log, version: readVersion(), door: SHARING, onDrain });
+      const service = new Service(beginning, gateway, door);
       way.hand = (socket) => service.#hand(socket);
       return service;
     } catch (error) {
@@ -95,7 +109,7 @@ export class Service {
   }
 
   #adopt(gateway: Gateway, settings: Settings): Supervisor {
-    const supervisor = Supervisor.adopt({ config: this.#config, settings, log: this.#log, sharing: SHARING }, gateway, this.#door);
+    const supervisor = Supervisor.adopt({ config: this.#config, settings, log: this.#log, sharing: SHARING, onDrain: this.#onDrain }, gateway, this.#door);
     void supervisor.failed.then(this.#fail);
     return supervisor;
   }

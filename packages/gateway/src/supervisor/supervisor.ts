@@ -5,6 +5,9 @@ import type { Gateway } from '../gateway.ts';
 import type { Readiness } from '../health.ts';
 import type { Listening } from '../listen.ts';
 import type { Log } from '../log.ts';
+import { DRAIN_PATH, drainAnswer } from '../ops/calls/drain.ts';
+import type { OpsApi, OpsCall, OpsReply } from '../ops/call.ts';
+import { opsRefusal } from '../ops/errors.ts';
 import { OpsServer, type OpsSource } from '../ops.ts';
 import { type Door, openDoor } from './door.ts';
 import type { Sharing } from './messages.ts';
@@ -29,16 +32,20 @@ interface Beginning {
   readonly settings: Settings;
   readonly log: Log;
   readonly sharing: Sharing;
+  /** An operator has asked for the end. */
+  readonly onDrain: () => void;
 }
 
 /** Looks after the workers of one public port: starts and replaces them, and is one gateway to the operator: one ops port, one drain, one page of metrics. */
 export class Supervisor implements OpsSource {
   readonly metrics: { readonly contentType: string; readonly scrape: () => Promise<string> };
+  readonly api: OpsApi = { answer: (call) => this.#answer(call) };
   /** Resolves with the reason where workers die faster than they can be replaced. */
   readonly failed: Promise<string>;
   readonly #config: Config;
   readonly #log: Log;
   readonly #sharing: Sharing;
+  readonly #onDrain: () => void;
   readonly #fail: (reason: string) => void;
   readonly #sums = new MetricSums();
   readonly #replacement = new Replacement();
@@ -58,7 +65,7 @@ export class Supervisor implements OpsSource {
   #reloading: Promise<void> = Promise.resolve();
   #scraping: Promise<string> | undefined;
 
-  private constructor({ config, settings, log, sharing }: Beginning) {
+  private constructor({ config, settings, log, sharing, onDrain }: Beginning) {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.failed = promise;
     this.#fail = resolve;
@@ -66,6 +73,7 @@ export class Supervisor implements OpsSource {
     this.#settings = settings;
     this.#log = log;
     this.#sharing = sharing;
+    this.#onDrain = onDrain;
     this.metrics = { contentType: this.#sums.contentType, scrape: () => this.#scrape() };
   }
 
@@ -165,7 +173,7 @@ export class Supervisor implements OpsSource {
 
   async #begin(): Promise<void> {
     const { host, port, ops, workers } = this.#config;
-    this.#ops = new OpsServer(this);
+    this.#ops = new OpsServer(this, ops.key);
     this.#opsListening = await this.#ops.listen(ops.host, ops.port);
     this.#door = await openDoor(host, port, this.#sharing, (socket) => this.hand(socket));
     for (let slot = 1; slot <= workers; slot += 1) this.#slots.set(slot, this.#create(slot, this.#settings));
@@ -260,6 +268,16 @@ export class Supervisor implements OpsSource {
     await Promise.all(this.#all().map(ask));
     const up = new Map([...this.#slots].map(([slot, worker]) => [slot, worker !== undefined && answered.has(worker)]));
     return this.#sums.page(answered, up);
+  }
+
+  /** A worker speaks for all, since each reaches the whole fleet; but what is asked of this process is for the supervisor. */
+  async #answer(call: OpsCall): Promise<OpsReply> {
+    if (call.method === 'POST' && call.path === DRAIN_PATH) {
+      this.#onDrain();
+      return drainAnswer();
+    }
+    const worker = this.#serving().find(({ isServing }) => isServing);
+    return worker === undefined ? opsRefusal('no_worker') : await worker.call(call);
   }
 
   #beginToWatch(): void {

@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../config/faults.ts';
 import type { DrainOrder } from '../drain.ts';
 import type { MetricReport } from '../metrics.ts';
+import type { OpsCall, OpsReply } from '../ops/call.ts';
+import { GivenCalls } from './calls.ts';
 import type { Answers, Assignment, Order, Question, Word } from './messages.ts';
 import { Silence } from './silence.ts';
 import type { Ending, Worker } from './worker.ts';
@@ -23,6 +25,7 @@ export class WorkerProcess implements Worker {
   readonly ended: Promise<Ending>;
   readonly #process: ChildProcess;
   readonly #silence = new Silence();
+  readonly #calls = new GivenCalls((order) => this.#say(order));
   readonly #waiting = new Map<number, Waiting>();
   readonly #served = Promise.withResolvers<void>();
   /** Why it could not start. */
@@ -80,6 +83,10 @@ export class WorkerProcess implements Worker {
     } else void this.ask('readiness', withinMs);
   }
 
+  call(call: OpsCall): Promise<OpsReply> {
+    return this.#calls.give(call);
+  }
+
   drain(order: DrainOrder): void {
     this.#say({ type: 'drain', ...order });
   }
@@ -113,6 +120,8 @@ export class WorkerProcess implements Worker {
         return undefined;
       case 'answer':
         return this.#take(word.id, word.answer);
+      default:
+        return this.#calls.hear(word);
     }
   }
 
@@ -129,6 +138,7 @@ export class WorkerProcess implements Worker {
       clearTimeout(timer);
       give(undefined);
     }
+    this.#calls.end();
     resolve({ how, metrics: this.#last });
   }
 }

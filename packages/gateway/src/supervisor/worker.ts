@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { DrainOrder } from '../drain.ts';
 import type { Gateway } from '../gateway.ts';
 import type { MetricReport } from '../metrics.ts';
+import type { OpsCall, OpsReply } from '../ops/call.ts';
 import type { Answers, Question } from './messages.ts';
 
 /** How a worker ended. */
@@ -21,6 +22,8 @@ export interface Worker {
   readonly ended: Promise<Ending>;
   /** Undefined where it has not answered within so many milliseconds. */
   ask<Q extends Question>(question: Q, withinMs: number): Promise<Answers[Q] | undefined>;
+  /** Has it answer a call of the ops API. */
+  call(call: OpsCall): Promise<OpsReply>;
   /** It ends in order; {@link ended} tells when it has. */
   drain(order: DrainOrder): void;
   /** Gives it a connection that was accepted for it; false where it cannot be given any more. */
@@ -49,6 +52,10 @@ export class LocalWorker implements Worker {
   async ask<Q extends Question>(question: Q): Promise<Answers[Q]> {
     const answer: Answers[Question] = question === 'metrics' ? await this.#gateway.metrics.report() : this.#gateway.readiness();
     return answer as Answers[Q];
+  }
+
+  call(call: OpsCall): Promise<OpsReply> {
+    return this.#gateway.api.answer(call);
   }
 
   drain(order: DrainOrder): void {

@@ -7,6 +7,7 @@ import { WEBSOCKET_FRAMING } from '../../src/transports/websocket/frames.ts';
 export class FakeLink implements Link {
   readonly kind: SessionTransport = 'websocket';
   readonly framing: Framing = WEBSOCKET_FRAMING;
+  readonly address = '192.0.2.1';
   /** Everything written, and what of it the kernel has. */
   written: Uint8Array[] = [];
   writes = 0;

@@ -22,7 +22,7 @@ export const CLOSING: Encoding = {
   encoder: () => ({ message: ({ payload, position }) => ({ binary: false, parts: [payload], length: payload.length, position }), gap: () => 'close' }),
 };
 
-const MUTE: Conversation = { text() {}, binary() {}, announceDrain() {}, end() {} };
+const MUTE: Conversation = { route: '/', rooms: [], text() {}, binary() {}, announceDrain() {}, end() {} };
 
 /** Rooms and sessions without sockets, layer or time: the test says when the loop turns and how late it is. */
 export class Stage {

@@ -18,6 +18,8 @@ import type { Charge, OwnWorkers } from './workers.ts';
 
 /** What the sessions of an event route share. */
 export interface EventSessionContext extends DispatchContext {
+  /** The path, as the settings say it. */
+  readonly route: string;
   readonly backend: Backend;
   readonly layer: Pick<ChannelLayer, 'groupAdd' | 'groupDiscard' | 'groupSend'>;
   readonly hub: Hub;
@@ -78,6 +80,14 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   /** Events that a queue has taken and nobody has handled. */
   get inFlight(): number {
     return this.#dispatch.queued;
+  }
+
+  get route(): string {
+    return this.#context.route;
+  }
+
+  get rooms(): readonly string[] {
+    return this.#rooms?.names ?? [];
   }
 
   /** Asks for a worker; resolves with what the client is answered. */

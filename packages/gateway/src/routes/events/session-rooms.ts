@@ -39,6 +39,10 @@ export class SessionRooms {
     session.feed = this.#members;
   }
 
+  get names(): readonly string[] {
+    return this.#members.rooms;
+  }
+
   /** Resolves false where the session is in too many rooms. Rejects as the layer does. */
   join(join: RoomJoin): Promise<boolean> {
     return this.#next(() => this.#join(join));

@@ -21,6 +21,7 @@ type Publish = Extract<ClientFrame, { type: 'publish' }>;
 
 /** The route, as far as its sessions know it. */
 interface Owner {
+  readonly path: { readonly text: string };
   readonly context: MultiplexContext;
 }
 
@@ -55,6 +56,14 @@ export class MultiplexConversation implements Conversation {
     for (const join of joins) this.#take({ cost: 0, overlaps: false, begin: () => this.#join(join) });
     if (joins.length === 0) this.#placed();
     else this.#take({ cost: 0, overlaps: false, begin: () => () => this.#placed() });
+  }
+
+  get route(): string {
+    return this.#route.path.text;
+  }
+
+  get rooms(): readonly string[] {
+    return this.#members.rooms;
   }
 
   text(data: Buffer): void {

@@ -47,6 +47,11 @@ export function keptSheet(encoder: Encoder, message: RoomMessage): Sheet {
   return sheet;
 }
 
+/** The same as text, of a single message. */
+export function messageText(room: string, message: RoomMessage): string {
+  return Buffer.concat(new MessageEncoder(room).message(message).parts).toString();
+}
+
 /** A message object is of one room. */
 const KEPT = new WeakMap<RoomMessage, Sheet>();
 

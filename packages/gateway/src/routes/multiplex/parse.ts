@@ -62,8 +62,8 @@ function parseJoin(room: string, { since, last }: Members, ref: Ref | undefined)
   return { type: 'join', room, ref, since, last: last === undefined ? undefined : Math.min(last, MAX_LAST) };
 }
 
-/** Exactly one of `data` (its JSON text as it was sent), `text` and `base64`. */
-function payloadOf(members: Members, json: string): Buffer | undefined {
+/** Exactly one of `data` (its JSON text as it was sent), `text` and `base64`; undefined where it is not so. `json` is what the members were parsed of. */
+export function payloadOf(members: Members, json: string): Buffer | undefined {
   const [content, ...others] = CONTENTS.filter((name) => Object.hasOwn(members, name));
   if (content === undefined || others.length > 0) return undefined;
   const value = members[content];

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { plainAddress } from '../../net/addresses.ts';
 import type { End } from '../../errors.ts';
 import type { Link } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
@@ -32,6 +33,10 @@ export class EventStreamLink implements Link {
   constructor(tcp: Socket, framing: EventFraming) {
     this.#tcp = tcp;
     this.framing = framing;
+  }
+
+  get address(): string {
+    return plainAddress(this.#tcp.remoteAddress ?? '');
   }
 
   get writable(): boolean {

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { plainAddress } from '../../net/addresses.ts';
 import { closeOf, type End } from '../../errors.ts';
 import { costOf, type Inbound } from '../../inbound.ts';
 import type { Framing, Link } from '../../session/link.ts';
@@ -61,6 +62,10 @@ export class WebSocketLink implements Link, Reader, Received {
 
   get framing(): Framing {
     return WEBSOCKET_FRAMING;
+  }
+
+  get address(): string {
+    return plainAddress(this.#tcp.remoteAddress ?? '');
   }
 
   get writable(): boolean {
