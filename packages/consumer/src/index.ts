@@ -1,5 +1,6 @@
 export { Consumer, JsonConsumer, type ConsumerClass, type ConsumerMessage, type ConsumerParts } from './consumer.ts';
 export type { ConsumerContext, ConsumerLayer, ConsumerLog } from './context.ts';
+export { demultiplex } from './demultiplex.ts';
 export { AcceptConnection, CloseConnection, ConnectionClosedError, ReceiveTimeoutError, RejectConnection, Released, StopConsumer } from './errors.ts';
 export { consumer, type SocketFunction } from './function-consumer.ts';
 export { handlers, type StatelessHandlers, type StatelessSocket } from './handlers.ts';

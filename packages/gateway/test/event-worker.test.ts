@@ -1,4 +1,4 @@
-import { consumer, Consumer, handlers, http, RejectConnection, router, type Data } from '@busgate/consumer';
+import { consumer, Consumer, demultiplex, handlers, http, RejectConnection, router, type Data } from '@busgate/consumer';
 import { asRouter, Worker, type Router } from '@busgate/consumer/run';
 import type { ChannelLayer, Message } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
@@ -173,6 +173,32 @@ describe('a worker', () => {
     client.send('go');
     await client.until(() => client.received.length === 40);
     expect(client.received).toEqual(pieces);
+  });
+
+  test('that takes over several consumers on one socket gives each the state that it had', async () => {
+    class Counter extends Consumer {
+      override async receive(): Promise<void> {
+        const count = ((this.state as number | null) ?? 0) + 1;
+        await this.setState(count);
+        await this.send(String(count));
+      }
+    }
+    await using gateway = await start();
+    await using first = work(gateway.layer, demultiplex({ a: Counter, b: Counter }));
+    await using client = await Client.open(gateway.ws('/app/a'));
+    for (const stream of ['a', 'a', 'b']) client.send(JSON.stringify({ stream, payload: 0 }));
+    await client.until(() => client.received.length === 3);
+    await first.stop();
+    await using _second = work(gateway.layer, demultiplex({ a: Counter, b: Counter }));
+    for (const stream of ['a', 'b']) client.send(JSON.stringify({ stream, payload: 0 }));
+    await client.until(() => client.received.length === 5);
+    // Streams are handled side by side: each has an order of its own.
+    const said = client.received.map((text) => JSON.parse(String(text)) as { stream: string; payload: number });
+    const of = (name: string): number[] => said.filter(({ stream }) => stream === name).map(({ payload }) => payload);
+    expect([of('a'), of('b')]).toEqual([
+      [1, 2, 3],
+      [1, 2],
+    ]);
   });
 
   test('that takes a session over and refuses it closes it', async () => {
