@@ -89,6 +89,16 @@ test('a ping is answered with its payload, also between fragments', async () => 
   ]);
 });
 
+test('a ping is answered before the message that follows it', async () => {
+  await using client = await RawClient.upgraded(gateway.port, '/socket');
+  client.write(Buffer.concat([frame(9, 'first'), frame(1, '{"type":"ping"}')]));
+  await client.until((frames) => frames.length === 3);
+  expect(client.frames.slice(1).map(({ opcode, payload }) => [opcode, payload.toString()])).toEqual([
+    [10, 'first'],
+    [1, '{"type":"pong"}'],
+  ]);
+});
+
 test('64 KiB in 1024 fragments, a byte at a time, is one message', async () => {
   await using gentle = await TestGateway.start();
   await using client = await RawClient.upgraded(gentle.port, '/room/pieces');

@@ -191,6 +191,8 @@ export class WebSocketLink implements Link, Reader, Received {
   }
 
   message(data: Buffer, binary: boolean): void {
+    // A ping that came before it is answered before it is.
+    this.#answerPings();
     if (!binary && !isUtf8(data)) return this.fault('encoding');
     const isSmall = data.length < data.buffer.byteLength * SMALL_PART;
     this.#session?.receive(isSmall ? Buffer.from(data) : data, binary);
