@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KEY, Operator } from '../../packages/gateway/test/support/operator.ts';
 import { StreamClient, dataOf } from '../../packages/gateway/test/support/stream.ts';
 import { type Broker, startNats, startRedis } from '../support/brokers.ts';
-import { type GatewayProcess, startGateway } from '../support/processes.ts';
+import type { Child } from '../support/child.ts';
+import { type GatewayProcess, runBusgate, startGateway } from '../support/processes.ts';
 import { Client, MultiplexClient } from './clients.ts';
 
 /** A drain that a test can wait for. */
@@ -103,4 +104,29 @@ test('a gateway that stands still is missing, by its name, in every answer, with
   await fleetOf(a.operator, (body) => body.missing.length === 0 && body.gateways.length === 2);
   // What it was asked while it stood still it does when it goes on.
   expect((await client.closed).code).toBe(1012);
+});
+
+test('the command asks the ops port: a tap until it is interrupted, a close, a drain; each says how it went by its exit', async () => {
+  await using gateway = await startGateway({ args: ['--demo', ...QUICK, '--log-format', 'text'], env: { BUSGATE_OPS_KEY: KEY } });
+  expect(gateway.lines.all.some((line) => line.startsWith('{'))).toBe(false);
+  const run = (...args: readonly string[]): Child => runBusgate([...args, '--ops-url', gateway.ops('')], { env: { BUSGATE_OPS_KEY: KEY } });
+  await using client = await MultiplexClient.open(gateway.ws('/socket'));
+  await client.request({ type: 'join', room: 'tapped' });
+  await using tap = run('tap', 'tapped', '--json');
+  for (let sent = 0; tap.lines.all.length === 0; sent += 1) {
+    await client.request({ type: 'publish', room: 'tapped', data: sent });
+  }
+  expect(JSON.parse(tap.lines.all[0] ?? '')).toMatchObject({ type: 'message', room: 'tapped', data: expect.any(Number) });
+  tap.signal('SIGINT');
+  expect(await tap.exited).toEqual({ code: 0, signal: null });
+  await using closing = run('close', idOf(client));
+  expect((await closing.exited).code).toBe(0);
+  expect((await client.closed).code).toBe(1012);
+  await using again = run('close', idOf(client));
+  expect((await again.exited).code).toBe(1);
+  await using wrong = run('fleet', 'everything');
+  expect((await wrong.exited).code).toBe(2);
+  await using draining = run('drain');
+  expect((await draining.exited).code).toBe(0);
+  expect((await gateway.exited).code).toBe(0);
 });

@@ -1,5 +1,6 @@
 import { DOCUMENTED, flagOf, KEYS, variableOf } from '../config/keys.ts';
 import type { Setting } from '../config/schema.ts';
+import { DEFAULT_OPS_URL } from './operate/asked.ts';
 import { DEFAULT_URL } from './target.ts';
 
 const WIDTH = 100;
@@ -22,16 +23,16 @@ const TARGET: readonly Flag[] = [
   { name: '--history YAML', help: 'With --layer: the history that the gateways have. (none)' },
 ];
 
+const OPS: readonly Flag[] = [
+  { name: '--ops-url URL', help: `The ops port. (${DEFAULT_OPS_URL})` },
+  { name: '--json', help: 'JSON instead of a table.' },
+];
+
 const CONFIG_FILE: Flag = { name: '--config FILE', help: 'A YAML file of settings. Variables stand over it, flags over both. (BUSGATE_CONFIG)' };
 
 /** Help of a command, or of all. */
 export function helpOf(command: string | undefined): string {
-  if (command === 'publish') return PUBLISH;
-  if (command === 'subscribe') return SUBSCRIBE;
-  if (command === 'forward') return FORWARD;
-  if (command === 'work') return WORK;
-  if (command === 'config') return CONFIG;
-  return SERVE;
+  return (command === undefined ? undefined : HELP.get(command)) ?? SERVE;
 }
 
 const SERVE = `busgate: a horizontally scaled message bus gateway
@@ -43,6 +44,10 @@ Usage:
   busgate work MODULE --queue QUEUE  runs the consumers of a module for an event route
   busgate forward QUEUE URL          posts each event of a worker queue to a backend
   busgate config [flags]             shows the settings in force, secrets masked
+  busgate fleet, sessions, rooms     shows what the ops API tells of the whole fleet
+  busgate tap ROOM                   shows live messages of a room
+  busgate close SESSION              ends a session, wherever it is
+  busgate drain                      has a gateway end as SIGTERM does
   busgate COMMAND --help
 
 To try it: busgate --demo
@@ -97,6 +102,67 @@ const CONFIG = `Usage: busgate config [flags]
 
 Shows the settings in force as a YAML file that would say them, with secrets masked. Takes the flags of serve: see busgate --help.
 `;
+
+const OPERATE = `The key of the ops port is in BUSGATE_OPS_KEY, or in the file that BUSGATE_OPS_KEY_FILE names. On a terminal in colours, without them where NO_COLOR is set.
+
+${table([...OPS, ...GENERAL])}`;
+
+const FLEET = `Usage: busgate fleet [flags]
+
+Shows every gateway of the fleet: version, uptime, sessions, whether it drains, its layer, and what its last heartbeat took through the broker.
+
+${OPERATE}`;
+
+const SESSIONS = `Usage: busgate sessions [flags]
+
+Shows the sessions of the fleet, or those of a user, of clients at an address, or in a room.
+
+${table([
+  { name: '--user USER', help: 'Only those of this user.' },
+  { name: '--address ADDRESS', help: 'Only those of clients at this address.' },
+  { name: '--room ROOM', help: 'Only those that are in this room.' },
+])}
+${OPERATE}`;
+
+const ROOMS = `Usage: busgate rooms [PATTERN] [flags]
+
+Shows the rooms of the fleet that have members, the largest first. In PATTERN * stands for one level, and a final > for all that follow: 'chat.>'.
+
+${OPERATE}`;
+
+const TAP = `Usage: busgate tap ROOM [flags]
+
+Shows live messages of a room until Ctrl-C. What is more than the rate is counted and not shown; nobody else is held up.
+
+${table([{ name: '--rate N', help: 'Messages a second at most, 1 to 1000. (50)' }])}
+${OPERATE}`;
+
+const CLOSE = `Usage: busgate close SESSION [flags]
+
+Ends a session, at whatever gateway it is.
+
+${table([{ name: '--code CODE', help: 'What its client is told: 1000 to 1014, or 3000 to 4999. (1012)' }])}
+${OPERATE}`;
+
+const DRAIN = `Usage: busgate drain [flags]
+
+Has the gateway that is asked drain and end, as SIGTERM does.
+
+${OPERATE}`;
+
+const HELP: ReadonlyMap<string, string> = new Map([
+  ['publish', PUBLISH],
+  ['subscribe', SUBSCRIBE],
+  ['forward', FORWARD],
+  ['work', WORK],
+  ['config', CONFIG],
+  ['fleet', FLEET],
+  ['sessions', SESSIONS],
+  ['rooms', ROOMS],
+  ['tap', TAP],
+  ['close', CLOSE],
+  ['drain', DRAIN],
+]);
 
 function settingFlag(key: (typeof KEYS)[number]): Flag {
   const setting: Setting<unknown> = DOCUMENTED[key];

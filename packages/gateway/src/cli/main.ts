@@ -23,6 +23,12 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['subscribe', async (argv) => await (await import('./subscribe.ts')).subscribe(argv)],
   ['work', async (argv) => await (await import('./work.ts')).work(argv, process.env)],
   ['forward', async (argv) => await (await import('./forward.ts')).forward(argv, process.env)],
+  ['sessions', async (argv) => await (await import('./operate.ts')).sessions(argv, process.env)],
+  ['rooms', async (argv) => await (await import('./operate.ts')).rooms(argv, process.env)],
+  ['tap', async (argv) => await (await import('./tap.ts')).tap(argv, process.env)],
+  ['close', async (argv) => await (await import('./operate.ts')).close(argv, process.env)],
+  ['fleet', async (argv) => await (await import('./operate.ts')).fleet(argv, process.env)],
+  ['drain', async (argv) => await (await import('./operate.ts')).drain(argv, process.env)],
   [
     'config',
     async (argv) => {

@@ -1,11 +1,10 @@
-import { isatty } from 'node:tty';
 import { takeStray } from '@busgate/consumer/run';
 import type { Config, ConfigInput } from '../config.ts';
 import { ConfigError } from '../config/faults.ts';
 import { maskUrl } from '../config/layer-url.ts';
 import type { Listening } from '../listen.ts';
 import { StreamLog } from '../log.ts';
-import { openOutput } from '../stdio.ts';
+import { isReadable, openOutput } from '../stdio.ts';
 import { Service } from '../supervisor/service.ts';
 import { captureSettings } from '../supervisor/settings.ts';
 
@@ -20,7 +19,7 @@ const EXIT_MS = 500;
  */
 export async function serve(input: () => ConfigInput): Promise<number> {
   const { config, settings } = captureSettings(input());
-  const log = new StreamLog({ level: config.log.level, stream: openOutput(2), readable: isatty(2) });
+  const log = new StreamLog({ level: config.log.level, stream: openOutput(2), readable: isReadable(config.log.format) });
   try {
     const stop = untilStopped(log);
     // From the beginning, since it would end a process that does not listen for it.

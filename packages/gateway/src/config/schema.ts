@@ -56,10 +56,12 @@ export interface Settings {
   expiry: number;
   group_expiry: number;
   'log.level': LogLevel;
+  'log.format': LogFormat;
 }
 
 export type Key = keyof Settings;
 
+export type LogFormat = 'auto' | 'text' | 'json';
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** One thing that an operator can set. */
@@ -167,6 +169,7 @@ export function schema(facts: Facts): Schema {
     expiry: setting(duration('1ms', '24d'), '60s', 'A message of a channel lives this long.'),
     group_expiry: setting(duration('1ms', '24d'), '24h', 'A membership of a group lives this long.'),
     'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least that is logged.'),
+    'log.format': setting(oneOf('auto', 'text', 'json'), 'auto', 'Lines for people, or JSON; auto: for people on a terminal, JSON elsewhere.'),
   };
 }
 

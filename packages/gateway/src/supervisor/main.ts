@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { isatty } from 'node:tty';
 import { takeStray } from '@busgate/consumer/run';
 import { isLayerError } from '@busgate/layer';
 import { ConfigError } from '../config/faults.ts';
@@ -8,7 +7,7 @@ import { Gateway } from '../gateway.ts';
 import type { Readiness } from '../health.ts';
 import { StreamLog } from '../log.ts';
 import type { MetricReport } from '../metrics.ts';
-import { openOutput } from '../stdio.ts';
+import { isReadable, openOutput } from '../stdio.ts';
 import { readVersion } from '../version.ts';
 import { TakenCalls } from './calls.ts';
 import type { Assignment, Order, Question, Word } from './messages.ts';
@@ -53,7 +52,7 @@ class Main {
 
   async #start({ slot, settings, port, sharing }: Assignment): Promise<void> {
     const config = configOf(settings);
-    const log = new StreamLog({ level: config.log.level, stream: openOutput(2), readable: isatty(2), common: { worker: slot } });
+    const log = new StreamLog({ level: config.log.level, stream: openOutput(2), readable: isReadable(config.log.format), common: { worker: slot } });
     this.#log = log;
     try {
       this.#gateway = await Gateway.start({ config: { ...config, port }, log, version: readVersion(), door: sharing, opensOps: false });
