@@ -2,6 +2,7 @@
 import { type Choice, parseChoice } from './choice.ts';
 import { benchLayer, layerScenarios, layerServers } from './layer/bench.ts';
 import { benchNats, natsScenarios, natsServers } from './nats/bench.ts';
+import { benchReturns, returnScenarios, returnServers } from './returns/bench.ts';
 import { benchRooms, roomServers, roomScenarios } from './rooms/bench.ts';
 
 interface Family {
@@ -15,6 +16,7 @@ const families: Readonly<Record<string, Family>> = {
   rooms: { scenarios: roomScenarios, servers: roomServers, run: benchRooms },
   layer: { scenarios: layerScenarios, servers: layerServers, run: benchLayer },
   nats: { scenarios: natsScenarios, servers: natsServers, run: benchNats },
+  returns: { scenarios: returnScenarios, servers: returnServers, run: benchReturns },
 };
 
 try {
