@@ -276,6 +276,10 @@ describe('faults', () => {
     expect(cost).toBeLessThan(200);
   });
 
+  test.each(['proxy-protocol', 'limits-user-replace'])('a switch that cannot be read (--%s) is one fault, and nothing follows from it', (flag) => {
+    expect(faultsOf({ argv: ['--demo', `--${flag}=perhaps`] })).toEqual([expect.stringContaining(`--${flag} is "perhaps"`)]);
+  });
+
   test('each is a line that moves no cursor, whatever was written', () => {
     expect(faultsOf({ argv: ['--config', 'b.yaml'], files: { 'b.yaml': `"a\\e[31mb\\nc": 1\n${ROUTES}` } })).toEqual([
       'b.yaml: a\\u001b[31mb\\u000ac is not a setting',

@@ -15,7 +15,7 @@ export function inconsistencies(config: Config): string[] {
     limits.user.replace && limits.user.sessions === undefined && 'limits.user.replace needs limits.user.sessions, past which it holds',
     drain.notice >= drain.deadline && 'drain.notice must be shorter than drain.deadline, which is counted from the signal too',
     ops.port === config.port && ops.port > 0 && overlap(ops.host, config.host) && `ops.port must not be port (${config.port}): the ops port is never public`,
-  ].filter((fault) => fault !== false);
+  ].filter((fault) => typeof fault === 'string');
 }
 
 function workersFault({ workers, layer }: Config): string | false {

@@ -18,7 +18,7 @@ export interface ValueType<T> {
   readonly allowed: string;
   /** What a flag shows as its argument; absent where the flag stands alone. */
   readonly placeholder?: string;
-  /** Reads what a file, a variable or a flag holds. Tells what is wrong, and then gives undefined. */
+  /** Reads what a file, a variable or a flag holds. Tells what is wrong, and gives undefined where nothing can be made of it. */
   read(raw: unknown, report: Report): T | undefined;
   /** The value as the file would say it. */
   write(value: T): unknown;

@@ -72,8 +72,9 @@ function feedValue(setting: Setting<unknown>, input: string): void {
   for (const raw of [input, Number(input), [input], [{ path: input, kind: input }], { regex: input }, [{ rooms: input, size: input.length, age: input }]]) {
     let faults = 0;
     const value = setting.type.read(raw, () => void (faults += 1));
-    must((value === undefined) === faults > 0, 'a value is read, or told to be wrong');
-    if (value !== undefined) must(setting.type.read(setting.type.write(value), () => undefined) !== undefined, 'what is written of it can be read');
+    must(value !== undefined || faults > 0, 'a value is read, or told to be wrong');
+    if (faults === 0 && value !== undefined)
+      must(setting.type.read(setting.type.write(value), () => undefined) !== undefined, 'what is written of it can be read');
   }
 }
 
