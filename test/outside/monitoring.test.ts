@@ -77,7 +77,8 @@ function known(): Map<string, ReadonlySet<string>> {
   const shown = readPage(page);
   return new Map<string, ReadonlySet<string>>([
     ...shown,
-    ...METRICS.map(({ name, label }): [string, ReadonlySet<string>] => [name, new Set(label === undefined ? [] : [label])]),
+    ...METRICS.map(({ name, labels }): [string, ReadonlySet<string>] => [name, new Set(labels)]),
+    [`${EVENT_HANDLING.name}_bucket`, new Set([...EVENT_HANDLING.labels, 'le'])],
     [UP, new Set()],
   ]);
 }

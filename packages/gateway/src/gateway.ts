@@ -138,6 +138,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       version,
       sessionsLimit: limits.sessions,
       events: this.#routes.events,
+      workers: this.#routes.workers,
     });
     this.readiness = () => readiness({ ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
     this.#door = options.door ?? 'own';

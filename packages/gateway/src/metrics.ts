@@ -1,10 +1,8 @@
 import type { LayerStats, LayerStatus } from '@busgate/layer';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Counters, GatewayState } from './counters.ts';
-import { FORWARD_FAILURES } from './forward/answers.ts';
 import type { ConsumerCounters } from './routes/consumer/counters.ts';
-import { type EventCounters, HANDLING_BUCKETS } from './routes/events/counters.ts';
-import { REFUSALS } from './routes/events/reply.ts';
+import { EventCounters, HANDLING_BUCKETS } from './routes/events/counters.ts';
 
 /** What the metrics are read from. */
 export interface MetricSources {
@@ -16,6 +14,8 @@ export interface MetricSources {
   /** `limits.sessions`. */
   readonly sessionsLimit: number;
   readonly events: readonly EventSource[];
+  /** Those with queues of their own that have sessions of this process, and those that were lost. */
+  readonly workers: { readonly size: number; readonly lost: number };
 }
 
 /** An event route, by its path. */
@@ -33,9 +33,9 @@ export interface MetricDefinition {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
   readonly help: string;
-  readonly label?: string;
-  /** A number, or one for each value of the label. */
-  readonly read: (sources: MetricSources) => number | Readonly<Record<string, number>> | ReadonlyMap<string, number>;
+  readonly labels: readonly string[];
+  /** A number; or one for each value of the label, or for each list of values where there are several labels. */
+  readonly read: (sources: MetricSources) => number | Readonly<Record<string, number>> | ReadonlyMap<string | readonly string[], number>;
 }
 
 const SESSIONS: readonly MetricDefinition[] = [
@@ -92,7 +92,8 @@ const EVENTS: readonly MetricDefinition[] = [
   counter(
     'busgate_events_undone_total',
     'Events that were queued and never handled.',
-    ({ events }) => sum(events, ({ undone }) => undone, ['timeout', 'lost', 'returned']),
+    byRouteAnd(({ undone }) => undone),
+    'route',
     'reason',
   ),
   gauge(
@@ -110,7 +111,8 @@ const EVENTS: readonly MetricDefinition[] = [
   counter(
     'busgate_event_timeouts_total',
     'Answers of workers that did not come in time.',
-    ({ events }) => sum(events, ({ timeouts }) => timeouts, ['accept', 'handler', 'resume']),
+    byRouteAnd(({ timeouts }) => timeouts),
+    'route',
     'kind',
   ),
   counter(
@@ -119,12 +121,7 @@ const EVENTS: readonly MetricDefinition[] = [
     byRoute(({ counters }) => counters.replies),
     'route',
   ),
-  counter(
-    'busgate_event_replies_refused_total',
-    'Replies of workers that were dropped.',
-    ({ events }) => sum(events, ({ refused }) => refused, REFUSALS),
-    'reason',
-  ),
+  counter('busgate_event_replies_refused_total', 'Replies of workers that were dropped.', ({ events }) => sum(events, ({ refused }) => refused), 'reason'),
   counter(
     'busgate_event_replies_stale_total',
     'Replies of workers that no longer had the session.',
@@ -134,9 +131,11 @@ const EVENTS: readonly MetricDefinition[] = [
   counter(
     'busgate_events_not_forwarded_total',
     'Events that the backend of a route with `url` did not handle.',
-    ({ events }) => sum(events, ({ forwarding }) => forwarding, FORWARD_FAILURES),
+    ({ events }) => sum(events, ({ forwarding }) => forwarding),
     'reason',
   ),
+  gauge('busgate_event_workers', 'Workers with a queue of their own that have sessions of this process.', ({ workers }) => workers.size),
+  counter('busgate_event_workers_lost_total', 'Such workers that fell silent: their sessions went to others.', ({ workers }) => workers.lost),
 ];
 
 const CONSUMERS: readonly MetricDefinition[] = [
@@ -171,7 +170,7 @@ export const EVENT_HANDLING = {
   name: 'busgate_event_handling_seconds',
   type: 'histogram',
   help: 'From the queueing of an event to its being done.',
-  label: 'route',
+  labels: ['route'],
 } as const;
 
 const LAYER: readonly MetricDefinition[] = [
@@ -194,6 +193,16 @@ const LAYER: readonly MetricDefinition[] = [
     'busgate_layer_missed_heartbeats_total',
     'Heartbeats of other processes that were missed although both lived.',
     ({ layer }) => layer.stats.missedHeartbeats,
+  ),
+  counter(
+    'busgate_layer_leases_lost_total',
+    'Times this process was taken for dead, since it stood still or could not reach the broker: its event sessions ended.',
+    ({ layer }) => layer.stats.leasesLost,
+  ),
+  counter(
+    'busgate_layer_records_settled_total',
+    'Ends that this process told for sessions of others that had died.',
+    ({ layer }) => layer.stats.recordsSettled,
   ),
   gauge('busgate_layer_peers', 'Other processes heard within the lease.', ({ layer }) => layer.stats.peers),
   gauge('busgate_layer_silent_peers', 'Other processes that fell silent without a goodbye, within the lease.', ({ layer }) => layer.stats.silentPeers),
@@ -254,8 +263,8 @@ export class Metrics {
 }
 
 function registerHandling(registry: Registry, { events }: MetricSources): void {
-  const { name, help, label } = EVENT_HANDLING;
-  const histogram = new Histogram({ name, help, labelNames: [label], buckets: [...HANDLING_BUCKETS], registers: [registry] });
+  const { name, help, labels } = EVENT_HANDLING;
+  const histogram = new Histogram({ name, help, labelNames: [...labels], buckets: [...HANDLING_BUCKETS], registers: [registry] });
   for (const { route, counters } of events) {
     histogram.zero({ route });
     counters.onHandled = (seconds) => histogram.observe({ route }, seconds);
@@ -263,8 +272,8 @@ function registerHandling(registry: Registry, { events }: MetricSources): void {
 }
 
 function register(registry: Registry, definition: MetricDefinition, sources: MetricSources): void {
-  const { name, help, label, type } = definition;
-  const labelNames = label === undefined ? [] : [label];
+  const { name, help, labels, type } = definition;
+  const labelNames = [...labels];
   if (type === 'gauge') {
     const metric: Gauge = new Gauge({
       name,
@@ -287,12 +296,14 @@ function register(registry: Registry, definition: MetricDefinition, sources: Met
   });
 }
 
-function each({ label, read }: MetricDefinition, sources: MetricSources, put: (labels: Record<string, string>, value: number) => void): void {
+function each({ labels, read }: MetricDefinition, sources: MetricSources, put: (labels: Record<string, string>, value: number) => void): void {
   const value = read(sources);
-  if (typeof value === 'number') put({}, value);
-  else
-    for (const [name, count] of value instanceof Map ? value : Object.entries(value as Readonly<Record<string, number>>))
-      put({ [label ?? 'label']: name }, count);
+  if (typeof value === 'number') return put({}, value);
+  const counts: Iterable<readonly [string | readonly string[], number]> = value instanceof Map ? value : Object.entries(value);
+  for (const [key, count] of counts) {
+    const keys = typeof key === 'string' ? [key] : key;
+    put(Object.fromEntries(labels.map((label, index) => [label, keys[index] ?? ''])), count);
+  }
 }
 
 /** A number for each event route. */
@@ -305,19 +316,23 @@ function byConsumer(read: (counters: ConsumerCounters) => number): MetricDefinit
   return ({ events }) => new Map(events.flatMap(({ route, consumers }) => (consumers === undefined ? [] : [[route, read(consumers)] as const])));
 }
 
-/** Counts of all event routes together, for each of the keys. */
-function sum<K extends string>(
-  events: readonly EventSource[],
-  read: (counters: EventCounters) => Readonly<Record<K, number>>,
-  keys: readonly K[],
-): ReadonlyMap<string, number> {
-  return new Map(keys.map((key) => [key, events.reduce((total, { counters }) => total + read(counters)[key], 0)]));
+/** A number for each event route and each of its counts of a kind. */
+function byRouteAnd(read: (counters: EventCounters) => Readonly<Record<string, number>>): MetricDefinition['read'] {
+  return ({ events }) =>
+    new Map(events.flatMap(({ route, counters }) => Object.entries(read(counters)).map(([key, count]): [readonly string[], number] => [[route, key], count])));
 }
 
-function gauge(name: string, help: string, read: MetricDefinition['read'], label?: string): MetricDefinition {
-  return { name, type: 'gauge', help, read, ...(label === undefined ? {} : { label }) };
+/** Counts of all event routes together, for each of the keys; they are there also where no route is. */
+function sum(events: readonly EventSource[], read: (counters: EventCounters) => Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const total: Record<string, number> = { ...read(new EventCounters()) };
+  for (const { counters } of events) for (const [key, count] of Object.entries(read(counters))) total[key] = (total[key] ?? 0) + count;
+  return total;
 }
 
-function counter(name: string, help: string, read: MetricDefinition['read'], label?: string): MetricDefinition {
-  return { name, type: 'counter', help, read, ...(label === undefined ? {} : { label }) };
+function gauge(name: string, help: string, read: MetricDefinition['read'], ...labels: readonly string[]): MetricDefinition {
+  return { name, type: 'gauge', help, read, labels };
+}
+
+function counter(name: string, help: string, read: MetricDefinition['read'], ...labels: readonly string[]): MetricDefinition {
+  return { name, type: 'counter', help, read, labels };
 }

@@ -44,9 +44,10 @@ export class ServedRoutes {
   /** In the order of the configuration, as are the next. */
   readonly all: readonly Route[];
   readonly events: readonly EventsRoute[];
+  /** With queues of their own. */
+  readonly workers: OwnWorkers;
   readonly #context: RoutesContext;
   readonly #testaments: Testaments;
-  readonly #workers: OwnWorkers;
   readonly #forwarders: Forwarders;
   readonly #watch = new LoopWatch(() => performance.now());
 
@@ -54,7 +55,7 @@ export class ServedRoutes {
     const { layer, log, deadlines, config } = context;
     this.#context = context;
     this.#testaments = new Testaments(layer, log);
-    this.#workers = new OwnWorkers(layer, log, deadlines.tickMs);
+    this.workers = new OwnWorkers(layer, log, deadlines.tickMs);
     this.#forwarders = new Forwarders({ layer, log });
     this.all = config.routes.map((settings) => this.#create(settings));
     this.events = this.all.filter((route) => route instanceof EventsRoute);
@@ -66,7 +67,7 @@ export class ServedRoutes {
 
   /** To be called often: finds out which workers have gone. */
   look(): void {
-    this.#workers.look();
+    this.workers.look();
   }
 
   /** Workers have been told the end of each session. */
@@ -126,7 +127,7 @@ export class ServedRoutes {
     return new EventsRoute(settings, handling, {
       layer,
       hub,
-      workers: this.#workers,
+      workers: this.workers,
       deadlines,
       log,
       message,

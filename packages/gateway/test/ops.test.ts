@@ -38,6 +38,7 @@ class Parts {
     version: '1.2.3',
     sessionsLimit: 7,
     events: [],
+    workers: { size: 0, lost: 0 },
   });
   readonly readiness = (): Readiness => readiness({ layer: this.layer, state: this.state, away: new Absence(this.layer, () => 0), layerGrace: undefined });
   readonly api: OpsApi = { answer: async () => opsRefusal('internal') };

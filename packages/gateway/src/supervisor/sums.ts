@@ -7,6 +7,8 @@ const NOT_SUMMED: ReadonlyMap<string, 'min' | 'max'> = new Map([
   // All of them, or it goes on: one that is replaced is no drain to the outside, and a layer that one has lost is a fault.
   ['busgate_draining', 'min'],
   ['busgate_layer_up', 'min'],
+  // One worker may have sessions of all of them.
+  ['busgate_event_workers', 'max'],
   ['busgate_layer_peers', 'max'],
   ['busgate_layer_silent_peers', 'max'],
   ['process_start_time_seconds', 'min'],
@@ -18,6 +20,8 @@ const LAG = /^nodejs_eventloop_lag_/;
 
 const QUEUED = 'busgate_deliveries_queued';
 const DROPPED = 'busgate_deliveries_dropped_total';
+const IN_FLIGHT = 'busgate_events_in_flight';
+const UNDONE = 'busgate_events_undone_total';
 
 /** One process whose numbers are in the sums. */
 export type Source = object;
@@ -35,12 +39,12 @@ export class MetricSums {
     this.#last.set(source, metrics.map(withAggregator));
   }
 
-  /** A process has ended. What it had queued for its sessions has reached nobody. */
+  /** A process has ended. What it had queued for its sessions has reached nobody, and nobody will tell it that an event was handled. */
   retire(source: Source): void {
     const metrics = this.#last.get(source);
     this.#last.delete(source);
     if (metrics === undefined) return;
-    this.#gone = sumOf([this.#gone, metrics.filter(isCumulative), queuedAsDropped(metrics)]);
+    this.#gone = sumOf([this.#gone, metrics.filter(isCumulative), queuedAsDropped(metrics), inFlightAsLost(metrics)]);
   }
 
   /** The page in Prometheus's text format. `answered`: whose gauges are of now. `up`: whether each worker, by its number, is. */
@@ -75,6 +79,12 @@ function queuedAsDropped(metrics: readonly MetricReport[]): MetricReport[] {
   const queued = metrics.find(({ name }) => name === QUEUED)?.values[0]?.value ?? 0;
   const dropped = metrics.find(({ name }) => name === DROPPED);
   return dropped === undefined ? [] : [{ ...dropped, values: [{ value: queued, labels: { reason: 'closed' } }] }];
+}
+
+function inFlightAsLost(metrics: readonly MetricReport[]): MetricReport[] {
+  const inFlight = metrics.find(({ name }) => name === IN_FLIGHT)?.values ?? [];
+  const undone = metrics.find(({ name }) => name === UNDONE);
+  return undone === undefined ? [] : [{ ...undone, values: inFlight.map(({ value, labels }) => ({ value, labels: { ...labels, reason: 'lost' } })) }];
 }
 
 function sumOf(shares: readonly (readonly MetricReport[])[]): readonly MetricReport[] {

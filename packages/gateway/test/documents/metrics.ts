@@ -34,15 +34,15 @@ they are shares of a whole, else the worst. \`busgate_worker_up\`, a gauge with 
 In each process, when it is quiet, exactly:
 \`busgate_deliveries_due_total\` = \`busgate_deliveries_sent_total\` + \`busgate_deliveries_dropped_total\` (all reasons) + \`busgate_deliveries_queued\`.
 
-| metric | type | label | |
+| metric | type | labels | |
 | --- | --- | --- | --- |
-${[...METRICS, EVENT_HANDLING].map(({ name, type, label, help }) => `| \`${name}\` | ${type} | ${label === undefined ? '' : `\`${label}\``} | ${help} |`).join('\n')}
+${[...METRICS, EVENT_HANDLING].map(({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`).join('\n')}
 
 Why a delivery was dropped: \`closed\`, the session ended first; \`slow\`, it was closed as too slow a reader; \`total\`, it was the slowest when all outboxes together passed
 \`limits.outbox_total\`; \`backlog\`, its room passed \`limits.room_backlog\`.
 
-Of events, in each process, when it is quiet, exactly: \`busgate_events_due_total\` = \`busgate_events_queued_total\` + \`busgate_events_failed_total\`, and
-\`busgate_events_queued_total\` = \`busgate_events_handled_total\` + \`busgate_events_undone_total\` (all reasons) + \`busgate_events_in_flight\`. Why one is undone: \`timeout\`, nobody answered in time; \`lost\`, its worker
+Of events, by route, in each process, when it is quiet, exactly: \`busgate_events_due_total\` = \`busgate_events_queued_total\` + \`busgate_events_failed_total\`, and
+\`busgate_events_queued_total\` = \`busgate_events_handled_total\` + \`busgate_events_undone_total\` (all reasons) + \`busgate_events_in_flight\`. Why one is undone: \`timeout\`, nobody answered in time; \`lost\`, its worker, or the gateway's own process,
 died with it; \`returned\`, its worker stopped and gave it back, and another one was given it anew.
 
 \`busgate_consumer_…\` are of routes whose handlers run in the gateway's process. A handler that computes for long holds up everybody: the log says which route, and a worker (\`busgate work\`) is the place for

@@ -9,6 +9,8 @@ class Numbers {
   readonly published = new Counter({ name: 'busgate_publish_total', help: 'p', registers: [this.#registry] });
   readonly dropped = new Counter({ name: 'busgate_deliveries_dropped_total', help: 'd', labelNames: ['reason'], registers: [this.#registry] });
   readonly queued = new Gauge({ name: 'busgate_deliveries_queued', help: 'q', registers: [this.#registry] });
+  readonly undone = new Counter({ name: 'busgate_events_undone_total', help: 'u', labelNames: ['route', 'reason'], registers: [this.#registry] });
+  readonly inFlight = new Gauge({ name: 'busgate_events_in_flight', help: 'f', labelNames: ['route'], registers: [this.#registry] });
   readonly up = new Gauge({ name: 'busgate_layer_up', help: 'u', registers: [this.#registry] });
   readonly draining = new Gauge({ name: 'busgate_draining', help: 'd', registers: [this.#registry] });
   readonly info = new Gauge({ name: 'busgate_info', help: 'i', labelNames: ['version'], registers: [this.#registry] });
@@ -81,18 +83,23 @@ describe('the numbers of several workers', () => {
     expect(page).toContain('busgate_worker_up{worker="2"} 0\n');
   });
 
-  test('no counter falls when a worker dies and another one begins at nothing, however often; what it had queued is dropped', async () => {
+  test('no counter falls when a worker dies and another one begins at nothing, however often; what it had queued is dropped, and its events are lost', async () => {
     const sums = new MetricSums();
     for (let generation = 1; generation <= 50; generation += 1) {
       const worker = new Numbers();
       worker.published.inc(2);
       worker.queued.set(3);
+      worker.undone.inc({ route: '/a', reason: 'lost' }, 1);
+      worker.inFlight.set({ route: '/a' }, 4);
+      worker.inFlight.set({ route: '/b' }, 0);
       sums.report(worker, await worker.report());
       sums.retire(worker);
       const page = await sums.page(new Set(), NONE);
       expect(page).toContain(`busgate_publish_total ${generation * 2}\n`);
       expect(page).toContain(`busgate_deliveries_dropped_total{reason="closed"} ${generation * 3}\n`);
-      expect(page).not.toContain('busgate_deliveries_queued');
+      expect(page).toContain(`busgate_events_undone_total{route="/a",reason="lost"} ${generation * 5}\n`);
+      expect(page).toContain('busgate_events_undone_total{route="/b",reason="lost"} 0\n');
+      expect(page).not.toMatch(/busgate_deliveries_queued|busgate_events_in_flight/);
     }
   });
 

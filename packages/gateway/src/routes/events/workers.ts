@@ -32,6 +32,8 @@ export class OwnWorkers {
   readonly #watch: WorkerWatch;
   readonly #leftovers: Leftovers;
   readonly #entries = new Map<string, Entry>();
+  /** Those that fell silent while they had sessions. */
+  lost = 0;
 
   /** `lookMs`: how often {@link look} is called. */
   constructor(layer: Pick<ChannelLayer, 'subscribe' | 'status' | 'listen' | 'send'>, log: Log, lookMs: number) {
@@ -39,6 +41,13 @@ export class OwnWorkers {
     this.#log = log;
     this.#watch = new WorkerWatch(lookMs, (queue) => this.#onSilent(queue));
     this.#leftovers = new Leftovers(layer, log, lookMs);
+  }
+
+  /** Those that sessions of this gateway are with. */
+  get size(): number {
+    let size = 0;
+    for (const { charges } of this.#entries.values()) if (charges.size > 0) size += 1;
+    return size;
   }
 
   /** `shared`: the queue of the session's route. */
@@ -100,6 +109,7 @@ export class OwnWorkers {
     if (entry === undefined) return;
     this.#forget(queue, entry);
     if (entry.charges.size > 0) {
+      this.lost += 1;
       this.#log.warn('a worker has not been heard for 10 s: its sessions go to others', { queue, sessions: entry.charges.size });
     }
     for (const charge of entry.charges) charge.workerLost();
