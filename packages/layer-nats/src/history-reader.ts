@@ -4,7 +4,7 @@ import { withResolvers, Patience } from '@busgate/layer/driver';
 import type { Arrival } from './connection.ts';
 import { unanswered } from './errors.ts';
 import { nanoseconds, type ConsumerInfo, type JetStream, type StreamInfo } from './jetstream.ts';
-import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
+import { REQUEST_TIMEOUT_MS, outcome, type Session } from './session.ts';
 
 /** Messages asked for at a time, and their bytes, so that a large history does not choke the connection. */
 const PAGE = 256;
@@ -126,7 +126,7 @@ export class HistoryReader {
 
   /** Resolves with how many are left. */
   async #page(session: Session, stream: string, consumer: string, kept: Kept[]): Promise<number> {
-    const { promise, resolve, reject } = withResolvers<number>();
+    const { promise, resolve, reject } = outcome<number>();
     let left = PAGE;
     let pending = 0;
     const patience = new Patience(REQUEST_TIMEOUT_MS, () => reject(unanswered(`reading the stream ${stream}`)));

@@ -85,7 +85,7 @@ export class Session {
     turn.publications.push({ subject, payload, reply });
     turn.bytes += payload.length;
     this.#underWay.begin(payload.length);
-    const answer = turn.subjects.get(subject) ?? outcome();
+    const answer = turn.subjects.get(subject) ?? outcome<void>();
     turn.subjects.set(subject, answer);
     return answer.promise;
   }
@@ -144,7 +144,7 @@ export class Session {
   ): Promise<Arrival> {
     const fault = this.#refusalOf(payload.length);
     if (fault !== undefined) throw fault;
-    const { promise, resolve, reject } = withResolvers<Arrival>();
+    const { promise, resolve, reject } = outcome<Arrival>();
     let patience = new Patience(timeoutMs, () => reject(unanswered(`${subject} within ${timeoutMs} ms`, 'unresponsive')));
     const { reply, close } = this.listen((answer) => {
       patience.end();
@@ -193,7 +193,7 @@ export class Session {
 
   /** A message of ours through the subscription of our own, and back. */
   async prove(): Promise<void> {
-    const { promise, resolve, reject } = withResolvers<void>();
+    const { promise, resolve, reject } = outcome<void>();
     const { reply, close } = this.listen(() => resolve());
     const forget = this.onEnd(reject);
     try {
@@ -251,7 +251,7 @@ export class Session {
 
   #newTurn(): Turn {
     setImmediate(() => this.#flush());
-    return { publications: [], bytes: 0, processed: outcome(), subjects: new Map() };
+    return { publications: [], bytes: 0, processed: outcome<void>(), subjects: new Map() };
   }
 
   #flush(): void {
@@ -285,8 +285,8 @@ function fail({ processed, subjects }: Turn, error: LayerError): void {
 }
 
 /** Nobody need wait for it. */
-function outcome(): Resolvers<void> {
-  const made = withResolvers<void>();
+export function outcome<T>(): Resolvers<T> {
+  const made = withResolvers<T>();
   made.promise.catch(() => undefined);
   return made;
 }
