@@ -48,7 +48,9 @@ export class RedisLeases implements LeaseStore {
     if (record === undefined) return answer(found);
     const isFirst = await this.#push({ ...message, id: read(record).id });
     await this.#forget(lease, [key]);
-    return isFirst ? 'done' : 'ended';
+    if (isFirst) return 'done';
+    const [now] = (await this.#run('leaseFind', lease, key)) as [Buffer];
+    return answer(now) === 'ended' ? 'ended' : 'done';
   }
 
   async release(lease: string): Promise<void> {

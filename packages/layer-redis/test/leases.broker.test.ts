@@ -106,4 +106,20 @@ describe('leases on a Redis of their own', () => {
     await own.flush();
     expect(await cli(redis, 'DBSIZE')).toBe('0');
   });
+
+  test('on a cluster, where the answer to settling was lost, its own process may repeat it, and is told that it is done', async () => {
+    await using redis = await startRedis({ config: ['cluster-enabled yes'] });
+    await cli(redis, 'CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => `${slot}`));
+    await expect.poll(() => cli(redis, 'CLUSTER', 'INFO')).toContain('cluster_state:ok');
+    await using own = await openDriver(redis.url.replace('redis:', 'redis-cluster:'), 'own');
+    const store = leasesOf(own);
+    await store.grant('l', 60_000);
+    await store.hold('l', [recordOf(1)]);
+    // The message was queued, and the record was not taken away.
+    await own.push('jobs', Buffer.from('{"was":"queued"}'), { id: recordOf(1).id, exempt: true });
+    expect(await store.settle('l', 'k1', recordOf(7))).toBe('done');
+    expect(await store.settle('l', 'k1', recordOf(7))).toBe('missing');
+    expect(await waiting(own, 'jobs', 1)).toEqual(['{"was":"queued"}']);
+    expect(await cli(redis, 'LLEN', 'busgate:queue:jobs')).toBe('0');
+  });
 });

@@ -31,7 +31,8 @@ export type LeaseAnswer = 'done' | 'ended' | 'missing';
  *   was frozen meets it; where it is unknown, the answer is `missing`.
  * - *A record and its message.* Who takes a record away has its message pushed, with the record's id, exempt (`PushOptions`). One script where the broker can;
  *   else the push comes first and the record goes after it, so that whoever repeats it when the process died between the two pushes an id that was seen,
- *   and nothing is doubled or lost. Where pushing says that the id was seen, somebody else was first, and the answer is `ended`.
+ *   and nothing is doubled or lost. Where pushing says that the id was seen, and the lease has ended, somebody else was first, and the answer is `ended`; where it
+ *   has not it was an earlier attempt of its own process.
  *
  * Times are by the broker's clock. Where it has none, each process counts how long it has seen no new renewal of a lease, on its own monotonic clock and
  * only while it is connected: {@link overdue} is asked every twentieth of a lease's time by each process that may settle, for as long as it may.
