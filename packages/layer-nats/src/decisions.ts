@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BrokerTime } from './clock.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
-import type { JetStream, StoredMessage } from './jetstream.ts';
+import { EXPECTED_LAST, headerOf, type JetStream, type StoredMessage } from './jetstream.ts';
 import type { Session } from './session.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
@@ -31,7 +31,7 @@ export async function decide(
   try {
     await jetStream.store(session, subject, new Uint8Array(0), {
       [SETTINGS]: settings,
-      'Nats-Expected-Last-Subject-Sequence': `${before?.seq ?? 0}`,
+      [EXPECTED_LAST]: `${before?.seq ?? 0}`,
     });
     return own;
   } catch (error) {
@@ -54,7 +54,7 @@ async function othersDecision(
   throw new JetStreamError('make a stream', { description: `another process has begun to, and has not said how on ${subject}` });
 }
 
-function settingsOf({ headers }: StoredMessage): Settings | undefined {
-  const encoded = new RegExp(`^${SETTINGS}: *(\\S+)`, 'm').exec(headers)?.[1];
+function settingsOf(decision: StoredMessage): Settings | undefined {
+  const encoded = headerOf(decision, SETTINGS);
   return encoded === undefined ? undefined : (JSON.parse(Buffer.from(encoded, 'base64').toString()) as Settings);
 }

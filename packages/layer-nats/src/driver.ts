@@ -7,7 +7,9 @@ import {
   type GroupPublishResult,
   type HistoryPage,
   type HistoryRule,
+  type LeaseStore,
   type Position,
+  type PushOptions,
   type RecordStore,
   type Taken,
   type Topic,
@@ -30,9 +32,19 @@ const WITHOUT_JETSTREAM: Capabilities = {
   queues: false,
   groups: true,
   processes: true,
-  lacks: { history: REMEDY, queues: REMEDY, publishIds: REMEDY, records: REMEDY },
+  lacks: { history: REMEDY, queues: REMEDY, leases: REMEDY, sendOptions: REMEDY, publishIds: REMEDY, records: REMEDY },
 };
-const WITH_JETSTREAM: Capabilities = { roomOrder: 'publisher', history: true, queues: true, groups: true, processes: true, publishIds: true, records: true };
+const WITH_JETSTREAM: Capabilities = {
+  roomOrder: 'publisher',
+  history: true,
+  queues: true,
+  groups: true,
+  processes: true,
+  leases: true,
+  sendOptions: true,
+  publishIds: true,
+  records: true,
+};
 
 /** Core NATS for what is live, JetStream for what is kept. */
 export class NatsDriver implements Driver {
@@ -80,6 +92,10 @@ export class NatsDriver implements Driver {
     return this.#keeping.records;
   }
 
+  get leases(): LeaseStore {
+    return this.#keeping.leases;
+  }
+
   get capacityMet(): number | undefined {
     return this.#keeping.queues.capacityMet;
   }
@@ -113,8 +129,8 @@ export class NatsDriver implements Driver {
     this.#topics.unsubscribe(topic);
   }
 
-  async push(queue: string, payload: Uint8Array): Promise<boolean> {
-    return this.#keeping.queues.push(this.#withJetStream(), queue, payload);
+  async push(queue: string, payload: Uint8Array, options?: PushOptions): Promise<boolean> {
+    return (await this.#keeping.queues.push(this.#withJetStream(), queue, payload, options)) !== 'full';
   }
 
   async pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
@@ -208,5 +224,5 @@ export class NatsDriver implements Driver {
 }
 
 function unsupported(): LayerError {
-  return new LayerError('UNSUPPORTED', `this layer has no queues and no history: ${REMEDY}; layers that can besides: memory:, redis://`);
+  return new LayerError('UNSUPPORTED', `this layer has no queues, leases and history: ${REMEDY}; layers that can besides: memory:, redis://`);
 }

@@ -5,7 +5,7 @@ import type { Arrival } from './connection.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { HistoryReader, type Kept } from './history-reader.ts';
 import { Incarnations, type Incarnation } from './incarnations.ts';
-import { leadsMajority, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
+import { headerOf, leadsMajority, MESSAGE_ID, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
 import { readRecord, writeRecord } from './record.ts';
 import type { Session } from './session.ts';
@@ -286,12 +286,12 @@ export class Histories {
 }
 
 function withId(entry: Entry, id: string): Entry {
-  return { ...entry, headers: { 'Nats-Msg-Id': id } };
+  return { ...entry, headers: { [MESSAGE_ID]: id } };
 }
 
 /** A head's sequence in the stream that republished it. */
-function sequenceOf({ headers }: StoredMessage): number {
-  return Number(/^Nats-Sequence: *(\d+)/m.exec(headers)?.[1] ?? Number.MAX_SAFE_INTEGER);
+function sequenceOf(head: StoredMessage): number {
+  return Number(headerOf(head, 'Nats-Sequence') ?? Number.MAX_SAFE_INTEGER);
 }
 
 /** Whether no message that followed `offset` has become too old for the stream. */

@@ -57,6 +57,11 @@ export interface StoredMessage {
   readonly data: string;
 }
 
+/** Header: a message is kept where it is the only one with this id within the stream's `duplicate_window`. */
+export const MESSAGE_ID = 'Nats-Msg-Id';
+/** Header: a message is kept where the newest one of its subject has this sequence; 0: where there is none. */
+export const EXPECTED_LAST = 'Nats-Expected-Last-Subject-Sequence';
+
 /** Where a stream put a message. */
 export interface Stored {
   readonly stream: string;
@@ -126,9 +131,10 @@ export class JetStream {
     }
   }
 
-  /** Removes messages: all, or those with subjects of a filter, or those of them that came before a sequence. No error where there is no such stream. */
-  async purge(session: Session, stream: string, which: { readonly filter?: string; readonly seq?: number } = {}): Promise<void> {
-    await this.#orNone(this.#ask(session, `STREAM.PURGE.${stream}`, which, `empty the stream ${stream}`), JS.noSuchStream);
+  /** Removes messages: all, or those with subjects of a filter, or those of them that came before a sequence. How many; none where there is no such stream. */
+  async purge(session: Session, stream: string, which: { readonly filter?: string; readonly seq?: number } = {}): Promise<number> {
+    const answer = this.#ask<{ purged: number }>(session, `STREAM.PURGE.${stream}`, which, `empty the stream ${stream}`);
+    return (await this.#orNone(answer, JS.noSuchStream))?.purged ?? 0;
   }
 
   /** One message: the newest of a subject, or the oldest of it from a sequence on, or the one of that sequence. Undefined where there is none. */
@@ -261,6 +267,10 @@ export function leadsMajority({ cluster }: StreamInfo): boolean {
   const { leader = '', replicas = [] } = cluster;
   const heard = replicas.filter(({ offline = false, active }) => !offline && active < nanoseconds(SILENT_MS));
   return leader !== '' && 2 * (heard.length + 1) > replicas.length + 1;
+}
+
+export function headerOf({ headers }: StoredMessage, name: string): string | undefined {
+  return new RegExp(`^${name}: *(.*?)\\r?$`, 'm').exec(headers)?.[1];
 }
 
 interface Failure {

@@ -4,6 +4,7 @@ import { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
 import { Histories } from './histories.ts';
 import { JetStream } from './jetstream.ts';
+import { NatsLeases } from './leases.ts';
 import { Members } from './members.ts';
 import type { HistoryPlan } from './plans.ts';
 import { Queues } from './queues.ts';
@@ -31,6 +32,7 @@ export class Keeping {
   readonly members: Members;
   readonly histories: Histories;
   readonly records: NatsRecords;
+  readonly leases: NatsLeases;
   readonly #jetStream: JetStream;
   readonly #subjects: Subjects;
   readonly #logger: LayerLogger;
@@ -63,6 +65,7 @@ export class Keeping {
     const clock = new Clock(jetStream, subjects.clock, async (session) => (await ticks.write(session, { key: subjects.clock, bytes: 0 }, () => tick)).stream);
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, onChange: events.onChange });
+    this.leases = new NatsLeases(parts, { session: events.ready, push: (...message) => this.queues.pushAnyhow(...message) });
     this.members = new Members(parts, groups, options.groupExpiryMs);
     this.histories = new Histories(parts, options.history);
     this.records = new NatsRecords(parts, events.ready);
@@ -80,7 +83,7 @@ export class Keeping {
   async arrive(session: Session): Promise<void> {
     this.#there = await this.#jetStream.isThere(session);
     if (!this.#there) {
-      this.#logger.warn('this NATS server has no JetStream: queues and history are UNSUPPORTED until it is enabled (nats-server -js)');
+      this.#logger.warn('this NATS server has no JetStream: queues, leases and history are UNSUPPORTED until it is enabled (nats-server -js)');
       return;
     }
     this.#watch(session, this.queues.stream, (action) => action !== 'modify' && this.queues.streamChanged(session));
@@ -100,6 +103,7 @@ export class Keeping {
   async flush(session: Session): Promise<void> {
     const streams = await this.#jetStream.streamsOf(session, this.#subjects.everything);
     const ours = streams.filter((name) => name.startsWith(`${this.#subjects.streams}_`));
+    await this.queues.forgetIds(session);
     await Promise.all(ours.map((name) => this.histories.forgetIds(session, name).then(() => this.#jetStream.purge(session, name))));
   }
 

@@ -1,3 +1,4 @@
+import { LONGEST_EXPIRY_MS } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import { JS, isJetStream } from './errors.ts';
 import { nanoseconds, type JetStream, type StreamConfig } from './jetstream.ts';
@@ -44,9 +45,11 @@ export async function makeConsumer(
   { max_age, num_replicas }: StreamConfig,
 ): Promise<Consuming> {
   const byRemoval = !session.connection.facts.keepsAcknowledgements;
+  // A stream that others have made may let its messages live for ever.
+  const age = max_age > 0 ? max_age : nanoseconds(LONGEST_EXPIRY_MS);
   const config = {
     ack_policy: 'explicit',
-    ack_wait: byRemoval ? Math.min(max_age, nanoseconds(HANDED_AGAIN_MS)) : max_age,
+    ack_wait: byRemoval ? Math.min(age, nanoseconds(HANDED_AGAIN_MS)) : age,
     deliver_policy: 'all',
     filter_subject: subject,
     replay_policy: 'instant',
@@ -55,7 +58,7 @@ export async function makeConsumer(
   };
   const lone = byRemoval && num_replicas > 1 && (await madeLone(jetStream, session, { stream, consumer }, config));
   if (!lone) await jetStream.durableConsumer(session, stream, consumer, config);
-  return { ageMs: max_age / 1e6, pullMs: lone ? LONE_PULL_MS : LONGEST_PULL_MS, lone, byRemoval };
+  return { ageMs: age / 1e6, pullMs: lone ? LONE_PULL_MS : LONGEST_PULL_MS, lone, byRemoval };
 }
 
 /**

@@ -3,12 +3,11 @@ import { Patience, isLayerError, type Taken } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
 import type { JetStream, StreamInfo } from './jetstream.ts';
+import { LIFETIME, isTooLargeForHeaders } from './lifetime.ts';
 import { PullRequests } from './pull-requests.ts';
 import { BLIND_MS, LONGEST_PULL_MS, makeConsumer, removeBlind, type Consuming } from './queue-consumer.ts';
 import type { Session } from './session.ts';
 
-/** Header: how long a message lives from when it was kept, in milliseconds; without it as long as the stream's own age. */
-export const LIFETIME = 'Busgate-Lifetime';
 const PAUSE_MS = 250;
 /** A consumer that turns a request away is looked at again after this time. */
 const TURNED_AWAY_MS = 20;
@@ -24,6 +23,8 @@ export interface PullerContext {
   readonly stream: string;
   readonly subject: string;
   readonly consumer: string;
+  /** How long a message lives here that had no room to say it. */
+  readonly expiryMs: number;
   readonly ensureStream: (session: Session) => Promise<StreamInfo>;
   readonly forgetStream: (session: Session) => void;
   readonly session: () => Session | undefined;
@@ -183,9 +184,20 @@ export class QueuePuller {
 
   #arrived({ session, consuming }: PullRequests, arrival: Arrival): void {
     this.#seenAt = performance.now();
-    this.#add(read(session, consuming, arrival));
+    this.#add(this.#read(session, consuming, arrival));
     if (this.#closed) void this.#giveBackReady();
     else if (this.#ready.length === 1) setImmediate(() => this.#tellReady());
+  }
+
+  #read(session: Session, { ageMs, byRemoval }: Consuming, arrival: Arrival): Handed {
+    // $JS.ACK[.<domain>.<account>].<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>[.<random>]
+    const { reply, payload } = arrival;
+    const tokens = reply.split('.');
+    const from = tokens.length >= 11 ? 6 : 4;
+    const kept = Number(tokens[from + 3]) / 1e6;
+    const unsaid = isTooLargeForHeaders(payload.length, session.connection.facts.maxPayload) ? this.#context.expiryMs : ageMs;
+    const lifetime = Number(arrival.header(LIFETIME)) || unsaid;
+    return { session, byRemoval, sequence: Number(tokens[from + 1]), reply, payload, endsAt: kept + lifetime };
   }
 
   /** What came in one turn is taken together. */
@@ -305,14 +317,4 @@ export class QueuePuller {
     this.#requests?.close();
     this.#requests = undefined;
   }
-}
-
-function read(session: Session, { ageMs, byRemoval }: Consuming, arrival: Arrival): Handed {
-  // $JS.ACK[.<domain>.<account>].<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>[.<random>]
-  const { reply, payload } = arrival;
-  const tokens = reply.split('.');
-  const from = tokens.length >= 11 ? 6 : 4;
-  const kept = Number(tokens[from + 3]) / 1e6;
-  const lifetime = Number(arrival.header(LIFETIME)) || ageMs;
-  return { session, byRemoval, sequence: Number(tokens[from + 1]), reply, payload, endsAt: kept + lifetime };
 }

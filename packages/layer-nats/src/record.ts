@@ -27,3 +27,14 @@ export function readRecord(description: string | undefined, made: string): Strea
   const [, start = '', epoch = made, grown = '0', flushed = '0'] = RECORD.exec(description ?? '') ?? [];
   return { start, epoch, grown: Number(grown), flushed: Number(flushed) };
 }
+
+const FLUSHED = /^Busgate queues, flushed at (\d+)$/;
+
+/** What the stream of the queues says of itself once it was flushed; of `sequence` as of {@link StreamRecord.flushed}. */
+export function writeFlushed(sequence: number): string {
+  return `Busgate queues, flushed at ${sequence}`;
+}
+
+export function readFlushed(description: string | undefined): number {
+  return Number(FLUSHED.exec(description ?? '')?.[1] ?? 0);
+}

@@ -134,7 +134,7 @@ export class Session {
 
   /**
    * Asks one question; a status 503 is an answer like any other. An answer that is not final counts where no other one follows it soon.
-   * @throws LayerError OUTCOME_UNKNOWN where no answer came in time
+   * @throws LayerError OUTCOME_UNKNOWN where no answer came in time; MESSAGE_TOO_LARGE
    */
   async request(
     subject: string,
@@ -142,7 +142,7 @@ export class Session {
     headers?: Readonly<Record<string, string>>,
     { timeoutMs = REQUEST_TIMEOUT_MS, isFinal = () => true }: Asking = {},
   ): Promise<Arrival> {
-    const fault = this.#refusalOf(payload.length);
+    const fault = this.#refusalOf(payload.length + sizeOf(headers));
     if (fault !== undefined) throw fault;
     const { promise, resolve, reject } = outcome<Arrival>();
     let patience = new Patience(timeoutMs, () => reject(unanswered(`${subject} within ${timeoutMs} ms`, 'unresponsive')));
@@ -282,6 +282,12 @@ export class Session {
 function fail({ processed, subjects }: Turn, error: LayerError): void {
   for (const answer of subjects.values()) answer.reject(error);
   processed.reject(error);
+}
+
+/** What headers add to a message: the line that begins them, a line each, and one that ends them. */
+function sizeOf(headers: Readonly<Record<string, string>> | undefined): number {
+  if (headers === undefined) return 0;
+  return Object.entries(headers).reduce((size, [name, value]) => size + `${name}: ${value}\r\n`.length, 'NATS/1.0\r\n\r\n'.length);
 }
 
 /** Nobody need wait for it. */

@@ -18,11 +18,22 @@ export interface Writing<Ready> {
   readonly mayTryAgain: (session: Session, refusal: Refusal) => Promise<boolean>;
 }
 
-/** Messages of one subject that a stream has refused. */
+/** How a message is written. */
+export interface Write {
+  /** What must stay in order among itself. */
+  readonly key: string;
+  readonly bytes: number;
+  /**
+   * What is sent in its place where it may not be tried again, if anything. As long as that may come nothing of the key is sent after it, so that nothing passes
+   * it.
+   */
+  readonly instead?: (why: JetStreamError) => (() => Entry) | undefined;
+}
+
+/** Messages of one key that a stream has refused. */
 export interface Refusal {
   readonly why: JetStreamError;
-  readonly subject: string;
-  readonly messages: number;
+  readonly key: string;
   /** How often the first of them was sent, and how long ago it was called for. */
   readonly attempts: number;
   readonly waitedMs: number;
@@ -32,14 +43,19 @@ export interface Refusal {
 interface Call<Ready> {
   /** What must stay in order among itself. */
   readonly key: string;
-  readonly make: (ready: Ready) => Entry;
+  make: (ready: Ready) => Entry;
+  instead: Write['instead'];
   readonly resolve: (stored: Stored) => void;
   readonly reject: (error: unknown) => void;
   readonly calledAt: number;
-  subject: string;
   attempts: number;
   /** Its place among all that was sent. */
   place: number;
+}
+
+interface Refused<Ready> {
+  readonly call: Call<Ready>;
+  readonly why: JetStreamError;
 }
 
 /** What is under way of one key. */
@@ -48,7 +64,9 @@ interface UnderWay<Ready> {
   /** Place of the last message that was kept, or may have been. */
   keptAt: number;
   /** What was not taken and waits until it is clear whether something after it was. */
-  refused: { readonly call: Call<Ready>; readonly why: JetStreamError }[];
+  refused: Refused<Ready>[];
+  /** What was sent last may be sent otherwise. */
+  barred: boolean;
   /** Calls made since, which may not pass it. */
   behind: Call<Ready>[];
 }
@@ -63,13 +81,14 @@ export class StreamWriter<Ready> {
   }
 
   /**
-   * Resolves when the stream has kept a message of `bytes`; `make` is called when the stream is ready, right before the message is sent.
+   * Resolves when the stream has kept a message of `bytes`; `make` is called when the stream is ready, right before the message is sent. A JetStreamError that
+   * it throws is as if the stream had refused the message.
    * @throws JetStreamError where it was certainly not kept
    */
-  write(session: Session, { key, bytes }: { readonly key: string; readonly bytes: number }, make: (ready: Ready) => Entry): Promise<Stored> {
+  write(session: Session, write: Write, make: (ready: Ready) => Entry): Promise<Stored> {
     const line = this.#lines.get(session) ?? new Line(session, this.#writing);
     this.#lines.set(session, line);
-    return session.count(bytes, () => line.add(key, make));
+    return session.count(write.bytes, () => line.add(write, make));
   }
 }
 
@@ -86,9 +105,9 @@ class Line<Ready> {
     this.#writing = writing;
   }
 
-  add(key: string, make: (ready: Ready) => Entry): Promise<Stored> {
+  add({ key, instead }: Write, make: (ready: Ready) => Entry): Promise<Stored> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ key, make, resolve, reject, calledAt: performance.now(), subject: '', attempts: 0, place: 0 });
+      this.#waiting.push({ key, make, instead, resolve, reject, calledAt: performance.now(), attempts: 0, place: 0 });
       if (!this.#preparing) void this.#sendWaiting();
     });
   }
@@ -115,8 +134,8 @@ class Line<Ready> {
   #send(call: Call<Ready>, ready: Ready): void {
     const { key } = call;
     let underWay = this.#underWay.get(key);
-    if (underWay === undefined) this.#underWay.set(key, (underWay = { unanswered: 0, keptAt: 0, refused: [], behind: [] }));
-    if (underWay.refused.length > 0) {
+    if (underWay === undefined) this.#underWay.set(key, (underWay = { unanswered: 0, keptAt: 0, refused: [], barred: false, behind: [] }));
+    if (underWay.refused.length > 0 || underWay.barred) {
       underWay.behind.push(call);
       return;
     }
@@ -124,12 +143,17 @@ class Line<Ready> {
     call.place = this.#sent;
     call.attempts += 1;
     underWay.unanswered += 1;
-    const { subject, payload, headers } = call.make(ready);
-    call.subject = subject;
-    this.#writing.jetStream.store(this.#session, subject, payload, headers).then(
+    underWay.barred = call.instead !== undefined;
+    this.#store(call, ready).then(
       (stored) => this.#answered(call, () => call.resolve(stored), undefined),
       (error: unknown) => this.#answered(call, () => call.reject(error), error),
     );
+  }
+
+  /** It leaves before this returns. */
+  async #store(call: Call<Ready>, ready: Ready): Promise<Stored> {
+    const { subject, payload, headers } = call.make(ready);
+    return this.#writing.jetStream.store(this.#session, subject, payload, headers);
   }
 
   #answered(call: Call<Ready>, tell: () => void, error: unknown): void {
@@ -146,19 +170,33 @@ class Line<Ready> {
   /** All that was sent has been answered: what nothing has passed may be tried again. */
   async #settle(key: string, underWay: UnderWay<Ready>): Promise<void> {
     const refused = underWay.refused.toSorted((a, b) => a.call.place - b.call.place);
-    const again = new Set<Call<Ready>>();
-    for (const { call } of refused) if (call.place > underWay.keptAt) again.add(call);
-    const [first] = again;
-    if (first !== undefined && !(await this.#mayTryAgain(first, refused.at(-1)?.why, again.size))) again.clear();
-    for (const { call, why } of refused) if (!again.has(call)) call.reject(why);
+    const unpassed = refused.filter(({ call }) => call.place > underWay.keptAt);
+    const again = await this.#sentAgain(unpassed);
+    for (const { call, why } of refused) if (!again.includes(call)) call.reject(why);
     this.#underWay.delete(key);
     this.#waiting.unshift(...again, ...underWay.behind);
     if (!this.#preparing && this.#waiting.length > 0) void this.#sendWaiting();
   }
 
-  async #mayTryAgain({ subject, attempts, calledAt }: Call<Ready>, why: JetStreamError | undefined, messages: number): Promise<boolean> {
-    if (why === undefined) return false;
-    const refusal: Refusal = { why, subject, messages, attempts, waitedMs: performance.now() - calledAt };
+  /** All of them, or those that turn to something else. */
+  async #sentAgain(refused: readonly Refused<Ready>[]): Promise<readonly Call<Ready>[]> {
+    const [first] = refused;
+    const last = refused.at(-1);
+    if (first === undefined || last === undefined) return [];
+    const mayAll = await this.#mayTryAgain(first.call, last.why);
+    return refused.filter(({ call, why }) => mayAll || turnsTo(call, call.instead?.(why))).map(({ call }) => call);
+  }
+
+  #mayTryAgain({ key, attempts, calledAt }: Call<Ready>, why: JetStreamError): Promise<boolean> {
+    const refusal: Refusal = { why, key, attempts, waitedMs: performance.now() - calledAt };
     return this.#writing.mayTryAgain(this.#session, refusal).catch(() => false);
   }
+}
+
+/** Whether there is something to be sent in its place; once. */
+function turnsTo<Ready>(call: Call<Ready>, other: (() => Entry) | undefined): boolean {
+  call.instead = undefined;
+  if (other === undefined) return false;
+  call.make = other;
+  return true;
 }

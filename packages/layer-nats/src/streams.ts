@@ -8,7 +8,7 @@ import type { Session } from './session.ts';
 import { StreamWriter, type Refusal, type Writing } from './stream-writer.ts';
 import type { Subjects } from './subjects.ts';
 
-/** A stream that was there and is gone is made anew after this time: made sooner, while a busy server is still removing it, it keeps messages and hands out none. */
+/** A stream that was there and is gone from the same server is made anew after this time: made sooner, while a busy server is still removing it, it keeps messages and hands out none. */
 const MOURNING_MS = 1000;
 /** In a cluster it takes a moment until each server knows that a stream is there, and longer where its leader is being elected. */
 const ELECTION_MS = 5000;
@@ -24,6 +24,7 @@ export interface StreamPlan {
   readonly name: string;
   /** The last of them is one that nobody listens to, or has room for such a one. */
   readonly subjects: readonly string[];
+  /** `Infinity`: messages do not get too old. */
   readonly maxAgeMs: number;
   readonly maxPerSubject: number;
   /** How long the ids of messages are remembered; without it as long as the server does by itself. */
@@ -50,8 +51,8 @@ export class Streams {
   readonly #replaced: (name: string) => void;
   readonly #companion: StreamPlan;
   readonly #decisionOn: (stream: string) => string;
-  /** When each stream that was found was made. */
-  readonly #made = new Map<string, string>();
+  /** When each stream that was found was made, and at which start of the server it was there. */
+  readonly #made = new Map<string, { readonly created: string; readonly start: string | undefined }>();
   readonly #adapted = new Set<string>();
   readonly #known = new WeakMap<Session, Map<string, Promise<StreamInfo>>>();
   /** When each stream was made that our server is known to reach. */
@@ -127,8 +128,8 @@ export class Streams {
   async #make(session: Session, plan: StreamPlan, use: Use): Promise<StreamInfo> {
     const made = await this.#makeOrFind(session, plan, use);
     const before = this.#made.get(plan.name);
-    this.#made.set(plan.name, made.created);
-    if (before !== undefined && before !== made.created) this.#replaced(plan.name);
+    this.#made.set(plan.name, { created: made.created, start: this.#jetStream.startOf(session) });
+    if (before !== undefined && before.created !== made.created) this.#replaced(plan.name);
     await this.#reach(session, plan, made);
     return made;
   }
@@ -159,7 +160,8 @@ export class Streams {
       return adapted;
     }
     try {
-      if (this.#made.has(plan.name)) await delay(MOURNING_MS);
+      const before = this.#made.get(plan.name);
+      if (before !== undefined && before.start === this.#jetStream.startOf(session)) await delay(MOURNING_MS);
       const [made] = await Promise.all([this.#create(session, plan), this.#accompany(session, plan)]);
       this.#adapted.add(plan.name);
       return made;
@@ -202,7 +204,7 @@ export class Streams {
       ...fixed,
       name: plan.name,
       subjects: plan.subjects,
-      max_age: nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS)),
+      max_age: ageOf(plan),
       max_msgs_per_subject: plan.maxPerSubject,
       duplicate_window: nanoseconds(plan.remembersIdsMs ?? 0),
       num_replicas: copies,
@@ -218,7 +220,7 @@ export class Streams {
 
   async #adapt(session: Session, plan: StreamPlan, there: StreamInfo): Promise<StreamInfo> {
     const { config } = there;
-    const wanted = nanoseconds(Math.max(plan.maxAgeMs, SHORTEST_AGE_MS));
+    const wanted = ageOf(plan);
     const changed: StreamConfig = {
       ...config,
       ...(plan.maxPerSubject > config.max_msgs_per_subject ? plan.onGrowth?.(there) : {}),
@@ -236,6 +238,11 @@ export class Streams {
       [...changed.subjects].toSorted().join(' ') === [...config.subjects].toSorted().join(' ');
     return same ? there : this.#jetStream.updateStream(session, changed);
   }
+}
+
+/** As JetStream counts it, where 0 is no end. */
+function ageOf({ maxAgeMs }: StreamPlan): number {
+  return maxAgeMs === Infinity ? 0 : nanoseconds(Math.max(maxAgeMs, SHORTEST_AGE_MS));
 }
 
 /** Under which a stream is known that was found by one who only reads. */

@@ -76,7 +76,7 @@ export class Subjects {
   /** Reads what {@link member} made. */
   readMember(subject: string): { queue: string; endsAt: number } {
     const [queue = '', endsAt = ''] = subject.split('.').slice(-2);
-    return { queue: Buffer.from(queue, 'base64url').toString(), endsAt: Number(endsAt) };
+    return { queue: untoken(queue), endsAt: Number(endsAt) };
   }
 
   /** Where the stream that was made with that epoch republishes a room's messages. */
@@ -108,7 +108,37 @@ export class Subjects {
     return `${this.#prefix}.clock.${stream}`;
   }
 
-  all(kind: 'queue' | 'member' | 'clock' | 'live' | 'record'): string {
+  /** All that waits beside a queue that is full. */
+  beside(queue: string): string {
+    return `${this.#prefix}.over.${token(queue)}.*`;
+  }
+
+  /** A message that does; `name` is its own. */
+  waiting(queue: string, name: string): string {
+    return `${this.#prefix}.over.${token(queue)}.${name}`;
+  }
+
+  /** The queue in a subject that {@link beside} covers. */
+  queueBeside(subject: string): string {
+    return untoken(subject.split('.').at(-2) ?? '');
+  }
+
+  /** What a lease is; `*` stands for each. */
+  lease(name: string): string {
+    return `${this.#prefix}.lease.state.${name}`;
+  }
+
+  /** The lease in a subject that {@link lease} covers. */
+  leaseOf(subject: string): string {
+    return subject.split('.').at(-1) ?? '';
+  }
+
+  /** The records that a lease holds; with `key` that one. */
+  held(lease: string, key?: string): string {
+    return `${this.#prefix}.lease.record.${lease}.${key === undefined ? '*' : token(key)}`;
+  }
+
+  all(kind: 'queue' | 'over' | 'member' | 'lease' | 'clock' | 'live' | 'record'): string {
     return `${this.#prefix}.${kind}.>`;
   }
 
@@ -144,4 +174,8 @@ function bounded(text: string, most: number): string {
 
 function token(text: string): string {
   return Buffer.from(text).toString('base64url');
+}
+
+function untoken(encoded: string): string {
+  return Buffer.from(encoded, 'base64url').toString();
 }

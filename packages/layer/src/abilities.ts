@@ -7,8 +7,8 @@ const ABILITIES: Readonly<Record<Ability, { readonly what: string; readonly wher
   history: { what: 'history', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
   queues: { what: 'queues', where: 'memory:, redis:// (not with wire=channels-pubsub), nats:// with JetStream' },
   groups: { what: 'groups', where: 'memory:, redis://, nats://' },
-  leases: { what: 'leases', where: 'memory:, redis:// (not with wire=channels-…)' },
-  sendOptions: { what: 'options of send', where: 'memory:, redis:// (not with wire=channels-…)' },
+  leases: { what: 'leases', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
+  sendOptions: { what: 'options of send', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
   publishIds: { what: 'ids of publishes', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
   records: { what: 'records', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
 };

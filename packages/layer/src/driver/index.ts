@@ -13,6 +13,7 @@ export { formatPosition, parsePosition, type Position } from '../position.ts';
 export type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore } from './leases.ts';
 export type { RecordStore, StoredRecord } from './records.ts';
 export { ID_MEMORY_MS } from './driver.ts';
+export { LONGEST_EXPIRY_MS } from '../options.ts';
 export type {
   Driver,
   DriverContext,

@@ -42,7 +42,7 @@ export interface LeaseStore {
   grant(lease: string, ttlMs: number): Promise<void>;
   /** Over in `ttlMs` from now. */
   renew(lease: string, ttlMs: number): Promise<LeaseAnswer>;
-  /** Writes records, or writes them again; all of them or none. */
+  /** Writes records, or writes them again. Where it rejects some of them may have been written. */
   hold(lease: string, records: readonly LeaseRecord[]): Promise<LeaseAnswer>;
   /** Takes a record away and queues `message` in its place; nothing where there is none. */
   settle(lease: string, key: string, message?: LastMessage): Promise<LeaseAnswer>;
