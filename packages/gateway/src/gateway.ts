@@ -11,7 +11,7 @@ import { drain, type DrainOrder } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
 import type { Upgrade } from './http/upgrades.ts';
 import { PublicServer } from './http.ts';
-import { Absence, readiness, type Readiness } from './health.ts';
+import { Absence, STARTING, readiness, type Readiness } from './health.ts';
 import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
 import { type Seat, Seats } from './limits/seats.ts';
@@ -84,6 +84,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   readonly #reached = Promise.withResolvers<void>();
   readonly #log: Log;
   #timer: NodeJS.Timeout | undefined;
+  #isStarting = true;
   #isDraining = false;
   #isRefusing = false;
   #ended: Promise<void> | undefined;
@@ -140,7 +141,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       events: this.#routes.events,
       workers: this.#routes.workers,
     });
-    this.readiness = () => readiness({ ...sources, away: this.#away, layerGrace: config.ready.layerGrace });
+    this.readiness = () => (this.#isStarting ? STARTING : readiness({ ...sources, away: this.#away, layerGrace: config.ready.layerGrace }));
     this.#door = options.door ?? 'own';
     const drain = options.onDrain ?? (() => void this.drain({ notice: true }));
     const isDraining = (): boolean => this.#isDraining;
@@ -273,12 +274,13 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   async #listen(): Promise<void> {
     const { host, port, ops } = this.#config;
-    this.#routes.start();
     this.#opsListening = await this.#ops?.listen(ops.host, ops.port);
+    await this.#routes.start();
     if (this.#door !== 'handed') this.#listening = await this.#public.listen(host, port, { shared: this.#door === 'shared' });
     // After the loop's next reading, so that an answer that waits in the kernel counts, however long the process stood still.
     this.#timer = setInterval(() => setImmediate(() => this.#tick()), this.#deadlines.tickMs);
     this.#timer.unref();
+    this.#isStarting = false;
     if (this.isReached) this.#reached.resolve();
     this.#operations.look();
   }

@@ -34,7 +34,12 @@ export class Absence {
   }
 }
 
-export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: 'draining' | 'layer_not_reached' | 'layer_away' | 'no_worker' };
+export type Readiness =
+  | { readonly ready: true }
+  | { readonly ready: false; readonly reason: 'starting' | 'draining' | 'layer_not_reached' | 'layer_away' | 'no_worker' };
+
+/** Of a gateway that can be seen and does not listen for clients yet. */
+export const STARTING: Readiness = { ready: false, reason: 'starting' };
 
 /**
  * Whether clients should be sent here. A layer that goes away after it was reached leaves the gateway ready, unless a grace is set: all gateways lose it at

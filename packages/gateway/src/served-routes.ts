@@ -15,6 +15,7 @@ import { ConsumerCounters } from './routes/consumer/counters.ts';
 import { LocalBackend } from './routes/consumer/local-backend.ts';
 import { LoopWatch } from './routes/consumer/loop-watch.ts';
 import { EventsRoute, type EventsRouteSettings, type Handling } from './routes/events.ts';
+import { PreparedQueues } from './routes/events/prepared-queues.ts';
 import { QueueBackend } from './routes/events/queue-backend.ts';
 import { Testaments } from './routes/events/testaments.ts';
 import { OwnWorkers } from './routes/events/workers.ts';
@@ -49,25 +50,31 @@ export class ServedRoutes {
   readonly #context: RoutesContext;
   readonly #testaments: Testaments;
   readonly #forwarders: Forwarders;
+  readonly #queues: PreparedQueues;
   readonly #watch = new LoopWatch(() => performance.now());
 
   constructor(context: RoutesContext) {
-    const { layer, log, deadlines, config } = context;
+    const { layer, log, deadlines, config, now } = context;
     this.#context = context;
     this.#testaments = new Testaments(layer, log);
     this.workers = new OwnWorkers(layer, log, deadlines.tickMs);
     this.#forwarders = new Forwarders({ layer, log });
+    const queues = config.routes.flatMap((settings) => (settings.kind === 'events' ? [settings.queue] : []));
+    this.#queues = new PreparedQueues(layer, log, now, queues);
     this.all = config.routes.map((settings) => this.#create(settings));
     this.events = this.all.filter((route) => route instanceof EventsRoute);
   }
 
-  start(): void {
+  /** Resolves when workers find their queues, where the broker is there. */
+  async start(): Promise<void> {
     this.#forwarders.start();
+    await this.#queues.prepare();
   }
 
-  /** To be called often: finds out which workers have gone. */
+  /** To be called often: finds out which workers have gone, and whether those that come find their queues. */
   look(): void {
     this.workers.look();
+    this.#queues.look();
   }
 
   /** Workers have been told the end of each session. */

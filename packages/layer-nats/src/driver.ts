@@ -138,6 +138,10 @@ export class NatsDriver implements Driver {
     return this.#keeping.queues.pop(queue, max, signal);
   }
 
+  async prepareQueue(queue: string): Promise<void> {
+    await this.#keeping.queues.prepare(this.#withJetStream(), queue);
+  }
+
   async addMember(group: string, queue: string): Promise<void> {
     await this.#keeping.members.add(this.#withJetStream(), group, queue);
   }

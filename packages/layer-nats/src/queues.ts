@@ -5,6 +5,7 @@ import { MESSAGE_ID, type JetStream, type Stored, type StreamInfo } from './jets
 import { HEADERS_ROOM, LIFETIME, isTooLargeForHeaders } from './lifetime.ts';
 import { Overflow } from './overflow.ts';
 import { Places } from './places.ts';
+import { makeConsumer } from './queue-consumer.ts';
 import { QueuePuller, type PullerContext } from './queue-puller.ts';
 import { readFlushed, writeFlushed } from './record.ts';
 import type { Session } from './session.ts';
@@ -117,6 +118,13 @@ export class Queues {
       this.#pullers.set(queue, puller);
     }
     return puller.pop(max, signal);
+  }
+
+  /** Makes the queue's consumer, or finds it. */
+  async prepare(session: Session, queue: string): Promise<void> {
+    const { config } = await this.#streams.ensure(session, this.#plan);
+    const { name: stream } = this.#plan;
+    await makeConsumer({ jetStream: this.#jetStream, stream, consumer: this.#subjects.consumer(queue), subject: this.#subjects.queue(queue) }, session, config);
   }
 
   /** The stream was made, changed or removed by somebody. */

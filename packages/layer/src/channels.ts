@@ -1,5 +1,5 @@
 import { Body } from './body.ts';
-import type { Capabilities, ChannelListener, Credit, Listening, Message, ResolvedOptions, SendOptions } from './contract.ts';
+import type { Capabilities, ChannelListener, Credit, LayerStatus, Listening, Message, ResolvedOptions, SendOptions } from './contract.ts';
 import type { Driver } from './driver/driver.ts';
 import { LayerError } from './errors.ts';
 import { idIn } from './ids.ts';
@@ -8,6 +8,7 @@ import { Listener } from './listener.ts';
 import { channelAddress, NAMES, type ChannelAddress, type NameRule } from './names.ts';
 import type { ProcessChannels } from './process-channels.ts';
 import type { QueueReaders } from './queue-readers.ts';
+import { checkReachable } from './status.ts';
 import { requireCapability } from './abilities.ts';
 
 /** What this process has encoded itself. */
@@ -53,6 +54,12 @@ export class Channels {
   async receive(channel: string, signal: AbortSignal | undefined): Promise<Message> {
     const queue = this.#queueOf(channel);
     return queue === undefined ? this.#places.here.receive(channel, signal) : this.#places.queues.receive(queue, signal);
+  }
+
+  async prepareQueue(channel: string, status: LayerStatus): Promise<void> {
+    const queue = this.#queueOf(channel);
+    checkReachable(status);
+    if (queue !== undefined) await this.#driver.prepareQueue?.(queue);
   }
 
   listen(channel: string, call: ChannelListener, credit: Required<Credit>): Listening {

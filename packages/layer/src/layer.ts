@@ -134,9 +134,7 @@ export class ChannelLayer implements AsyncDisposable {
     await this.#driver.open({
       state: (state, reason) => this.#onState(state, reason),
       fault: (kind, reason) => this.#onFault(kind, reason),
-      dropped: (messages) => {
-        this.stats.droppedFull += messages;
-      },
+      dropped: (messages) => void (this.stats.droppedFull += messages),
       undecodable: (where) => {
         this.stats.undecodable += 1;
         this.#options.logger.warn('a payload could not be read and was skipped', { where });
@@ -189,6 +187,11 @@ export class ChannelLayer implements AsyncDisposable {
     const most = resolveCredit(credit);
     checkOpen(this.#status);
     return this.#channels.listen(channel, listener, most);
+  }
+
+  /** Makes what readers of a worker queue need that have only their broker's client; now and then again: some brokers let go of it when nobody reads. */
+  prepareQueue(queue: string): Promise<void> {
+    return this.#channels.prepareQueue(queue, this.#status);
   }
 
   /**

@@ -4,7 +4,7 @@ import { isLayerError } from '@busgate/layer';
 import { ConfigError } from '../config/faults.ts';
 import type { DrainOrder } from '../drain.ts';
 import { Gateway } from '../gateway.ts';
-import type { Readiness } from '../health.ts';
+import { STARTING } from '../health.ts';
 import { StreamLog } from '../log.ts';
 import type { MetricReport } from '../metrics.ts';
 import { isReadable, openOutput } from '../stdio.ts';
@@ -12,8 +12,6 @@ import { readVersion } from '../version.ts';
 import { TakenCalls } from './calls.ts';
 import type { Assignment, Order, Question, Word } from './messages.ts';
 import { configOf } from './settings.ts';
-
-const NOT_YET: Readiness = { ready: false, reason: 'layer_not_reached' };
 
 /** One worker, in the process that its supervisor has forked for it. */
 class Main {
@@ -65,7 +63,7 @@ class Main {
   }
 
   async #answer(id: number, question: Question): Promise<void> {
-    const answer = question === 'metrics' ? await this.#report() : (this.#gateway?.readiness() ?? NOT_YET);
+    const answer = question === 'metrics' ? await this.#report() : (this.#gateway?.readiness() ?? STARTING);
     void say({ type: 'answer', id, answer });
   }
 

@@ -4,7 +4,7 @@ import { Gateway, type GatewayOptions } from '../../src/gateway.ts';
 
 const OPEN = '[{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path: /socket, kind: multiplex, join: anyone, publish: anyone}]';
 
-const SILENT = {
+export const SILENT = {
   dropped: 0,
   debug() {},
   info() {},

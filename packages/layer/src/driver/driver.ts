@@ -162,6 +162,8 @@ export interface Driver {
    * `ahead`, with `readAhead` only: so many more than `max` may be taken.
    */
   pop(queue: string, max: number, signal: AbortSignal, ahead?: number): Promise<readonly Taken[]>;
+  /** Makes what readers of a queue need that have nothing but their broker's client, or finds it. Absent: they need nothing. */
+  prepareQueue?(queue: string): Promise<void>;
 
   /** Makes a worker queue a member of a group for `groupExpiryMs` from now. */
   addMember(group: string, queue: string): Promise<void>;
