@@ -4,7 +4,9 @@ import { httpError } from './errors.ts';
 import type { Readiness } from './health.ts';
 import { listen, type Listening } from './listen.ts';
 import type { OpsApi } from './ops/call.ts';
+import { pageFiles } from './ops/page.ts';
 import { ApiPort } from './ops/port.ts';
+import type { StaticFile } from './static-files.ts';
 
 /** A request has this long for its headers, in milliseconds. */
 const HEADERS_TIMEOUT = 10_000;
@@ -20,17 +22,19 @@ export interface OpsSource {
 
 const HEALTH: ReadonlySet<string> = new Set(['/metrics', '/healthz', '/readyz']);
 
-/** The operator's port: `/metrics`, `/healthz`, `/readyz`, and with a key the API. It must never be public. */
+/** The operator's port: `/metrics`, `/healthz`, `/readyz`, and with a key the API and the page that asks it. It must never be public. */
 export class OpsServer {
   #source: OpsSource;
   readonly #server: Server;
   readonly #api: ApiPort | undefined;
+  readonly #files: ReadonlyMap<string, StaticFile>;
   #listening: Listening | undefined;
 
   /** `key`: of the API; without one there is none. */
   constructor(source: OpsSource, key: string | undefined) {
     this.#source = source;
     this.#api = key === undefined ? undefined : new ApiPort(key);
+    this.#files = key === undefined ? new Map() : pageFiles();
     this.#server = createServer(
       { headersTimeout: HEADERS_TIMEOUT, requestTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 1000 },
       (request, response) => {
@@ -68,8 +72,10 @@ export class OpsServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     if (this.#api?.has(path) === true) return await this.#api.serve(request, response, this.#source.api);
-    if (!HEALTH.has(path)) refuse(response, 'no_route');
+    const file = this.#files.get(path);
+    if (file === undefined && !HEALTH.has(path)) refuse(response, 'no_route');
     else if (request.method !== 'GET' && request.method !== 'HEAD') refuse(response, 'method', { Allow: METHODS });
+    else if (file !== undefined) response.writeHead(200, file.headers).end(file.body);
     else if (path === '/metrics') await this.#answerMetrics(response);
     else if (path === '/healthz') answerJson(response, 200, { status: 'alive' });
     else await this.#answerReadiness(response);

@@ -181,7 +181,7 @@ function ops(): Pick<Schema, Extract<Key, `ops.${string}`>> {
     },
     'ops.port': setting(port, 9090, 'The port of /metrics, /healthz and /readyz; 0 takes a free one.'),
     'ops.key': {
-      ...setting(opsKey, undefined, 'Opens the API of the ops port to whoever sends it as `Authorization: Bearer`.'),
+      ...setting(opsKey, undefined, 'Opens the API and the page of the ops port to whoever sends it as `Authorization: Bearer`.'),
       optional: true,
       secret: true,
       presetText: 'unset: the ops port has health and metrics only',

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Admission } from '../admission.ts';
 import type { Answer, StreamedAnswer } from '../answer.ts';
-import type { DemoFile } from '../demo.ts';
+import type { StaticFile } from '../static-files.ts';
 import { type HttpErrorKey, httpError } from '../errors.ts';
 import type { Inbound } from '../inbound.ts';
 import { publishFailure } from '../layer-errors.ts';
@@ -24,7 +24,7 @@ export interface PlainSources extends ExchangeSources, StreamSources {
   readonly router: Router;
   readonly admission: Admission;
   readonly log: Log;
-  readonly demo: ReadonlyMap<string, DemoFile>;
+  readonly demo: ReadonlyMap<string, StaticFile>;
   /** Bytes of a body of any route. */
   readonly payload: number;
   readonly inbound: Inbound;
@@ -88,7 +88,7 @@ export class PlainRequests {
     else exchange.refuse('no_route');
   }
 
-  #onFile(exchange: Exchange, host: string, file: DemoFile): void {
+  #onFile(exchange: Exchange, host: string, file: StaticFile): void {
     const { request } = exchange;
     if (isPreflight(request)) return this.#onPreflight(exchange, host, READING);
     if (!isReading(request)) return exchange.refuse('method', { Allow: READING });
