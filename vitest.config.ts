@@ -18,6 +18,9 @@ interface ProjectOptions {
 /** How long a poll waits for what must come: as long as every other wait, since a busy machine is late with everything. */
 const PATIENCE_MS = 30_000;
 
+/** Files run at once: they wait more than they compute, for brokers and for what must expire. */
+const AT_ONCE = 3;
+
 /** One project after the other, in this order; those that start whole fleets run their files one by one, so that none is late for another's sake. */
 function project(groupOrder: number, name: string, include: string[], options: ProjectOptions) {
   return {
@@ -30,8 +33,8 @@ function project(groupOrder: number, name: string, include: string[], options: P
 export default defineConfig({
   test: {
     projects: [
-      project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests], testTimeout: 60_000, hookTimeout: 60_000 }),
-      project(2, 'conformance', [brokerTests], { testTimeout: 120_000, hookTimeout: 180_000 }),
+      project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests], testTimeout: 60_000, hookTimeout: 60_000, maxWorkers: AT_ONCE }),
+      project(2, 'conformance', [brokerTests], { testTimeout: 120_000, hookTimeout: 180_000, maxWorkers: AT_ONCE }),
       project(3, 'e2e', ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts'], { testTimeout: 120_000, hookTimeout: 180_000, maxWorkers: 1 }),
       project(4, 'outside', ['test/outside/**/*.test.ts'], { testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: 1 }),
     ],
