@@ -6,6 +6,7 @@ import { KEY, Operator } from '../../packages/gateway/test/support/operator.ts';
 import { StreamClient, dataOf } from '../../packages/gateway/test/support/stream.ts';
 import { type Broker, startNats, startRedis } from '../support/brokers.ts';
 import type { Child } from '../support/child.ts';
+import { redisCli } from '../support/redis-forms.ts';
 import { type GatewayProcess, runBusgate, startGateway } from '../support/processes.ts';
 import { Client, MultiplexClient } from './clients.ts';
 
@@ -129,4 +130,32 @@ test('the command asks the ops port: a tap until it is interrupted, a close, a d
   await using draining = run('drain');
   expect((await draining.exited).code).toBe(0);
   expect((await gateway.exited).code).toBe(0);
+});
+
+test('doctor says in a line each what is ok, what to fix and what to type; it ends with 0 once nothing is to be fixed', async () => {
+  const run = async (...args: readonly string[]): Promise<{ code: number | null; lines: readonly string[] }> => {
+    await using child = runBusgate(['doctor', '--demo', '--layer', redis.url, '--port', '0', '--ops-port', '0', ...args]);
+    const { code } = await child.exited;
+    return { code, lines: child.lines.all };
+  };
+  const before = await run();
+  expect(before.code).toBe(1);
+  expect(before.lines.filter((line) => !/^(ok|fix|unknown) /.test(line))).toEqual([]);
+  const [fix = ''] = before.lines.filter((line) => line.startsWith('fix'));
+  expect(fix).toMatch(/^fix +client-output-buffer-limit pubsub .* -> redis-cli CONFIG SET client-output-buffer-limit 'pubsub 256mb 64mb 60'/);
+  await redisCli(redis.port, 'CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 256mb 64mb 60');
+  const after = await run('--grace', '60s');
+  expect([after.code, after.lines.filter((line) => !line.startsWith('ok'))]).toEqual([0, []]);
+  expect((await run('--grace', '20s')).code).toBe(1);
+  expect((await run('--grace', 'long')).code).toBe(2);
+  await redisCli(redis.port, 'ACL', 'SETUSER', 'watcher', 'on', '>secret', '~*', '&*', '+@all', '-config');
+  const watcher = await run('--grace', '60s', '--layer', redis.url.replace('//', '//watcher:secret@'));
+  expect([watcher.code, watcher.lines.filter((line) => /^unknown .*NOPERM/.test(line)).length]).toEqual([0, 3]);
+  await redisCli(redis.port, 'ACL', 'SETUSER', 'watcher', '-publish');
+  const mute = await run('--grace', '60s', '--layer', redis.url.replace('//', '//watcher:secret@'));
+  expect([mute.code, mute.lines.filter((line) => line.startsWith('fix'))]).toEqual([
+    1,
+    [expect.stringMatching(/'publish' command.*-> give this user the rights/)],
+  ]);
+  expect([...watcher.lines, ...mute.lines].join('\n')).not.toContain('secret');
 });

@@ -4,6 +4,7 @@ import {
   type Driver,
   type DriverContext,
   type DriverEvents,
+  type Finding,
   type GroupPublishResult,
   type HistoryPage,
   type HistoryRule,
@@ -172,6 +173,10 @@ export class NatsDriver implements Driver {
 
   async purge(room: string, rule: HistoryRule): Promise<void> {
     await this.#keeping.histories.purge(this.#withJetStream(), room, rule);
+  }
+
+  examine(): Promise<readonly Finding[]> {
+    return this.#keeping.examine(this.#connected(), this.#context.options.maxMessageBytes);
   }
 
   async flush(): Promise<void> {

@@ -32,9 +32,17 @@ export interface StreamInfo {
     /** When the newest message was taken, in RFC 3339 to the nanosecond. */
     readonly last_ts: string;
     readonly subjects?: Readonly<Record<string, number>>;
+    readonly bytes: number;
   };
   /** In a cluster: the name of the server that leads it, and the others that keep it, as the one sees them that answered. */
   readonly cluster?: { readonly leader?: string; readonly replicas?: readonly { readonly offline?: boolean; readonly active: number }[] };
+}
+
+/** Of limits, what is below 0 is none. */
+export interface AccountInfo {
+  readonly storage: number;
+  readonly streams: number;
+  readonly limits: { readonly max_storage: number; readonly max_streams: number };
 }
 
 export interface ConsumerInfo {
@@ -105,6 +113,11 @@ export class JetStream {
       if (isJetStream(error, JS.notEnabled, JS.notEnabledForAccount)) return false;
       return !isJetStream(error, JS.nobody) || session.connection.facts.jetStream;
     }
+  }
+
+  /** What this account has of JetStream, and may have. */
+  account(session: Session): Promise<AccountInfo> {
+    return this.#ask(session, 'INFO', undefined, 'say what it has');
   }
 
   /** Undefined where there is no such stream. */

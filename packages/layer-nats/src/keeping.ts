@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
-import type { DriverEvents, LayerLogger, ResolvedOptions } from '@busgate/layer/driver';
+import type { DriverEvents, Finding, LayerLogger, ResolvedOptions } from '@busgate/layer/driver';
 import { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
+import { examine } from './examine.ts';
 import { Histories } from './histories.ts';
 import { JetStream } from './jetstream.ts';
 import { NatsLeases } from './leases.ts';
@@ -34,6 +35,7 @@ export class Keeping {
   readonly records: NatsRecords;
   readonly leases: NatsLeases;
   readonly #jetStream: JetStream;
+  readonly #clock: Clock;
   readonly #subjects: Subjects;
   readonly #logger: LayerLogger;
   readonly #events: KeepingEvents;
@@ -63,6 +65,7 @@ export class Keeping {
     const ticks = streams.writer(groups, (session) => streams.ensure(session, groups));
     const tick = { subject: subjects.clock, payload: new Uint8Array(0) };
     const clock = new Clock(jetStream, subjects.clock, async (session) => (await ticks.write(session, { key: subjects.clock, bytes: 0 }, () => tick)).stream);
+    this.#clock = clock;
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, onChange: events.onChange });
     this.leases = new NatsLeases(parts, { session: events.ready, push: (...message) => this.queues.pushAnyhow(...message) });
@@ -105,6 +108,14 @@ export class Keeping {
     const ours = streams.filter((name) => name.startsWith(`${this.#subjects.streams}_`));
     await this.queues.forgetIds(session);
     await Promise.all(ours.map((name) => this.histories.forgetIds(session, name).then(() => this.#jetStream.purge(session, name))));
+  }
+
+  /** Looks at what JetStream has of ours, and at its limits. */
+  async examine(session: Session, maxMessageBytes: number): Promise<readonly Finding[]> {
+    const names = this.#there ? await this.#jetStream.streamsOf(session, this.#subjects.everything) : [];
+    const ours = names.filter((name) => name.startsWith(`${this.#subjects.streams}_`)).toSorted();
+    const what = { maxMessageBytes, streams: ours, keepsHistories: this.histories.plans.length > 0, brokerTime: () => this.#clock.read(session) };
+    return await examine(session, this.#there ? this.#jetStream : undefined, what);
   }
 
   close(): void {

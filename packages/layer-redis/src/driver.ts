@@ -4,6 +4,7 @@ import type {
   Driver,
   DriverContext,
   DriverEvents,
+  Finding,
   GroupPublishResult,
   HistoryPage,
   HistoryRule,
@@ -17,6 +18,7 @@ import type {
 } from '@busgate/layer/driver';
 import type { Broker } from './broker.ts';
 import { brokerFor } from './connect.ts';
+import { examine } from './examine.ts';
 import { flushKeys } from './flush.ts';
 import { append, read, StampedReceiver } from './histories.ts';
 import { JoinedCalls } from './joined-calls.ts';
@@ -148,6 +150,10 @@ export class RedisDriver implements Driver {
   async purge(room: string): Promise<void> {
     const [messages] = this.#historyKeys(room);
     await this.#on(messages).run('del', messages);
+  }
+
+  examine(): Promise<readonly Finding[]> {
+    return examine(this.#broker.shards(), this.#context.options.history.length > 0);
   }
 
   async flush(): Promise<void> {

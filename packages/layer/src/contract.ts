@@ -252,6 +252,16 @@ export interface LayerStats {
   roundTrip: number | undefined;
 }
 
+/** What was looked at of a broker, and what was found. */
+export interface Finding {
+  /** `fix`: it should be changed, as `advice` says. `unknown`: it could not be looked at, for the reason in `advice`. */
+  readonly state: 'ok' | 'fix' | 'unknown';
+  /** What was looked at, and how it is. */
+  readonly what: string;
+  /** What to type, or why it is not known. */
+  readonly advice?: string;
+}
+
 /** Where a layer writes what its operator should read. */
 export interface LayerLogger {
   info(message: string, fields?: Record<string, unknown>): void;

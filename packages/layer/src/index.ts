@@ -7,6 +7,7 @@ export type {
   Capabilities,
   ChannelListener,
   Credit,
+  Finding,
   GroupSendResult,
   HeldMessage,
   HistoryOptions,

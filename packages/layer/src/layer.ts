@@ -5,6 +5,7 @@ import type {
   Capabilities,
   ChannelListener,
   Credit,
+  Finding,
   GroupSendResult,
   HistoryOptions,
   HistoryReading,
@@ -58,7 +59,8 @@ export class ChannelLayer implements AsyncDisposable {
   readonly records: Records;
   readonly #driver: Driver;
   readonly #options: ResolvedOptions;
-  readonly #process: string;
+  /** This process's name, unique among all that share the broker: letters and digits. It stands in the name of each of its channels. */
+  readonly process: string;
   readonly #names: NameRule;
   readonly #here: ProcessChannels;
   readonly #channels: Channels;
@@ -82,7 +84,7 @@ export class ChannelLayer implements AsyncDisposable {
   constructor(driver: Driver, options: ResolvedOptions, process: string) {
     this.#driver = driver;
     this.#options = options;
-    this.#process = process;
+    this.process = process;
     this.#names = driver.capabilities.names ?? NAMES;
     this.#here = new ProcessChannels(process, { ...options, names: this.#names }, this.stats);
     this.#queues = new QueueReaders(driver, options.logger, this.stats);
@@ -94,6 +96,7 @@ export class ChannelLayer implements AsyncDisposable {
       groups: this.#groups,
       here: this.#here,
       inbox: this.#inbox,
+      checkReachable: () => checkReachable(this.#status),
       discarded: (group, queue) => this.#peers.tell({ discarded: [group, queue] }),
     });
     this.#leases = new Leases(process, driver, options, this.stats);
@@ -114,11 +117,6 @@ export class ChannelLayer implements AsyncDisposable {
     return describe(this.#status, this.#faults.reason, this.#peers.isPartitioned);
   }
 
-  /** This process's name, unique among all that share the broker: letters and digits. It stands in the name of each of its channels. */
-  get process(): string {
-    return this.#process;
-  }
-
   /** Whether another process on this layer was heard within its lease: false for one that has gone, or has been silent for 30 s. */
   hears(process: string): boolean {
     return this.#peers.hears(process);
@@ -126,7 +124,7 @@ export class ChannelLayer implements AsyncDisposable {
 
   /** The topic on which any program reaches this process's channels: publish `{"channel":"<name>", …}` there with nothing but the broker's client. */
   get replyTopic(): string {
-    return this.#driver.topicName({ kind: 'process', name: this.#process });
+    return this.#driver.topicName({ kind: 'process', name: this.process });
   }
 
   /** Connects; called once, by {@link openLayer}. */
@@ -200,12 +198,12 @@ export class ChannelLayer implements AsyncDisposable {
    * @throws LayerError CHANNEL_GONE, TIMEOUT
    */
   async groupAdd(group: string, channel: string): Promise<void> {
-    await this.#membership('add', group, channel);
+    await this.#memberships.change('add', group, channel);
   }
 
   /** Ends a membership; no error where there was none. */
   async groupDiscard(group: string, channel: string): Promise<void> {
-    await this.#membership('discard', group, channel);
+    await this.#memberships.change('discard', group, channel);
   }
 
   /**
@@ -288,6 +286,12 @@ export class ChannelLayer implements AsyncDisposable {
     return this.#leases.open(options);
   }
 
+  /** Looks at settings of the broker that lose messages, and at its clock: for an operator who asks what is to be changed. */
+  async examine(): Promise<readonly Finding[]> {
+    checkReachable(this.#status);
+    return (await this.#driver.examine?.()) ?? [];
+  }
+
   /** For tests: no message, membership, lease or record of this prefix is left, in the broker and in every process; other prefixes are untouched. */
   async flush(): Promise<void> {
     checkReachable(this.#status);
@@ -318,13 +322,6 @@ export class ChannelLayer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #membership(op: 'add' | 'discard', group: string, channel: string): Promise<void> {
-    checkName('group', group, this.#names);
-    channelAddress(channel, this.#names);
-    checkReachable(this.#status);
-    await this.#memberships.change(op, group, channel);
   }
 
   #onNotice(notice: Notice): void {
@@ -369,7 +366,7 @@ export class ChannelLayer implements AsyncDisposable {
   /** Subscribes what other processes reach this one by; the driver keeps it from then on. Where the broker left meanwhile, its return begins anew. */
   async #becomeReachable(): Promise<void> {
     try {
-      await this.#driver.subscribe({ kind: 'process', name: this.#process }, this.#inbox);
+      await this.#driver.subscribe({ kind: 'process', name: this.process }, this.#inbox);
       await this.#peers.start();
     } catch (error) {
       this.#reachable = undefined;

@@ -12,6 +12,8 @@ export interface MembershipPlaces {
   readonly here: ProcessChannels;
   /** The way to the owners of channels of other processes. */
   readonly inbox: Pick<Inbox, 'ask'>;
+  /** @throws LayerError LAYER_CLOSED, LAYER_AWAY */
+  readonly checkReachable: () => void;
   /** Tells all other processes that a worker queue is no member any more. */
   readonly discarded: (group: string, queue: string) => Promise<void>;
 }
@@ -31,7 +33,9 @@ export class Memberships {
   }
 
   async change(op: 'add' | 'discard', group: string, channel: string): Promise<void> {
+    checkName('group', group, this.#names);
     const address = channelAddress(channel, this.#names);
+    this.#places.checkReachable();
     requireCapability(this.#driver.capabilities, 'groups');
     if ('queue' in address) await this.#changeQueue(op, group, address.queue);
     else if (address.process === this.#process) await this.changeHere({ op, group, channel });

@@ -47,6 +47,7 @@ Usage:
   busgate fleet, sessions, rooms     shows what the ops API tells of the whole fleet
   busgate tap ROOM                   shows live messages of a room
   busgate close SESSION              ends a session, wherever it is
+  busgate doctor [flags]             says what to change on this machine and at the broker
   busgate drain                      has a gateway end as SIGTERM does
   busgate COMMAND --help
 
@@ -150,6 +151,13 @@ Has the gateway that is asked drain and end, as SIGTERM does.
 
 ${OPERATE}`;
 
+const DOCTOR = `Usage: busgate doctor [flags]
+
+Looks at this machine, the settings and the broker, and says in a line each what is ok, what to fix and what to type, and what is unknown. Takes the flags of serve,
+and tries at the broker what a gateway does there. Ends with 0 where there is nothing to fix, with 1 where there is, with 2 for a mistake in what was written.
+
+${table([{ name: '--grace DURATION', help: 'What the orchestrator gives a process to end, such as 60s, which only it knows.' }, ...GENERAL])}`;
+
 const HELP: ReadonlyMap<string, string> = new Map([
   ['publish', PUBLISH],
   ['subscribe', SUBSCRIBE],
@@ -162,6 +170,7 @@ const HELP: ReadonlyMap<string, string> = new Map([
   ['tap', TAP],
   ['close', CLOSE],
   ['drain', DRAIN],
+  ['doctor', DOCTOR],
 ]);
 
 function settingFlag(key: (typeof KEYS)[number]): Flag {

@@ -29,6 +29,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['close', async (argv) => await (await import('./operate.ts')).close(argv, process.env)],
   ['fleet', async (argv) => await (await import('./operate.ts')).fleet(argv, process.env)],
   ['drain', async (argv) => await (await import('./operate.ts')).drain(argv, process.env)],
+  ['doctor', async (argv) => await (await import('./doctor.ts')).doctor(argv, inputOf)],
   [
     'config',
     async (argv) => {

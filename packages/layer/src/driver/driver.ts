@@ -1,4 +1,4 @@
-import type { Capabilities, ResolvedOptions } from '../contract.ts';
+import type { Capabilities, Finding, ResolvedOptions } from '../contract.ts';
 import type { LayerFault } from '../faults.ts';
 import type { HistoryRule } from '../history-rules.ts';
 import type { Position } from '../position.ts';
@@ -187,6 +187,9 @@ export interface Driver {
   read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage>;
   /** Lets go of all that is kept of the room. Positions go on from where they stand, and who asks for what followed an earlier one is told that it is not complete. */
   purge(room: string, rule: HistoryRule): Promise<void>;
+
+  /** Looks at settings of the broker that lose messages, and at its clock, and says what is to be changed; absent where there is nothing to look at. */
+  examine?(): Promise<readonly Finding[]>;
 
   /** With `capabilities.leases` only. */
   readonly leases?: LeaseStore;

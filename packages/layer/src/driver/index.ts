@@ -3,7 +3,7 @@
  * A driver knows one broker and nothing else: groups, local channels, the codec, positions and repair are the layer's.
  * @module
  */
-export type { Capabilities, LayerLogger, ResolvedOptions } from '../contract.ts';
+export type { Capabilities, Finding, LayerLogger, ResolvedOptions } from '../contract.ts';
 export { LayerError, isLayerError, type LayerErrorCode } from '../errors.ts';
 export type { LayerFault } from '../faults.ts';
 export { Losses, type Met } from './losses.ts';
