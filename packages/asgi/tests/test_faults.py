@@ -99,7 +99,13 @@ async def test_a_worker_that_was_not_heard_for_long_gives_its_sessions_back(monk
             server.resume()
             assert await session.reply() == {"type": "websocket.release", "lease": 1}
             await session.resume()
-            assert (await session.reply("websocket.accept"))["lease"] == 2
+            again = await session.reply("websocket.accept")
+            assert again["lease"] == 2
+            # Gateways read what was left in the one that it had.
+            assert again["queue"] != accept["queue"]
+            session.own_queue = again["queue"]
+            await session.receive(text="goes on")
+            assert (await session.reply("websocket.send"))["text"] == "goes on"
             await session.disconnect()
 
 

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from busgate_asgi.types import Receive, Scope, Send
 from tests.support.busgate import busgate
-from tests.support.servers import Server
+from tests.support.servers import Server, start_redis
 from tests.support.workers import Command, command, worker
 
 PATIENCE = 30.0
@@ -125,6 +125,54 @@ async def test_the_sessions_of_a_worker_that_is_killed_go_on_elsewhere_with_thei
         await witness.sees("1", "disconnect 1000")
         assert (await witness.seen())["1"] == ["connect", "1", "resumed", "2", "disconnect 1000"]
     await witness.close()
+
+
+async def test_a_frozen_worker_that_wakes_up_says_nothing_for_the_sessions_that_another_one_has(redis_server: Server) -> None:
+    witness = Witness(redis_server)
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(busgate(redis_server.url, witness.prefix))
+        frozen = await witness.worker(stack)
+        client = await gateway.connect("/app/1")
+        await client.send("1")
+        assert await heard(client) == f"{frozen.pid} 1"
+        other = await witness.worker(stack)
+        frozen.process.send_signal(signal.SIGSTOP)
+        await client.send("2")
+        assert await heard(client) == "resumed {'last': '1'} 1"
+        frozen.process.send_signal(signal.SIGCONT)
+        await frozen.says("its 1 sessions are given back")
+        for number in ("3", "4"):
+            await client.send(number)
+            assert await heard(client) == f"{other.pid} {number}"
+        await client.close()
+        await witness.sees("1", "disconnect 1000")
+        assert (await witness.seen())["1"] == ["connect", "1", "resumed", "3", "4", "disconnect 1000"]
+    await witness.close()
+
+
+async def test_sockets_stay_while_the_broker_is_away_and_go_on_when_it_is_back() -> None:
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({**message, "type": "websocket.send"})
+
+    with start_redis() as server:
+        async with busgate(server.url, "away") as gateway, worker(server.url, "away", echo):
+            clients = [await gateway.connect("/app/1") for _ in range(20)]
+            for client in clients:
+                await client.send("before")
+                assert await heard(client) == "before"
+            server.kill()
+            for client in clients:
+                await client.send("meanwhile")
+            # Everything that was in it is lost, too.
+            server.start()
+            for client in clients:
+                assert await heard(client) == "meanwhile"
+                await client.send("after")
+                assert await heard(client) == "after"
+                await client.close()
 
 
 async def test_what_a_client_sees_of_accepts_refusals_frames_and_closes(redis_server: Server) -> None:

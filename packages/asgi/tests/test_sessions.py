@@ -58,7 +58,7 @@ async def test_a_worker_that_stops_gives_its_sessions_back(layer: str) -> None:
             assert [await second.seen.get() for _ in range(3)] == [("connect", (True, {"n": 1}, 2)), ("receive", "again"), ("disconnect", 1001)]
 
 
-async def test_the_event_in_hand_is_finished_before_the_session_is_given_back(layer: str) -> None:
+async def test_the_event_in_hand_is_finished_and_no_other_begun_before_the_session_is_given_back(layer: str) -> None:
     recorder = Recorder()
     go_on = asyncio.get_running_loop().create_future()
     recorder.wait = lambda: go_on
@@ -66,12 +66,17 @@ async def test_the_event_in_hand_is_finished_before_the_session_is_given_back(la
         session = gateway.session()
         await session.accepted()
         await session.receive(text="one")
+        await session.receive(text="another worker's")
         await recorder.seen.get()
         await recorder.seen.get()
+        beats = await gateway.beats(running.own_queue)
         running.stop()
+        while await beats.get() != "stopping":
+            pass
         go_on.set_result(None)
         assert await session.reply() == {"type": "websocket.send", "text": "one", "lease": 1, "done": 1}
         assert await session.reply() == {"type": "websocket.release", "lease": 1}
+    assert recorder.seen.empty()
 
 
 async def test_a_worker_that_stops_takes_nothing_new(layer: str) -> None:

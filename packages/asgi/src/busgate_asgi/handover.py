@@ -1,13 +1,16 @@
 """Disconnects of sessions that another worker has, or had: a gateway that died leaves them on the route's queue."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from busgate_asgi.broker import Broker, BrokerAway, BrokerRefused, OutcomeUnknown, Taken
+from busgate_asgi.broker import Broker, BrokerAway, OutcomeUnknown, Taken
 
 #: A worker that lives is heard in its room within that time, in seconds.
 HEARD_WITHIN = 3.0
+#: While the broker is away it is tried again that often, in seconds.
+_AGAIN = 0.25
 
 log = logging.getLogger("busgate_asgi")
 
@@ -46,16 +49,14 @@ class Handover:
         lives = await self._hears(queue)
         events = self._waiting.pop(queue)
         for event in events:
-            if not (lives and await self._hand_on(queue, event)):
+            if lives:
+                await self._hand_on(queue, event)
+            else:
                 self._ours(event)
 
     async def _hears(self, queue: str) -> bool:
         heard = asyncio.Event()
-        try:
-            close = await self._broker.listen(room_of(queue), lambda payload: heard.set() if b"working" in payload else None)
-        except (BrokerAway, BrokerRefused) as error:
-            log.warning("The worker that reads %s could not be listened for (%s).", queue, error)
-            return False
+        close = await self._listen(room_of(queue), lambda _: heard.set())
         try:
             await asyncio.wait_for(heard.wait(), HEARD_WITHIN)
         except asyncio.TimeoutError:
@@ -64,11 +65,25 @@ class Handover:
             await close()
         return True
 
-    async def _hand_on(self, queue: str, event: Taken) -> bool:
-        try:
-            await self._broker.push(queue, event)
-        except (BrokerAway, BrokerRefused):
-            return False
-        except OutcomeUnknown:
-            log.warning("A disconnect may not have reached the worker that reads %s.", queue)
-        return True
+    async def _listen(self, room: str, hear: Callable[[bytes], None]) -> Callable[[], Awaitable[None]]:
+        """While the broker is away nobody can be heard, and nobody is dead."""
+        while True:
+            try:
+                return await self._broker.listen(room, hear)
+            except BrokerAway:
+                await asyncio.sleep(_AGAIN)
+
+    async def leave(self, shared: str, own: str, event: Taken) -> None:
+        """A disconnect that came when the worker that reads `own` had given everything back, and stops: another one handles it."""
+        await self._hand_on(shared, Taken(event.event, b'{"own_queue":%b,%b' % (json.dumps(own).encode(), event.raw[1:]), None))
+
+    async def _hand_on(self, queue: str, event: Taken) -> None:
+        while True:
+            try:
+                await self._broker.push(queue, event)
+            except BrokerAway:
+                await asyncio.sleep(_AGAIN)
+                continue
+            except OutcomeUnknown:
+                log.warning("A disconnect may not have reached the worker that reads %s.", queue)
+            return

@@ -1,6 +1,7 @@
 """What a worker says to a gateway. Each function returns the members of one reply as JSON, without braces, so that others can be put behind them."""
 
 import json
+import re
 from binascii import b2a_base64
 from collections.abc import Iterable
 from json.encoder import encode_basestring as quoted
@@ -16,6 +17,9 @@ _MAX_REASON = 123
 MAX_PART = 512 * 1024
 #: The gateway writes these itself, and refuses a reply that has them.
 _GATEWAYS = frozenset({b"connection", b"upgrade", b"content-length", b"transfer-encoding", b"keep-alive", b"proxy-connection"})
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+_FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 #: Messages that an application may send beside ASGI's own; they go to the gateway as they are.
 BUSGATE_TYPES = frozenset({"room.join", "room.leave", "room.publish", "group.add", "group.discard", "group.send", "state"})
@@ -91,13 +95,20 @@ RELEASE = b'"type":"websocket.release"'
 
 
 def _start(message: Message) -> bytes:
-    return f'"status":{int(message["status"])}{_headers(message)}'.encode()
+    """Raises KeyError or ValueError for a status that no answer has."""
+    status = int(message["status"])
+    if not 200 <= status <= 599:
+        raise ValueError(f"an answer's status is 200 to 599, not {status}")
+    return f'"status":{status}{_headers(message)}'.encode()
 
 
 def _headers(message: Message) -> str:
+    """Raises ValueError for what no header may hold (RFC 9110, section 5): a gateway would drop the whole reply."""
     kept = []
     for given, value in message.get("headers") or ():
         name = bytes(given).lower()
+        if _TOKEN.fullmatch(name) is None or _FIELD_VALUE.fullmatch(bytes(value)) is None:
+            raise ValueError(f"{given!r}: {value!r} is no header")
         if name not in _GATEWAYS and not name.startswith(b"sec-websocket-"):
             kept.append([name.decode("latin-1"), bytes(value).decode("latin-1")])
     return f',"headers":{json.dumps(kept)}' if kept else ""

@@ -66,12 +66,13 @@ class Session:
         self._left_at: float | None = None
         self._disconnect: Message | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._stopping = False
         self._releasing = False
         self._who = ""
 
     @property
     def at_rest(self) -> bool:
-        """Whether the application waits for the next event, and there is none."""
+        """Whether the application waits for the next event, and there is none, or none for it."""
         return bool(self._waiters)
 
     @property
@@ -93,7 +94,8 @@ class Session:
             pass
         except asyncio.CancelledError:
             if not self._releasing:
-                raise
+                log.error("ASGI callable was cancelled, by itself.")
+                self._fail(1011)
         except Exception:
             log.exception("Exception in ASGI application\n")
             self._fail(1011)
@@ -140,6 +142,10 @@ class Session:
             for taken, _ in events:
                 self.line.send(replies.working(taken.event["order"]))
 
+    def stop(self) -> None:
+        """This worker stops: what the application has in hand it finishes, and what waits for it is another worker's."""
+        self._stopping = True
+
     def release(self) -> None:
         """Gives the session back: its connect goes to another worker, and the client notices nothing."""
         self._releasing = True
@@ -167,7 +173,7 @@ class Session:
         if self._in_hand is not None:
             self._done(self._in_hand[0])
             self._in_hand = None
-        while not self._events:
+        while not self._events or self._holds_back:
             if self._disconnect is not None:
                 return self._disconnect
             await self._next()
@@ -199,6 +205,11 @@ class Session:
     def _is_silent(self) -> bool:
         """Whether nobody listens to us: the client has left, or another worker has the session."""
         return self._left_at is not None or self._releasing
+
+    @property
+    def _holds_back(self) -> bool:
+        """Whether the next event is for another worker. When the client has left there will be none."""
+        return self._stopping and self._left_at is None and self._events[0][0].event["type"] == "websocket.receive"
 
     def _done(self, taken: Taken) -> None:
         """An event is handled, or nobody wants it any more: the gateway tells the end only after it has heard so of every one."""
@@ -257,14 +268,17 @@ class Session:
 
     def _refuse(self, message: Message) -> None:
         """ASGI's denial response."""
-        if message["type"] == "websocket.http.response.start":
+        starts = message["type"] == "websocket.http.response.start"
+        if starts != (self.state is State.CONNECTING):
+            raise RuntimeError(f"Unexpected ASGI message '{message['type']}', in the state {self.state.name.lower()}.")
+        if starts:
             if self._resumed:
                 self.state = State.CLOSED
                 self._refused(replies.close(1008))
                 return
+            self.line.send(replies.response_start(message, "websocket.http.response.start"))
             self.state = State.REFUSING
             access.info("%s %d", self._who, message["status"])
-            self.line.send(replies.response_start(message, "websocket.http.response.start"))
             return
         pieces = list(replies.parts(message.get("body") or b""))
         more = bool(message.get("more_body"))
@@ -290,6 +304,9 @@ class Session:
             self.line.send(replies.close(code))
         elif self.state is State.CONNECTING and self._resumed:
             self.line.send(replies.close(1011), done=self._connect_order)
+        elif self.state is State.REFUSING:
+            # The status is all that the client gets.
+            self.line.send(replies.response_body(b"", more=False, kind="websocket.http.response.body"), self._connect_order)
         elif self.state is State.CONNECTING:
             start = {"status": 500, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
             access.info("%s 500", self._who)

@@ -13,7 +13,7 @@ from busgate_asgi.exchange import Exchange
 from busgate_asgi.handover import Handover, room_of
 from busgate_asgi.logs import Seldom
 from busgate_asgi.outbox import Line, Outbox
-from busgate_asgi.session import Session
+from busgate_asgi.session import Session, State
 from busgate_asgi.types import Application, Json, Scope
 
 #: Gateways hear from us that often, in seconds.
@@ -39,7 +39,7 @@ class Worker:
     """Runs an application for the events of a queue, until `stop`."""
 
     def __init__(self, broker: Broker, application: Application, queue: str, state: dict[str, Any]) -> None:
-        self.own_queue = f"{queue}.w.{secrets.token_hex(8)}"
+        self.own_queue = _name_of_ours(queue)
         self._broker = broker
         self._application = application
         self._state = state
@@ -49,6 +49,8 @@ class Worker:
         self._sessions: dict[str, Session] = {}
         self._exchanges: dict[str, Exchange] = {}
         self._untold: list[bytes] = []
+        #: Sessions that were given back, with the lease under which they were here.
+        self._given_back: dict[str, int | None] = {}
         self._malformed = Seldom(log)
         self._stopping = asyncio.Event()
         self._released = asyncio.Event()
@@ -60,21 +62,18 @@ class Worker:
         self._heard_at = asyncio.get_running_loop().time()
         self._outbox.start()
         close = await self._listen()
-        queue, own = self._broker.queue(self._queue_name), self._broker.queue(self.own_queue)
-        keeping = [asyncio.create_task(step) for step in (self._read_own(own), self._beat(), self._look())]
+        queue = self._broker.queue(self._queue_name)
+        keeping = [asyncio.create_task(step) for step in (self._read_ours(), self._beat(), self._look())]
         log.info("Reading queue %s at %s (Press CTRL+C to quit)", self._queue_name, self._broker.address)
         try:
             await self._read(queue)
             await self._give_back()
         finally:
             self._released.set()
-            # What comes for sessions that were given back is no longer ours.
-            keeping[0].cancel()
             await asyncio.wait(keeping)
             await close()
             await self._outbox.close(STOP_SENDING)
             await queue.close()
-            await own.close(remove=True)
             await self._broker.close()
 
     def stop(self) -> None:
@@ -103,11 +102,24 @@ class Worker:
                 room = self._broker.room(room_of(self._queue_name))
                 await self._tell([(room, event) for event in untold])
 
-    async def _read_own(self, queue: Queue) -> None:
+    async def _read_ours(self) -> None:
         while not self._released.is_set():
-            events = await queue.take(_FROM_OWN)
-            self._mind_silence()
-            self._take(events, self._take_own)
+            name = self.own_queue
+            queue = self._broker.queue(name)
+            while not self._released.is_set() and self.own_queue == name:
+                events = await queue.take(_FROM_OWN)
+                self._mind_silence()
+                if self._released.is_set():
+                    await self._leave(events, name)
+                else:
+                    self._take(events, self._take_own)
+            await queue.close()
+
+    async def _leave(self, events: Iterable[Taken], own_queue: str) -> None:
+        """What came when every session was given back: nobody beats here any more, so another worker takes leave of them."""
+        for taken in events:
+            if self._was_given_back(taken.event):
+                await self._handover.leave(self._queue_name, own_queue, taken)
 
     def _take(self, events: Iterable[Taken], take: Callable[[Taken, float], None]) -> None:
         now = asyncio.get_running_loop().time()
@@ -130,9 +142,12 @@ class Worker:
         if kind not in ("websocket.receive", "websocket.disconnect"):
             return
         if session is None:
-            # Its application has come to its end. Where the session was given back, this is stale, and the next worker has the event.
+            # Its application has come to its end. Where the session was given back, this is stale, and the next worker has the event; but an end that
+            # crossed with that is told to nobody else.
             if kind == "websocket.receive":
                 self._line(event).done(event["order"])
+            elif self._was_given_back(event):
+                self._end_elsewhere(taken)
             return
         # What a gateway left behind (order null) was written under whatever lease the session had then.
         if event.get("lease") == session.lease or event.get("order") is None:
@@ -152,12 +167,15 @@ class Worker:
             self._take_own(taken, now)
         elif event.get("own_queue") is None:
             self._untold.append(taken.raw)
-        elif event["own_queue"] != self.own_queue:
+        elif event["own_queue"] == self.own_queue:
+            self._take_own(taken, now)
+        else:
             self._handover.take(event["own_queue"], taken)
 
     def _connect(self, taken: Taken, now: float) -> None:
         event = taken.event
         scope = scopes.websocket_scope(event, self._state)
+        self._given_back.pop(event["session"], None)
         before = self._sessions.get(event["session"])
         if before is not None:
             before.abandon()
@@ -171,7 +189,8 @@ class Worker:
         self._start(Exchange(taken, self._line(event), self._outbox, now), scope, self._exchanges)
 
     def _end_elsewhere(self, taken: Taken) -> None:
-        """The session's gateway and its worker are both dead: the application begins it anew, and finds its end."""
+        """No application has the session any more, here or elsewhere: one begins it anew, and finds its end."""
+        self._given_back.pop(taken.event["session"], None)
         event = {**taken.event, "resumed": True}
         session = Session(event, self._line(event), self._outbox, self.own_queue)
         now = asyncio.get_running_loop().time()
@@ -225,15 +244,17 @@ class Worker:
 
     def _mind_silence(self) -> None:
         """After so long a silence (this process was frozen, or cut off from the broker) others may have our sessions. Whatever is still ours is given
-        back, so that no application goes on for a client whom it does not hear."""
+        back, so that no application goes on for a client whom it does not hear; and gateways read what they find in our queue, so we have another one."""
         now = asyncio.get_running_loop().time()
         if now - self._heard_at <= SILENCE:
             return
         self._heard_at = now
         if self._sessions:
             log.warning("Nothing was heard of this worker for %d s: its %d sessions are given back.", SILENCE, len(self._sessions))
+        self.own_queue = _name_of_ours(self._queue_name)
+        self._given_back.clear()
         for session in list(self._sessions.values()):
-            session.release()
+            self._release(session)
 
     async def _tell_state(self) -> bool:
         state = b"stopping" if self._stopping.is_set() else b"working"
@@ -250,13 +271,15 @@ class Worker:
         """Gives each session back as soon as its application is between two events."""
         log.info("Shutting down")
         await self._tell_state()
+        for session in self._sessions.values():
+            session.stop()
         clock = asyncio.get_running_loop().time
         began = clock()
         while (self._sessions or self._exchanges or self._handover.pending) and clock() - began < STOP_BUSY:
             late = clock() - began > STOP_SENDING
             for session in list(self._sessions.values()):
                 if session.at_rest or (late and not session.busy):
-                    session.release()
+                    self._release(session)
             await asyncio.sleep(_STOP_LOOK)
         tasks = [target.task for target in self._all() if target.task is not None]
         if tasks:
@@ -264,6 +287,17 @@ class Worker:
             for target in self._all():
                 target.release()
             await asyncio.wait(tasks)
+
+    def _release(self, session: Session) -> None:
+        if session.state is State.OPEN:
+            self._given_back[session.id] = session.lease
+        session.release()
+
+    def _was_given_back(self, event: Json) -> bool:
+        """Whether an event is the end of a session that was given back, and no worker's since: its gateway says so, or had not heard of that."""
+        if event["type"] != "websocket.disconnect" or event["session"] not in self._given_back:
+            return False
+        return event.get("own_queue") == self.own_queue or self._given_back[event["session"]] == event.get("lease")
 
     def _all(self) -> list[Session | Exchange]:
         return [*self._sessions.values(), *self._exchanges.values()]
@@ -273,6 +307,10 @@ class Worker:
         for session in self._sessions.values():
             if session.line in broken:
                 session.uncertain()
+
+
+def _name_of_ours(queue: str) -> str:
+    return f"{queue}.w.{secrets.token_hex(8)}"
 
 
 async def _first(event: asyncio.Event, seconds: float) -> bool:

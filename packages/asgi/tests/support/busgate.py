@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import json
-import signal
+import subprocess
 import tempfile
+import time
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,16 @@ PATIENCE = 30.0
 class Busgate:
     """A gateway process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, ops_port: int) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, ops_port: int, layer: str, prefix: str) -> None:
         self.process = process
-        self._port = port
+        self.port = port
+        #: The broker that it shares with workers, and the prefix there.
+        self.layer, self.prefix = layer, prefix
         self._ops = f"http://127.0.0.1:{ops_port}"
 
     async def connect(self, path: str, site: str = "127.0.0.1", **options: Any) -> ClientConnection:
         """A client that is let in, and asks for the site of that name."""
-        return await connect(f"ws://{site}{path}", host="127.0.0.1", port=self._port, compression=None, open_timeout=PATIENCE, ping_interval=None, **options)
+        return await connect(f"ws://{site}{path}", host="127.0.0.1", port=self.port, compression=None, open_timeout=PATIENCE, ping_interval=None, **options)
 
     async def metric(self, name: str, *labels: str) -> float:
         """The sum of a metric, of the series that have these labels."""
@@ -39,29 +42,36 @@ class Busgate:
         assert series, f"there is no {name}"
         return sum(float(line.rsplit(" ", 1)[1]) for line in series)
 
-    async def kill(self) -> None:
-        """Ends it at once."""
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+    async def exchange(self, request: bytes) -> bytes:
+        """Writes bytes to a connection; all that comes back until the other side ends it, or is silent after a whole answer that was asked to be the last."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        try:
+            return await asyncio.wait_for(reader.read(), PATIENCE)
+        finally:
+            writer.close()
 
-    async def ready(self) -> None:
+    def ready(self) -> None:
         """Waits until it serves."""
         for _ in range(int(PATIENCE / 0.1)):
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(urllib.request.urlopen, f"{self._ops}/readyz")
+                urllib.request.urlopen(f"{self._ops}/readyz")
                 return
-            await asyncio.sleep(0.1)
+            time.sleep(0.1)
         raise AssertionError("the gateway is not ready")
 
 
-@contextlib.asynccontextmanager
-async def busgate(layer: str, prefix: str, **route: Any) -> AsyncIterator[Busgate]:
-    """A gateway with an event route `/app/*` onto the queue `app`, and further members of that route."""
+@contextlib.contextmanager
+def gateway_process(
+    layer: str, prefix: str, routes: list[dict[str, Any]] | None = None, history: list[dict[str, Any]] | None = None, **route: Any
+) -> Iterator[Busgate]:
+    """A gateway with an event route `/app/*` onto the queue `app`, and further members of that route; or with other routes."""
     configuration = {
         "layer": layer,
         "prefix": prefix,
         "origins": ["http://example.org"],
-        "routes": [{"path": "/app/*", "kind": "events", "queue": "app", **route}],
+        "history": history or [],
+        "routes": routes or [{"path": "/app/*", "kind": "events", "queue": "app", **route}],
     }
     port, ops_port = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="busgate-") as folder:
@@ -69,13 +79,22 @@ async def busgate(layer: str, prefix: str, **route: Any) -> AsyncIterator[Busgat
         with open(file, "w") as written:
             json.dump(configuration, written)
         ports = ["--port", str(port), "--ops-port", str(ops_port), "--host", "127.0.0.1"]
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND, "--config", file, *ports, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
-        gateway = Busgate(process, port, ops_port)
+        process = subprocess.Popen([*_COMMAND, "--config", file, *ports], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            await gateway.ready()
+            gateway = Busgate(process, port, ops_port, layer, prefix)
+            gateway.ready()
             yield gateway
         finally:
-            if process.returncode is None:
-                await gateway.kill()
+            process.kill()
+            process.wait()
+
+
+@contextlib.asynccontextmanager
+async def busgate(layer: str, prefix: str, **further: Any) -> AsyncIterator[Busgate]:
+    """The same for one test, whose loop goes on meanwhile."""
+    made = gateway_process(layer, prefix, **further)
+    gateway = await asyncio.to_thread(made.__enter__)
+    try:
+        yield gateway
+    finally:
+        await asyncio.to_thread(made.__exit__, None, None, None)

@@ -42,8 +42,8 @@ class Queue(Protocol):
     async def give_back(self, events: Sequence[Taken]) -> None:
         """Puts events back at the head, oldest first, as if nobody had taken them. Where a broker has no head, at the end."""
 
-    async def close(self, *, remove: bool = False) -> None:
-        """Lets go of the queue; with `remove` of everything that the broker keeps for it, since no one else reads it."""
+    async def close(self) -> None:
+        """Lets go of the queue. What is in it stays: a gateway reads what a worker of its own left behind."""
 
 
 class Broker(Protocol):

@@ -191,7 +191,7 @@ class NatsQueue:
         for event in events:
             await self._broker.push(self._name, event)
 
-    async def close(self, *, remove: bool = False) -> None:
+    async def close(self) -> None:
         """See Queue."""
         if self._inbox is None:
             return
@@ -201,8 +201,6 @@ class NatsQueue:
             for message in self._ready:
                 await self._broker.client.publish(message.reply, b"-NAK")
             await self._subscription.unsubscribe()
-            if remove:
-                await self._broker.ask(f"CONSUMER.DELETE.{self._broker.names.stream}.{self._broker.names.consumer(self._name)}")
         except (BrokerAway, Error, OSError) as error:
             log.warning("Queue %s could not be closed (%s).", self._name, error)
 

@@ -172,11 +172,9 @@ class RedisQueue:
         self._link = link
         await link.run([("LPUSH", self._key, *(event.raw for event in reversed(events)))])
 
-    async def close(self, *, remove: bool = False) -> None:
+    async def close(self) -> None:
         """See Queue."""
         if self._link is not None:
-            if remove:
-                await self._link.run([("DEL", self._key)])
             await self._link.close()
 
     async def _pause(self, error: Exception) -> list[Taken]:
