@@ -50,6 +50,7 @@ export class ServedRoutes {
   readonly #context: RoutesContext;
   readonly #testaments: Testaments;
   readonly #forwarders: Forwarders;
+  readonly #hasQueues: boolean;
   readonly #queues: PreparedQueues;
   readonly #watch = new LoopWatch(() => performance.now());
 
@@ -60,6 +61,7 @@ export class ServedRoutes {
     this.workers = new OwnWorkers(layer, log, deadlines.tickMs);
     this.#forwarders = new Forwarders({ layer, log });
     const queues = config.routes.flatMap((settings) => (settings.kind === 'events' ? [settings.queue] : []));
+    this.#hasQueues = queues.length > 0;
     this.#queues = new PreparedQueues(layer, log, now, queues);
     this.all = config.routes.map((settings) => this.#create(settings));
     this.events = this.all.filter((route) => route instanceof EventsRoute);
@@ -71,9 +73,10 @@ export class ServedRoutes {
     await this.#queues.prepare();
   }
 
-  /** To be called often: finds out which workers have gone, and whether those that come find their queues. */
+  /** To be called often: finds out which workers and gateways have gone, and whether those that come find their queues. */
   look(): void {
     this.workers.look();
+    if (this.#hasQueues) this.#testaments.look();
     this.#queues.look();
   }
 

@@ -1,5 +1,5 @@
 import { openLayer } from '@busgate/layer';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { loadConfig } from '../src/config.ts';
 import { Gateway } from '../src/gateway.ts';
 import { Client } from './support/client.ts';
@@ -34,5 +34,16 @@ describe('what workers are told of sessions whose gateway is gone', () => {
     });
     await other.send('app', { marker: true });
     expect(await worker.next()).toEqual({ marker: true });
+  });
+
+  test('is said also by a gateway that has no session: it holds a lease as long as it runs', async () => {
+    await using layer = await openLayer(`memory:${crypto.randomUUID()}`);
+    const granted = vi.spyOn(layer, 'lease');
+    const argv = ['--layer', 'redis://unused', '--port', '0', '--ops-port', '0', '--host', '127.0.0.1', '--routes', '[{path: /app, kind: events, queue: app}]'];
+    const config = loadConfig({ argv, env: {}, readFile: () => '', descriptors: 20_000 });
+    const gateway = await Gateway.start({ config, log: SILENT, version: 'test', layer });
+    await vi.waitFor(() => expect(granted).toHaveBeenCalledOnce(), 10_000);
+    await gateway.close();
+    expect((await granted.mock.results[0]?.value)?.lost.aborted).toBe(false);
   });
 });

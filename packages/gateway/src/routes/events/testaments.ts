@@ -22,6 +22,12 @@ export class Testaments {
     this.#log = log;
   }
 
+  /** To be called at regular times, also while there is no session: who holds a lease speaks for other gateways that die. */
+  look(): void {
+    // While the broker is away there is none, and the next look asks again.
+    if (this.#lease === undefined && !this.#isClosed) this.#current().catch(() => undefined);
+  }
+
   /** Writes what is queued for this session, or writes it anew. Rejects as the layer does. */
   async hold(session: string, heir: Heir, channel: string, message: Message): Promise<void> {
     this.#heirs.set(session, heir);
