@@ -56,10 +56,10 @@ class Panel {
     this.#state();
   }
 
-  /** Says goodbye, so that the others know; a room itself does not tell who is in it. */
-  leave() {
+  /** Says goodbye, so that the others know; a room itself does not tell who is in it. `say`: how, where the page is about to go. */
+  leave(say = (value) => this.say(value)) {
     if (!this.isOpen) return;
-    if ($('#announce').checked) this.say({ from: tabName, event: 'left' });
+    if ($('#announce').checked) say({ from: tabName, event: 'left' });
     this.room.leave();
     this.note('closed by this tab');
   }
@@ -67,6 +67,11 @@ class Panel {
   toggle() {
     if (this.isOpen) this.leave();
     else this.join({ greets: true });
+  }
+
+  /** What a connection of a page that goes still holds may go with it; a beacon is sent all the same. */
+  sayInPassing(value) {
+    navigator.sendBeacon(`/room/${encodeURIComponent(this.name)}`, JSON.stringify(value));
   }
 
   say(value) {
@@ -249,7 +254,7 @@ $('#transport').addEventListener('change', start);
 $('#sleep').addEventListener('click', sleep);
 // Before the bus listens: it lets go of its connection then. A page that only pretends has nobody to say goodbye to.
 addEventListener('pagehide', (event) => {
-  if (event instanceof PageTransitionEvent) for (const panel of panels.values()) panel.leave();
+  if (event instanceof PageTransitionEvent) for (const panel of panels.values()) panel.leave((value) => panel.sayInPassing(value));
 });
 setInterval(showBus, COUNT_MS);
 start();
