@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadStatic, type StaticFile } from './static-files.ts';
+import { loadStatic, loadStyles, type StaticFile } from './static-files.ts';
 
 /** Where the page's own files lie, in the sources and in what is built of them. */
 const PAGE = fileURLToPath(new URL('./demo', import.meta.url));
@@ -12,7 +12,7 @@ export function demoFiles(): ReadonlyMap<string, StaticFile> {
   return new Map([
     ['/', loadStatic(join(PAGE, 'index.html'))],
     ['/demo.js', loadStatic(join(PAGE, 'demo.js'))],
-    ['/demo.css', loadStatic(join(PAGE, 'demo.css'))],
+    ['/demo.css', loadStyles(join(PAGE, 'demo.css'))],
     ...clientFiles(),
   ]);
 }

@@ -1,6 +1,7 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** A file that a browser is given, whole. */
 export interface StaticFile {
@@ -26,9 +27,20 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** What all pages look like, before what is a page's own. */
+const BASE = fileURLToPath(new URL('./static/base.css', import.meta.url));
+
+/** Reads the styles of a page. */
+export function loadStyles(file: string): StaticFile {
+  return served(file, Buffer.concat([readFileSync(BASE), readFileSync(file)]));
+}
+
 /** Reads a file, with the headers that it is served with. */
 export function loadStatic(file: string): StaticFile {
-  const body = readFileSync(file);
+  return served(file, readFileSync(file));
+}
+
+function served(file: string, body: Buffer): StaticFile {
   return {
     body,
     headers: {

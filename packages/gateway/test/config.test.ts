@@ -314,6 +314,7 @@ describe('faults', () => {
     expect(faultsOf({ argv: ['--demo', '--port', '0', '--ops-port', '0'] })).toEqual([]);
     expect(faultsOf({ argv: ['--demo', '--proxy-protocol'] })).toEqual([expect.stringContaining('needs trusted_proxies')]);
     expect(faultsOf({ argv: ['--demo', '--limits-user-replace'] })).toEqual([expect.stringContaining('needs limits.user.sessions')]);
+    expect(faultsOf({ argv: ['--demo', '--limits-user-sessions', '5'] })).toEqual([expect.stringContaining('limits.user.sessions cannot be kept')]);
   });
 
   test('a file that cannot be read, or is no YAML, says so and shows none of its lines', () => {

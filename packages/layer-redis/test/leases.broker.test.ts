@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Driver, LeaseRecord, LeaseStore } from '@busgate/layer/driver';
 import { describe, expect, test } from 'vitest';
 import { startRedis } from '../../../test/support/brokers.ts';
@@ -70,7 +69,7 @@ describe('leases on a Redis of their own', () => {
     await store.grant('l', 50);
     await store.hold('l', [recordOf(1), recordOf(2)]);
     await own.push('jobs', Buffer.from('{"was":"queued"}'), { id: recordOf(1).id, exempt: true });
-    await delay(60);
+    await expect.poll(() => store.overdue()).toEqual(['l']);
     expect(await store.settleEnded('l', 10)).toBe(2);
     expect(await waiting(own, 'jobs', 2)).toEqual(['{"was":"queued"}', String(recordOf(2).payload)]);
   });
@@ -82,7 +81,7 @@ describe('leases on a Redis of their own', () => {
     await cli(redis, 'SET', 'busgate:queue:none', 'x');
     await store.grant('l', 50);
     await store.hold('l', [recordOf(1, 'none'), recordOf(2)]);
-    await delay(60);
+    await expect.poll(() => store.overdue()).toEqual(['l']);
     expect(await store.settleEnded('l', 10)).toBe(1);
     await expect(store.settleEnded('l', 10)).rejects.toMatchObject({ message: expect.stringContaining('WRONGTYPE') });
     await cli(redis, 'DEL', 'busgate:queue:none');

@@ -6,6 +6,8 @@ export class FaultProxy implements AsyncDisposable {
   readonly port: number;
   /** Connections that it took. */
   accepted = 0;
+  /** Times that a client sent something. */
+  sent = 0;
   /** The port where new connections go. */
   target: number;
   /** New connections are cut at once. */
@@ -58,6 +60,7 @@ export class FaultProxy implements AsyncDisposable {
     const server = connect(this.target, '127.0.0.1');
     const pair = [client, server] as const;
     this.#pairs.add(pair);
+    client.on('data', () => (this.sent += 1));
     for (const [from, to] of [pair, [server, client] as const]) {
       from.on('error', () => undefined);
       from.on('data', (bytes) => void to.write(bytes));

@@ -12,6 +12,7 @@ export function inconsistencies(config: Config): string[] {
     limits.message > limits.inboundTotal && 'limits.message must not be larger than limits.inbound_total, which is for all clients together',
     limits.outbox > limits.outboxTotal && 'limits.outbox must not be larger than limits.outbox_total, which is for all sessions together',
     proxyFault(config),
+    limits.user.sessions !== undefined && 'limits.user.sessions cannot be kept: no client has a user here, since nothing tells the gateway who a client is',
     limits.user.replace && limits.user.sessions === undefined && 'limits.user.replace needs limits.user.sessions, past which it holds',
     drain.notice >= drain.deadline && 'drain.notice must be shorter than drain.deadline, which is counted from the signal too',
     ops.port === config.port && ops.port > 0 && overlap(ops.host, config.host) && `ops.port must not be port (${config.port}): the ops port is never public`,

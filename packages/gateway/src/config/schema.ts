@@ -228,7 +228,10 @@ function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
       rate,
       'Sessions that one address, an IPv6 one with its /64, may ask this process for; past it they are refused with 429.',
     ),
-    'limits.user.sessions': unset(count(1, 1_000_000), 'Sessions of one user in this process; past it upgrades are refused with 429.'),
+    'limits.user.sessions': unset(
+      count(1, 1_000_000),
+      'Sessions of one user in this process; past it upgrades are refused with 429. It cannot be set yet: nothing tells the gateway who a client is.',
+    ),
     'limits.user.replace': setting(toggle, false, 'A session past limits.user.sessions is let in, and ends the oldest one of its user with 4409 in its place.'),
     'limits.fragments': setting(count(1, 16_384), 1024, 'Frames of one message.'),
     'limits.handshake': setting(duration('100ms', '10m'), '10s', 'From connecting to the end of the request headers.'),

@@ -1,6 +1,7 @@
 import { isName } from '@busgate/layer';
 import type { FleetCalls, SessionFacts, SessionsAsked } from '../../fleet/calls.ts';
 import type { Fleet } from '../../fleet/fleet.ts';
+import { mayBeSent } from '../../transports/websocket/frames.ts';
 import type { ApiCall } from '../api.ts';
 import { OpsError } from '../errors.ts';
 import { limitOf, readCursor, writeCursor } from '../paging.ts';
@@ -101,11 +102,10 @@ async function askOwner<C extends 'session' | 'close'>(
   return answer;
 }
 
-/** One that a close frame may carry (RFC 6455 section 7.4). */
+/** One that a close frame may carry. */
 function codeOf(written: string | null): number {
   if (written === null) return DRAINED;
   const code = /^\d{4}$/.test(written) ? Number(written) : 0;
-  const isRegistered = code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
-  if (!isRegistered && (code < 3000 || code > 4999)) throw new OpsError('bad_request');
+  if (!mayBeSent(code)) throw new OpsError('bad_request');
   return code;
 }

@@ -4,21 +4,19 @@
  */
 export class Entering {
   /** The last to begin of each name. */
-  #underWay: Map<string, Promise<unknown>> | undefined;
+  readonly #underWay = new Map<string, Promise<unknown>>();
 
   begin(name: string, entered: Promise<unknown>): void {
-    const underWay = (this.#underWay ??= new Map());
-    underWay.set(name, entered);
+    this.#underWay.set(name, entered);
     const end = (): void => {
-      if (underWay.get(name) === entered) underWay.delete(name);
-      if (underWay.size === 0 && this.#underWay === underWay) this.#underWay = undefined;
+      if (this.#underWay.get(name) === entered) this.#underWay.delete(name);
     };
     entered.then(end, end);
   }
 
   /** Calls when the session is in, or could not enter: at once where nothing is under way. Calls for the same name keep their order. */
   after<T>(name: string, call: () => Promise<T>): Promise<T> {
-    const entered = this.#underWay?.get(name);
+    const entered = this.#underWay.get(name);
     return entered === undefined ? call() : entered.then(call, call);
   }
 }

@@ -60,7 +60,8 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   #phase: Phase = 'asking';
   #session: Session | undefined;
   #rooms: SessionRooms | undefined;
-  readonly #entering = new Entering();
+  /** Made with the first join: most sessions never enter anything. */
+  #entering: Entering | undefined;
   #denial: WholeAnswer | undefined;
   /** What is to be done once the session has its link. */
   #early: Action[] = [];
@@ -295,7 +296,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   #join(rooms: SessionRooms, join: Extract<Action, { type: 'join' }>): void {
     const joined = rooms.join(join);
     // Where it begins with what the room keeps, what is published meanwhile is there.
-    if (join.since === undefined && join.last === undefined) this.#entering.begin(`room ${join.room}`, joined);
+    if (join.since === undefined && join.last === undefined) this.#enter(`room ${join.room}`, joined);
     this.#attempt(joined, join.room);
   }
 
@@ -303,11 +304,11 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     const { layer, hub } = this.#context;
     if (action.type === 'publish') {
       const publish = (): Promise<unknown> => hub.publish(action.room, action.payload, 'http');
-      return this.#attempt(this.#entering.after(`room ${action.room}`, publish), action.room);
+      return this.#attempt(this.#afterEntering(`room ${action.room}`, publish), action.room);
     }
     if (action.type === 'groupSend') {
       const send = (): Promise<unknown> => layer.groupSend(action.group, action.message);
-      return this.#attempt(this.#entering.after(`group ${action.group}`, send), action.group);
+      return this.#attempt(this.#afterEntering(`group ${action.group}`, send), action.group);
     }
     return this.#attempt(this.#changeGroup(action), action.group);
   }
@@ -317,8 +318,17 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     const { replyChannel } = this.subject;
     if (op !== 'add') return layer.groupDiscard(group, replyChannel);
     const added = layer.groupAdd(group, replyChannel);
-    this.#entering.begin(`group ${group}`, added);
+    this.#enter(`group ${group}`, added);
     return added;
+  }
+
+  #enter(name: string, entered: Promise<unknown>): void {
+    this.#entering ??= new Entering();
+    this.#entering.begin(name, entered);
+  }
+
+  #afterEntering(name: string, call: () => Promise<unknown>): Promise<unknown> {
+    return this.#entering?.after(name, call) ?? call();
   }
 
   #attempt(work: Promise<unknown>, name: string): undefined {

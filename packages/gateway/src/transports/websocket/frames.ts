@@ -74,8 +74,8 @@ export function readClose(payload: Buffer): End | 'protocol' | 'encoding' {
   return isUtf8(reason) ? { code, reason: reason.toString() } : 'encoding';
 }
 
-/** 1004 to 1006 and 1015 are words for what no frame says; those below 3000 belong to the protocol, those from 3000 on to whoever wants them. */
-function mayBeSent(code: number): boolean {
+/** Whether a close frame may carry a code (RFC 6455 section 7.4). 1004 to 1006 and 1015 are words for what no frame says; those below 3000 belong to the protocol, those from 3000 on to whoever wants them. */
+export function mayBeSent(code: number): boolean {
   return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999);
 }
 
