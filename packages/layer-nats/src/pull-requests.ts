@@ -14,6 +14,9 @@ const LAST_HOPE_MS = 400;
 /** A request of which nothing was heard for this long after its end is lost: the consumer may have gone. */
 const LATE_MS = 500;
 
+/** How late a busy server may be to hand out again what nobody has taken. What is asked for before that passes it. */
+const LATE_AGAIN_MS = 500;
+
 /** Between two looks whether what was handed out has come. */
 const LOOK_AGAIN_MS = 20;
 
@@ -117,16 +120,18 @@ export class PullRequests {
 
   /**
    * Servers before 2.10 lose what is given back to a consumer of which only such requests stand as nobody listens to, a dead reader's too: asked about itself,
-   * it drops these. And what was on its way between two servers is lost until it is handed out again: while more is handed out than is here nothing should be asked for.
+   * it drops these. And what was on its way between two servers is lost until it is handed out again: while more is handed out than is here nothing should be asked for,
+   * counted from the first answer, since the server may have handed it out until then.
    */
   async #sweep(): Promise<void> {
     const { stream, consumer } = this.#at;
-    const until = performance.now() + HANDED_AGAIN_MS;
+    let until = Infinity;
     try {
       for (;;) {
         const { num_ack_pending } = await this.#jetStream.consumer(this.session, stream, consumer);
         const isLost = this.consuming.lone && num_ack_pending > this.#events.held();
         if (!isLost || performance.now() > until) return;
+        until = Math.min(until, performance.now() + HANDED_AGAIN_MS + LATE_AGAIN_MS);
         await delay(LOOK_AGAIN_MS);
       }
     } catch {

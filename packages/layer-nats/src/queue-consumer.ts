@@ -11,10 +11,10 @@ const LONE_PULL_MS = 2000;
 /** A message that waits for longer than this, while somebody asks for messages, is not seen by the consumer; that is looked at as often. */
 export const BLIND_MS = 2 * REQUEST_TIMEOUT_MS;
 /**
- * Where taking a message out of the stream decides whose it is, what nobody has taken out by then is handed out again: a reader may have died, and what is given
- * back while others give up is lost by servers before 2.10.
+ * Where taking a message out of the stream decides whose it is, what nobody has taken out by then is handed out again: a reader may have died, what is given
+ * back while others give up is lost by servers before 2.10, and what was on its way to one who gave up is lost in a cluster, whose next reader waits for it.
  */
-export const HANDED_AGAIN_MS = REQUEST_TIMEOUT_MS;
+export const HANDED_AGAIN_MS = 2000;
 /** A consumer that nobody asked for messages for this long is removed by the server. */
 const INACTIVE_MS = 300_000;
 
