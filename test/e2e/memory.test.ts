@@ -104,7 +104,10 @@ const ATTACKS: readonly Attack[] = [
 
 test.each(ATTACKS)('a gateway in 512 MiB lives through $name, and good clients notice nothing', async ({ begin }) => {
   const history = JSON.stringify([{ rooms: 'kept.>', size: 1000, age: '10m' }]);
-  await using gateway = await startGateway({ args: ['--demo', '--history', history], env: { NODE_OPTIONS: '--max-old-space-size=384' } });
+  await using gateway = await startGateway({
+    args: ['--demo', '--history', history, '--rate-control', '1000000/s'],
+    env: { NODE_OPTIONS: '--max-old-space-size=384' },
+  });
   await using stack = new AsyncDisposableStack();
   const good = await Promise.all(Array.from({ length: GOOD_CLIENTS }, (_, index) => Client.open(gateway.ws(`/room/good.${index % ROOMS}`))));
   for (const client of good) stack.use(client);

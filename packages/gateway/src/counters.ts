@@ -22,9 +22,10 @@ export type DropReason = 'closed' | 'slow' | 'total' | 'backlog';
  * - `away`: the layer could not be reached; nothing was sent.
  * - `unknown`: the connection broke before the broker's answer; it may have taken effect.
  * - `not_allowed`: the route does not let clients publish.
+ * - `rate`: the session publishes more often than `rate.publishes` says.
  * - `refused`: the layer refused it for another reason, such as its size.
  */
-export type PublishFailure = 'away' | 'unknown' | 'not_allowed' | 'refused';
+export type PublishFailure = 'away' | 'unknown' | 'not_allowed' | 'rate' | 'refused';
 
 /** Plain numbers that the hot path adds to and a scrape reads. They only grow. */
 export interface Counters {
@@ -85,7 +86,7 @@ export function createCounters(): Counters {
     received: zeros(TRANSPORTS),
     receivedBytes: zeros(TRANSPORTS),
     published: 0,
-    publishFailures: { away: 0, unknown: 0, not_allowed: 0, refused: 0 },
+    publishFailures: { away: 0, unknown: 0, not_allowed: 0, rate: 0, refused: 0 },
     due: 0,
     sent: 0,
     dropped: { closed: 0, slow: 0, total: 0, backlog: 0 },

@@ -45,7 +45,7 @@ const TABLE = {
   host: { status: 403, retry: false, message: 'this gateway does not answer to that host: a demo is for localhost' },
   origin: { status: 403, retry: false, message: 'pages of this origin may not connect: see the setting origins' },
   not_allowed: { status: 403, close: 4403, frame: true, retry: false, message: 'not allowed here' },
-  rate: { status: 429, frame: true, retry: true, message: 'too many, or too many in a short time' },
+  rate: { status: 429, close: 4429, frame: true, retry: true, message: 'too many, or too many in a short time' },
   full: { status: 503, close: 1013, frame: true, retry: true, message: 'this gateway holds as much as it may' },
   draining: { status: 503, retry: true, message: 'this gateway is being stopped' },
   no_worker: { status: 503, retry: true, message: 'no worker takes this just now' },

@@ -335,7 +335,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   #createPublic(turns: ReadTurns): PublicServer {
     const config = this.#config;
     const { limits } = config;
-    for (const route of this.#routes.all) this.#transports.set(route, wiresOf(route, limits, this.#inbound, turns));
+    for (const route of this.#routes.all) this.#transports.set(route, wiresOf(route, config, this.#inbound, turns));
     return new PublicServer({
       router: new Router(this.#routes.all),
       admission: new Admission({

@@ -92,14 +92,22 @@ export class ServedRoutes {
 
   #create(settings: RouteConfig): Route {
     const { config, hub, counters, inbound, log, sessions } = this.#context;
-    const { limits, heartbeat } = config;
+    const { limits, heartbeat, rate } = config;
     if (settings.kind === 'events') return this.#createEvents(settings);
     if (settings.kind === 'consumer') return this.#createConsumer(settings);
-    const shared = { hub, counters, inbound, log, rights: new Rights(settings, config.rooms) };
+    const shared = {
+      hub,
+      counters,
+      inbound,
+      log,
+      rights: new Rights(settings, config.rooms),
+      asks: { ...rate, errors: limits.errors, now: () => performance.now() },
+    };
     if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
     return new MultiplexRoute(settings, {
       ...shared,
       limits,
+      reads: rate,
       heartbeat: heartbeat.interval,
       now: () => performance.now(),
       session: (id) => sessions.find(id),

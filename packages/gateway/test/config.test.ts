@@ -92,6 +92,13 @@ routes: [{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path
     expect(config.limits.address.handshakes).toEqual({ perSecond: 10, burst: 25 });
     expect(load({ argv: ['--demo', '--limits-address-handshakes', '10/s'] }).limits.address.handshakes).toEqual({ perSecond: 10, burst: 10 });
     expect(load().limits.address.handshakes).toBeUndefined();
+    expect(load({ argv: ['--demo', '--rate-bytes', '7KiB/s burst 1MiB'] }).rate).toEqual({
+      frames: undefined,
+      bytes: { perSecond: 7168, burst: 1_048_576 },
+      joins: undefined,
+      publishes: undefined,
+      control: { perSecond: 20, burst: 20 },
+    });
   });
 
   test('lists may stand in variables and flags', () => {
@@ -244,6 +251,9 @@ describe('faults', () => {
     ['--limits-address-handshakes', '0/s'],
     ['--limits-address-handshakes', '10/s burst 0'],
     ['--limits-address-handshakes', '10/h'],
+    ['--rate-frames', '10 / s'],
+    ['--rate-bytes', '10/s'],
+    ['--rate-bytes', '10KiB/s burst 20'],
     ['--routes', '{}'],
     ['--routes', '[{path: "/room/:room", kind: rooms}]'],
     ['--routes', '[{path: "room/:room", kind: room}]'],

@@ -126,7 +126,7 @@ test('what comes after a close is dropped, and a close is answered once', async 
 });
 
 test('a peer that pings without reading is ended when its outbox is full', async () => {
-  await using small = await TestGateway.start(['--limits-outbox', '64KiB']);
+  await using small = await TestGateway.start(['--limits-outbox', '64KiB', '--rate-control', '1000000/s']);
   await using client = await RawClient.upgraded(small.port, '/room/pings');
   client.socket.pause();
   const pings = Buffer.concat(Array.from({ length: 5000 }, () => frame(9, 'x'.repeat(125))));

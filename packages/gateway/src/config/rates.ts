@@ -1,10 +1,13 @@
 import type { Rate } from '../limits/bucket.ts';
-import { count, type ValueType } from './types.ts';
+import { count, size, type ValueType } from './types.ts';
 
 const WRITTEN = /^(\S+)\/s(?: +burst +(\S+))?$/;
 
 /** So many things a second. */
 export const rate: ValueType<Rate> = perSecond(count(1, 1_000_000_000), '100', '200');
+
+/** So many bytes a second. */
+export const byteRate: ValueType<Rate> = perSecond(size('1B', '1024GiB'), '64KiB', '256KiB');
 
 /** An amount a second, and how much at once: what a second has, where that is not said. */
 function perSecond(amount: ValueType<number>, example: string, burst: string): ValueType<Rate> {

@@ -5,7 +5,7 @@ import type { Rate } from '../limits/bucket.ts';
 import { history, type HistorySetting } from './history.ts';
 import { layerUrl } from './layer-url.ts';
 import { origins } from './origins.ts';
-import { rate } from './rates.ts';
+import { byteRate, rate } from './rates.ts';
 import { type RoomRule, roomRules } from './room-rules.ts';
 import { DEMO_ROUTES, type RouteConfig, type RouteFiles, routes } from './route-settings.ts';
 import { trustedProxies } from './trusted-proxies.ts';
@@ -44,6 +44,11 @@ export interface Settings {
   'limits.handshake': number;
   'limits.message_time': number;
   'limits.errors': number;
+  'rate.frames': Rate | undefined;
+  'rate.bytes': Rate | undefined;
+  'rate.joins': Rate | undefined;
+  'rate.publishes': Rate | undefined;
+  'rate.control': Rate;
   'http.keep_alive': number;
   'heartbeat.interval': number;
   'heartbeat.timeout': number;
@@ -115,6 +120,17 @@ const PROXIES: Pick<Schema, 'trusted_proxies' | 'proxy_protocol'> = {
   ),
 };
 
+const RATES: Pick<Schema, Extract<Key, `rate.${string}`>> = {
+  'rate.frames': unset(rate, 'Frames of messages from one session; past it the session is not read for a while.'),
+  'rate.bytes': unset(byteRate, 'Bytes from one session; past it the session is not read for a while.'),
+  'rate.joins': unset(rate, 'Joins of one session; past it they are answered with rate, and the limits.errors-th of these in a minute ends it with 4429.'),
+  'rate.publishes': unset(
+    rate,
+    'Publishes of one session; past it they are answered with rate, and the limits.errors-th of these in a minute ends it with 4429: on a raw route the first, unless its on_publish_failure is stay.',
+  ),
+  'rate.control': setting(rate, '20/s', 'Pings of one session, and pongs that answer nothing; past it the session is not read for a while.'),
+};
+
 /** Every setting, in the order of documents: key, type, preset, help. Its variable and flag follow from the key. */
 export function schema(facts: Facts): Schema {
   return {
@@ -149,6 +165,7 @@ export function schema(facts: Facts): Schema {
       presetText: 'none: as the routes say',
     },
     ...limits(facts),
+    ...RATES,
     'http.keep_alive': setting(
       duration('1s', '24h'),
       '2m',

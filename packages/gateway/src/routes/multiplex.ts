@@ -2,6 +2,7 @@ import { type Answer, jsonAnswer } from '../answer.ts';
 import type { MultiplexRoute as Settings } from '../config/route-settings.ts';
 import type { FrameErrorKey, HttpErrorKey } from '../errors.ts';
 import type { HubRoom } from '../hub/room.ts';
+import { Pace } from '../limits/pace.ts';
 import type { Session } from '../session/session.ts';
 import { askedRooms } from './multiplex/asked-rooms.ts';
 import type { MultiplexContext } from './multiplex/context.ts';
@@ -20,8 +21,8 @@ export class MultiplexRoute implements Route, Posting {
   readonly messageLimit: number;
   readonly subprotocols: readonly string[] = ['busgate.v1'];
   readonly context: MultiplexContext;
-  /** Those whose frames come in requests. */
-  readonly #streams = new WeakSet<Session>();
+  /** Those whose frames come in requests, and how far each is ahead of the rates, where there are any. */
+  readonly #streams = new WeakMap<Session, Pace | undefined>();
 
   constructor(settings: Settings, context: MultiplexContext) {
     this.path = settings.path;
@@ -52,13 +53,14 @@ export class MultiplexRoute implements Route, Posting {
     return true;
   }
 
-  /** Frames of a session, which answers them on its stream; or a message, which needs no session. */
+  /** Frames of a session, which answers them on its stream; or a message, which needs no session. Where a session is ahead of its rates none of them is taken. */
   async post({ query, identity }: RouteRequest, body: Uint8Array): Promise<Answer | HttpErrorKey> {
     const frames = framesOf(body);
     if (frames === undefined) return 'bad_request';
     if (!query.has('session')) return await this.#publish(frames);
     const session = this.context.session(query.get('session') ?? '');
     if (session === undefined || !session.isOpen || !this.#streams.has(session) || session.identity.user !== identity.user) return 'no_session';
+    if (this.#streams.get(session)?.takes(body.length, frames.length) === false) return 'rate';
     for (const frame of frames) session.receive(frame, false);
     return jsonAnswer(202, {});
   }
@@ -78,7 +80,7 @@ export class MultiplexRoute implements Route, Posting {
   #opening(joins: readonly Join[], held: readonly HubRoom[]): Opening {
     return {
       begin: (session) => {
-        if (session.transport !== 'websocket') this.#streams.add(session);
+        if (session.transport !== 'websocket') this.#streams.set(session, Pace.ofMessages(this.context.reads, this.context.now));
         return new MultiplexConversation(session, this, joins, held);
       },
       cancel: () => {

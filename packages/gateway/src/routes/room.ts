@@ -9,6 +9,7 @@ import type { HubRoom } from '../hub/room.ts';
 import type { Hub } from '../hub.ts';
 import { publishFailure } from '../layer-errors.ts';
 import type { Inbound } from '../inbound.ts';
+import { type AskLimits, Quota } from '../limits/quota.ts';
 import type { Log } from '../log.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
@@ -27,6 +28,8 @@ interface RoomRouteContext {
   readonly counters: Counters;
   readonly inbound: Inbound;
   readonly rights: Rights;
+  /** How often one session may publish. */
+  readonly asks: AskLimits;
   readonly log: Log;
 }
 
@@ -47,9 +50,10 @@ export class RoomRoute implements Route, Posting {
   readonly #log: Log;
   readonly #encoding: Encoding;
   readonly #staysUnpublished: boolean;
+  readonly #asks: AskLimits;
 
   /** `messageLimit` in bytes. */
-  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, rights, log }: RoomRouteContext) {
+  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, rights, asks, log }: RoomRouteContext) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
     this.#rights = rights;
@@ -57,6 +61,7 @@ export class RoomRoute implements Route, Posting {
     this.#counters = counters;
     this.#inbound = inbound;
     this.#log = log;
+    this.#asks = asks;
     this.#staysUnpublished = settings.onPublishFailure === 'stay';
     this.#encoding = rawEncoding(settings.frames, settings.onGap);
   }
@@ -129,6 +134,17 @@ export class RoomRoute implements Route, Posting {
     this.#counters.publishFailures.not_allowed += 1;
   }
 
+  /** What counts the publishes of a session, where anything does. */
+  quota(): Quota | undefined {
+    return Quota.under(this.#asks);
+  }
+
+  /** A session published more often than it may. Whether that ends it: it does at once where nothing else could tell it, since a raw socket has no words for it. */
+  exceeded(quota: Quota): boolean {
+    this.#counters.publishFailures.rate += 1;
+    return quota.refuse() || !this.#staysUnpublished;
+  }
+
   async #openLast(holding: HubRoom | Promise<HubRoom>, last: number): Promise<Opening> {
     const room = await holding;
     try {
@@ -156,6 +172,7 @@ class RoomConversation implements Conversation {
   readonly #room: string;
   readonly #route: RoomRoute;
   readonly #mayPublish: boolean;
+  readonly #quota: Quota | undefined;
   #intake: Intake | undefined;
 
   constructor(session: Session, room: string, route: RoomRoute) {
@@ -163,6 +180,7 @@ class RoomConversation implements Conversation {
     this.#room = room;
     this.#route = route;
     this.#mayPublish = route.mayPublish(room);
+    this.#quota = route.quota();
   }
 
   get route(): string {
@@ -178,9 +196,12 @@ class RoomConversation implements Conversation {
   }
 
   binary(data: Buffer): void {
-    if (this.#mayPublish) return void this.#publish(data);
-    this.#route.refusePublish();
-    this.#session.close('not_allowed');
+    if (!this.#mayPublish) {
+      this.#route.refusePublish();
+      return this.#session.close('not_allowed');
+    }
+    if (this.#quota === undefined || this.#quota.mayPublish()) void this.#publish(data);
+    else if (this.#route.exceeded(this.#quota)) this.#session.close('rate');
   }
 
   /** A raw socket has no words for it: the close frame says it. */

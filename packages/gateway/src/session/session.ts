@@ -259,9 +259,11 @@ export class Session implements Timed, OutboxOwner {
     if (isPartial && this.#messageTick < this.dueTick) this.#all.deadlines.set(this, this.#messageTick);
   }
 
-  /** Only the answer to the last ping is a sign of life. */
-  answered(token: number): void {
-    if (token === this.#asked && this.#asked !== 0 && this.#state === 'open') this.#beat();
+  /** Only the answer to the last ping is a sign of life; whether it is that. */
+  answered(token: number): boolean {
+    const isAnswer = token === this.#asked && this.#asked !== 0 && this.#state === 'open';
+    if (isAnswer) this.#beat();
+    return isAnswer;
   }
 
   onDue(): void {

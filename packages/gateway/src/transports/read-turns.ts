@@ -13,6 +13,11 @@ export interface ReadClock {
   defer(step: () => void): void;
 }
 
+/** Those who have to wait are looked at this often, in milliseconds. */
+const LATER_MS = 20;
+/** And once in this time at least, in case they need not wait any more. */
+const MAX_LATER_MS = 1000;
+
 /** How long reading holds the event loop at once, in milliseconds. */
 const SLICE_MS = 5;
 
@@ -22,6 +27,9 @@ export class ReadTurns {
   #waiting: Reader[] = [];
   #isScheduled = false;
   #until = 0;
+  /** Those who may not be read yet, by when they may: how many times {@link LATER_MS}. */
+  readonly #later = new Map<number, Reader[]>();
+  #laterSlot = 0;
 
   constructor(clock: ReadClock) {
     this.#clock = clock;
@@ -40,6 +48,32 @@ export class ReadTurns {
     this.#waiting.push(reader);
     if (!this.#isScheduled) this.#schedule();
   }
+
+  /** It is read `ms` from now on, or somewhat later. One timer for all, while there are any. */
+  later(reader: Reader, ms: number): void {
+    if (reader.isWaiting) return;
+    reader.isWaiting = true;
+    const now = this.#clock.now();
+    if (this.#later.size === 0) {
+      this.#laterSlot = Math.floor(now / LATER_MS);
+      setTimeout(this.#wake, LATER_MS).unref();
+    }
+    const slot = Math.ceil((now + Math.min(ms, MAX_LATER_MS)) / LATER_MS);
+    const readers = this.#later.get(slot);
+    if (readers === undefined) this.#later.set(slot, [reader]);
+    else readers.push(reader);
+  }
+
+  readonly #wake = (): void => {
+    const slot = Math.floor(this.#clock.now() / LATER_MS);
+    for (; this.#laterSlot <= slot; this.#laterSlot += 1) {
+      const readers = this.#later.get(this.#laterSlot) ?? [];
+      this.#later.delete(this.#laterSlot);
+      this.#waiting.push(...readers);
+    }
+    if (this.#waiting.length > 0 && !this.#isScheduled) this.#schedule();
+    if (this.#later.size > 0) setTimeout(this.#wake, LATER_MS).unref();
+  };
 
   #schedule(): void {
     this.#isScheduled = true;

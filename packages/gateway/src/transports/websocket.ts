@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HttpErrorKey } from '../errors.ts';
 import type { Inbound } from '../inbound.ts';
+import type { ReadRates } from '../limits/pace.ts';
 import type { Greeting, Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
 import type { ReadTurns } from './read-turns.ts';
@@ -15,6 +16,7 @@ import { type SocketContext, WebSocketLink } from './websocket/socket.ts';
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 export interface WebSocketOptions extends ReceiveLimits {
+  readonly rates: ReadRates;
   /** Subprotocols that may be chosen, the client's first offer first. */
   readonly subprotocols: readonly string[];
 }
@@ -26,10 +28,10 @@ export class WebSocketTransport implements Transport {
   readonly #subprotocols: readonly string[];
   readonly #context: SocketContext;
 
-  constructor({ message, fragments, subprotocols }: WebSocketOptions, inbound: Inbound, turns: ReadTurns) {
+  constructor({ message, fragments, subprotocols, rates }: WebSocketOptions, inbound: Inbound, turns: ReadTurns) {
     const limits = { message, fragments };
     this.#subprotocols = subprotocols;
-    this.#context = { limits, inbound, turns, spare: new Receiver(limits, inbound) };
+    this.#context = { limits, inbound, turns, rates, now: () => performance.now(), spare: new Receiver(limits, inbound) };
   }
 
   isAskedFor({ headers }: IncomingMessage): boolean {

@@ -49,7 +49,7 @@ died with it; \`returned\`, its worker stopped and gave it back, and another one
 such work. What a handler does after it waited for something else than Busgate (a file, a database) is counted from its next word to the socket on; all of it is in \`nodejs_eventloop_lag_seconds\`.
 
 Why a publish failed: \`away\`, the layer could not be reached and nothing was sent; \`unknown\`, the connection broke before the answer and it may have taken effect;
-\`not_allowed\`, the route lets no client publish; \`refused\`, the layer refused it.
+\`not_allowed\`, the route lets no client publish; \`rate\`, the session publishes more often than \`rate.publishes\` says; \`refused\`, the layer refused it.
 
 Kinds of faults of the broker, the same on Redis and NATS. The log has a line of each, \`a fault of the broker\`, with the broker's own words as its \`reason\`, at most one of a kind in 10 s.
 

@@ -9,7 +9,7 @@ import { Session } from '../../src/session/session.ts';
 import { ReadTurns } from '../../src/transports/read-turns.ts';
 import type { ReceiveLimits } from '../../src/transports/websocket/receiver.ts';
 import { WebSocketTransport } from '../../src/transports/websocket.ts';
-import { TestPublic } from './public.ts';
+import { TestPublic, UNPACED } from './public.ts';
 
 const GIB = 1_073_741_824;
 const HOUR_MS = 3_600_000;
@@ -28,7 +28,7 @@ export class EchoServer implements AsyncDisposable {
     const now = (): number => performance.now();
     const inbound = new Inbound(GIB);
     const sessions = new Sessions(new Outboxes(createCounters(), GIB, GIB, now), new Deadlines(HOUR_MS), { websocket: TIMES, sse: TIMES }, now, 'echo');
-    const transport = new WebSocketTransport({ ...limits, subprotocols: [] }, inbound, new ReadTurns({ now, defer: setImmediate }));
+    const transport = new WebSocketTransport({ ...limits, subprotocols: [], rates: UNPACED }, inbound, new ReadTurns({ now, defer: setImmediate }));
     const server = await TestPublic.start({
       inbound,
       transports: () => [transport],

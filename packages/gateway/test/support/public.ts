@@ -56,6 +56,9 @@ class TestRoute implements Route {
 /** Where no address and no user has a limit. */
 export const UNCOUNTED = new Seats({ address: { sessions: undefined, handshakes: undefined }, user: { sessions: undefined, replace: false } }, () => 0);
 
+/** Where clients are read as fast as they come. */
+export const UNPACED = { frames: undefined, bytes: undefined, control: undefined };
+
 /** The public port over a route of the test's, without sessions and layer. */
 export class TestPublic implements AsyncDisposable {
   readonly route = new TestRoute();
@@ -72,7 +75,7 @@ export class TestPublic implements AsyncDisposable {
     const log: Log = { debug: write, info: write, warn: write, error: write };
     const layer = { status: { state: 'connected' as const, since: new Date() } };
     const transport = new WebSocketTransport(
-      { message: 1024, fragments: 16, subprotocols: [] },
+      { message: 1024, fragments: 16, subprotocols: [], rates: UNPACED },
       this.inbound,
       new ReadTurns({ now: () => performance.now(), defer: setImmediate }),
     );

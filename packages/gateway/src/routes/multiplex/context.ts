@@ -2,6 +2,8 @@ import type { Rights } from '../../auth/rights.ts';
 import type { Counters } from '../../counters.ts';
 import type { Hub } from '../../hub.ts';
 import type { Inbound } from '../../inbound.ts';
+import type { ReadRates } from '../../limits/pace.ts';
+import type { AskLimits } from '../../limits/quota.ts';
 import type { Log } from '../../log.ts';
 import type { Session } from '../../session/session.ts';
 
@@ -21,6 +23,9 @@ export interface MultiplexContext {
   readonly rights: Rights;
   readonly log: Log;
   readonly limits: MultiplexLimits;
+  /** How fast frames of one session are taken, where they come in requests; and how often one may ask for something. */
+  readonly reads: ReadRates;
+  readonly asks: AskLimits;
   readonly inbound: Inbound;
   /** What a client is told to expect between pings, in milliseconds. */
   readonly heartbeat: number;

@@ -3,6 +3,7 @@ import { ERRORS, type FrameErrorKey } from '../../errors.ts';
 import { type Home, Members } from '../../hub/member.ts';
 import type { HubRoom } from '../../hub/room.ts';
 import { joinFailure, publishFailure, type PublishFailureKey } from '../../layer-errors.ts';
+import { Quota } from '../../limits/quota.ts';
 import type { Conversation } from '../../session/conversation.ts';
 import type { Session } from '../../session/session.ts';
 import { Intake } from '../intake.ts';
@@ -40,6 +41,8 @@ export class MultiplexConversation implements Conversation {
   readonly #turns: Turns;
   readonly #intake: Intake;
   #faults: Faults | undefined;
+  /** What it may ask for; undefined where nobody counts. */
+  readonly #quota: Quota | undefined;
   /** Rooms that are held until the session is in them. */
   #held: readonly HubRoom[] = [];
 
@@ -47,6 +50,7 @@ export class MultiplexConversation implements Conversation {
   constructor(session: Session, route: Owner, joins: readonly Join[] = [], held: readonly HubRoom[] = []) {
     this.#session = session;
     this.#route = route;
+    this.#quota = Quota.under(route.context.asks);
     this.#members = new Members(session);
     this.#intake = new Intake(session, MAX_UNDER_WAY);
     this.#turns = new Turns({ answered: () => this.#intake.refill(), served: ({ cost }) => route.context.inbound.give(cost) });
@@ -113,12 +117,23 @@ export class MultiplexConversation implements Conversation {
       case 'ping':
         return () => this.#session.send('{"type":"pong"}');
       case 'publish':
-        return this.#publish(frame);
+        return this.#quota?.mayPublish() === false ? this.#refusePublishing(frame) : this.#publish(frame);
       case 'leave':
         return () => this.#leave(frame);
       case 'join':
-        return this.#join(frame);
+        return this.#quota?.mayJoin() === false ? () => this.#exceed(frame) : this.#join(frame);
     }
+  }
+
+  #refusePublishing(frame: Publish): Answer {
+    this.#route.context.counters.publishFailures.rate += 1;
+    return () => this.#exceed(frame);
+  }
+
+  /** It asked for this more often than it may. */
+  #exceed({ ref }: Join | Publish): void {
+    this.#tellError('rate', ref);
+    if (this.#quota?.refuse() === true) this.#session.close('rate');
   }
 
   #publish(frame: Publish): Answer | Promise<Answer> {
@@ -225,10 +240,14 @@ export class MultiplexConversation implements Conversation {
   }
 
   #refuse(code: FrameErrorKey, ref: Ref | undefined): void {
-    const { counters, limits, now } = this.#route.context;
-    counters.errorFrames += 1;
-    this.#session.send(JSON.stringify({ type: 'error', code, message: ERRORS[code].message, ref }));
+    const { limits, now } = this.#route.context;
+    this.#tellError(code, ref);
     this.#faults ??= new Faults();
     if (this.#faults.add(code, now(), limits.errors)) this.#session.close('too_many_errors');
+  }
+
+  #tellError(code: FrameErrorKey, ref: Ref | undefined): void {
+    this.#route.context.counters.errorFrames += 1;
+    this.#session.send(JSON.stringify({ type: 'error', code, message: ERRORS[code].message, ref }));
   }
 }

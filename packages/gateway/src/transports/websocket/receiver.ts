@@ -26,8 +26,8 @@ export type ReceiveFault = 'protocol' | 'too_large' | 'too_many_fragments' | 'fu
 export interface Received extends Holder {
   /** False from the moment on that no more is wanted for now. */
   readonly isReading: boolean;
-  /** A whole message. The bytes are the receiver's no more. */
-  message(data: Buffer, binary: boolean): void;
+  /** A whole message, which came in so many frames. The bytes are the receiver's no more. */
+  message(data: Buffer, binary: boolean, frames: number): void;
   ping(payload: Buffer): void;
   pong(payload: Buffer): void;
   close(payload: Buffer): void;
@@ -193,12 +193,13 @@ export class Receiver {
 
   #tellMessage(data: Buffer, to: Received): void {
     const binary = this.#opcode === BINARY;
+    const frames = this.#frames;
     this.#opcode = CONTINUATION;
     this.#frames = 0;
     if (this.#message !== undefined) this.#inbound.give(this.#message.length + PIECE_COST);
     this.#message = undefined;
     this.#length = 0;
-    to.message(data, binary);
+    to.message(data, binary, frames);
   }
 
   #tellControl(payload: Buffer, to: Received): void {

@@ -4,6 +4,7 @@ import { plainAddress } from '../../net/addresses.ts';
 import { closeOf, type End } from '../../errors.ts';
 import { costOf, type Inbound } from '../../inbound.ts';
 import type { Framing, Link } from '../../session/link.ts';
+import { Pace, type ReadRates } from '../../limits/pace.ts';
 import type { Session } from '../../session/session.ts';
 import type { Reader, ReadTurns } from '../read-turns.ts';
 import { closeFrame, pingFrame, pongFrame, readClose, tokenOf, WEBSOCKET_FRAMING } from './frames.ts';
@@ -30,6 +31,9 @@ export interface SocketContext {
   readonly limits: ReceiveLimits;
   readonly inbound: Inbound;
   readonly turns: ReadTurns;
+  readonly rates: ReadRates;
+  /** Milliseconds, never going back. */
+  readonly now: () => number;
   /** In its first state, as after every whole message: a socket takes it only when something is left over. */
   spare: Receiver;
 }
@@ -52,6 +56,8 @@ export class WebSocketLink implements Link, Reader, Received {
   /** What was read of the socket and is still to be looked at, and what it costs where that is not at once. */
   #unread: Buffer | undefined;
   #unreadCost = 0;
+  /** How far the peer is ahead of the rates; made when the first thing comes that is counted. */
+  #pace: Pace | undefined;
   /** Answers to pings, which leave together. */
   #pongs: Buffer[] | undefined;
 
@@ -80,8 +86,9 @@ export class WebSocketLink implements Link, Reader, Received {
     return this.#tcp.destroyed && !this.#tcp.writableFinished;
   }
 
+  /** Who floods us with control frames, or is gone and left us more than may be read, does not live on by that. */
   get isBehind(): boolean {
-    return this.#unread !== undefined;
+    return this.#unread !== undefined && !this.#hasEnded && this.#pace?.isFlooded !== true;
   }
 
   get begun(): number {
@@ -93,7 +100,7 @@ export class WebSocketLink implements Link, Reader, Received {
   }
 
   get isReading(): boolean {
-    return !this.#isPaused && !this.#isDeaf;
+    return !this.#isPaused && !this.#isDeaf && (this.#pace === undefined || this.#pace.wait === 0);
   }
 
   /** The handshake is done, and `head` came with it. Called once, before anything is read. */
@@ -163,6 +170,7 @@ export class WebSocketLink implements Link, Reader, Received {
   take(chunk: Buffer): void {
     if (this.#isDeaf) return;
     this.#unread = chunk;
+    if (this.#context.rates.bytes !== undefined) this.#ownPace.bytes(chunk.length);
     this.#context.turns.take(this);
     this.#hold();
   }
@@ -170,7 +178,7 @@ export class WebSocketLink implements Link, Reader, Received {
   /** Looks at what was read of the socket, up to a bound. */
   read(): boolean {
     const chunk = this.#unread;
-    if (chunk === undefined || !this.isReading) return false;
+    if (chunk === undefined || !this.isReading) return this.#wait();
     const receiver = this.#receiver ?? this.#context.spare;
     const at = receiver.read(chunk, 0, FRAMES_A_TURN, this);
     this.#answerPings();
@@ -181,7 +189,7 @@ export class WebSocketLink implements Link, Reader, Received {
     this.#keep(receiver);
     if (at < chunk.length) {
       this.#unread = chunk.subarray(at);
-      return !this.#isPaused;
+      return this.isReading || this.#wait();
     }
     this.#drop();
     this.#session?.partial(this.#receiver !== undefined);
@@ -190,7 +198,8 @@ export class WebSocketLink implements Link, Reader, Received {
     return false;
   }
 
-  message(data: Buffer, binary: boolean): void {
+  message(data: Buffer, binary: boolean, frames: number): void {
+    if (this.#context.rates.frames !== undefined) this.#ownPace.frames(frames);
     // A ping that came before it is answered before it is.
     this.#answerPings();
     if (!binary && !isUtf8(data)) return this.fault('encoding');
@@ -199,11 +208,12 @@ export class WebSocketLink implements Link, Reader, Received {
   }
 
   ping(payload: Buffer): void {
+    this.#ownPace.control();
     (this.#pongs ??= []).push(pongFrame(payload));
   }
 
   pong(payload: Buffer): void {
-    this.#session?.answered(tokenOf(payload));
+    if (this.#session?.answered(tokenOf(payload)) !== true) this.#ownPace.control();
   }
 
   close(payload: Buffer): void {
@@ -248,6 +258,17 @@ export class WebSocketLink implements Link, Reader, Received {
     this.#context.inbound.remove(this);
     this.#tcp.end();
     this.#tcp.resume();
+  }
+
+  get #ownPace(): Pace {
+    this.#pace ??= new Pace(this.#context.rates, this.#context.now);
+    return this.#pace;
+  }
+
+  /** What was read and came too fast is looked at later. Nothing can be read now. */
+  #wait(): false {
+    if (this.#unread !== undefined && !this.#isPaused && !this.#isDeaf) this.#context.turns.later(this, this.#pace?.wait ?? 0);
+    return false;
   }
 
   #answerPings(): void {
