@@ -86,11 +86,11 @@ export const BEHAVIOURS: Readonly<Record<string, (place: Place) => Promise<void>
   'Several streams on one socket': async (place) => {
     await using client = await Client.open(place.ws('/streams'));
     client.send(JSON.stringify({ stream: 'sum', payload: { a: 1, b: 2 } }));
-    client.send(JSON.stringify({ stream: 'echo', payload: ['x'] }));
+    client.send(JSON.stringify({ stream: 'echo', payload: { x: 1 } }));
     await client.until((received) => received.length === 2);
     expect(client.received.map((text) => JSON.parse(String(text)) as unknown)).toEqual([
       { stream: 'sum', payload: { sum: 3 } },
-      { stream: 'echo', payload: { echo: ['x'] } },
+      { stream: 'echo', payload: { echo: { x: 1 } } },
     ]);
   },
   'A chat': chat,
