@@ -133,6 +133,16 @@ describe('deploy/prometheus', () => {
     expect(looks.some(({ exp_alerts: fired = [] }) => fired.length === 0)).toBe(true);
   });
 
+  test.each(rules.map(({ alert, annotations }) => [alert, annotations['runbook_url']] as const))(
+    '%s names its paragraph of docs/operations.md',
+    async (alert, url = '') => {
+      const [page, anchor] = new URL(url).href.split('#', 2);
+      expect(page).toMatch(/\/docs\/operations\.md$/);
+      expect(anchor).toBe(alert.toLowerCase());
+      expect(await readFile(join(ROOT, 'docs/operations.md'), 'utf8')).toContain(`\n### ${alert}\n\n`);
+    },
+  );
+
   test.each(rules.map(({ alert, expr }) => [alert, expr]))('names only what there is: %s', (_, expr) => {
     expect(unknownIn(expr)).toEqual([]);
   });

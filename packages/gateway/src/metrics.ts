@@ -1,6 +1,7 @@
 import type { LayerStats, LayerStatus } from '@busgate/layer';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Counters, GatewayState } from './counters.ts';
+import { memoryLimit } from './memory-limit.ts';
 import type { ConsumerCounters } from './routes/consumer/counters.ts';
 import { EventCounters, HANDLING_BUCKETS } from './routes/events/counters.ts';
 
@@ -61,6 +62,7 @@ const MESSAGES: readonly MetricDefinition[] = [
   gauge('busgate_deliveries_queued', 'Deliveries that wait in outboxes.', ({ state }) => state.queued),
   counter('busgate_sent_bytes_total', 'Bytes written to sessions, frame headers included.', ({ counters }) => counters.sentBytes),
   gauge('busgate_outbox_bytes', 'Bytes that wait in outboxes; those that several sessions wait for count for each.', ({ state }) => state.outboxBytes),
+  gauge('busgate_memory_limit_bytes', 'Memory that this process may use: what its cgroup allows, else all of the machine.', memoryLimit),
   gauge('busgate_inbound_bytes', 'What clients have begun and not finished, with what holds it: see limits.inbound_total.', ({ state }) => state.inboundBytes),
 ];
 
