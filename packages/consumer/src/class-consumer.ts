@@ -2,7 +2,7 @@ import type { Message } from '@busgate/layer';
 import { Consumer, type ConsumerClass, type ConsumerParts } from './consumer.ts';
 import { Groups } from './consumer-channel.ts';
 import type { ConsumerContext } from './context.ts';
-import { AcceptConnection, RejectConnection } from './errors.ts';
+import { AcceptConnection, ConnectionClosedError, RejectConnection } from './errors.ts';
 import { conclude } from './outcome.ts';
 import type { Outlet } from './outlet.ts';
 import { connectOf, Socket } from './socket.ts';
@@ -12,6 +12,8 @@ import type { ConnectEvent, DisconnectEvent, ReceiveEvent } from './wire.ts';
 export function isConsumerClass(value: unknown): value is ConsumerClass {
   return typeof value === 'function' && (value === Consumer || value.prototype instanceof Consumer);
 }
+
+const NO_CLOSE_FRAME = 1006;
 
 /** Makes sockets' consumers of this class. */
 export function classTarget(Class: ConsumerClass): LivingTarget {
@@ -38,6 +40,10 @@ class ClassConversation implements Conversation {
   readonly #route: string;
   readonly #end: () => void;
   #last: Promise<void> = Promise.resolve();
+  /** What has been queued and has not come to its end. */
+  #steps = 0;
+  /** The consumer was told the end, or will be when what is before it has been handled. */
+  #isLeaving = false;
   /** Nothing more is begun: what comes is handled with that. */
   #hasEnded = false;
   /** Nothing more is begun: what comes is another worker's. */
@@ -55,7 +61,13 @@ class ClassConversation implements Conversation {
     this.#socket = new Socket(event, params, outlet, false);
     this.#groups = new Groups(context.layer, (message) => this.#queue(() => this.#dispatch(message)));
     this.#consumer = new Class({ socket: this.#socket as Socket<never>, groups: this.#groups, context } satisfies ConsumerParts<never>);
-    if (!isBurial) void this.#queue(() => this.#connect(), event.order);
+    if (isBurial) return;
+    void this.#queue(() => this.#connect(), event.order);
+    this.#last = this.#last.then(() => this.#endIfRefused());
+  }
+
+  get isBusy(): boolean {
+    return this.#steps > 0;
   }
 
   receive({ text, bytes, order }: ReceiveEvent): void {
@@ -63,6 +75,8 @@ class ClassConversation implements Conversation {
   }
 
   disconnect({ code, reason }: DisconnectEvent): void {
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
     this.#socket.gone(code, reason);
     this.#last = this.#last.then(() => this.#leave(code, reason));
   }
@@ -75,24 +89,33 @@ class ClassConversation implements Conversation {
     this.#isReleased = true;
     await this.#last;
     await this.#groups.close();
+    // The client may have left meanwhile.
+    await this.#last;
     this.#end();
   }
 
-  /** Runs `step` after all that was queued before, unless the consumer has ended meanwhile; then the event of this order has been handled. Never rejects. */
+  /** Runs `step` after all that was queued before, unless the consumer has ended or closed meanwhile; then the event of this order has been handled. Never rejects. */
   #queue(step: () => void | Promise<void>, order?: number): Promise<void> {
+    this.#steps += 1;
     this.#last = this.#last.then(async () => {
-      if (this.#isReleased) return;
-      if (!this.#hasEnded) await this.#attempt(step);
-      if (order !== undefined) await this.#outlet.reply({ type: 'done', order }).catch(() => undefined);
+      await this.#take(step, order);
+      this.#steps -= 1;
     });
     return this.#last;
+  }
+
+  async #take(step: () => void | Promise<void>, order: number | undefined): Promise<void> {
+    if (this.#isReleased) return;
+    if (!this.#hasEnded && !this.#socket.isForsaken) await this.#attempt(step);
+    if (order !== undefined) await this.#outlet.reply({ type: 'done', order }).catch(() => undefined);
   }
 
   async #attempt(step: () => void | Promise<void>): Promise<void> {
     try {
       await step();
     } catch (error) {
-      this.#hasEnded = true;
+      // Whose client has gone while it spoke is given what that client had said before.
+      this.#hasEnded ||= !(error instanceof ConnectionClosedError);
       await conclude(error, this.#socket, this.#route, this.#context).catch((cause: unknown) =>
         this.#context.log.warn('a socket could not be ended', { error: String(cause) }),
       );
@@ -129,6 +152,15 @@ class ClassConversation implements Conversation {
       route: this.#route,
       type: typeof type === 'string' ? type.slice(0, 100) : typeof type,
     });
+  }
+
+  /** The end of a session that was refused goes to whichever worker takes it: this consumer is told here. Of one that another worker had, that worker's is told. */
+  async #endIfRefused(): Promise<void> {
+    if (this.#isLeaving || !this.#socket.isRefused) return;
+    this.#isLeaving = true;
+    if (!this.#socket.resumed) return this.#leave(NO_CLOSE_FRAME, '');
+    await this.#groups.close();
+    this.#end();
   }
 
   async #leave(code: number, reason: string): Promise<void> {

@@ -48,9 +48,14 @@ class Demultiplexer implements Conversation {
     this.#states = statesOf(event.state);
     for (const [name, target] of targets) {
       const reply = (said: Reply): Promise<void> => this.#reply(name, said);
-      this.#streams.set(name, target.begin({ ...event, state: this.#states[name] ?? null }, params, { reply }, context));
+      const own = { reply, isLocal: outlet.isLocal === true };
+      this.#streams.set(name, target.begin({ ...event, state: this.#states[name] ?? null }, params, own, context));
     }
     this.ended = Promise.all([...this.#streams.values()].map(({ ended }) => ended)).then(() => undefined);
+  }
+
+  get isBusy(): boolean {
+    return [...this.#streams.values()].some((stream) => stream.isBusy);
   }
 
   receive(event: ReceiveEvent): void {

@@ -35,6 +35,10 @@ class FunctionConversation implements Conversation {
     this.ended = this.#run(run);
   }
 
+  get isBusy(): boolean {
+    return this.#socket.isBusy;
+  }
+
   receive({ text, bytes, order }: ReceiveEvent): void {
     this.#socket.deliver({ data: text ?? bytes ?? '', order });
   }
@@ -57,12 +61,14 @@ class FunctionConversation implements Conversation {
   async #run(run: SocketFunction): Promise<void> {
     try {
       await run(this.#socket, this.#context);
-      if (!this.#isReleased) await this.#socket.close();
+      // Who has not answered at its end refuses, whatever comes after it.
+      if (!this.#isReleased || !this.#socket.accepted) await this.#socket.close();
     } catch (error) {
       await this.#conclude(error);
     }
     // What a worker gives back goes with the session.
-    if (!this.#isReleased) this.#socket.finish();
+    if (this.#isReleased) this.#socket.handOver();
+    else this.#socket.finish();
   }
 
   async #conclude(error: unknown): Promise<void> {

@@ -9,7 +9,19 @@ import type { ConnectEvent, ReceiveEvent } from './wire.ts';
 /** What a stateless handler has of its socket: all that does not wait for messages. What it wants to remember it puts on the session, with `setState`. */
 export type StatelessSocket<P extends Params = Params> = Omit<
   Socket<P>,
-  'receive' | 'tryReceive' | 'pendingMessages' | 'hasMessages' | 'deliver' | 'gone' | 'interrupt' | typeof Symbol.asyncIterator
+  | 'receive'
+  | 'tryReceive'
+  | 'pendingMessages'
+  | 'hasMessages'
+  | 'deliver'
+  | 'finish'
+  | 'handOver'
+  | 'gone'
+  | 'interrupt'
+  | 'isBusy'
+  | 'isForsaken'
+  | 'isRefused'
+  | typeof Symbol.asyncIterator
 >;
 
 /** Functions for the events of any session, called by whichever worker takes the event. */

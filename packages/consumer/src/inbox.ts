@@ -17,12 +17,14 @@ export class Inbox<T> {
   readonly #items: T[] = [];
   readonly #waiters = new Set<Waiter<T>>();
   #ended: Error | undefined;
+  #isAbandoned = false;
 
   get size(): number {
     return this.#items.length;
   }
 
   put(item: T): void {
+    if (this.#isAbandoned) return;
     const [waiter] = this.#waiters;
     if (waiter === undefined) this.#items.push(item);
     else {
@@ -46,6 +48,7 @@ export class Inbox<T> {
 
   /** What is left is given to nobody; who waits, now or later, is told `error`. */
   abandon(error: Error): void {
+    this.#isAbandoned = true;
     this.#items.length = 0;
     this.end(error);
   }

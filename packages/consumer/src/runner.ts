@@ -1,10 +1,12 @@
 import type { ConsumerContext, ConsumerCounts, ConsumerLayer, ConsumerLog } from './context.ts';
 import { ConnectionClosedError } from './errors.ts';
+import { LivingSession } from './living-session.ts';
 import type { Outlet } from './outlet.ts';
 import type { Router } from './router.ts';
 import { layerForHandlers, runAs, runOutside } from './running.ts';
 import { Socket } from './socket.ts';
-import type { Conversation, SocketTarget } from './target.ts';
+import { patienceOf } from './unhandled.ts';
+import { WatchedOutlet } from './watched-outlet.ts';
 import type { ConnectEvent, DisconnectEvent, GatewayEvent, HttpRequestEvent, ReceiveEvent } from './wire.ts';
 
 const NO_HANDLER = 404;
@@ -24,18 +26,19 @@ export class Runner {
   readonly #router: Router;
   readonly #context: ConsumerContext;
   readonly #outletOf: OutletOf;
-  readonly #living = new Map<string, Conversation>();
+  readonly #living = new Map<string, LivingSession>();
   readonly #requests = new Map<string, AbortController>();
-  /** Handlers that keep nothing and have not come to their end. */
-  readonly #passing = new Set<Promise<void>>();
-  #isReleasing = false;
+  /** Handlers that keep nothing and have not come to their end, and the ways of those events that they are at. */
+  readonly #passing = new Map<Promise<void>, WatchedOutlet | undefined>();
+  /** Sessions that were given back, with the lease under which they were here. */
+  readonly #givenBack = new Map<string, number>();
 
   constructor(router: Router, { layer, log }: { readonly layer: ConsumerLayer; readonly log: ConsumerLog }, outletOf: OutletOf) {
     this.#router = router;
     this.#context = { layer: layerForHandlers(layer), log, counts: { failed: 0, unhandled: 0 } };
     this.#outletOf = (event, stays) => {
       const outlet = outletOf(event, stays);
-      return { reply: (reply) => runOutside(() => outlet.reply(reply)) };
+      return { isLocal: outlet.isLocal === true, reply: (reply) => runOutside(() => outlet.reply(reply)) };
     };
   }
 
@@ -48,95 +51,163 @@ export class Runner {
     return this.#living.size + this.#passing.size;
   }
 
-  /** Whether this session's handler lives here. */
+  /** Whether this session's handler lives here, or its request is being answered. */
   has(session: string): boolean {
-    return this.#living.has(session);
+    return this.#living.has(session) || this.#requests.has(session);
   }
 
-  /** `ended` is called when what began with this event has come to its end, if something did: a socket's handler, or a call of one that keeps nothing. */
-  handle(event: GatewayEvent, ended: () => void = () => undefined): void {
-    runAs({ stray: (error) => this.#stray(event, error) }, () => this.#handle(event, () => runOutside(ended)));
+  /** Whether sessions of this path live in one process: no other one can take leave of them. */
+  keeps(path: string): boolean {
+    return this.#router.socket(path)?.target.kind === 'living';
   }
 
-  #handle(event: GatewayEvent, ended: () => void): void {
+  /**
+   * `ended` is called when what began with this event has come to its end, if something did: a socket's handler, or a call of one that keeps nothing. `lifetime`: how long
+   * the event may take, in milliseconds, where that is known.
+   */
+  handle(event: GatewayEvent, ended: () => void = () => undefined, lifetime?: number): void {
+    runAs({ stray: (error) => this.#stray(event, error) }, () => this.#handle(event, () => runOutside(ended), lifetime));
+  }
+
+  /** The end of a session whose handler died with its worker: a new one is told. */
+  bury(event: DisconnectEvent, ended: () => void = () => undefined): void {
+    this.#givenBack.delete(event.session);
+    runAs({ stray: (error) => this.#stray(event, error) }, () => this.#bury(event, () => runOutside(ended)));
+  }
+
+  /** To be called at regular times, with `performance.now()`: says of events that take long that they are being handled. */
+  keepAlive(now: number): void {
+    for (const session of this.#living.values()) session.keepAlive(now);
+    for (const outlet of this.#passing.values()) outlet?.keepAlive(now);
+  }
+
+  /**
+   * Stops in order: what is in hand is finished, each session that can be given to another worker is given back, and requests are answered. Resolves when
+   * nothing is left.
+   */
+  async release(): Promise<void> {
+    const released = [...this.#living].map(async ([id, session]) => {
+      if (await session.release()) this.#givenBack.set(id, session.lease);
+      this.#forget(id, session);
+    });
+    await Promise.all(released);
+    await this.passed();
+  }
+
+  /** Resolves when no handler that keeps nothing is at work. */
+  async passed(): Promise<void> {
+    await Promise.all(this.#passing.keys());
+  }
+
+  /** Others may have the sessions that live here: they are let go of, and those that rest are given back. */
+  forsake(): void {
+    this.#givenBack.clear();
+    for (const [id, session] of this.#living) {
+      this.#givenBack.set(id, session.lease);
+      session.forsake();
+      this.#forget(id, session);
+    }
+  }
+
+  #handle(event: GatewayEvent, ended: () => void, lifetime: number | undefined): void {
     switch (event.type) {
       case 'websocket.connect':
-        return this.#connect(event, ended);
+        return this.#connect(event, ended, lifetime);
       case 'websocket.receive':
-        return this.#receive(event, ended);
+        return this.#receive(event, ended, lifetime);
       case 'websocket.disconnect':
         return this.#disconnect(event, ended);
-      case 'http.request':
-        return this.#track(event, this.#request(event), ended);
+      case 'http.request': {
+        const outlet = this.#watched(event, lifetime);
+        return this.#track(event, this.#request(event, outlet), ended, outlet);
+      }
       case 'http.disconnect':
         return this.#requests.get(event.session)?.abort(new Error('the client has left'));
     }
   }
 
-  /**
-   * Stops in order: what is in hand is finished, `released` is called for each session that can be given to another worker, and requests are answered. Resolves when
-   * nothing is left.
-   */
-  async release(released: (session: string) => void): Promise<void> {
-    this.#isReleasing = true;
-    const living = [...this.#living].map(async ([session, conversation]) => {
-      await conversation.release();
-      released(session);
-    });
-    this.#living.clear();
-    await Promise.all([...living, ...this.#passing]);
-  }
-
-  #connect(event: ConnectEvent, ended: () => void): void {
+  #connect(event: ConnectEvent, ended: () => void, lifetime: number | undefined): void {
+    const { session: id } = event;
+    this.#givenBack.delete(id);
+    this.#living.get(id)?.abandon();
     const found = this.#router.socket(event.path);
     if (found === undefined) return this.#track(event, this.#refuse(event, NO_HANDLER, 'nothing is at this path\n'), ended);
     const { target } = found;
     const params = { ...event.params, ...found.params };
     if (target.kind === 'stateless') {
-      return this.#track(event, target.handle(event, params, this.#outletOf(event, false), this.#context), ended);
+      const outlet = new WatchedOutlet(this.#outletOf(event, false), { order: event.order, patience: patienceOf(lifetime) });
+      return this.#track(event, target.handle(event, params, outlet, this.#context), ended, outlet);
     }
-    let conversation: Conversation;
+    let session: LivingSession;
     try {
-      conversation = target.begin(event, params, this.#outletOf(event, true), this.#context);
+      session = new LivingSession(event, this.#outletOf(event, true), (outlet) => target.begin(event, params, outlet, this.#context), lifetime);
     } catch (error) {
       this.#logFailure(event, error);
       return this.#track(event, this.#refuse(event, FAILED, 'an error of the consumer\n'), ended);
     }
-    this.#living.set(event.session, conversation);
-    void conversation.ended.then(() => {
-      if (this.#living.get(event.session) === conversation) this.#living.delete(event.session);
+    this.#living.set(id, session);
+    void session.ended.then(() => {
+      this.#forget(id, session);
       ended();
     });
   }
 
-  #receive(event: ReceiveEvent, ended: () => void): void {
-    const conversation = this.#living.get(event.session);
-    if (conversation !== undefined) return conversation.receive(event);
-    this.#pass(event, ended);
-  }
-
-  #disconnect(event: DisconnectEvent, ended: () => void): void {
-    const conversation = this.#living.get(event.session);
-    if (conversation !== undefined) return conversation.disconnect(event);
-    this.#pass(event, ended);
-  }
-
-  /** An event whose handler, if it lived, lives no longer. */
-  #pass(event: ReceiveEvent | DisconnectEvent, ended: () => void): void {
+  #receive(event: ReceiveEvent, ended: () => void, lifetime: number | undefined): void {
+    const living = this.#living.get(event.session);
+    if (living !== undefined) return living.receive(event, lifetime);
     const found = this.#router.socket(event.path);
-    if (found === undefined) return ended();
-    const params = { ...event.params, ...found.params };
-    const outlet = this.#outletOf(event, false);
-    const work = passing(found.target, event, params, outlet, this.#context);
-    if (work !== undefined) return this.#track(event, work, ended);
-    // What a worker gives back goes with the session.
-    if (event.order !== null && !this.#isReleasing) void outlet.reply({ type: 'done', order: event.order }).catch(() => undefined);
+    if (found?.target.kind === 'stateless') {
+      const outlet = this.#watched(event, lifetime);
+      return this.#track(event, found.target.handle(event, { ...event.params, ...found.params }, outlet, this.#context), ended, outlet);
+    }
+    // Its handler has ended. What was given back goes with the session.
+    if (!this.#wasGivenBack(event))
+      void this.#outletOf(event, false)
+        .reply({ type: 'done', order: event.order })
+        .catch(() => undefined);
     ended();
   }
 
-  async #request(event: HttpRequestEvent): Promise<void> {
-    const found = this.#router.http(event.path);
+  #disconnect(event: DisconnectEvent, ended: () => void): void {
+    const living = this.#living.get(event.session);
+    if (living !== undefined) return living.disconnect(event);
+    // A handler that ended here has been told, but an end that crossed with the session's return is told to nobody else.
+    if (this.keeps(event.path) && !this.#wasGivenBack(event)) return ended();
+    this.#givenBack.delete(event.session);
+    this.#bury(event, ended);
+  }
+
+  #bury(event: DisconnectEvent, ended: () => void): void {
+    const found = this.#router.socket(event.path);
+    if (found === undefined) return ended();
+    const { target } = found;
+    const params = { ...event.params, ...found.params };
     const outlet = this.#outletOf(event, false);
+    this.#track(
+      event,
+      target.kind === 'stateless' ? target.handle(event, params, outlet, this.#context) : target.bury(event, params, outlet, this.#context),
+      ended,
+    );
+  }
+
+  #wasGivenBack({ session, lease, order }: ReceiveEvent | DisconnectEvent): boolean {
+    const givenBack = this.#givenBack.get(session);
+    return givenBack !== undefined && (order === null || lease === givenBack);
+  }
+
+  #forget(id: string, session: LivingSession): void {
+    if (this.#living.get(id) === session) this.#living.delete(id);
+  }
+
+  /** The way back from an event that is handled by a call of its own. */
+  #watched(event: ReceiveEvent | HttpRequestEvent, lifetime: number | undefined): WatchedOutlet {
+    const outlet = new WatchedOutlet(this.#outletOf(event, false));
+    outlet.came(event.order, patienceOf(lifetime));
+    return outlet;
+  }
+
+  async #request(event: HttpRequestEvent, outlet: Outlet): Promise<void> {
+    const found = this.#router.http(event.path);
     if (found === undefined) {
       const isSocket = this.#router.socket(event.path) !== undefined;
       const refusal = isSocket ? { status: 426, text: 'this path is for WebSockets\n' } : { status: NO_HANDLER, text: 'nothing is at this path\n' };
@@ -164,23 +235,23 @@ export class Runner {
   }
 
   #refuse(event: ConnectEvent, status: number, text: string): Promise<void> {
-    return new Socket(event, {}, this.#outletOf(event, false), false).reject(status, text);
+    return new Socket(event, {}, this.#outletOf(event, false), true).reject(status, text);
   }
 
-  #track(event: GatewayEvent, work: Promise<void>, ended: () => void): void {
+  #track(event: GatewayEvent, work: Promise<void>, ended: () => void, outlet?: WatchedOutlet): void {
     const tracked = work
       .catch((error: unknown) => this.#logFailure(event, error))
       .finally(() => {
         this.#passing.delete(tracked);
         ended();
       });
-    this.#passing.add(tracked);
+    this.#passing.set(tracked, outlet);
   }
 
   /** What a handler began, and did not wait for, has failed. */
   #stray(event: GatewayEvent, error: unknown): void {
-    const conversation = this.#living.get(event.session);
-    if (conversation !== undefined) return conversation.fail(error);
+    const living = this.#living.get(event.session);
+    if (living !== undefined) return living.fail(error);
     if (!(error instanceof ConnectionClosedError)) this.#logFailure(event, error);
   }
 
@@ -188,15 +259,4 @@ export class Runner {
     this.#context.counts.failed += 1;
     this.#context.log.error('a consumer failed', { route, type, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
-}
-
-function passing(
-  target: SocketTarget,
-  event: ReceiveEvent | DisconnectEvent,
-  params: Readonly<Record<string, string>>,
-  outlet: Outlet,
-  context: ConsumerContext,
-): Promise<void> | undefined {
-  if (target.kind === 'stateless') return target.handle(event, params, outlet, context);
-  return event.type === 'websocket.disconnect' ? target.bury(event, params, outlet, context) : undefined;
 }

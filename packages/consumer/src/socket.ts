@@ -62,6 +62,9 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
   #closeReason = '';
   #subprotocol: string | undefined;
   #isFinished = false;
+  #isRefused = false;
+  /** Orders of the events whose messages the handler has. */
+  #inHand: number[] = [];
 
   /** Made by what runs handlers. `acceptsByUse`: receiving and sending accept what has not been accepted, and with the accept the connect is handled. */
   constructor(event: ConnectEvent, params: Params, outlet: Outlet, acceptsByUse: boolean) {
@@ -91,6 +94,21 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
 
   get closed(): boolean {
     return this.#phase === 'closed';
+  }
+
+  /** For what runs handlers: it was ended before it was accepted here. */
+  get isRefused(): boolean {
+    return this.#isRefused;
+  }
+
+  /** For what runs handlers: this side has closed or refused it, and whatever the client had said before it heard of that is nobody's. */
+  get isForsaken(): boolean {
+    return this.#isFinished;
+  }
+
+  /** For what runs handlers: whether the handler has a message in hand. */
+  get isBusy(): boolean {
+    return this.#inHand.length > 0;
   }
 
   /** As the client's close frame said, or as this side closed; 1006 where the connection was lost; undefined while it is open. */
@@ -140,7 +158,7 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
       type: 'websocket.accept',
       ...(subprotocol === undefined ? {} : { subprotocol }),
       ...(headers === undefined ? {} : { headers }),
-      ...(this.#acceptsByUse ? { done: this.#connectOrder } : {}),
+      ...this.#connectDone,
     });
   }
 
@@ -148,9 +166,11 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
   async reject(status = 403, body = '', headers: readonly Header[] = []): Promise<void> {
     if (this.#phase !== 'connecting') throw new TypeError('only a connection that has not been accepted can be refused: close it');
     if (this.resumed) return this.close(status < 500 ? NOT_ALLOWED : INTERNAL);
+    this.#isRefused = true;
     this.#end(NO_CLOSE_FRAME, '');
+    this.#forgetUnread();
     await this.#outlet.reply({ type: 'websocket.http.response.start', status, headers: [['content-type', 'text/plain; charset=utf-8'], ...headers] });
-    await this.#outlet.reply({ type: 'websocket.http.response.body', body: new TextEncoder().encode(body) });
+    await this.#outlet.reply({ type: 'websocket.http.response.body', body: new TextEncoder().encode(body), ...this.#connectDone });
   }
 
   /** A string as a text frame, bytes as a binary one, anything else as JSON. Resolves when it has been handed on. */
@@ -164,8 +184,11 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
   async close(code = 1000, reason = ''): Promise<void> {
     checkClose(code, reason);
     if (this.#phase === 'closed') return;
-    this.#end(code, reason);
-    await this.#outlet.reply({ type: 'websocket.close', code, reason });
+    this.#isRefused = this.#phase === 'connecting';
+    this.#end(this.#isRefused && !this.resumed ? NO_CLOSE_FRAME : code, reason);
+    const closing = this.#outlet.reply({ type: 'websocket.close', code, reason, ...(this.#isRefused ? this.#connectDone : {}) });
+    this.#forgetUnread();
+    await closing;
   }
 
   /**
@@ -173,12 +196,14 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
    * @throws ConnectionClosedError; ReceiveTimeoutError after `timeout` milliseconds; `signal.reason` when aborted
    */
   async receive(options: ReceiveOptions = {}): Promise<Data> {
+    this.#handled();
     if (this.#phase === 'connecting') this.#use();
     return this.#taken(await this.#inbox.receive(options));
   }
 
   /** The next message if one has come, else `fallback`. */
   tryReceive<T = undefined>(fallback?: T): Data | T {
+    this.#handled();
     if (this.#phase === 'connecting') this.#use();
     const received = this.#inbox.take();
     return received === undefined ? (fallback as T) : this.#taken(received);
@@ -186,26 +211,31 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
 
   /** Every message until the socket is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Data, void, undefined> {
-    for (;;) {
-      try {
-        yield await this.receive();
-      } catch (error) {
-        if (error instanceof ConnectionClosedError) return;
-        throw error;
-      }
+    try {
+      for (;;) yield await this.receive();
+    } catch (error) {
+      if (!(error instanceof ConnectionClosedError)) throw error;
+    } finally {
+      // Who leaves the loop is at the end of its message, too.
+      this.#handled();
     }
   }
 
   /** For what runs handlers: a frame has come. */
   deliver(received: Received): void {
     this.#inbox.put(received);
-    if (this.#isFinished) this.finish();
+    if (this.#isFinished) this.#forgetUnread();
   }
 
   /** For what runs handlers: the handler has ended. What it did not ask for is nobody's, and handled with that. */
   finish(): void {
-    this.#isFinished = true;
-    for (let received = this.#inbox.take(); received !== undefined; received = this.#inbox.take()) this.#taken(received);
+    this.#handled();
+    this.#forgetUnread();
+  }
+
+  /** For what runs handlers: the handler has ended, or asks for nothing more: what it has in hand is handled, and the rest is another worker's. */
+  handOver(): void {
+    this.#handled();
   }
 
   /** For what runs handlers: the client has gone. */
@@ -218,10 +248,33 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
     this.#inbox.abandon(error);
   }
 
-  /** It has been handed to its handler: the gateway may send the next one. */
   #taken({ data, order }: Received): Data {
-    void this.#outlet.reply({ type: 'done', order });
+    this.#inHand.push(order);
+    if (this.#outlet.isLocal === true) this.#handled();
     return data;
+  }
+
+  /** The handler asks for the next message, or for nothing more: with those that it has it is at its end, and the gateway may send others. */
+  #handled(): void {
+    if (this.#inHand.length === 0) return;
+    const orders = this.#inHand;
+    this.#inHand = [];
+    for (const order of orders) this.#done(order);
+  }
+
+  /** What came, or will come, and nobody is going to ask for. */
+  #forgetUnread(): void {
+    this.#isFinished = true;
+    for (let received = this.#inbox.take(); received !== undefined; received = this.#inbox.take()) this.#done(received.order);
+  }
+
+  #done(order: number): void {
+    void this.#outlet.reply({ type: 'done', order }).catch(() => undefined);
+  }
+
+  /** Where the connect is handled with the answer to it. */
+  get #connectDone(): { readonly done?: number } {
+    return this.#acceptsByUse ? { done: this.#connectOrder } : {};
   }
 
   #use(): void {

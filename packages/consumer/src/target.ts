@@ -8,6 +8,8 @@ export type Params = Readonly<Record<string, string>>;
 export interface Conversation {
   receive(event: ReceiveEvent): void;
   disconnect(event: DisconnectEvent): void;
+  /** Whether an event is in the handler's hands. */
+  readonly isBusy: boolean;
   /** This worker stops: ends what is in hand, begins nothing more, and resolves when the session can be given to another one. */
   release(): Promise<void>;
   /** Something that the handler began, and did not wait for, has failed: the socket is closed. */

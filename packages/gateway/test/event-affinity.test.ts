@@ -58,6 +58,20 @@ describe('a worker with a queue of its own', () => {
     expect(shared.events.length).toBe(1);
   });
 
+  test('is told the end in time, also while it says that it is still at an event', async () => {
+    await using stage = await affine(', handler_timeout: 1s');
+    const { own, client } = stage;
+    client.send('a');
+    const event = await own.next();
+    client.socket.close(1000);
+    const saying = setInterval(() => void own.reply(event, { type: 'working', order: event.order, lease: 1 }), 50);
+    try {
+      expect(await own.next()).toMatchObject({ type: 'websocket.disconnect', order: 2, code: 1000 });
+    } finally {
+      clearInterval(saying);
+    }
+  });
+
   test('gives the session back: another one has it with its state, and nothing that was not handled is lost or changes its place', async () => {
     await using stage = await affine();
     const { own, shared, client, connect } = stage;

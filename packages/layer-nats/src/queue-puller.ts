@@ -209,6 +209,7 @@ export class QueuePuller {
   #taken(message: Handed): Taken {
     return {
       payload: message.payload,
+      endsAt: message.endsAt - this.#context.clock.now() + performance.now(),
       accept: () => this.#accept(message),
       giveBack: async () => this.#putBack(message),
     };

@@ -81,9 +81,10 @@ export interface HistoryOptions {
 /**
  * Called once a message, in order, with the message as it travels: one JSON object in UTF-8, which nobody has looked into. What was published on the reply topic
  * still has its member `channel`. Not to be written to, and to be copied where it is kept: it may be a part of something larger. Where a promise is returned the
- * message counts towards the credit until it settles. What it throws or rejects with is logged and stops nothing.
+ * message counts towards the credit until it settles. What it throws or rejects with is logged and stops nothing. `lifetime`: how long the message would have
+ * lived on, in milliseconds, where it comes from a worker queue whose broker says so.
  */
-export type ChannelListener = (payload: Uint8Array) => void | Promise<void>;
+export type ChannelListener = (payload: Uint8Array, lifetime?: number) => void | Promise<void>;
 
 /** What a listener of a channel may have of it that is not settled; nothing is taken beyond that. One message is given in any case. */
 export interface Credit {

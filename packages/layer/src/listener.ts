@@ -40,11 +40,11 @@ export class Listener {
     return !this.#calling && this.#messages + messages < this.#most.messages && this.#bytes + bytes < this.#most.bytes;
   }
 
-  give(payload: Uint8Array): void {
+  give(payload: Uint8Array, lifetime?: number): void {
     this.#size += (payload.length - this.#size) / AVERAGED;
     this.#calling = true;
     try {
-      const result: unknown = this.#call(payload);
+      const result: unknown = this.#call(payload, lifetime);
       if (result instanceof Promise) void this.#settle(result, payload.length);
     } catch (error) {
       this.#events.failed(error);

@@ -189,7 +189,7 @@ export class QueueReader {
   /** The waiter, where there is nothing for him after all. */
   #serve(item: Taken, to: Waiter<Message> | Listener, settled: boolean): Waiter<Message>[] {
     if (to instanceof Listener) {
-      if (settled) to.give(item.payload);
+      if (settled) this.#give(item, to);
       return [];
     }
     const message = settled ? this.#decode(item) : undefined;
@@ -197,6 +197,10 @@ export class QueueReader {
     this.#ahead.handed(this.#context.clock.now());
     to.resolve(message);
     return [];
+  }
+
+  #give({ payload, endsAt }: Taken, to: Listener): void {
+    to.give(payload, endsAt === undefined ? undefined : Math.max(0, endsAt - this.#context.clock.now()));
   }
 
   /** What was read ahead comes before what the queue has: to those who wait, and to listeners. */
@@ -210,7 +214,7 @@ export class QueueReader {
         const listener = this.#ahead.empty ? undefined : this.#listeners.next();
         if (listener === undefined) return;
         const item = this.#takeHeld(this.#context.clock.now());
-        if (item !== undefined) listener.give(item.payload);
+        if (item !== undefined) this.#give(item, listener);
       }
     }
   }

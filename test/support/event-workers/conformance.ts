@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import type { Broker } from '../brokers.ts';
+import type { Family } from './family.ts';
 import { ends } from './families/ends.ts';
 import { fences } from './families/fences.ts';
 import { frozen } from './families/frozen.ts';
@@ -9,10 +10,12 @@ import { stops } from './families/stops.ts';
 import { Stage } from './stage.ts';
 import type { Subject } from './subject.ts';
 
-const FAMILIES = { order, fences, ends, replies, stops, frozen };
+type Families = Readonly<Record<string, Family>>;
 
-/** What every worker of event routes keeps to, in whatever language: the same list for each, on a broker that is started here. */
-export function describeWorker(subject: Subject, startBroker: () => Promise<Broker>): void {
+export const FAMILIES = { order, fences, ends, replies, stops, frozen };
+
+/** What every worker of event routes keeps to, in whatever language: the same list for each, or some families of it, on a broker that is started here. */
+export function describeWorker(subject: Subject, startBroker: () => Promise<Broker>, families: Families = FAMILIES): void {
   describe(`a worker of event routes: ${subject.name}`, () => {
     let broker: Broker;
     beforeAll(async () => {
@@ -20,7 +23,7 @@ export function describeWorker(subject: Subject, startBroker: () => Promise<Brok
     });
     afterAll(() => broker?.[Symbol.asyncDispose]());
 
-    for (const [name, family] of Object.entries(FAMILIES)) {
+    for (const [name, family] of Object.entries(families)) {
       describe.concurrent(name, () => {
         let shared: Stage;
         beforeAll(async () => {

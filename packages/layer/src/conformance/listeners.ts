@@ -23,6 +23,18 @@ export const listeners: Family = {
       }
     },
 
+    'each is told how long its message would have lived on, where its broker says so': async (stage) => {
+      for (const { sender, reader, channel } of await places(stage, { expiryMs: 60_000 })) {
+        const lifetimes: (number | undefined)[] = [];
+        await sender.send(channel, { n: 0 });
+        const listening = reader.listen(channel, (_, lifetime) => void lifetimes.push(lifetime));
+        await until(() => lifetimes.length === 1, 'a message');
+        const [lifetime = 60_000] = lifetimes;
+        assert.ok(lifetime > 0 && lifetime <= 60_000, `${lifetime} ms`);
+        await listening.close();
+      }
+    },
+
     'no more messages are given than the credit has, until one is settled; the others wait in the channel, and come in order': async (stage) => {
       for (const { sender, reader, channel } of await places(stage)) {
         const under: { readonly n: unknown; readonly settle: () => void }[] = [];

@@ -87,6 +87,7 @@ export class MemoryQueue {
   #taken(message: Waiting): Taken {
     return {
       payload: message.payload,
+      endsAt: message.expiresAt,
       giveBack: async () => this.#current().#putBack(message),
     };
   }

@@ -11,6 +11,7 @@ export const frozen: Family = ({ open }) => {
     const [worker] = stage.workers;
     const session = stage.gateway.session();
     await session.accepted();
+    await session.done(0);
     worker?.signal('SIGSTOP');
     worker?.awaitStop();
     await pass(FROZEN_MS);

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import type { Family } from '../family.ts';
 
 const BURST = 500;
+/** Where nobody says how long an event may take, workers say after 10 s that they are at it. */
+const UNSAID_MS = 9000;
 
 export const order: Family = ({ stage }) => {
   test('each event is handled after the one before it, and answered with its order', async () => {
@@ -73,8 +75,10 @@ export const order: Family = ({ stage }) => {
     const session = stage().gateway.session();
     await session.accepted();
     const hold = stage().hold();
+    const began = performance.now();
     for (const text of [hold.word, 'after it']) await session.receive(text, {}, 2000);
     expect([(await session.reply('working'))['order'], (await session.reply('working'))['order']]).toEqual([1, 2]);
+    expect(performance.now() - began).toBeLessThan(UNSAID_MS);
     await hold.end();
     await session.done(1, 2);
   });

@@ -73,7 +73,7 @@ export class LocalBackend implements Backend {
   }
 
   #outletOf({ session }: GatewayEvent, stays: boolean): Outlet {
-    return { reply: (reply) => this.#obey(session, stays && reply.type === 'websocket.accept' ? { ...reply, window: WINDOW } : reply) };
+    return { isLocal: true, reply: (reply) => this.#obey(session, stays && reply.type === 'websocket.accept' ? { ...reply, window: WINDOW } : reply) };
   }
 
   #obey(session: string, reply: Reply): Promise<void> {

@@ -161,7 +161,9 @@ export class Dispatch implements Timed {
     return true;
   }
 
+  /** Its time begins anew, as long as there is a client: where its reader keeps the order, the end need not wait for it any longer than that. */
   working(order: number): void {
+    if (this.#end !== undefined && this.#flow.isWide) return;
     this.#flow.working(order, this.#context.now(), this.#context.settings.handlerTimeout);
   }
 

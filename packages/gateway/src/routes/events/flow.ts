@@ -30,6 +30,11 @@ export class Flow {
     this.#window = events;
   }
 
+  /** Whether several may be in flight: one reader has them, in their order. */
+  get isWide(): boolean {
+    return this.#window > 1;
+  }
+
   /** Whether one more event may be given to the worker. */
   get isOpen(): boolean {
     return this.#inFlight.size < this.#window;
