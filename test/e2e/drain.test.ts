@@ -67,6 +67,23 @@ describe.each(LAYERS)('SIGTERM under load on $name', (layer) => {
   });
 });
 
+const RATE = 40;
+const EACH = 30;
+
+test('gateways that drain together close no more than drain.fleet_rate says', async () => {
+  const [layer] = LAYERS;
+  assert.ok(layer !== undefined);
+  await using fleet = await startFleet(layer, 2, ['--drain-notice', '0s', '--drain-deadline', '60s', '--drain-fleet-rate', `${RATE}/s`]);
+  const clients = await Promise.all(Array.from({ length: 2 * EACH }, (_, index) => Client.open(fleet.ws(index % 2, '/room/idle'))));
+  for (const gateway of [0, 1]) fleet.signal(gateway, 'SIGTERM');
+  const closes = await Promise.all(clients.map((client) => client.closed));
+  for (const gateway of [0, 1]) assert.deepEqual(await fleet.exited(gateway), { code: 0, signal: null });
+  assert.deepEqual(new Set(closes.map(({ code }) => code)), new Set([1012]));
+  const times = closes.map(({ at }) => at);
+  // A machine that is busy closes more slowly, never faster. Each at a pace of its own would be twice the rate.
+  assert.ok((1000 * (times.length - 1)) / (Math.max(...times) - Math.min(...times)) < 1.4 * RATE);
+});
+
 async function writeUntilClosed(client: MultiplexClient, index: number, accepted: string[]): Promise<void> {
   for (let round = 0; client.socket.readyState === client.socket.OPEN; round += 1) {
     const text = `writer ${index} ${round}`;

@@ -1,48 +1,5 @@
-/** What a drain does, to whatever has sessions. */
-export interface Draining {
-  /** Not ready any more, but still accepting. */
-  announce(): void;
-  /** Takes nothing new from here on. */
-  refuse(): void;
-  /** The sessions there are. */
-  sessions(): readonly DrainingSession[];
-  /** Resolves when every session's link is gone, and every request is answered. */
-  gone(): Promise<void>;
-  /** Cuts off every session and request that is left. */
-  cutOff(): void;
-  /** Waits for what was accepted to be handed on, and lets go of everything. */
-  finish(): Promise<void>;
-}
-
-export interface DrainingSession {
-  readonly isOpen: boolean;
-  announceDrain(afterMs: number): void;
-  close(key: 'drained'): void;
-}
-
-/** How a drain goes about it. */
-export interface DrainOrder {
-  /** Whether load balancers are given `drain.notice`. */
-  readonly notice: boolean;
-  /** Whether other processes go on serving the same port: then it leaves that to them at once. */
-  readonly leave?: boolean;
-  /** Milliseconds from now to its end; without it `drain.deadline`. */
-  readonly deadline?: number;
-}
-
-export interface DrainTimes {
-  /** Milliseconds in which load balancers notice; 0: none. */
-  readonly notice: number;
-  /** Milliseconds from the beginning to the very end. */
-  readonly deadline: number;
-}
-
-export interface DrainClock {
-  /** Milliseconds, never going back. */
-  now(): number;
-  /** Resolves after so many milliseconds. */
-  sleep(ms: number): Promise<void>;
-}
+import { closeWithin } from './drain/closing.ts';
+import type { DrainBudget, DrainClock, Draining, DrainingSession, DrainTimes } from './drain/draining.ts';
 
 /** Sessions are closed this far apart, in milliseconds, where there is time; closer where there is not. */
 const PACE_MS = 50;
@@ -71,7 +28,7 @@ export async function drain(what: Draining, times: DrainTimes, clock: DrainClock
   what.announce();
   await clock.sleep(Math.min(times.notice, times.deadline / 2));
   what.refuse();
-  await closeAll(what.sessions(), end - clock.now(), clock);
+  await closeAll(what.sessions(), end - clock.now(), times.budget, clock);
   const rest = end - times.deadline * END_SHARE - clock.now();
   await Promise.race([what.gone(), clock.sleep(Math.max(0, rest))]);
   what.cutOff();
@@ -89,8 +46,9 @@ async function announceAll(sessions: readonly DrainingSession[], plan: readonly 
   }
 }
 
-async function closeAll(sessions: readonly DrainingSession[], left: number, clock: DrainClock): Promise<void> {
+async function closeAll(sessions: readonly DrainingSession[], left: number, budget: DrainBudget | undefined, clock: DrainClock): Promise<void> {
   const grace = Math.min(MAX_GRACE_MS, left * GRACE_SHARE);
+  if (budget !== undefined) return await closeWithin(budget, sessions, { available: grace + left * CLOSING_SHARE, notice: grace }, clock);
   const plan = planCloses(sessions.length, left * CLOSING_SHARE, Math.random);
   await announceAll(sessions, plan, clock);
   const begin = clock.now() + (sessions.length > 0 ? grace : 0);

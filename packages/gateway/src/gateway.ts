@@ -7,7 +7,9 @@ import { Admission } from './admission.ts';
 import type { Config } from './config.ts';
 import { type Counters, createCounters, type GatewayState } from './counters.ts';
 import { demoFiles } from './demo.ts';
-import { drain, type DrainOrder } from './drain.ts';
+import { FleetBudget } from './drain/budget.ts';
+import type { DrainClock, Draining, DrainOrder } from './drain/draining.ts';
+import { drain } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
 import type { Upgrade } from './http/upgrades.ts';
 import { PublicServer } from './http.ts';
@@ -241,7 +243,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
    * every client told and closed with 1012 at a pace, outboxes flushed, the layer last. Calling twice is one drain.
    */
   drain({ notice, leave = false, deadline = this.#config.drain.deadline }: DrainOrder): Promise<void> {
-    this.#ended ??= drain(this.#draining(leave), { notice: notice ? this.#config.drain.notice : 0, deadline }, clock());
+    const budget = FleetBudget.of(this.#config.drain.fleetRate, this.#layer);
+    this.#ended ??= drain(this.#draining(leave), { notice: notice ? this.#config.drain.notice : 0, deadline, budget }, clock());
     return this.#ended;
   }
 
@@ -295,7 +298,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     if (this.isReached) this.#reached.resolve();
   }
 
-  #draining(leave: boolean): Parameters<typeof drain>[0] {
+  #draining(leave: boolean): Draining {
     return {
       announce: () => {
         this.#isDraining = true;
@@ -385,6 +388,6 @@ export class Gateway implements AsyncDisposable, OpsSource {
   }
 }
 
-function clock(): Parameters<typeof drain>[2] {
+function clock(): DrainClock {
   return { now: () => performance.now(), sleep: (ms) => sleep(ms) };
 }

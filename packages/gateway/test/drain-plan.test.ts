@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { drain, type Draining, type DrainingSession, planCloses } from '../src/drain.ts';
+import { closeWithin } from '../src/drain/closing.ts';
+import { drain, planCloses } from '../src/drain.ts';
+import type { DrainBudget, Draining, DrainingSession } from '../src/drain/draining.ts';
 
 test('closes are 50 ms apart where there is time, else spread over what there is', () => {
   const few = planCloses(10, 20_000, () => 0.5);
@@ -112,5 +114,96 @@ describe('a drain', () => {
     expect(finished?.what).toBe('finish');
     expect(finished?.at).toBeLessThanOrEqual(deadline);
     expect(process.happened.filter(({ what }) => what === 'close').length).toBe(sessions);
+  });
+});
+
+/** A share that the test says, and what was done with it. */
+class Share implements DrainBudget {
+  readonly calls: string[] = [];
+  perSecond: number;
+
+  constructor(perSecond: number) {
+    this.perSecond = perSecond;
+  }
+
+  begin(): void {
+    this.calls.push('begin');
+  }
+
+  share(): number {
+    return this.perSecond;
+  }
+
+  end(): void {
+    this.calls.push('end');
+  }
+}
+
+describe('a drain with a budget of its fleet', () => {
+  const closesOf = ({ happened }: Process): number[] => happened.filter(({ what }) => what === 'close').map(({ at }) => at);
+
+  test('closes at its share, and at the new one from when that changes', async () => {
+    const process = new Process(1000);
+    const share = new Share(100);
+    const clock = {
+      now: () => process.now,
+      sleep: async (ms: number): Promise<void> => {
+        await process.sleep(ms);
+        if (closesOf(process).length >= 500) share.perSecond = 50;
+      },
+    };
+    await closeWithin(share, process.sessions(), { available: 60_000, notice: 1000 }, clock);
+    const closes = closesOf(process);
+    expect(closes.length).toBe(1000);
+    expect((closes[499] ?? 0) - (closes[0] ?? 0)).toBeGreaterThan(4900);
+    expect((closes[499] ?? 0) - (closes[0] ?? 0)).toBeLessThan(5100);
+    expect((closes[999] ?? 0) - (closes[499] ?? 0)).toBeGreaterThan(9800);
+    expect((closes[999] ?? 0) - (closes[499] ?? 0)).toBeLessThan(10_200);
+    expect(share.calls).toEqual(['begin', 'end']);
+  });
+
+  test('its own deadline wins: what the share would leave open is closed in time', async () => {
+    const process = new Process(1000);
+    await drain(process, { notice: 0, deadline: 10_000, budget: new Share(1) }, { now: () => process.now, sleep: process.sleep });
+    const closes = closesOf(process);
+    expect(closes.length).toBe(1000);
+    expect(Math.max(...closes)).toBeLessThan(7000);
+    expect(closes.filter((at) => at < 3700).length).toBeCloseTo(500, -2);
+  });
+
+  test('each is told before it is closed, and when: no earlier than the notice', async () => {
+    const process = new Process(0);
+    const told: number[] = [];
+    const late: number[] = [];
+    const notices: number[] = [];
+    const sessions = Array.from({ length: 400 }, (_, index) => ({
+      isOpen: true,
+      announceDrain: (after: number) => {
+        notices.push(after);
+        told[index] = process.now + after;
+      },
+      close: () => void late.push(process.now - (told[index] ?? NaN)),
+    }));
+    await closeWithin(new Share(200), sessions, { available: 30_000, notice: 500 }, { now: () => process.now, sleep: process.sleep });
+    expect(late.length).toBe(400);
+    expect(Math.max(...notices)).toBeLessThan(510);
+    for (const by of late) expect(Math.abs(by)).toBeLessThan(60);
+    expect(Math.max(...told.map((at, index) => at - (told[index - 1] ?? at)))).toBeLessThan(60);
+  });
+
+  test('a process that stood still does not make up for it at once', async () => {
+    const process = new Process(1000);
+    let hasStood = false;
+    const sleep = async (ms: number): Promise<void> => {
+      await process.sleep(ms);
+      if (hasStood || closesOf(process).length < 100) return;
+      hasStood = true;
+      process.now += 3000;
+    };
+    await closeWithin(new Share(100), process.sessions(), { available: 60_000, notice: 0 }, { now: () => process.now, sleep });
+    const closes = closesOf(process);
+    const atOnce = Math.max(...closes.map((from) => closes.filter((at) => at >= from && at < from + 500).length));
+    expect(closes.length).toBe(1000);
+    expect(atOnce).toBeLessThan(85);
   });
 });

@@ -9,6 +9,19 @@ export const rate: ValueType<Rate> = perSecond(count(1, 1_000_000_000), '100', '
 /** So many bytes a second. */
 export const byteRate: ValueType<Rate> = perSecond(size('1B', '1024GiB'), '64KiB', '256KiB');
 
+/** A number of things a second, without a burst: `100`, or `100/s`. */
+export function paceOf(from: number, to: number): ValueType<number> {
+  const whole = count(from, to);
+  const allowed = `${whole.allowed} a second, such as 100 or 100/s`;
+  return {
+    ...whole,
+    name: 'rate',
+    allowed,
+    placeholder: 'RATE',
+    read: (raw, report) => whole.read(typeof raw === 'string' ? raw.replace(/\/s$/, '') : raw, (fault) => report({ ...fault, got: raw, must: allowed })),
+  };
+}
+
 /** An amount a second, and how much at once: what a second has, where that is not said. */
 function perSecond(amount: ValueType<number>, example: string, burst: string): ValueType<Rate> {
   const allowed = `${amount.allowed.replace(/, such as .*$/, '')} a second, and how much at once where that is more or less, such as ${example}/s or ${example}/s burst ${burst}`;

@@ -5,7 +5,7 @@ import type { Rate } from '../limits/bucket.ts';
 import { history, type HistorySetting } from './history.ts';
 import { layerUrl } from './layer-url.ts';
 import { origins } from './origins.ts';
-import { byteRate, rate } from './rates.ts';
+import { byteRate, paceOf, rate } from './rates.ts';
 import { type RoomRule, roomRules } from './room-rules.ts';
 import { DEMO_ROUTES, type RouteConfig, type RouteFiles, routes } from './route-settings.ts';
 import { trustedProxies } from './trusted-proxies.ts';
@@ -54,6 +54,7 @@ export interface Settings {
   'heartbeat.timeout': number;
   'drain.notice': number;
   'drain.deadline': number;
+  'drain.fleet_rate': number | undefined;
   'ready.layer_grace': number | undefined;
   history: readonly HistorySetting[];
   prefix: string;
@@ -103,6 +104,16 @@ const opsKey: ValueType<string> = {
 };
 const workers = orWord(count(1, 1024), 'auto', availableParallelism);
 const prefix = text('1 to 100 ASCII letters, digits and _ -', 'NAME', isPrefix);
+
+const FLEET_RATE: Setting<number | undefined> = {
+  ...setting(
+    paceOf(1, 1_000_000),
+    undefined,
+    'Sessions that all gateways which drain at the same time close a second, together; faster where drain.deadline needs it.',
+  ),
+  optional: true,
+  presetText: 'unset: each gateway keeps a pace of its own',
+};
 
 const PROXIES: Pick<Schema, 'trusted_proxies' | 'proxy_protocol'> = {
   trusted_proxies: {
@@ -175,6 +186,7 @@ export function schema(facts: Facts): Schema {
     'heartbeat.timeout': setting(duration('100ms', '1h'), '10s', 'A session that has not answered a ping for so long is ended.'),
     'drain.notice': setting(duration('0s', '1h'), '5s', 'After SIGTERM: not ready, but still accepting, until load balancers have noticed.'),
     'drain.deadline': setting(duration('100ms', '24h'), '30s', 'After SIGTERM: the process has ended by then.'),
+    'drain.fleet_rate': FLEET_RATE,
     'ready.layer_grace': {
       ...setting(duration('0s', '24h'), undefined, 'Not ready once the layer has been away for so long.'),
       optional: true,

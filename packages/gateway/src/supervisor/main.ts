@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { takeStray } from '@busgate/consumer/run';
 import { isLayerError } from '@busgate/layer';
 import { ConfigError } from '../config/faults.ts';
-import type { DrainOrder } from '../drain.ts';
+import type { DrainOrder } from '../drain/draining.ts';
 import { Gateway } from '../gateway.ts';
 import { STARTING } from '../health.ts';
 import { StreamLog } from '../log.ts';

@@ -1,4 +1,4 @@
-import type { DrainOrder } from '../drain.ts';
+import type { DrainOrder } from '../drain/draining.ts';
 import type { Readiness } from '../health.ts';
 import type { MetricReport } from '../metrics.ts';
 import type { CallOrder, CallWord } from './calls.ts';

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../config/faults.ts';
-import type { DrainOrder } from '../drain.ts';
+import type { DrainOrder } from '../drain/draining.ts';
 import type { MetricReport } from '../metrics.ts';
 import type { OpsCall, OpsReply } from '../ops/call.ts';
 import { GivenCalls } from './calls.ts';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { DrainOrder } from '../drain.ts';
+import type { DrainOrder } from '../drain/draining.ts';
 import type { Gateway } from '../gateway.ts';
 import type { MetricReport } from '../metrics.ts';
 import type { OpsCall, OpsReply } from '../ops/call.ts';
