@@ -14,8 +14,9 @@ export type TransportName = (typeof TRANSPORTS)[number];
  * - `slow`: the session was closed for passing `limits.outbox`, or for 10 s without reading.
  * - `total`: all sessions together passed `limits.outbox_total`, and this was the slowest.
  * - `backlog`: the room's unsent bytes passed `limits.room_backlog`.
+ * - `missed`: the session read too slowly for a lossy room.
  */
-export type DropReason = 'closed' | 'slow' | 'total' | 'backlog';
+export type DropReason = 'closed' | 'slow' | 'total' | 'backlog' | 'missed';
 
 /**
  * Why a client's publish was not taken by the layer.
@@ -89,7 +90,7 @@ export function createCounters(): Counters {
     publishFailures: { away: 0, unknown: 0, not_allowed: 0, rate: 0, refused: 0 },
     due: 0,
     sent: 0,
-    dropped: { closed: 0, slow: 0, total: 0, backlog: 0 },
+    dropped: { closed: 0, slow: 0, total: 0, backlog: 0, missed: 0 },
     sentBytes: 0,
     errorFrames: 0,
   };

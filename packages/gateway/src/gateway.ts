@@ -14,6 +14,7 @@ import type { HttpErrorKey } from './errors.ts';
 import type { Upgrade } from './http/upgrades.ts';
 import { PublicServer } from './http.ts';
 import { Absence, STARTING, readiness, type Readiness } from './health.ts';
+import { lossesOf } from './hub/loss.ts';
 import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
 import { type Seat, Seats } from './limits/seats.ts';
@@ -117,6 +118,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       backlog: limits.roomBacklog,
       linger: LINGER_MS,
       maxRooms: limits.roomsTotal,
+      lossOf: lossesOf(config.rooms),
     });
     this.#routes = new ServedRoutes({
       config,

@@ -1,6 +1,7 @@
 import { formatPosition, isLayerError, type ChannelLayer, type HistoryReading, LayerError, type RoomEvent, parsePosition } from '@busgate/layer';
 import type { Counters, PublishFailure, TransportName } from './counters.ts';
 import { Flush, type FlushClock } from './hub/flush.ts';
+import type { Loss } from './hub/loss.ts';
 import { HubRoom, type RoomContext } from './hub/room.ts';
 import { Linger } from './hub/linger.ts';
 import { Slices } from './hub/slices.ts';
@@ -19,6 +20,8 @@ export interface HubOptions {
   readonly linger: number;
   /** Rooms that are held at most, those that are kept for a while included. */
   readonly maxRooms: number;
+  /** What readers of a room lose who cannot keep up; undefined where they are closed. */
+  readonly lossOf: (room: string) => Loss | undefined;
 }
 
 /** What a session missed in a room. */
@@ -50,9 +53,11 @@ export class Hub {
   readonly #linger: Linger;
   readonly #slices: Slices;
   readonly #maxRooms: number;
+  readonly #lossOf: HubOptions['lossOf'];
   readonly #publishing = new Set<Promise<unknown>>();
 
-  constructor({ layer, counters, log, clock, backlog, linger, maxRooms }: HubOptions) {
+  constructor({ layer, counters, log, clock, backlog, linger, maxRooms, lossOf }: HubOptions) {
+    this.#lossOf = lossOf;
     this.#maxRooms = maxRooms;
     this.#slices = new Slices(clock);
     this.#linger = new Linger(linger, (room) => this.#letGo(room));
@@ -167,7 +172,7 @@ export class Hub {
   }
 
   #subscribe(name: string): Entry {
-    const room = new HubRoom(name, this.#context);
+    const room = new HubRoom(name, this.#context, this.#lossOf(name));
     const entry: Entry = { room, subscribed: this.#layer.subscribe(name, room.take), isLive: false };
     this.#rooms.set(name, entry);
     entry.subscribed.then(

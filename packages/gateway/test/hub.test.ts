@@ -57,7 +57,16 @@ beforeEach(async () => {
   layer = await openLayer(`memory:${crypto.randomUUID()}`, { history: [{ rooms: 'kept', size: 100, ageMs: 60_000 }] });
   watched = new Watched(layer);
   stage = new Stage();
-  hub = new Hub({ layer: watched, counters, log: SILENT, clock: { now: () => 0, defer: setImmediate }, backlog: 1_000_000, linger: LINGER, maxRooms: 5 });
+  hub = new Hub({
+    layer: watched,
+    counters,
+    log: SILENT,
+    clock: { now: () => 0, defer: setImmediate },
+    backlog: 1_000_000,
+    linger: LINGER,
+    maxRooms: 5,
+    lossOf: () => undefined,
+  });
 });
 
 afterEach(async () => {

@@ -80,7 +80,7 @@ test('rules that are wrong are told, each with what would do', async () => {
   expect(await wrong).toEqual([
     expect.stringContaining('--rooms[0].rooms is "a b", but must be a room name'),
     '--rooms[0].join is "user", but must be anyone or nobody',
-    '--rooms[1].room must be left out: a rule has rooms, join, publish; the nearest is rooms',
+    '--rooms[1].room must be left out: a rule has rooms, join, publish, slow, key; the nearest is rooms',
     expect.stringContaining('--rooms[1].rooms must be said'),
   ]);
 });

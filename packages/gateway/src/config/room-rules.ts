@@ -2,7 +2,7 @@ import { matchesRooms } from '@busgate/layer';
 import { ACCESS, type Access } from './access.ts';
 import { complete, Members, readItems } from './members.ts';
 import { ROOMS } from './room-pattern.ts';
-import type { Report, ValueType } from './types.ts';
+import { oneOf, type Report, text, type ValueType } from './types.ts';
 
 /** What holds for the rooms that a pattern covers, whatever route they are reached by. */
 export interface RoomRule {
@@ -11,11 +11,20 @@ export interface RoomRule {
   /** Who may do it at the most; undefined: as the route says. */
   readonly join: Access | undefined;
   readonly publish: Access | undefined;
+  /**
+   * What becomes of a reader that cannot keep up. `close`: its session ends with 1013. `newest`: what comes is dropped; `oldest`: what has waited the longest;
+   * `latest`: what a later message replaces, so that the last one is kept. Left out: `close`.
+   */
+  readonly slow?: 'close' | 'newest' | 'oldest' | 'latest';
+  /** The member of a message by which `latest` keeps several apart. Left out: it keeps one. */
+  readonly key?: string;
 }
 
 const EXAMPLE = '[{rooms: "public.>", join: anyone, publish: nobody}]';
 const ALLOWED = `a list of rules, such as ${EXAMPLE}`;
-const MEMBERS = ['rooms', 'join', 'publish'];
+const MEMBERS = ['rooms', 'join', 'publish', 'slow', 'key'];
+const SLOW = oneOf('close', 'newest', 'oldest', 'latest');
+const KEY = text('the name of a member of JSON messages', 'NAME', (value) => value !== '');
 
 /** Rules by room name; the first whose pattern covers a room holds for it, and no other one. */
 export const roomRules: ValueType<readonly RoomRule[]> = {
@@ -27,7 +36,14 @@ export const roomRules: ValueType<readonly RoomRule[]> = {
     report({ got: raw, must: ALLOWED });
     return undefined;
   },
-  write: (value) => value.map(({ rooms, join, publish }) => ({ rooms, ...(join && { join }), ...(publish && { publish }) })),
+  write: (value) =>
+    value.map(({ rooms, join, publish, slow, key }) => ({
+      rooms,
+      ...(join && { join }),
+      ...(publish && { publish }),
+      ...(slow && { slow }),
+      ...(key && { key }),
+    })),
 };
 
 /** The rule that holds for a room. */
@@ -43,6 +59,9 @@ function readRule(raw: unknown, report: Report): RoomRule | undefined {
     rooms: members.take('rooms', ROOMS),
     ...(members.has('join') && { join: members.take('join', ACCESS) }),
     ...(members.has('publish') && { publish: members.take('publish', ACCESS) }),
+    ...(members.has('slow') && { slow: members.take('slow', SLOW) }),
+    ...(members.has('key') && { key: members.take('key', KEY) }),
   });
+  if (members.has('key') && said !== undefined && said.slow !== 'latest') members.refuse('key', 'left out, unless slow is latest');
   return said === undefined ? undefined : { join: undefined, publish: undefined, ...said };
 }

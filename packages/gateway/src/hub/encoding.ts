@@ -9,6 +9,8 @@ export interface Encoder {
   message(message: RoomMessage): Sheet;
   /** Asked once a session; `members` are told at the same time. */
   gap(members: number): GapAnswer;
+  /** Tells a session that so many messages were dropped at this place. */
+  missed(count: number): Sheet | 'silent';
 }
 
 /** One object a kind: sessions that joined with the same one share what was encoded. */

@@ -3,6 +3,7 @@ import { frameOf, type Framing } from '../session/link.ts';
 import type { RoomMessage } from '@busgate/layer';
 import type { Encoder, Encoding } from './encoding.ts';
 import type { Flushed, Turn } from './flush.ts';
+import { type HeldMessage, keyOf, type Loss } from './loss.ts';
 
 /** Frames written to a socket at once, in bytes. One that is larger goes alone. */
 const MAX_BATCH = 256 * 1024;
@@ -16,6 +17,16 @@ interface Run {
   endCount: number;
   /** Written from the front and never changed after: parts of it may be on their way while more is added behind. */
   frames: Buffer | undefined;
+  /** Of a lossy room: where each message ends. */
+  readonly marks?: Mark[];
+}
+
+/** A message within a run. */
+interface Mark {
+  readonly end: number;
+  /** What its key is read from, where somebody has to wait for it. */
+  readonly payload: Uint8Array | undefined;
+  held: HeldMessage | undefined;
 }
 
 /** What is to be written to one session at once. */
@@ -31,11 +42,22 @@ export interface Passenger {
   /** How far of the lane's stream it has been written: bytes, and messages. */
   at: number;
   count: number;
-  readonly outbox: { write(frames: Uint8Array, messages: number): void };
+  readonly outbox: { write(frames: Uint8Array, messages: number, lossy: boolean): void };
+  /** Of a lossy room: whether what comes has to wait. */
+  readonly isLate: boolean;
+  holdBack(message: HeldMessage): void;
+  holdBackGap(frame: Uint8Array): void;
   /** All rooms of its session, where they may be several. */
   readonly others: { readonly size: number; flushBatch(): void } | undefined;
   /** Writes the next batch of this lane, or, in `others`, of all its rooms. */
   flushBatch(): void;
+}
+
+/** What the lanes of a hub share. */
+export interface LaneContext {
+  readonly counters: Counters;
+  /** Bytes of a room that may wait to be sent. */
+  readonly backlog: number;
 }
 
 /**
@@ -50,6 +72,7 @@ export class Lane implements Flushed {
   isDue = false;
   /** Deliveries that never were on the stream, since too much waited. */
   dropped = 0;
+  readonly loss: Loss | undefined;
   readonly #counters: Counters;
   readonly #encoder: Encoder;
   readonly #maxUnsent: number;
@@ -69,8 +92,9 @@ export class Lane implements Flushed {
   #pieceEnd = -1;
   #lastSize = MIN_BATCH;
 
-  /** `maxUnsent`: bytes that may wait; past it the newest are dropped. */
-  constructor(room: string, encoding: Encoding, framing: Framing, maxUnsent: number, counters: Counters) {
+  /** `maxUnsent`: bytes that may wait; past it the newest are dropped. `loss`: what its readers lose who cannot keep up. */
+  constructor(room: string, encoding: Encoding, framing: Framing, { backlog: maxUnsent, counters }: LaneContext, loss?: Loss) {
+    this.loss = loss;
     this.encoding = encoding;
     this.framing = framing;
     this.#encoder = encoding.encoder(room, framing.mark !== undefined);
@@ -136,6 +160,7 @@ export class Lane implements Flushed {
     this.#endCount += 1;
     run.end = this.#end;
     run.endCount = this.#endCount;
+    run.marks?.push({ end: this.#end, payload: this.loss?.key === undefined ? undefined : message.payload, held: undefined });
   }
 
   appendGap(): void {
@@ -169,6 +194,10 @@ export class Lane implements Flushed {
     const upTo = toEnd ? this.#end : (this.#upTo ?? this.#firstEnd);
     const upToCount = toEnd ? this.#endCount : this.#upTo === undefined ? this.#firstEndCount : this.#upToCount;
     if (member.at >= upTo) return true;
+    return this.loss !== undefined && member.isLate ? this.#holdBack(member, upTo, upToCount) : this.#takeRuns(member, batch, upTo, upToCount);
+  }
+
+  #takeRuns(member: Passenger, batch: Batch, upTo: number, upToCount: number): boolean {
     for (const run of this.#runs) {
       if (run.end <= member.at) continue;
       if (run.start >= upTo) break;
@@ -188,16 +217,57 @@ export class Lane implements Flushed {
   #visitMember(member: Passenger, turn: Turn): void {
     const run = this.#runs[0];
     const others = member.others;
+    const isLossy = this.loss !== undefined;
     if (others !== undefined && (this.#marks || turn.gathers(others.size))) others.flushBatch();
+    else if (isLossy && member.isLate) member.flushBatch();
     else if (run?.frames !== undefined && member.at >= run.start && this.#upTo !== undefined && this.#upTo <= run.end) {
       const piece = this.#slice(run, member.at, this.#upTo);
       const messages = this.#upToCount - member.count;
       member.at = this.#upTo;
       member.count = this.#upToCount;
-      member.outbox.write(piece, messages);
+      member.outbox.write(piece, messages, isLossy);
     } else {
       member.flushBatch();
     }
+  }
+
+  /** Puts what the member is due to what it is owed. */
+  #holdBack(member: Passenger, upTo: number, upToCount: number): boolean {
+    for (const run of this.#runs) {
+      if (run.end <= member.at) continue;
+      if (run.start >= upTo) break;
+      if (run.frames === undefined) {
+        member.at = run.end;
+        const answer = this.#encoder.gap(this.members.length);
+        if (answer === 'close') return false;
+        if (answer !== 'silent') member.holdBackGap(frameOf(this.framing, answer));
+      } else this.#holdBackRun(member, run, upTo);
+    }
+    member.at = upTo;
+    member.count = upToCount;
+    return true;
+  }
+
+  #holdBackRun(member: Passenger, { start, frames, marks = [] }: Run, upTo: number): void {
+    let from = start;
+    for (const mark of marks) {
+      if (mark.end > upTo) return;
+      if (mark.end > member.at) {
+        mark.held ??= { frame: copyOf((frames as Buffer).subarray(from - start, mark.end - start)), key: this.#keyOf(mark) };
+        member.holdBack(mark.held);
+      }
+      from = mark.end;
+    }
+  }
+
+  #keyOf({ payload }: Mark): string {
+    return keyOf(payload, this.loss?.key);
+  }
+
+  /** What tells a member that so many messages were dropped; undefined where its wire has no words for it. */
+  missed(count: number): Uint8Array | undefined {
+    const sheet = this.#encoder.missed(count);
+    return sheet === 'silent' ? undefined : frameOf(this.framing, sheet);
   }
 
   #takeGap(member: Passenger, run: Run, batch: Batch): boolean {
@@ -266,8 +336,15 @@ export class Lane implements Flushed {
       }
     }
     const frames = Buffer.allocUnsafe(Math.max(size, Math.min(this.#lastSize, MAX_BATCH)));
-    const run: Run = { start: this.#end, end: this.#end, endCount: this.#endCount, frames };
+    const run: Run = { start: this.#end, end: this.#end, endCount: this.#endCount, frames, ...(this.loss !== undefined && { marks: [] }) };
     this.#runs.push(run);
     return run;
   }
+}
+
+/** In memory of its own, so that whoever keeps it keeps nothing beside it. */
+function copyOf(frame: Uint8Array): Uint8Array {
+  const copy = Buffer.allocUnsafeSlow(frame.length);
+  copy.set(frame);
+  return copy;
 }

@@ -1,8 +1,13 @@
 import type { Feed } from '../session/conversation.ts';
-import type { Outbox } from '../session/outbox.ts';
+import type { Debtor, Outbox } from '../session/outbox.ts';
 import type { Session } from '../session/session.ts';
+import { type Arrear, Arrears } from './arrears.ts';
 import { formatCursor } from './cursor.ts';
 import type { Batch, Lane, Passenger } from './lane.ts';
+import type { HeldMessage, Loss } from './loss.ts';
+
+/** Of what a lossy room owes a session so much leaves at once, in bytes. */
+const PIECE_BYTES = 64 * 1024;
 
 /** What a member knows of its room. */
 export interface Home {
@@ -14,7 +19,7 @@ export interface Home {
 }
 
 /** A session in one room. */
-export class Member implements Feed, Passenger {
+export class Member implements Feed, Passenger, Debtor {
   readonly session: Session;
   readonly room: Home;
   readonly lane: Lane;
@@ -23,6 +28,8 @@ export class Member implements Feed, Passenger {
   index = -1;
   at = 0;
   count = 0;
+  /** What the session is owed of a lossy room; undefined while it keeps up. */
+  #arrears: Arrears | undefined;
 
   constructor(session: Session, room: Home, lane: Lane, others: Members | undefined) {
     this.session = session;
@@ -47,8 +54,72 @@ export class Member implements Feed, Passenger {
     write(this.session, [this], false);
   }
 
+  get isLate(): boolean {
+    return this.#arrears !== undefined || this.outbox.isFull;
+  }
+
+  get isOwed(): boolean {
+    return this.#arrears !== undefined;
+  }
+
+  holdBack(message: HeldMessage): void {
+    const { outbox, others } = this;
+    outbox.owe(message.frame);
+    const share = outbox.limit / Math.max(1, others?.lossy ?? 1);
+    for (const { frame } of this.#owed().add(message, share)) outbox.miss(frame, 'missed');
+  }
+
+  holdBackGap(frame: Uint8Array): void {
+    this.#owed().addGap(frame);
+  }
+
+  finish(): void {
+    this.flush();
+    this.payAll();
+  }
+
+  /** Writes what is owed, or how much that was where it is more than may wait; nothing that comes after it. */
+  payAll(): void {
+    const { outbox } = this;
+    if (this.#arrears !== undefined && !outbox.hasRoomFor(this.#arrears.bytes)) for (const { frame } of this.#arrears.drop()) outbox.miss(frame, 'missed');
+    while (this.#arrears !== undefined) this.#pay(this.#arrears);
+    outbox.forget(this);
+  }
+
+  payMore(): void {
+    if (this.#arrears !== undefined) this.#pay(this.#arrears);
+    if (this.#arrears !== undefined) this.outbox.await(this);
+  }
+
   leave(): void {
+    const arrears = this.#arrears;
+    this.#arrears = undefined;
+    this.outbox.forget(this);
+    for (let next = arrears?.take(); next !== undefined; next = arrears?.take()) if ('message' in next) this.outbox.miss(next.message, 'closed');
     if (this.index >= 0) this.room.leave(this);
+  }
+
+  #owed(): Arrears {
+    if (this.#arrears === undefined) {
+      this.#arrears = new Arrears(this.lane.loss as Loss);
+      this.outbox.await(this);
+    }
+    return this.#arrears;
+  }
+
+  #pay(arrears: Arrears): void {
+    const pieces: Uint8Array[] = [];
+    const owed: Uint8Array[] = [];
+    for (let bytes = 0; bytes < PIECE_BYTES && !arrears.isEmpty; bytes += pieces.at(-1)?.length ?? 0) this.#take(arrears.take(), pieces, owed);
+    if (arrears.isEmpty) this.#arrears = undefined;
+    if (pieces.length > 0) this.outbox.pay(pieces, owed);
+  }
+
+  #take(next: Arrear | undefined, pieces: Uint8Array[], owed: Uint8Array[]): void {
+    if (next === undefined) return;
+    if ('message' in next) owed.push(next.message);
+    const piece = 'message' in next ? next.message : 'gap' in next ? next.gap : this.lane.missed(next.missed);
+    if (piece !== undefined) pieces.push(piece);
   }
 }
 
@@ -60,6 +131,7 @@ export class Members implements Feed {
   returning: { readonly room: string; readonly position: string } | undefined;
   /** Whether all rooms are joined that the session has asked for by its beginning: before, where it stands is not told. */
   isPlaced = false;
+  #lossy = 0;
 
   constructor(session: Session) {
     this.#session = session;
@@ -73,16 +145,25 @@ export class Members implements Feed {
     return [...this.#byRoom.keys()];
   }
 
+  /** How many of them are lossy: each has an equal share of what may wait for the session besides. */
+  get lossy(): number {
+    return this.#lossy;
+  }
+
   get(room: string): Member | undefined {
     return this.#byRoom.get(room);
   }
 
   add(member: Member): void {
     this.#byRoom.set(member.room.name, member);
+    if (member.lane.loss !== undefined) this.#lossy += 1;
   }
 
+  /** What it is due and owed leaves before. */
   remove(member: Member): void {
+    member.finish();
     this.#byRoom.delete(member.room.name);
+    if (member.lane.loss !== undefined) this.#lossy -= 1;
     member.leave();
   }
 
@@ -91,7 +172,7 @@ export class Members implements Feed {
     if (!this.isPlaced || this.#session.framing.mark === undefined) return undefined;
     const positions = new Map<string, string>();
     for (const member of this.#byRoom.values()) {
-      if (member.lane.isDropping) return undefined;
+      if (member.lane.isDropping || member.isOwed) return undefined;
       if (member.room.position !== undefined) positions.set(member.room.name, member.room.position);
     }
     if (this.returning !== undefined) positions.set(this.returning.room, this.returning.position);
@@ -115,9 +196,15 @@ export class Members implements Feed {
     this.#flush(this.#session.framing.mark !== undefined);
   }
 
+  finish(): void {
+    this.flush();
+    for (const member of this.#byRoom.values()) member.finish();
+  }
+
   leave(): void {
     for (const member of this.#byRoom.values()) member.leave();
     this.#byRoom.clear();
+    this.#lossy = 0;
   }
 
   #flush(toEnd: boolean): void {
@@ -129,11 +216,20 @@ export class Members implements Feed {
 
 function write(session: Session, members: readonly Member[], toEnd: boolean, all?: Members): void {
   const batch: Batch = { pieces: [], messages: 0 };
-  const stays = members.every((member) => member.lane.take(member, batch, toEnd));
-  const mark = all?.mark();
-  if (mark !== undefined && batch.pieces.length > 0) batch.pieces.push(mark);
-  const [first] = batch.pieces;
-  if (batch.pieces.length === 1 && first !== undefined) session.outbox.write(first, batch.messages);
-  else if (batch.pieces.length > 1) session.outbox.writeAll(batch.pieces, batch.messages);
-  if (!stays) session.closeAtGap();
+  const lossy: Batch = members.some(({ lane }) => lane.loss !== undefined) ? { pieces: [], messages: 0 } : batch;
+  const stays = members.every((member) => member.lane.take(member, member.lane.loss === undefined ? batch : lossy, toEnd));
+  const last = lossy.pieces.length > 0 ? lossy : batch;
+  const mark = last.pieces.length > 0 ? all?.mark() : undefined;
+  if (mark !== undefined) last.pieces.push(mark);
+  writeBatch(session, batch, false);
+  if (lossy !== batch) writeBatch(session, lossy, true);
+  if (stays) return;
+  for (const member of members) member.payAll();
+  session.closeAtGap();
+}
+
+function writeBatch({ outbox }: Session, { pieces, messages }: Batch, lossy: boolean): void {
+  const [first] = pieces;
+  if (pieces.length === 1 && first !== undefined) outbox.write(first, messages, lossy);
+  else if (pieces.length > 1) outbox.writeAll(pieces, messages, lossy);
 }

@@ -1,17 +1,14 @@
 import { parsePosition, type Position, type RoomEvent, type RoomMessage } from '@busgate/layer';
-import type { Counters } from '../counters.ts';
 import type { Session } from '../session/session.ts';
 import type { Encoding } from './encoding.ts';
 import type { Flush } from './flush.ts';
-import { Lane } from './lane.ts';
+import { Lane, type LaneContext } from './lane.ts';
+import type { Loss } from './loss.ts';
 import { type Home, Member, type Members } from './member.ts';
 
 /** What the rooms of a hub share. */
-export interface RoomContext {
+export interface RoomContext extends LaneContext {
   readonly flush: Flush;
-  readonly counters: Counters;
-  /** Bytes of a room that may wait to be sent. */
-  readonly backlog: number;
   /** The room has no member and nobody is about to join. */
   readonly onEmpty: (room: HubRoom) => void;
 }
@@ -28,10 +25,13 @@ export class HubRoom implements Home {
   #size = 0;
   /** Those who are about to join. */
   #held = 0;
+  readonly #loss: Loss | undefined;
 
-  constructor(name: string, context: RoomContext) {
+  /** `loss`: what readers of the room lose who cannot keep up; without it they are closed. */
+  constructor(name: string, context: RoomContext, loss?: Loss) {
     this.name = name;
     this.#context = context;
+    this.#loss = loss;
   }
 
   get size(): number {
@@ -127,7 +127,7 @@ export class HubRoom implements Home {
     const { framing } = session;
     const known = this.#lanes.find((lane) => lane.encoding === encoding && lane.framing === framing);
     if (known !== undefined) return known;
-    const lane = new Lane(this.name, encoding, framing, this.#context.backlog, this.#context.counters);
+    const lane = new Lane(this.name, encoding, framing, this.#context, this.#loss);
     this.#lanes.push(lane);
     return lane;
   }

@@ -29,7 +29,11 @@ class RawEncoding implements Encoding {
 
   encoder(room: string, marks = false): Encoder {
     const gap = GAPS[this.#onGap];
-    return { message: SHEETS[this.#frames], gap: marks && gap === 'silent' ? (members) => eventSheet('gap', gapOf(room, members)) : () => gap };
+    return {
+      message: SHEETS[this.#frames],
+      gap: marks && gap === 'silent' ? (members) => eventSheet('gap', gapOf(room, members)) : () => gap,
+      missed: marks ? (count) => eventSheet('missed', { room, count }) : () => 'silent',
+    };
   }
 }
 

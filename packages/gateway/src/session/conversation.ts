@@ -24,8 +24,10 @@ export interface Conversation {
 
 /** What waits for a session outside of its outbox. */
 export interface Feed {
-  /** Writes all of it, in order. */
+  /** Writes all of it, in order, but for what lossy rooms hold back. */
   flush(): void;
+  /** Writes that too: it is the last moment to. */
+  finish(): void;
   /** Nothing more comes from here on. What was not flushed is not due. */
   leave(): void;
 }

@@ -1,6 +1,9 @@
 import type { SessionTransport } from '../counters.ts';
 import type { End } from '../errors.ts';
 
+/** What a client is told beside the messages, by wires that name their events. */
+export type EventName = 'gap' | 'missed' | 'reconnect';
+
 /** One message as its route wants it on the wire, before any wire has framed it. */
 export interface Sheet {
   /** Whether the bytes are to be told apart from text where the wire can do so. */
@@ -12,7 +15,7 @@ export interface Sheet {
   /** Where the message stands in its room's history, or the session once it has it, for wires that say so beside it; undefined where it has no place, or says it itself. */
   readonly position: string | undefined;
   /** What wires that name their events say instead of the bytes. */
-  readonly named?: { readonly event: 'gap' | 'reconnect'; readonly data: string };
+  readonly named?: { readonly event: EventName; readonly data: string };
 }
 
 /** How a kind of wire frames a message. Stateless and one object a kind: sessions with the same framing share their frames. */
@@ -42,6 +45,8 @@ export interface Link {
   readonly writable: boolean;
   /** Bytes written and not yet handed to the kernel. */
   readonly queued: number;
+  /** More than a little of that waits. */
+  readonly isFull: boolean;
   /** Whole frames. The bytes are shared with other sessions and stay as they are. */
   write(frames: Uint8Array): void;
   /** Between these, what is written leaves together. */
@@ -80,7 +85,7 @@ export function framesOf(framing: Framing, sheets: readonly Sheet[]): Buffer {
 }
 
 /** What only wires that name their events can say. */
-export function eventSheet(event: 'gap' | 'reconnect', data: object, position?: string): Sheet {
+export function eventSheet(event: EventName, data: object, position?: string): Sheet {
   return { ...textSheet('', position), named: { event, data: JSON.stringify(data) } };
 }
 

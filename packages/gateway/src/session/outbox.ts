@@ -13,13 +13,22 @@ export interface OutboxOwner {
   tooSlow(reason: 'slow' | 'total'): void;
 }
 
+/** Has something that its session is owed. */
+export interface Debtor {
+  /** There is room: some of it is to be written. */
+  payMore(): void;
+}
+
 /** What was written at once and waits for the kernel. */
 interface Waiting {
   /** Where it ends in all that was ever written to the session. */
   readonly end: number;
   readonly messages: number;
-  readonly since: number;
+  /** When it was written, or what a lossy room had before it was taken. */
+  since: number;
   readonly frames: Uint8Array | readonly Uint8Array[];
+  /** Bytes of it that no other room is to notice; 0 where it is not a lossy room's. */
+  readonly lossy: number;
 }
 
 /**
@@ -113,6 +122,13 @@ export class Outbox {
   /** Bytes ever written; counted only while something waits. */
   #written = 0;
   #bytes = 0;
+  /** Those among them that are lossy rooms'. */
+  #lossy = 0;
+  /** What lossy rooms hold back for it. */
+  #owed = 0;
+  #owedBytes = 0;
+  /** Those who owe it, the one who has waited longest first. */
+  #debtors: Set<Debtor> | undefined;
   #shut: ShutReason | undefined;
 
   constructor(all: Outboxes, link: Link, owner: OutboxOwner) {
@@ -125,28 +141,85 @@ export class Outbox {
     return this.#shut !== undefined;
   }
 
-  /** Bytes that wait, as of the last look. */
+  /** Bytes that wait for its session, what lossy rooms hold back included, as of the last look. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes + this.#owedBytes;
+  }
+
+  /** Bytes that may wait. */
+  get limit(): number {
+    return this.#all.limit;
+  }
+
+  /** Whether so many bytes of lossy rooms may be written now, all at once, however little is read. */
+  hasRoomFor(bytes: number): boolean {
+    this.settle();
+    return this.#lossy + bytes <= this.#all.limit;
+  }
+
+  /** So much waits for the kernel that a lossy room had better hold back what it has. */
+  get isFull(): boolean {
+    return this.#link?.isFull === true;
   }
 
   /** Deliveries that wait, as of the last look. */
   get queued(): number {
-    let messages = 0;
+    let messages = this.#owed;
     for (const waiting of this.#waiting ?? []) messages += waiting.messages;
     return messages;
   }
 
-  /** Writes frames that hold `messages` deliveries. Where the session reads too slowly they are dropped, and so is it. */
-  write(frames: Uint8Array, messages: number): void {
+  /** Writes frames that hold `messages` deliveries. Where the session reads too slowly they are dropped, and so is it: but for what is `lossy`, a lossy room's. */
+  write(frames: Uint8Array, messages: number, lossy = false): void {
+    this.#all.counters.due += messages;
     const link = this.#accept(messages);
     if (link === undefined) return;
     link.write(frames);
-    this.#wrote(link, frames, frames.length, messages);
+    this.#wrote(link, frames, frames.length, messages, lossy);
   }
 
   /** As one write, whatever the number of pieces. */
-  writeAll(pieces: readonly Uint8Array[], messages: number): void {
+  writeAll(pieces: readonly Uint8Array[], messages: number, lossy = false): void {
+    this.#all.counters.due += messages;
+    this.#writeAll(pieces, messages, lossy);
+  }
+
+  /** `frames`, a delivery each, are due and held back by their room, which calls {@link pay} or {@link miss} for each of them. */
+  owe(frame: Uint8Array): void {
+    this.#all.counters.due += 1;
+    this.#all.hold(frame);
+    this.#count(1, frame.length);
+  }
+
+  /** Held back no more: not to be had any more either. */
+  miss(frame: Uint8Array, reason: 'missed' | 'closed'): void {
+    this.#all.release(frame);
+    this.#count(-1, -frame.length);
+    this.#all.counters.dropped[reason === 'missed' ? reason : (this.#shut ?? reason)] += 1;
+  }
+
+  /** Writes what was held back: the frames of `owed` deliveries, and what is told between them. */
+  pay(pieces: readonly Uint8Array[], owed: readonly Uint8Array[]): void {
+    for (const frame of owed) {
+      this.#all.release(frame);
+      this.#count(-1, -frame.length);
+    }
+    this.#writeAll(pieces, owed.length, true);
+  }
+
+  /** Asks `debtor` to pay once there is room, until there is none again. */
+  await(debtor: Debtor): void {
+    const isAwaiting = this.#debtors !== undefined;
+    (this.#debtors ??= new Set()).add(debtor);
+    if (!isAwaiting) this.#awaitRoom();
+  }
+
+  /** It owes nothing any more. */
+  forget(debtor: Debtor): void {
+    this.#debtors?.delete(debtor);
+  }
+
+  #writeAll(pieces: readonly Uint8Array[], messages: number, lossy: boolean): void {
     const link = this.#accept(messages);
     if (link === undefined) return;
     let length = 0;
@@ -156,7 +229,7 @@ export class Outbox {
       link.write(piece);
     }
     link.uncork();
-    this.#wrote(link, pieces, length, messages);
+    this.#wrote(link, pieces, length, messages, lossy);
   }
 
   /** From now on nothing more is written, and what is due is dropped. What waits still goes out, for as long as the link lives. */
@@ -170,6 +243,7 @@ export class Outbox {
   relink(link: Link | undefined): void {
     this.#abandon();
     this.#link = link;
+    if (this.#debtors !== undefined) this.#tellRoom();
   }
 
   /** The link has written something of its own, its close frame, behind what waits. */
@@ -191,20 +265,26 @@ export class Outbox {
     const { queued } = this.#link;
     const taken = this.#written - queued;
     let done = 0;
-    for (const { end, messages, frames } of waiting) {
-      if (end > taken) break;
-      this.#all.counters.sent += messages;
-      if (this.#shut === undefined) this.#all.release(frames);
+    let lossy = 0;
+    for (const one of waiting) {
+      if (one.end > taken) break;
+      this.#all.counters.sent += one.messages;
+      if (this.#shut === undefined) this.#all.release(one.frames);
+      lossy += one.lossy;
       done += 1;
     }
+    this.#lossy -= lossy;
     if (done === waiting.length) this.#waiting = undefined;
     else if (done > 0) waiting.splice(0, done);
+    const [next] = waiting;
+    // What a lossy room had before it is not held against it.
+    if (lossy > 0 && next !== undefined) next.since = this.#all.now();
     this.#look(this.#waiting === undefined ? 0 : queued);
   }
 
   isOlderThan(time: number): boolean {
     const oldest = this.#waiting?.[0];
-    return oldest !== undefined && oldest.since < time;
+    return oldest !== undefined && oldest.lossy === 0 && oldest.since < time;
   }
 
   /** Ends the session for its slowness; where it is being ended already, at once. */
@@ -217,7 +297,6 @@ export class Outbox {
   #accept(messages: number): Link | undefined {
     const { counters } = this.#all;
     const link = this.#link;
-    counters.due += messages;
     if (this.#shut === undefined && link?.writable === true && (this.#waiting === undefined || this.#keepsUp())) return link;
     counters.dropped[this.#shut ?? 'closed'] += messages;
     return undefined;
@@ -225,20 +304,41 @@ export class Outbox {
 
   #abandon(): void {
     this.settle();
-    this.#all.counters.dropped[this.#shut ?? 'closed'] += this.queued;
+    for (const { messages } of this.#waiting ?? []) this.#all.counters.dropped[this.#shut ?? 'closed'] += messages;
     if (this.#shut === undefined) for (const { frames } of this.#waiting ?? []) this.#all.release(frames);
     this.#waiting = undefined;
+    this.#lossy = 0;
     this.#look(0);
+  }
+
+  #count(messages: number, bytes: number): void {
+    const before = this.bytes;
+    this.#owed += messages;
+    this.#owedBytes += bytes;
+    this.#all.track(this, before, this.bytes);
+  }
+
+  #tellRoom(): void {
+    for (const debtor of this.#debtors ?? []) {
+      if (this.isFull) return this.#awaitRoom();
+      this.#debtors?.delete(debtor);
+      debtor.payMore();
+    }
+    this.#debtors = undefined;
+  }
+
+  #awaitRoom(): void {
+    this.#link?.onceDrained(() => this.#tellRoom());
   }
 
   #keepsUp(): boolean {
     this.settle();
-    if (this.#bytes <= this.#all.limit && !this.isOlderThan(this.#all.now() - MAX_AGE_MS)) return true;
+    if (this.#bytes - this.#lossy <= this.#all.limit && !this.isOlderThan(this.#all.now() - MAX_AGE_MS)) return true;
     this.overflow('slow');
     return false;
   }
 
-  #wrote({ queued }: Link, frames: Uint8Array | readonly Uint8Array[], bytes: number, messages: number): void {
+  #wrote({ queued }: Link, frames: Uint8Array | readonly Uint8Array[], bytes: number, messages: number, lossy: boolean): void {
     const { counters } = this.#all;
     counters.sentBytes += bytes;
     if (this.#waiting === undefined) {
@@ -250,15 +350,16 @@ export class Outbox {
       this.#written = queued - bytes;
     }
     this.#written += bytes;
-    this.#waiting.push({ end: this.#written, messages, since: this.#all.now(), frames });
+    if (lossy) this.#lossy += bytes;
+    this.#waiting.push({ end: this.#written, messages, since: this.#all.now(), frames, lossy: lossy ? bytes : 0 });
     this.#all.hold(frames);
     if (queued === 0) this.settle();
     else this.#look(queued);
   }
 
   #look(bytes: number): void {
-    const before = this.#bytes;
+    const before = this.bytes;
     this.#bytes = bytes;
-    if (before !== bytes) this.#all.track(this, before, bytes);
+    if (before !== this.bytes) this.#all.track(this, before, this.bytes);
   }
 }

@@ -240,7 +240,7 @@ export class Session implements Timed, OutboxOwner {
   closing(end: End): void {
     if (this.#state !== 'open') return;
     this.#ending = end;
-    this.feed?.flush();
+    this.feed?.finish();
     // Its flush may have found the session too slow and ended it.
     if (this.#state === 'open') this.#leave(end);
   }

@@ -67,6 +67,10 @@ Of \`kind: consumer\`, a socket whose handlers run in the gateway's own process 
 | --- | --- |
 | \`rooms\` | a room name in which a level may be \`*\`, and the last one \`>\` for all that follow |
 | \`join\`, \`publish\` | as of a route. Default: as the route says |
+| \`slow\` | what becomes of a reader that cannot keep up. \`close\`: its session ends with 1013. Else it loses messages of these rooms, and is told at each place how many: \`newest\`, what comes while too much waits; \`oldest\`, what has waited the longest; \`latest\`, what a later message replaces, so that the last one is kept. Default \`close\` |
+| \`key\` | with \`latest\`: the member of JSON messages whose text, number or truth value tells messages apart, so that the last one of each is kept; those without it are alike. Default: the last one of all |
+
+What may wait for a session in rooms with a \`slow\` of their own is as much again as \`limits.outbox\`, in equal shares for each of these rooms that it is in; its other rooms, and other sessions, notice nothing.
 
 ## A rule of history
 

@@ -39,7 +39,7 @@ In each process, when it is quiet, exactly:
 ${[...METRICS, EVENT_HANDLING].map(({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`).join('\n')}
 
 Why a delivery was dropped: \`closed\`, the session ended first; \`slow\`, it was closed as too slow a reader; \`total\`, it was the slowest when all outboxes together passed
-\`limits.outbox_total\`; \`backlog\`, its room passed \`limits.room_backlog\`.
+\`limits.outbox_total\`; \`backlog\`, its room passed \`limits.room_backlog\`; \`missed\`, the session read too slowly for a room whose rule (\`rooms\`) says what it loses.
 
 Of events, by route, in each process, when it is quiet, exactly: \`busgate_events_due_total\` = \`busgate_events_queued_total\` + \`busgate_events_failed_total\`, and
 \`busgate_events_queued_total\` = \`busgate_events_handled_total\` + \`busgate_events_undone_total\` (all reasons) + \`busgate_events_in_flight\`. Why one is undone: \`timeout\`, nobody answered in time; \`lost\`, its worker, or the gateway's own process,

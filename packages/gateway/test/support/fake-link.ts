@@ -23,7 +23,11 @@ export class FakeLink implements Link {
   /** Called when the close frame is written. */
   onClose: (code: number) => void = () => undefined;
   #isCorked = false;
-  #drained: (() => void) | undefined;
+  #drained: (() => void)[] = [];
+
+  get isFull(): boolean {
+    return this.queued > 0;
+  }
 
   get writable(): boolean {
     return this.closedWith === undefined && !this.isDestroyed;
@@ -54,13 +58,14 @@ export class FakeLink implements Link {
     this.room -= taken;
     this.queued -= taken;
     if (this.queued > 0) return;
-    this.#drained?.();
-    this.#drained = undefined;
+    const drained = this.#drained;
+    this.#drained = [];
+    for (const tell of drained) tell();
   }
 
   onceDrained(tell: () => void): void {
     if (this.queued === 0) tell();
-    else this.#drained = tell;
+    else this.#drained.push(tell);
   }
 
   probe(token: number): Uint8Array {

@@ -1,6 +1,7 @@
 import { type Counters, createCounters } from '../../src/counters.ts';
 import type { Encoding } from '../../src/hub/encoding.ts';
 import { Flush } from '../../src/hub/flush.ts';
+import type { Loss } from '../../src/hub/loss.ts';
 import { Members } from '../../src/hub/member.ts';
 import { HubRoom } from '../../src/hub/room.ts';
 import type { Conversation } from '../../src/session/conversation.ts';
@@ -12,14 +13,22 @@ import { Sessions } from '../../src/session/registry.ts';
 import { Session } from '../../src/session/session.ts';
 import { FakeLink } from './fake-link.ts';
 
-/** Each message as it is, and a gap as the text `gap`. */
+/** Each message as it is, a gap as the text `gap`, and so many missed ones as the text `missed <room> <count>`. */
 export const PLAIN: Encoding = {
-  encoder: () => ({ message: ({ payload, position }) => ({ binary: false, parts: [payload], length: payload.length, position }), gap: () => textSheet('gap') }),
+  encoder: (room) => ({
+    message: ({ payload, position }) => ({ binary: false, parts: [payload], length: payload.length, position }),
+    gap: () => textSheet('gap'),
+    missed: (count) => textSheet(`missed ${room} ${count}`),
+  }),
 };
 
 /** A gap ends the session. */
 export const CLOSING: Encoding = {
-  encoder: () => ({ message: ({ payload, position }) => ({ binary: false, parts: [payload], length: payload.length, position }), gap: () => 'close' }),
+  encoder: () => ({
+    message: ({ payload, position }) => ({ binary: false, parts: [payload], length: payload.length, position }),
+    gap: () => 'close',
+    missed: () => 'silent',
+  }),
 };
 
 const MUTE: Conversation = { route: '/', rooms: [], text() {}, binary() {}, announceDrain() {}, end() {} };
@@ -38,8 +47,11 @@ export class Stage {
   #deferred: (() => void)[] = [];
   readonly #flush: Flush;
   readonly #backlog: number;
+  readonly #losses: Readonly<Record<string, Loss>>;
 
-  constructor(options: { outbox?: number; total?: number; backlog?: number } = {}) {
+  /** `losses`: which rooms are lossy. */
+  constructor(options: { outbox?: number; total?: number; backlog?: number; losses?: Readonly<Record<string, Loss>> } = {}) {
+    this.#losses = options.losses ?? {};
     const now = (): number => (this.time += this.lookMs);
     this.outboxes = new Outboxes(this.counters, options.outbox ?? 1_000_000, options.total ?? 1_000_000_000, now);
     const times = { interval: 25_000, timeout: 10_000, message: 30_000 };
@@ -51,7 +63,7 @@ export class Stage {
   room(name: string): HubRoom {
     const known = this.rooms.get(name);
     if (known !== undefined) return known;
-    const room = new HubRoom(name, { flush: this.#flush, counters: this.counters, backlog: this.#backlog, onEmpty: () => undefined });
+    const room = new HubRoom(name, { flush: this.#flush, counters: this.counters, backlog: this.#backlog, onEmpty: () => undefined }, this.#losses[name]);
     this.rooms.set(name, room);
     return room;
   }

@@ -110,9 +110,7 @@ export class SessionRooms {
   /** Ends a membership, with what it is due sent. */
   #takeOut(room: string): void {
     const member = this.#members.get(room);
-    if (member === undefined) return;
-    member.flush();
-    this.#members.remove(member);
+    if (member !== undefined) this.#members.remove(member);
   }
 
   #next<T>(step: () => Promise<T>): Promise<T> {

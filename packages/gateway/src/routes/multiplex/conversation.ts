@@ -220,7 +220,6 @@ export class MultiplexConversation implements Conversation {
   #takeOut(room: string): boolean {
     const member = this.#members.get(room);
     if (member === undefined) return false;
-    member.flush();
     this.#members.remove(member);
     return true;
   }

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { RoomMessage } from '@busgate/layer';
 import type { Encoder, Encoding } from '../../hub/encoding.ts';
-import { eventSheet, type Sheet, textSheet } from '../../session/link.ts';
+import { type EventName, eventSheet, type Sheet, textSheet } from '../../session/link.ts';
 import { gapOf } from '../gap.ts';
 import { isJson } from './json.ts';
 import { MAX_DEPTH } from './source.ts';
@@ -32,6 +32,10 @@ class MessageEncoder implements Encoder {
   gap(members: number): Sheet {
     return gapSheet(this.#room, members);
   }
+
+  missed(count: number): Sheet {
+    return framedEvent('missed', { room: this.#room, count });
+  }
 }
 
 export const MULTIPLEX_ENCODING: Encoding = {
@@ -61,7 +65,7 @@ export function gapSheet(room: string, members: number, cursor?: string): Sheet 
 }
 
 /** A frame that is an event of its own on wires that name them. */
-export function framedEvent(event: 'gap' | 'reconnect', data: object, cursor?: string): Sheet {
+export function framedEvent(event: EventName, data: object, cursor?: string): Sheet {
   return { ...eventSheet(event, data, cursor), ...textSheet(JSON.stringify({ type: event, ...data }), cursor) };
 }
 

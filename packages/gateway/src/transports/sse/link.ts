@@ -47,6 +47,10 @@ export class EventStreamLink implements Link {
     return this.#tcp.writableLength;
   }
 
+  get isFull(): boolean {
+    return this.#tcp.writableNeedDrain;
+  }
+
   get isDestroyed(): boolean {
     return this.#tcp.destroyed && !this.#tcp.writableFinished;
   }

@@ -82,6 +82,10 @@ export class WebSocketLink implements Link, Reader, Received {
     return this.#tcp.writableLength;
   }
 
+  get isFull(): boolean {
+    return this.#tcp.writableNeedDrain;
+  }
+
   get isDestroyed(): boolean {
     return this.#tcp.destroyed && !this.#tcp.writableFinished;
   }
