@@ -113,7 +113,7 @@ export class Dispatch implements Timed {
     }
     // The client may have gone meanwhile: nobody was told of it.
     if (this.#end === undefined) await this.#ask(this.#context.settings.acceptTimeout, false);
-    else this.#withdraw('failed');
+    else this.#withdraw();
   }
 
   /** A worker has taken the session: events may follow, to a queue of its own where it says so. */
@@ -194,11 +194,11 @@ export class Dispatch implements Timed {
     return undone;
   }
 
-  /** The client has gone, or was closed: the worker is told so after everything that came before. */
+  /** The client has gone, or was closed: the worker is told so after everything that came before, and never where no connect was queued. */
   finish(end: End): void {
     if (this.#end !== undefined || this.#isOver) return;
     this.#end = end;
-    void this.#pump();
+    if (this.#flow.next > 0) void this.#pump();
   }
 
   /** Nothing more is queued: this process was taken for dead, and others have spoken for the session. */
@@ -229,11 +229,11 @@ export class Dispatch implements Timed {
   }
 
   /** Nobody was told of the session, and nobody will be. */
-  #withdraw(failure: Failure | 'unknown', error?: unknown): void {
+  #withdraw(failure?: Failure | 'unknown', error?: unknown): void {
     this.#isOver = true;
     this.#giveUp();
     this.#context.backend.settle(this.#owner.subject.session, undefined, undefined).catch(() => undefined);
-    this.#owner.failed(failure === 'unknown' ? 'failed' : failure, error);
+    if (failure !== undefined) this.#owner.failed(failure === 'unknown' ? 'failed' : failure, error);
     this.#owner.finished();
   }
 
