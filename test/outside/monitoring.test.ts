@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { EVENT_HANDLING, METRICS } from '../../packages/gateway/src/metrics.ts';
+import { HISTOGRAMS, METRICS } from '../../packages/gateway/src/metrics.ts';
 import { Client } from '../e2e/clients.ts';
 import { requireBinary } from '../support/binaries.ts';
 import { startRedis } from '../support/brokers.ts';
@@ -78,7 +78,7 @@ function known(): Map<string, ReadonlySet<string>> {
   return new Map<string, ReadonlySet<string>>([
     ...shown,
     ...METRICS.map(({ name, labels }): [string, ReadonlySet<string>] => [name, new Set(labels)]),
-    [`${EVENT_HANDLING.name}_bucket`, new Set([...EVENT_HANDLING.labels, 'le'])],
+    ...HISTOGRAMS.map(({ name, labels }): [string, ReadonlySet<string>] => [`${name}_bucket`, new Set([...labels, 'le'])]),
     [UP, new Set()],
   ]);
 }
@@ -113,7 +113,7 @@ describe('the metrics of a gateway under load', () => {
 
   test('are all those that the program defines', () => {
     const typed = [...page.matchAll(/^# TYPE (busgate_\S+) /gm)].map(([, name]) => name);
-    expect(new Set(typed)).toEqual(new Set([...METRICS, EVENT_HANDLING].map(({ name }) => name)));
+    expect(new Set(typed)).toEqual(new Set([...METRICS, ...HISTOGRAMS].map(({ name }) => name)));
   });
 });
 

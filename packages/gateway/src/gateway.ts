@@ -297,6 +297,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#routes.look();
     this.#operations.look();
     this.#away.look();
+    this.metrics.look();
     if (this.isReached) this.#reached.resolve();
   }
 

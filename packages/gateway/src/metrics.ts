@@ -168,12 +168,24 @@ const CONSUMERS: readonly MetricDefinition[] = [
 ];
 
 /** How long workers take. */
-export const EVENT_HANDLING = {
+const EVENT_HANDLING = {
   name: 'busgate_event_handling_seconds',
   type: 'histogram',
   help: 'From the queueing of an event to its being done.',
   labels: ['route'],
 } as const;
+
+/** How long the broker takes, as a message of a room takes from its publish to the socket's gateway. */
+const LAYER_ROUNDTRIP = {
+  name: 'busgate_layer_roundtrip_seconds',
+  type: 'histogram',
+  help: 'From a heartbeat of this process to its coming back through the broker.',
+  labels: [],
+} as const;
+const ROUNDTRIP_BUCKETS: readonly number[] = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** Those that are no plain numbers. */
+export const HISTOGRAMS = [EVENT_HANDLING, LAYER_ROUNDTRIP] as const;
 
 const LAYER: readonly MetricDefinition[] = [
   gauge('busgate_layer_up', '1 while the layer is reached.', ({ layer }) => (layer.status.state === 'connected' ? 1 : 0)),
@@ -227,12 +239,18 @@ const GC_KINDS = ['major', 'minor', 'incremental', 'weakcb'];
 export class Metrics {
   readonly #registry = new Registry();
   readonly #state: GatewayState;
+  readonly #layer: MetricSources['layer'];
+  readonly #roundTrip: Histogram;
+  #roundTrips = 0;
   #scrape: Promise<string> | undefined;
 
   constructor(sources: MetricSources) {
     this.#state = sources.state;
+    this.#layer = sources.layer;
     for (const definition of METRICS) register(this.#registry, definition, sources);
     registerHandling(this.#registry, sources);
+    const { name, help } = LAYER_ROUNDTRIP;
+    this.#roundTrip = new Histogram({ name, help, buckets: [...ROUNDTRIP_BUCKETS], registers: [this.#registry] });
     collectDefaultMetrics({ register: this.#registry });
     for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
     const collections = this.#registry.getSingleMetric('nodejs_gc_duration_seconds');
@@ -241,6 +259,14 @@ export class Metrics {
 
   get contentType(): string {
     return this.#registry.contentType;
+  }
+
+  /** To be called more often than heartbeats come: takes in what the last one took. */
+  look(): void {
+    const { roundTrip, roundTrips } = this.#layer.stats;
+    if (roundTrip === undefined || roundTrips === this.#roundTrips) return;
+    this.#roundTrips = roundTrips;
+    this.#roundTrip.observe(roundTrip / 1000);
   }
 
   /** The page in Prometheus's text format. Who asks while it is being made gets the same one. */

@@ -54,6 +54,23 @@ beforeEach(async () => {
 afterEach(() => parts.ops.close());
 
 describe('/metrics', () => {
+  test('counts each heartbeat that came back through the broker once, by what it took', async () => {
+    const { stats } = parts.layer;
+    const look = (roundTrip: number, roundTrips: number): void => {
+      Object.assign(stats, { roundTrip, roundTrips });
+      parts.metrics.look();
+    };
+    parts.metrics.look();
+    look(3, 1);
+    look(3, 1);
+    look(3, 2);
+    look(700, 3);
+    const page = await parts.metrics.scrape();
+    const bucket = (le: string): string | undefined => page.split('\n').find((line) => line.startsWith(`busgate_layer_roundtrip_seconds_bucket{le="${le}"}`));
+    expect([bucket('0.0025'), bucket('0.005'), bucket('0.5'), bucket('1')].map((line) => line?.split(' ')[1])).toEqual(['0', '2', '2', '3']);
+    expect(page).toContain('busgate_layer_roundtrip_seconds_count 3');
+  });
+
   test('says what the counters say, in one turn and with every label from the start', async () => {
     parts.counters.due = 10;
     parts.counters.sent = 6;

@@ -251,6 +251,8 @@ export interface LayerStats {
   silentPeers: number;
   /** What this process's last heartbeat took through the broker and back to it, in milliseconds; undefined before the first came back. */
   roundTrip: number | undefined;
+  /** Heartbeats of this process that came back to it. */
+  roundTrips: number;
 }
 
 /** What was looked at of a broker, and what was found. */

@@ -115,6 +115,7 @@ export class Peers implements TopicSink {
   #heardOwn(notice: Notice): void {
     if (this.#sent === undefined || !('beat' in notice) || notice.beat !== this.#sent.beat) return;
     this.#stats.roundTrip = this.#clock.now() - this.#sent.at;
+    this.#stats.roundTrips += 1;
     this.#sent = undefined;
   }
 

@@ -20,5 +20,6 @@ export function newStats(): LayerStats {
     peers: 0,
     silentPeers: 0,
     roundTrip: undefined,
+    roundTrips: 0,
   };
 }

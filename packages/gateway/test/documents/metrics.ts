@@ -1,5 +1,5 @@
 import type { LayerFault } from '@busgate/layer';
-import { EVENT_HANDLING, METRICS } from '../../src/metrics.ts';
+import { HISTOGRAMS, METRICS } from '../../src/metrics.ts';
 
 const FAULTS: Readonly<Record<LayerFault, readonly [what: string, cure: string]>> = {
   connection_lost: ['A connection broke, and what answers there now, if anything, is not known to be the same.', 'Was the broker restarted, or its host?'],
@@ -36,7 +36,7 @@ In each process, when it is quiet, exactly:
 
 | metric | type | labels | |
 | --- | --- | --- | --- |
-${[...METRICS, EVENT_HANDLING].map(({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`).join('\n')}
+${[...METRICS, ...HISTOGRAMS].map(({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`).join('\n')}
 
 Why a delivery was dropped: \`closed\`, the session ended first; \`slow\`, it was closed as too slow a reader; \`total\`, it was the slowest when all outboxes together passed
 \`limits.outbox_total\`; \`backlog\`, its room passed \`limits.room_backlog\`; \`missed\`, the session read too slowly for a room whose rule (\`rooms\`) says what it loses.
