@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startRedis } from '../support/brokers.ts';
+import { startNats, startRedis } from '../support/brokers.ts';
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '../..');
@@ -59,12 +59,38 @@ describe('the packages, installed from their tarballs', () => {
     expect(packed.length).toBeGreaterThan(0);
     for (const { name, files } of packed) {
       const paths = files.map(({ path }) => path);
-      expect(paths, name).toEqual(expect.arrayContaining(['LICENSE', 'dist/index.js', 'dist/index.d.ts', 'src/index.ts']));
+      expect(paths, name).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts', 'src/index.ts']));
       expect(
         paths.filter((path) => !/^(package\.json|LICENSE|README\.md|bin\/busgate\.js|(dist|src)\/[^.].*)$/.test(path)),
         name,
       ).toEqual([]);
     }
+  });
+
+  test('say where they come from, what they need, and that they are published with provenance', async () => {
+    const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+    for (const folder of await builtPackages()) {
+      const said = JSON.parse(await readFile(join(ROOT, folder, 'package.json'), 'utf8')) as Record<string, unknown> & { engines: { node: string } };
+      expect(said, folder).toMatchObject({
+        version,
+        license: 'MIT',
+        repository: { type: 'git', url: 'git+https://github.com/busgate/busgate.git', directory: folder.replace('./', '') },
+        homepage: expect.stringMatching(/#readme$/),
+        bugs: expect.any(String),
+        keywords: expect.arrayContaining([expect.any(String)]),
+        exports: expect.any(Object),
+        publishConfig: { access: 'public', provenance: true },
+      });
+      const [, node = 'none'] = /^>=(\d+)$/.exec(said.engines.node) ?? [];
+      expect(await readFile(join(ROOT, folder, 'README.md'), 'utf8'), folder).toMatch(new RegExp(`Node ${node} and later`));
+    }
+  });
+
+  test.each(['layer', 'layer-redis', 'layer-nats'])('%s does what its first minute says', async (name) => {
+    await using redis = await startRedis();
+    await using nats = await startNats();
+    const [, code = ''] = /```js\n([^]*?)```/.exec(await readFile(join(ROOT, 'packages', name, 'README.md'), 'utf8')) ?? [];
+    expect(await runModule(code.replace('redis://localhost:6379', redis.url).replace('nats://localhost:4222', nats.url))).toBe('hello');
   });
 
   test('open a layer in memory', async () => {
