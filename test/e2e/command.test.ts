@@ -206,7 +206,7 @@ describe('busgate serve', () => {
     expect(child.lines.all.join()).toContain(`port ${gateway.port} is taken`);
   });
 
-  test('an error that nobody expected drains it, and ends with 1', async () => {
+  test('an error that nobody expected drains it, and ends with 1 (attack 122)', async () => {
     const [port, opsPort] = [await freePort(), await freePort()];
     const fault = 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("unforeseen")})';
     const args = ['--import', fault, '--conditions=@busgate/source', CLI, '--demo', '--port', `${port}`, '--ops-port', `${opsPort}`, '--drain-notice', '0s'];
@@ -248,7 +248,7 @@ describe('busgate serve', () => {
     expect((await fetch(`http://127.0.0.1:${opsPort}/readyz`)).status).toBe(200);
   });
 
-  test('it lives on when nobody reads its log any more', async () => {
+  test('it lives on when nobody reads its log any more (attack 121)', async () => {
     const [port, opsPort] = [await freePort(), await freePort()];
     const gateway = `"$0" --conditions=@busgate/source ${CLI} --demo --port ${port} --ops-port ${opsPort}`;
     await using child = new Child('bash', ['-c', `exec ${gateway} > >(exec sed '/ready for clients/q') 2>&1`, process.execPath]);

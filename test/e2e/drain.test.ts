@@ -6,7 +6,7 @@ import { LAYERS, startFleet } from './fleet.ts';
 const SETTINGS = ['--drain-notice', '1s', '--drain-deadline', '20s'];
 
 describe.each(LAYERS)('SIGTERM under load on $name', (layer) => {
-  test('exit 0 in time, closes with 1012 spread over the drain, and nothing accepted is lost', async () => {
+  test('exit 0 in time, closes with 1012 spread over the drain, and nothing accepted is lost (attack 107)', async () => {
     await using fleet = await startFleet(layer, 2, SETTINGS);
     const witness = await Client.open(fleet.ws(1, '/room/load'));
     const leaving = await Promise.all(Array.from({ length: 60 }, () => Client.open(fleet.ws(0, '/room/idle'))));

@@ -75,7 +75,7 @@ describe.each([
     expect(faultsOf(layer)).toEqual({ unresponsive: 1 });
   });
 
-  test('a slow line (tc) is not a dead one', async () => {
+  test('a slow line (tc) is not a dead one (attack 97)', async () => {
     await using broker = await DistantBroker.start(kind);
     await using layer = await openLayer(broker.url);
     const events = await listen(layer, 'r');

@@ -67,7 +67,7 @@ describe('limits.address.sessions', () => {
 });
 
 describe('limits.address.handshakes', () => {
-  test('200 upgrades of one address in a second: those past the burst are refused with 429, and another address is not', async () => {
+  test('200 upgrades of one address in a second: those past the burst are refused with 429, and another address is not (attack 24)', async () => {
     await using gateway = await TestGateway.start([...PROXY, '--limits-address-handshakes', '1/s burst 50']);
     await using stack = new AsyncDisposableStack();
     const statuses = await Promise.all(Array.from({ length: 200 }, () => ask(gateway, '198.51.100.1', stack)));

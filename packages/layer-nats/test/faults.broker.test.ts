@@ -68,7 +68,7 @@ describe('a server that says no', () => {
     expect(layer.status).toMatchObject({ state: 'connected', reason: expect.stringMatching(/^refused: .*subscribe to busgate\.room\.deaf\.1/) as string });
   });
 
-  test('a subscription that is taken away while it stands: a gap, and another one when it is back', async () => {
+  test('a subscription that is taken away while it stands: a gap, and another one when it is back (attack 104)', async () => {
     await using nats = await startNats({ config: [users('{ subscribe: ">" }')] });
     const { lines, logger } = keepingLog();
     await using layer = await openLayer(withUser(nats.url), { logger });
@@ -211,7 +211,7 @@ function standStillUntil(file: string): void {
 }
 
 describe('a server that is slow, or that finds us slow', () => {
-  test('a reader that the server cuts off as too slow comes back by itself, and its rooms get a gap', async () => {
+  test('a reader that the server cuts off as too slow comes back by itself, and its rooms get a gap (attack 104)', async () => {
     await using nats = await startNats({ config: ['max_pending: 2000000', 'write_deadline: "300ms"'] });
     const { lines, logger } = keepingLog();
     await using layer = await openLayer(nats.url, { logger });

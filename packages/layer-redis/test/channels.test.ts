@@ -42,6 +42,26 @@ describe('the vectors of channels_redis 4.3', () => {
     else expect(pubsub.read(bytes)).toEqual(value(vector.received));
   });
 
+  test.each([
+    ['a list of 4 billion items', [0xdd, 0xff, 0xff, 0xff, 0xff]],
+    ['a map of 4 billion members', [0xdf, 0xff, 0xff, 0xff, 0xff]],
+    ['a text of 4 GiB', [0xdb, 0xff, 0xff, 0xff, 0xff]],
+    ['bytes of 4 GiB', [0xc6, 0xff, 0xff, 0xff, 0xff]],
+    ['a key that is a number', [0x81, 0x01, 0x01]],
+    ['a key that is nothing', [0x81, 0xc0, 0x01]],
+    ['an extension', [0xd4, 0x01, 0x00]],
+    ['10,000 levels', Array.from({ length: 10_000 }, () => 0x91)],
+    ['two values', [0x01, 0x01]],
+  ])('attack 61: %s is refused, before anything is set aside for it', (_, bytes) => {
+    expect(() => pubsub.read(Buffer.from(bytes))).toThrow();
+  });
+
+  test('attack 61: a member called __proto__ is a member', () => {
+    const bytes = Buffer.from([0x82, 0xa4, ...Buffer.from('type'), 0xa1, 0x78, 0xa9, ...Buffer.from('__proto__'), 0x81, 0xa1, 0x61, 0xc3]);
+    const read = pubsub.read(bytes) as Record<string, unknown>;
+    expect([Object.keys(read), Object.getPrototypeOf(read) === Object.prototype]).toEqual([['type', '__proto__'], true]);
+  });
+
   test('elements for channels of one process and of many', () => {
     const single = cases.find(({ id }) => id === 'cr-066') as Vector & { decoded: { __asgi_channel__: string } };
     expect(writeElement(core, { type: 'direct', n: 1 }, single.decoded.__asgi_channel__).subarray(12)).toEqual(

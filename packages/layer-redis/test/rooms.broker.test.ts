@@ -55,7 +55,7 @@ describe('rooms on a Redis of their own', () => {
     expect(await events.next()).toBe('after');
   });
 
-  test('a subscriber connection that is open and silent is found by a message of our own, and replaced', async () => {
+  test('a subscriber connection that is open and silent is found by a message of our own, and replaced (attack 95)', async () => {
     await using redis = await startRedis();
     await using line = await Line.to(redis.port);
     await using layer = await openLayer(line.url);

@@ -189,7 +189,7 @@ describe('a cluster of three', () => {
     expect(await second.receive('work')).toEqual({ n: 'end' });
   });
 
-  test('a process moves to another node when its own is gone, and its rooms are told', async () => {
+  test('a process moves to another node when its own is gone, and its rooms are told (attack 103)', async () => {
     const [first] = cluster.nodes;
     const { lines, logger } = keepingLog();
     await using layer = await openLayer(`nats://127.0.0.1:${first?.port}`, { logger });

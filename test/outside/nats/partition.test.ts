@@ -20,7 +20,7 @@ async function keeps(publish: () => Promise<string>): Promise<void> {
 }
 
 describe('cut off from a single server', () => {
-  test('found within 5 s, bounded, refused in words; on return one gap, and a room with history has everything', async () => {
+  test('found within 5 s, bounded, refused in words; on return one gap, and a room with history has everything (attack 105)', async () => {
     await using network = await Network.start(2);
     await using _nats = await DistantNats.start(network, 1);
     const url = `nats://${network.hosts[0]}:4222`;

@@ -45,7 +45,7 @@ describe('Redis Sentinel', () => {
     expect(layer.status.reason).toContain('nobody');
   });
 
-  test('the primary is killed: the replica takes over, each room is told once, and a history begins a new epoch', async () => {
+  test('the primary is killed: the replica takes over, each room is told once, and a history begins a new epoch (attack 101)', async () => {
     await using sentinels = await RedisSentinel.start({ failsOver: true });
     const log = new Log();
     await using layer = await openLayer(sentinels.url, { history, logger: log });
