@@ -1,6 +1,7 @@
 import type { LayerStatus } from '@busgate/layer';
 import { Origins } from './admission/origins.ts';
-import type { HttpErrorKey } from './errors.ts';
+import type { Asking, Authority, AuthRefusal } from './auth/authority.ts';
+import type { Refused } from './errors.ts';
 import type { Identity } from './identity.ts';
 import type { Seat, Seats } from './limits/seats.ts';
 import type { Log } from './log.ts';
@@ -14,8 +15,17 @@ export interface AskingPage {
 }
 
 /** Who asks. */
-export interface Asker extends AskingPage {
+export interface Asker extends AskingPage, Asking {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** As it is found out. */
+  identity: Identity;
+}
+
+/** Who was admitted, and the place that is kept. */
+export interface Guest {
   readonly identity: Identity;
+  readonly seat: Seat;
 }
 
 export interface AdmissionSources {
@@ -30,20 +40,22 @@ export interface AdmissionSources {
   /** Whether this gateway answers to a host, which may have a port. */
   readonly answersTo: (host: string) => boolean;
   readonly seats: Seats;
+  /** Finds out who asks; undefined: nobody is asked. */
+  readonly authority: Pick<Authority, 'identify'> | undefined;
+  /** Whether cookies say who somebody is. */
+  readonly believesCookies: boolean;
   readonly log: Pick<Log, 'warn'>;
 }
 
 /** As much of a header of a client as is logged. */
 const MAX_LOGGED = 200;
 
-export type Refused = Extract<HttpErrorKey, 'draining' | 'rate' | 'host' | 'origin' | 'not_allowed' | 'full' | 'away'>;
-
-/** Whether whoever asks may do what is asked; looked at once it is known who that is. */
-export type Right = () => boolean;
+/** Why whoever asks may not do what is asked; looked at once it is known who that is. */
+export type Denial = () => Refused | undefined;
 
 /**
- * Decides who comes in, cheapest first, nothing costly before it: draining, address and handshake rate, host, origin, rights, capacity, layer. The steps stand in that order in {@link admitSession} and
- * {@link admitPost}, and nowhere else.
+ * Decides who comes in, cheapest first, nothing costly before it: draining, address and handshake rate, host, origin, identity, rights, capacity, layer. The steps stand in that
+ * order in {@link admitSession} and {@link admitPost}, and nowhere else.
  */
 export class Admission {
   readonly #sources: AdmissionSources;
@@ -56,15 +68,10 @@ export class Admission {
     this.#origins = new Origins(sources.origins);
   }
 
-  /** A place for one session, to be given to {@link settle}; or why there is none. */
-  admitSession(asker: Asker, mayOpen: Right): Refused | Seat {
-    const refused =
-      this.#draining() ?? this.#address(asker) ?? this.host(asker.host) ?? this.#origin(asker) ?? right(mayOpen) ?? this.#capacity() ?? this.#reach();
-    if (refused !== undefined) return refused;
-    const seat = this.#sources.seats.take(() => asker.remote.address, asker.identity.user);
-    if (seat === undefined) return 'rate';
-    this.#coming += 1;
-    return seat;
+  /** A place for one session, to be given to {@link settle}; or why there is none. At once where it is known at once who asks. */
+  admitSession(asker: Asker, denial: Denial): Refused | Seat | Promise<Refused | Seat> {
+    const refused = this.#draining() ?? this.#address(asker) ?? this.#page(asker);
+    return refused ?? this.#known(asker, () => denial() ?? this.#capacity() ?? this.#reach() ?? this.#seat(asker));
   }
 
   /** The admitted session has begun, and has its seat for as long as it lasts; or it will not. */
@@ -73,8 +80,8 @@ export class Admission {
     if (!seat.isTaken) seat.release();
   }
 
-  admitPost(asker: Asker, mayPost: Right): Refused | undefined {
-    return this.#draining() ?? this.host(asker.host) ?? this.#origin(asker) ?? right(mayPost) ?? this.#reach();
+  admitPost(asker: Asker, denial: Denial): Refused | undefined | Promise<Refused | undefined> {
+    return this.#draining() ?? this.#page(asker) ?? this.#known(asker, () => denial() ?? this.#reach());
   }
 
   /** The step that holds for every request, whatever it asks for. */
@@ -87,9 +94,21 @@ export class Admission {
     return this.#origins.allow(origin, host);
   }
 
+  /** Whether pages may have their cookies sent. */
+  get believesCookies(): boolean {
+    return this.#sources.believesCookies;
+  }
+
   /** What a browser may know of before its page asks. */
   admitPreflight(page: AskingPage): Refused | undefined {
     return this.host(page.host) ?? this.#origin(page);
+  }
+
+  /** Finds out who asks, and goes on then. */
+  #known<T>(asker: Asker, then: () => T): Refused | T | Promise<Refused | T> {
+    const found = this.#sources.authority?.identify(asker);
+    if (found === undefined) return then();
+    return found instanceof Promise ? found.then((late) => admitAs(asker, late, () => this.#draining() ?? then())) : admitAs(asker, found, then);
   }
 
   #draining(): Refused | undefined {
@@ -98,6 +117,10 @@ export class Admission {
 
   #address(asker: Asker): Refused | undefined {
     return this.#sources.seats.mayAsk(() => asker.remote.address) ? undefined : 'rate';
+  }
+
+  #page(asker: Asker): Refused | undefined {
+    return this.host(asker.host) ?? this.#origin(asker) ?? this.#ownPage(asker);
   }
 
   #origin({ origin, host, remote }: AskingPage): Refused | undefined {
@@ -110,6 +133,12 @@ export class Admission {
     return 'origin';
   }
 
+  /** A browser sends cookies for any page that asks; only for those of the gateway's own origin it may leave out which page it is (Fetch Metadata, section 2.3). */
+  #ownPage({ method, origin, headers }: Asker): Refused | undefined {
+    if (!this.#sources.believesCookies || origin !== undefined || headers['cookie'] === undefined) return undefined;
+    return method === 'GET' && headers['sec-fetch-site'] === 'same-origin' ? undefined : 'origin';
+  }
+
   #capacity(): Refused | undefined {
     return this.#sources.sessions() + this.#coming >= this.#sources.limit ? 'full' : undefined;
   }
@@ -117,8 +146,17 @@ export class Admission {
   #reach(): Refused | undefined {
     return this.#sources.layer.status.state === 'connected' ? undefined : 'away';
   }
+
+  #seat(asker: Asker): Refused | Seat {
+    const seat = this.#sources.seats.take(() => asker.remote.address, asker.identity.user);
+    if (seat === undefined) return 'rate';
+    this.#coming += 1;
+    return seat;
+  }
 }
 
-function right(isAllowed: Right): Refused | undefined {
-  return isAllowed() ? undefined : 'not_allowed';
+function admitAs<T>(asker: Asker, found: Identity | AuthRefusal, then: () => T): Refused | T {
+  if (typeof found === 'string') return found;
+  asker.identity = found;
+  return then();
 }

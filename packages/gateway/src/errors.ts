@@ -44,6 +44,20 @@ const TABLE = {
   body_too_large: { status: 413, retry: false, message: 'the body is larger than limits.message' },
   host: { status: 403, retry: false, message: 'this gateway does not answer to that host: a demo is for localhost' },
   origin: { status: 403, retry: false, message: 'pages of this origin may not connect: see the setting origins' },
+  unauthorized: {
+    status: 401,
+    retry: false,
+    headers: { 'WWW-Authenticate': 'Bearer realm="busgate"' },
+    message: 'this is for those who are known: say who you are',
+  },
+  bad_token: {
+    status: 401,
+    frame: true,
+    retry: false,
+    headers: { 'WWW-Authenticate': 'Bearer realm="busgate", error="invalid_token"' },
+    message: 'the token is not valid, or not any more',
+  },
+  auth_away: { status: 503, retry: true, message: 'nobody can tell just now who you are' },
   not_allowed: { status: 403, close: 4403, frame: true, retry: false, message: 'not allowed here' },
   rate: { status: 429, close: 4429, frame: true, retry: true, message: 'too many, or too many in a short time' },
   full: { status: 503, close: 1013, frame: true, retry: true, message: 'this gateway holds as much as it may' },
@@ -55,7 +69,7 @@ const TABLE = {
 
   bad_json: { frame: true, retry: false, message: 'a frame must be JSON, at most 32 levels deep' },
   bad_frame: { frame: true, retry: false, message: 'a frame is one JSON object; a member of it is missing or of the wrong kind' },
-  unknown_type: { frame: true, retry: false, message: 'the type must be join, leave, publish or ping' },
+  unknown_type: { frame: true, retry: false, message: 'the type must be join, leave, publish, token or ping' },
   bad_position: { status: 400, frame: true, retry: false, message: 'since must be a position that the gateway gave' },
   not_joined: { frame: true, retry: false, message: 'this session is not in that room' },
   too_large: { close: 1009, frame: true, retry: false, message: 'the message is larger than allowed' },
@@ -92,13 +106,32 @@ export const ERRORS: Readonly<Record<ErrorKey, ErrorRow>> = TABLE;
 const RETRY_AFTER_MIN = 1;
 const RETRY_AFTER_SPREAD = 5;
 
+/** A refusal that says more than its row does. */
+interface Refusal {
+  readonly key: HttpErrorKey;
+  readonly message: string;
+}
+
+export type Refused = HttpErrorKey | Refusal;
+
+/** Whether it is one, and not what was asked for. */
+export function isRefused(answer: Refused | object): answer is Refused {
+  return typeof answer === 'string' || 'key' in answer;
+}
+
+export function keyOf(refused: Refused): HttpErrorKey {
+  return typeof refused === 'string' ? refused : refused.key;
+}
+
 /**
- * The whole answer to a refused request: JSON `{"error","message"}` of at most 200 bytes that echoes nothing of the request, and a closed connection.
+ * The whole answer to a refused request: JSON `{"error","message"}` of at most 200 bytes that echoes nothing of the request but the room that a
+ * refusal names, and a closed connection.
  * `headers` are added, such as Allow.
  */
-export function httpError(key: HttpErrorKey, headers?: Readonly<Record<string, string>>): Answer {
+export function httpError(refused: Refused, headers?: Readonly<Record<string, string>>): Answer {
+  const key = keyOf(refused);
   const row: ErrorRow = ERRORS[key];
-  const answer = jsonAnswer(row.status ?? 500, { error: key, message: row.message });
+  const answer = jsonAnswer(row.status ?? 500, { error: key, message: typeof refused === 'string' ? row.message : refused.message });
   const retryAfter = String(RETRY_AFTER_MIN + Math.floor(Math.random() * RETRY_AFTER_SPREAD));
   return {
     ...answer,

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Router as Consumers } from '@busgate/consumer/run';
 import type { ChannelLayer } from '@busgate/layer';
 import { demoHosts } from './admission/hosts.ts';
-import { Admission } from './admission.ts';
+import { Admission, type Guest } from './admission.ts';
+import { Auth } from './auth.ts';
 import type { Config } from './config.ts';
 import { type Counters, createCounters, type GatewayState } from './counters.ts';
 import { demoFiles } from './demo.ts';
@@ -17,7 +18,7 @@ import { Absence, STARTING, readiness, type Readiness } from './health.ts';
 import { lossesOf } from './hub/loss.ts';
 import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
-import { type Seat, Seats } from './limits/seats.ts';
+import { Seats } from './limits/seats.ts';
 import type { Door, Listening } from './listen.ts';
 import type { Log } from './log.ts';
 import { checkLayer, openLayerOf } from './open-layer.ts';
@@ -30,7 +31,6 @@ import type { EventCounters } from './routes/events/counters.ts';
 import type { Opening, Route } from './routes/route.ts';
 import { Router } from './routes/router.ts';
 import { Deadlines } from './session/deadlines.ts';
-import { ANYONE } from './identity.ts';
 import { Outboxes } from './session/outbox.ts';
 import { RunningClock } from './session/running-clock.ts';
 import { Sessions } from './session/registry.ts';
@@ -74,6 +74,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   readonly #deadlines: Deadlines;
   readonly #clock: RunningClock;
   readonly #outboxes: Outboxes;
+  readonly #auth: Auth;
   readonly #sessions: Sessions;
   readonly #hub: Hub;
   readonly #routes: ServedRoutes;
@@ -104,11 +105,13 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#ownsLayer = options.layer === undefined;
     this.#log = options.log;
     this.#inbound = new Inbound(limits.inboundTotal);
-    const times = [heartbeat.interval, heartbeat.timeout, limits.messageTime, ...config.routes.flatMap(timesOf)];
+    const times = [heartbeat.interval, heartbeat.timeout, limits.messageTime, config.auth.grace || TICK_MS, ...config.routes.flatMap(timesOf)];
     this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(...times) / 4)));
     this.#clock = new RunningClock(now, 2 * this.#deadlines.tickMs);
     this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, this.#clock.now);
-    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, layer.process);
+    this.#auth = new Auth(config, { layer, log: options.log });
+    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, layer.process, this.#auth.renewals);
+    this.#auth.watch(this.#sessions);
     const clock = { now, defer: setImmediate };
     this.#hub = new Hub({
       layer,
@@ -128,6 +131,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       counters: this.#counters,
       inbound: this.#inbound,
       sessions: this.#sessions,
+      authority: this.#auth.authority,
       deadlines: this.#deadlines,
       now: this.#clock.now,
       log: options.log,
@@ -145,11 +149,12 @@ export class Gateway implements AsyncDisposable, OpsSource {
       events: this.#routes.events,
       workers: this.#routes.workers,
     });
-    this.readiness = () => (this.#isStarting ? STARTING : readiness({ ...sources, away: this.#away, layerGrace: config.ready.layerGrace }));
+    const knowsBans = (): boolean => this.#auth.isReady;
+    this.readiness = () => (this.#isStarting ? STARTING : readiness({ ...sources, away: this.#away, knowsBans, layerGrace: config.ready.layerGrace }));
     this.#door = options.door ?? 'own';
     const drain = options.onDrain ?? (() => void this.drain({ notice: true }));
     const isDraining = (): boolean => this.#isDraining;
-    this.#operations = new Operations({ ...options, layer, hub: this.#hub, sessions: this.#sessions, isDraining, drain });
+    this.#operations = new Operations({ ...options, layer, hub: this.#hub, sessions: this.#sessions, auth: this.#auth, isDraining, drain });
     this.#ops = options.opensOps === false ? undefined : new OpsServer(this, config.ops.key);
   }
 
@@ -296,6 +301,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#outboxes.sweep();
     this.#routes.look();
     this.#operations.look();
+    this.#auth.look();
     this.#away.look();
     this.metrics.look();
     if (this.isReached) this.#reached.resolve();
@@ -332,6 +338,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     await this.#routes.close();
     await this.#hub.published();
     await this.#operations.close();
+    await this.#auth.close();
     this.#hub.close();
     this.#public.close();
     this.#ops?.close();
@@ -352,6 +359,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
         origins: config.origins,
         answersTo: config.demo ? demoHosts(config.host) : () => true,
         seats: new Seats(limits, () => performance.now()),
+        authority: this.#auth.authority,
+        believesCookies: this.#auth.believesCookies,
         log: this.#log,
       }),
       counters: this.#counters,
@@ -372,15 +381,16 @@ export class Gateway implements AsyncDisposable, OpsSource {
   }
 
   /** In one step the handshake is answered and the session begins. */
-  #begin(transport: Transport, { request, tcp, head }: Upgrade, opening: Opening, seat: Seat): HttpErrorKey | undefined {
-    if (this.#isRefusing) {
+  #begin(transport: Transport, { request, tcp, head }: Upgrade, opening: Opening, { identity, seat }: Guest): HttpErrorKey | undefined {
+    const refused = this.#isRefusing ? 'draining' : this.#auth.isBanned(identity) ? 'bad_token' : undefined;
+    if (refused !== undefined) {
       opening.cancel();
-      return 'draining';
+      return refused;
     }
     let hasBegun = false;
     transport.accept(request, tcp, head, opening.greeting, (link) => {
       hasBegun = true;
-      return new Session(link, this.#sessions, ANYONE, (session) => opening.begin(session), {
+      return new Session(link, this.#sessions, identity, (session) => opening.begin(session), {
         id: opening.id,
         seat,
         address: this.#clients.behindProxy(request),

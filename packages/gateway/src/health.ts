@@ -4,6 +4,8 @@ export interface HealthSources {
   readonly layer: { readonly status: LayerStatus; readonly stats: Pick<LayerStats, 'connects'> };
   readonly state: { readonly draining: boolean };
   readonly away: Pick<Absence, 'look'>;
+  /** Whether nobody would be let in whom another gateway has banned. */
+  readonly knowsBans: () => boolean;
   /** Not ready once the layer has been away for so long, in milliseconds; undefined: never for that. */
   readonly layerGrace: number | undefined;
 }
@@ -36,7 +38,7 @@ export class Absence {
 
 export type Readiness =
   | { readonly ready: true }
-  | { readonly ready: false; readonly reason: 'starting' | 'draining' | 'layer_not_reached' | 'layer_away' | 'no_worker' };
+  | { readonly ready: false; readonly reason: 'starting' | 'draining' | 'layer_not_reached' | 'bans_not_read' | 'layer_away' | 'no_worker' };
 
 /** Of a gateway that can be seen and does not listen for clients yet. */
 export const STARTING: Readiness = { ready: false, reason: 'starting' };
@@ -45,9 +47,10 @@ export const STARTING: Readiness = { ready: false, reason: 'starting' };
  * Whether clients should be sent here. A layer that goes away after it was reached leaves the gateway ready, unless a grace is set: all gateways lose it at
  * once, and sending clients to none of them helps nobody.
  */
-export function readiness({ layer, state, away, layerGrace }: HealthSources): Readiness {
+export function readiness({ layer, state, away, knowsBans, layerGrace }: HealthSources): Readiness {
   if (state.draining) return { ready: false, reason: 'draining' };
   if (layer.stats.connects === 0) return { ready: false, reason: 'layer_not_reached' };
+  if (!knowsBans()) return { ready: false, reason: 'bans_not_read' };
   const tooLong = layerGrace !== undefined && layer.status.state === 'away' && away.look() >= layerGrace;
   return tooLong ? { ready: false, reason: 'layer_away' } : { ready: true };
 }

@@ -1,4 +1,5 @@
 import type { ChannelLayer } from '@busgate/layer';
+import type { Auth } from './auth.ts';
 import type { Config } from './config.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { LocalGateway } from './fleet/local.ts';
@@ -14,6 +15,7 @@ interface OperationsOptions {
   readonly layer: ChannelLayer;
   readonly hub: Hub;
   readonly sessions: Sessions;
+  readonly auth: Pick<Auth, 'revocations'>;
   readonly version: string;
   readonly log: Log;
   readonly isDraining: () => boolean;
@@ -26,12 +28,12 @@ export class Operations {
   readonly api: OpsApi;
   readonly #fleet: Fleet | undefined;
 
-  constructor({ config, layer, hub, sessions, version, log, isDraining, drain }: OperationsOptions) {
+  constructor({ config, layer, hub, sessions, auth, version, log, isDraining, drain }: OperationsOptions) {
     const { layerMessage, message } = config.limits;
     const { answer } = new LocalGateway({ layer, hub, sessions, version, isDraining, layerMessage });
     const fleet = new Fleet({ layer, answer, log, now: () => performance.now() });
     const publish = (room: string, payload: Uint8Array, id: string | undefined) => hub.publish(room, payload, 'ops', id);
-    this.api = new Api(callsOf({ fleet, layer, config, publish, message, drain, version }), log);
+    this.api = new Api(callsOf({ fleet, layer, config, publish, message, drain, version, revocations: auth.revocations }), log);
     this.#fleet = config.ops.key === undefined ? undefined : fleet;
   }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Router } from '@busgate/consumer/run';
 import type { ChannelLayer } from '@busgate/layer';
+import type { Authority } from './auth/authority.ts';
 import { Rights } from './auth/rights.ts';
 import type { Config } from './config.ts';
 import type { ConsumerRoute } from './config/consumer-route.ts';
@@ -34,6 +35,7 @@ export interface RoutesContext {
   readonly counters: Counters;
   readonly inbound: Inbound;
   readonly sessions: Sessions;
+  readonly authority: Authority | undefined;
   readonly deadlines: Deadlines;
   /** Milliseconds in which this process ran. */
   readonly now: () => number;
@@ -91,7 +93,7 @@ export class ServedRoutes {
   }
 
   #create(settings: RouteConfig): Route {
-    const { config, hub, counters, inbound, log, sessions } = this.#context;
+    const { config, hub, counters, inbound, log, sessions, authority } = this.#context;
     const { limits, heartbeat, rate } = config;
     if (settings.kind === 'events') return this.#createEvents(settings);
     if (settings.kind === 'consumer') return this.#createConsumer(settings);
@@ -106,6 +108,7 @@ export class ServedRoutes {
     if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
     return new MultiplexRoute(settings, {
       ...shared,
+      authority,
       limits,
       reads: rate,
       heartbeat: heartbeat.interval,
@@ -140,7 +143,7 @@ export class ServedRoutes {
   }
 
   #handledBy(settings: EventsRouteSettings, handling: Handling): EventsRoute {
-    const { config, layer, hub, sessions, deadlines, now, log } = this.#context;
+    const { config, layer, hub, sessions, deadlines, now, log, authority } = this.#context;
     const { message, rooms, outbox, layerMessage } = config.limits;
     return new EventsRoute(settings, handling, {
       layer,
@@ -148,6 +151,7 @@ export class ServedRoutes {
       workers: this.workers,
       deadlines,
       log,
+      credentials: authority?.credentials,
       message,
       rooms,
       outbox,

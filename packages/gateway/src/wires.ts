@@ -16,8 +16,7 @@ const STREAM_SILENCE_MS = 15_000;
 
 /** In what ways the sessions of a route reach their clients, the one that is wanted first where a request asks for several. */
 export function wiresOf(route: Route, { limits, rate }: Config, inbound: Inbound, turns: ReadTurns): readonly Transport[] {
-  const { messageLimit, subprotocols } = route;
-  return [new WebSocketTransport({ message: messageLimit, fragments: limits.fragments, subprotocols, rates: rate }, inbound, turns), ...streamsOf(route)];
+  return [new WebSocketTransport({ message: route.messageLimit, fragments: limits.fragments, rates: rate }, inbound, turns), ...streamsOf(route)];
 }
 
 /** How long sessions may be silent, by their wire. */

@@ -5,6 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { LayerError } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { jsonAnswer } from '../src/answer.ts';
+import { ANYONE } from '../src/identity.ts';
 import { linger } from '../src/http/linger.ts';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
@@ -65,19 +66,19 @@ describe('an error that nobody expected', () => {
   test.each(['match', 'post', 'answer'] as const)('in a POST (%s) is 500, logged and counted, and the gateway serves on', async (where) => {
     await using server = await TestPublic.start();
     const { route } = server;
-    if (where === 'match') Object.assign(route, { mayPost: throws });
+    if (where === 'match') Object.assign(route, { postDenial: throws });
     else if (where === 'post') Object.assign(route, { post: throws });
     else route.onPost = () => ({ status: 200, headers: { 'X-Split': 'a\r\nb' }, body: Buffer.alloc(0) });
     expect((await fetch(`http://127.0.0.1:${server.port}/r/1`, { method: 'POST', body: 'x' })).status).toBe(500);
     expect([server.counters.refused.internal, server.logged]).toEqual([1, ['a request could not be served']]);
-    Object.assign(route, { mayPost: () => true, post: async () => jsonAnswer(202, {}) });
+    Object.assign(route, { postDenial: () => undefined, post: async () => jsonAnswer(202, {}) });
     expect((await fetch(`http://127.0.0.1:${server.port}/r/1`, { method: 'POST', body: 'x' })).status).toBe(202);
   });
 
   test.each(['right', 'open', 'opening', 'begin'] as const)('in an upgrade (%s) is 500, logged and counted, and its place is free again', async (where) => {
     await using server = await TestPublic.start(where === 'begin' ? { begin: throws } : {});
     const { route } = server;
-    if (where === 'right') Object.assign(route, { mayOpen: throws });
+    if (where === 'right') Object.assign(route, { denial: throws });
     if (where === 'open') route.onOpen = throws;
     if (where === 'opening') route.onOpen = () => Promise.reject(new TypeError('not expected'));
     if (where === 'begin') route.onOpen = () => ({ begin: throws, cancel: () => undefined });
@@ -143,7 +144,7 @@ describe('a route', () => {
       const asked = route.asked.at(-1);
       expect(asked).toMatchObject({ method: 'GET', scheme: 'http', path: '/r/a%2Fb', queryString: 'x=1&x=2', params: { name: 'a/b' } });
       expect([asked?.query.getAll('x'), asked?.headers['cookie'], asked?.rawHeaders.includes('Cookie')]).toEqual([['1', '2'], 'c=1', true]);
-      expect(asked?.identity).toEqual({ user: undefined, until: undefined });
+      expect(asked?.identity).toBe(ANYONE);
     }
   });
 

@@ -165,8 +165,8 @@ describe('closed defaults', () => {
     expect(faultsOf({ argv: [] })).toEqual([expect.stringMatching(/^routes must be said: .*--demo/)]);
     const files = { 'b.yaml': 'routes: [{path: "/room/:room", kind: room}]' };
     expect(faultsOf({ argv: ['--config', 'b.yaml'], files })).toEqual([
-      'b.yaml: routes[0].join must be said: anyone or nobody',
-      'b.yaml: routes[0].publish must be said: anyone or nobody',
+      'b.yaml: routes[0].join must be said: anyone, nobody, user or token',
+      'b.yaml: routes[0].publish must be said: anyone, nobody, user or token',
     ]);
   });
 
@@ -324,7 +324,7 @@ describe('faults', () => {
     expect(faultsOf({ argv: ['--demo', '--port', '0', '--ops-port', '0'] })).toEqual([]);
     expect(faultsOf({ argv: ['--demo', '--proxy-protocol'] })).toEqual([expect.stringContaining('needs trusted_proxies')]);
     expect(faultsOf({ argv: ['--demo', '--limits-user-replace'] })).toEqual([expect.stringContaining('needs limits.user.sessions')]);
-    expect(faultsOf({ argv: ['--demo', '--limits-user-sessions', '5'] })).toEqual([expect.stringContaining('limits.user.sessions cannot be kept')]);
+    expect(faultsOf({ argv: ['--demo', '--limits-user-sessions', '5'] })).toEqual([expect.stringContaining('sessions needs auth.jwt or auth.http')]);
   });
 
   test('a file that cannot be read, or is no YAML, says so and shows none of its lines', () => {

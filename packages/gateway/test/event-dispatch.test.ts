@@ -6,7 +6,7 @@ import { Dispatch, type DispatchOwner, type Failure } from '../src/routes/events
 import { Deadlines } from '../src/session/deadlines.ts';
 
 const SETTINGS = { acceptTimeout: 1000, handlerTimeout: 1000, resumeTimeout: 1000, window: 1, acks: true, frames: 'auto', onWorkerLoss: 'resume' } as const;
-const SUBJECT = { session: 's', replyChannel: 'r', replyTopic: 't', route: '/app', path: '/app', params: {} };
+const SUBJECT = { session: 's', replyChannel: 'r', replyTopic: 't', route: '/app', path: '/app', params: {}, who: { user: null } };
 const ASKED = {
   scheme: 'ws',
   method: 'GET',

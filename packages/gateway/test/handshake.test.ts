@@ -175,7 +175,8 @@ test.each([
   { path: '/socket', offered: 'busgate.v1', chosen: 'busgate.v1' },
   { path: '/socket', offered: 'soap, busgate.v1', chosen: 'busgate.v1' },
   { path: '/socket', offered: 'soap', chosen: undefined },
-  { path: '/room/1', offered: 'busgate.v1', chosen: undefined },
+  { path: '/room/1', offered: 'busgate.v1', chosen: 'busgate.v1' },
+  { path: '/room/1', offered: 'soap', chosen: undefined },
 ])('$path: of the subprotocols $offered is chosen $chosen', async ({ path, offered, chosen }) => {
   await using client = await RawClient.connect(gateway.port);
   client.write(upgrade(path, { 'Sec-WebSocket-Protocol': offered }));

@@ -40,7 +40,8 @@ class Parts {
     events: [],
     workers: { size: 0, lost: 0 },
   });
-  readonly readiness = (): Readiness => readiness({ layer: this.layer, state: this.state, away: new Absence(this.layer, () => 0), layerGrace: undefined });
+  readonly readiness = (): Readiness =>
+    readiness({ layer: this.layer, state: this.state, away: new Absence(this.layer, () => 0), knowsBans: () => true, layerGrace: undefined });
   readonly api: OpsApi = { answer: async () => opsRefusal('internal') };
   readonly ops = new OpsServer(this, undefined);
 }
@@ -126,7 +127,7 @@ describe('/healthz and /readyz', () => {
   test('a layer that goes away later leaves it ready, unless a grace is set', () => {
     let now = 0;
     const layer = { status: { state: 'away', since: new Date(1000) } as LayerStatus, stats: { connects: 1 } };
-    const sources = { layer, state: { draining: false }, away: new Absence(layer, () => now) };
+    const sources = { layer, state: { draining: false }, away: new Absence(layer, () => now), knowsBans: () => true };
     expect(readiness({ ...sources, layerGrace: 500 }).ready).toBe(true);
     now = 499;
     expect(readiness({ ...sources, layerGrace: 500 }).ready).toBe(true);

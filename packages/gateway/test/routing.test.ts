@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';
 import { demoHosts } from '../src/admission/hosts.ts';
-import { Admission, type Asker } from '../src/admission.ts';
+import { Admission, type AdmissionSources, type Asker } from '../src/admission.ts';
 import type { PathPattern } from '../src/config/path.ts';
+import { isRefused } from '../src/errors.ts';
 import { readTarget } from '../src/http/target.ts';
 import { ANYONE } from '../src/identity.ts';
 import { Seats } from '../src/limits/seats.ts';
@@ -19,8 +20,7 @@ const segments = (text: string, ...parts: string[]): PathPattern => ({
 const routeOf = (path: PathPattern): Route => ({
   path,
   messageLimit: 1,
-  subprotocols: [],
-  mayOpen: () => true,
+  denial: () => undefined,
   fault: () => undefined,
   open: () => Promise.reject(new Error('not asked for')),
 });
@@ -158,8 +158,22 @@ test('whatever is written as a target is read or refused', () => {
 describe('admission', () => {
   const state = { refuses: false, sessions: 0, away: false };
   const remote = { address: '192.0.2.7', port: 5 };
-  const asker = (origin: string | undefined, host: string): Asker => ({ origin, host, remote, identity: ANYONE });
-  const admissionOf = (origins: readonly string[] = [], seats = UNCOUNTED): Admission =>
+  const asker = (origin: string | undefined, host: string): Asker => ({
+    origin,
+    host,
+    remote,
+    identity: ANYONE,
+    method: 'GET',
+    path: '/',
+    queryString: '',
+    headers: {},
+    rawHeaders: [],
+  });
+  const admissionOf = (
+    origins: readonly string[] = [],
+    seats = UNCOUNTED,
+    auth: Partial<Pick<AdmissionSources, 'authority' | 'believesCookies'>> = {},
+  ): Admission =>
     new Admission({
       layer: {
         get status() {
@@ -172,6 +186,9 @@ describe('admission', () => {
       origins,
       answersTo: (host) => host !== 'elsewhere',
       seats,
+      authority: undefined,
+      believesCookies: false,
+      ...auth,
       log: { warn: (_message, fields) => void logged.push(fields) },
     });
   const logged: unknown[] = [];
@@ -228,12 +245,12 @@ describe('admission', () => {
     ['chrome-extension://abcdefghijklmnop', 'x', patterns, undefined],
     ['null', 'x', patterns, undefined],
   ])('origin %s asking %s, listed %j: %s', (origin, host, origins, expected) => {
-    expect(admissionOf(origins).admitPost(asker(origin, host), () => true)).toBe(expected);
+    expect(admissionOf(origins).admitPost(asker(origin, host), () => undefined)).toBe(expected);
   });
 
   test('logs whose page was refused, what it asked and from where, and no more than a line of it', () => {
     logged.length = 0;
-    admissionOf().admitPost(asker(`http://${'x'.repeat(1000)}`, 'busgate.test'), () => true);
+    expect(admissionOf().admitPost(asker(`http://${'x'.repeat(1000)}`, 'busgate.test'), () => undefined)).toBe('origin');
     expect(logged).toEqual([{ origin: `http://${'x'.repeat(193)}`, host: 'busgate.test', address: '192.0.2.7' }]);
   });
 
@@ -258,25 +275,25 @@ describe('admission', () => {
     let now = 0;
     const limits = { address: { sessions: undefined, handshakes: { perSecond: 1, burst: 9 } }, user: { sessions: undefined, replace: false } };
     const admission = admissionOf([], new Seats(limits, () => now));
-    const open = (who: Asker, may = true): ReturnType<Admission['admitSession']> => admission.admitSession(who, () => may);
+    const open = (who: Asker, may = true): ReturnType<Admission['admitSession']> => admission.admitSession(who, () => (may ? undefined : 'not_allowed'));
     Object.assign(state, { refuses: true, sessions: 2, away: true });
     expect(open(lost, false)).toBe('draining');
     state.refuses = false;
-    for (let asked = 0; asked < 9; asked += 1) open(lost, false);
+    for (let asked = 0; asked < 9; asked += 1) expect(open(lost, false)).toBe('host');
     expect(open(lost, false)).toBe('rate');
     now = 60_000;
     expect(open(lost, false)).toBe('host');
     expect(open(stranger, false)).toBe('origin');
     expect(open(friend, false)).toBe('not_allowed');
     expect(open(friend)).toBe('full');
-    expect(admission.admitPost(friend, () => false)).toBe('not_allowed');
-    expect(admission.admitPost(friend, () => true)).toBe('away');
+    expect(admission.admitPost(friend, () => 'not_allowed')).toBe('not_allowed');
+    expect(admission.admitPost(friend, () => undefined)).toBe('away');
     state.sessions = 1;
     expect(open(friend)).toBe('away');
     state.away = false;
     const seat = open(friend);
     expect(open(friend)).toBe('full');
-    if (typeof seat === 'string') throw new Error(seat);
+    if (seat instanceof Promise || isRefused(seat)) throw new Error('a place is free');
     admission.settle(seat);
     expect(open(friend)).toEqual(seat);
   });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { End } from '../src/errors.ts';
+import { ANYONE, type Identity } from '../src/identity.ts';
 import { Intake } from '../src/routes/intake.ts';
 import type { Conversation } from '../src/session/conversation.ts';
 import { FakeLink } from './support/fake-link.ts';
@@ -8,7 +9,10 @@ import { Stage } from './support/stage.ts';
 const MUTE: Conversation = { route: '/', rooms: [], text() {}, binary() {}, announceDrain() {}, end() {} };
 
 const tick = (stage: Stage, times: number): void => {
-  for (let count = 0; count < times; count += 1) stage.deadlines.tick();
+  for (let count = 0; count < times; count += 1) {
+    stage.time += stage.deadlines.tickMs;
+    stage.deadlines.tick();
+  }
 };
 
 describe('an id', () => {
@@ -26,7 +30,8 @@ describe('an id', () => {
 });
 
 describe('rights', () => {
-  const inSeconds = (stage: Stage, seconds: number) => ({ user: 'ada', until: stage.time + seconds * 1000 });
+  const inSeconds = (stage: Stage, seconds: number): Identity => ({ ...ANYONE, user: 'ada', until: stage.time + seconds * 1000 });
+  const asked = (identity: Identity): Identity => ({ ...identity, question: { uri: '/', address: '', headers: [] } });
 
   test('that end close the session, and not before', () => {
     const stage = new Stage();
@@ -38,19 +43,58 @@ describe('rights', () => {
     expect(session.identity.user).toBe('ada');
   });
 
-  test('may be renewed, or be dealt with by the route', () => {
-    const stage = new Stage();
-    let ends = 0;
-    const { session, link } = stage.session({ ...MUTE, rightsEnded: () => void (ends += 1) }, inSeconds(stage, 7));
-    tick(stage, 6);
-    session.identify({ user: 'ada', until: stage.time + 5000 });
+  test('may have ended for as long as the grace is', () => {
+    const stage = new Stage({ grace: 5000 });
+    const { link } = stage.session(MUTE, inSeconds(stage, 7));
+    const { link: late } = stage.session(MUTE, inSeconds(stage, -3));
     tick(stage, 4);
-    expect(ends).toBe(0);
-    tick(stage, 2);
-    expect(ends).toBe(1);
-    session.identify({ user: 'ada', until: undefined });
+    expect(late.closedWith).toBeUndefined();
+    tick(stage, 1);
+    expect(late.closedWith).toBe(4401);
     tick(stage, 6);
-    expect([ends, link.closedWith]).toEqual([1, undefined]);
+    expect(link.closedWith).toBeUndefined();
+    tick(stage, 1);
+    expect(link.closedWith).toBe(4401);
+  });
+
+  test('may be renewed, which the route is told', () => {
+    const stage = new Stage();
+    let told = 0;
+    const { session, link } = stage.session({ ...MUTE, identified: () => void (told += 1) }, inSeconds(stage, 7));
+    tick(stage, 6);
+    session.identify(inSeconds(stage, 5));
+    tick(stage, 4);
+    expect([told, link.closedWith]).toEqual([1, undefined]);
+    session.identify({ ...ANYONE, user: 'ada' });
+    tick(stage, 60);
+    expect([told, link.closedWith]).toEqual([2, undefined]);
+  });
+
+  test('end however far away that is', () => {
+    const stage = new Stage();
+    const { link } = stage.session(MUTE, inSeconds(stage, 1e12));
+    tick(stage, 100);
+    expect(link.closedWith).toBeUndefined();
+  });
+
+  test('are asked for again at their end where somebody can be asked, each 2 s until the grace is over', () => {
+    const stage = new Stage({ grace: 5000 });
+    const { session, link } = stage.session(MUTE, asked(inSeconds(stage, 2)));
+    tick(stage, 1);
+    expect(stage.renewals).toEqual([]);
+    tick(stage, 1);
+    expect(stage.renewals).toEqual([session]);
+    tick(stage, 2);
+    expect(stage.renewals).toHaveLength(2);
+    session.identify(asked(inSeconds(stage, 3)));
+    tick(stage, 2);
+    expect(stage.renewals).toHaveLength(2);
+    tick(stage, 1);
+    expect(stage.renewals).toHaveLength(3);
+    tick(stage, 4);
+    expect([stage.renewals.length, link.closedWith]).toEqual([5, undefined]);
+    tick(stage, 1);
+    expect([stage.renewals.length, link.closedWith]).toEqual([5, 4401]);
   });
 });
 

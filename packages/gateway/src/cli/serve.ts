@@ -1,4 +1,5 @@
 import { takeStray } from '@busgate/consumer/run';
+import { warnOfLooseRules } from '../auth/start-warnings.ts';
 import type { Config, ConfigInput } from '../config.ts';
 import { ConfigError } from '../config/faults.ts';
 import { maskUrl } from '../config/layer-url.ts';
@@ -21,6 +22,7 @@ export async function serve(input: () => ConfigInput): Promise<number> {
   const { config, settings } = captureSettings(input());
   const log = new StreamLog({ level: config.log.level, stream: openOutput(2), readable: isReadable(config.log.format) });
   try {
+    warnOfLooseRules(config, log);
     const stop = untilStopped(log);
     // From the beginning, since it would end a process that does not listen for it.
     const starting = Service.start(config, settings, log);
@@ -75,6 +77,7 @@ async function reload(service: Service, input: () => ConfigInput, log: StreamLog
     const { config, settings } = captureSettings(input());
     const refused = await service.reload(config, settings);
     if (refused !== undefined) log.error(REFUSED, { reason: refused });
+    else warnOfLooseRules(config, log);
   } catch (error) {
     log.error(REFUSED, { reason: error instanceof ConfigError ? error.faults.join('; ') : String(error) });
   }

@@ -7,6 +7,7 @@ import type { Said, Source } from './source.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = 'BUSGATE_';
+const STRUCTURED: ReadonlySet<string> = new Set(['list', 'map']);
 /** Names the file of settings. */
 export const FILE_VARIABLE = 'BUSGATE_CONFIG';
 
@@ -46,9 +47,9 @@ function readSecret(key: Key, name: string, path: string, readFile: (path: strin
   }
 }
 
-/** A list may be written as YAML in one line. */
+/** A list or a map may be written as YAML in one line. */
 export function readText(key: Key, raw: string, where: string, faults: string[]): unknown {
-  return DOCUMENTED[key].type.name === 'list' && /^\s*[[{]/.test(raw) ? parseYaml(raw, where, faults) : raw;
+  return STRUCTURED.has(DOCUMENTED[key].type.name) && /^\s*[[{]/.test(raw) ? parseYaml(raw, where, faults) : raw;
 }
 
 /** Kubernetes gives every container such variables for each service of its namespace: `BUSGATE_PORT=tcp://…` where one is called `busgate`. */

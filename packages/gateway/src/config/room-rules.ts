@@ -1,13 +1,17 @@
 import { matchesRooms } from '@busgate/layer';
 import { ACCESS, type Access } from './access.ts';
 import { complete, Members, readItems } from './members.ts';
-import { ROOMS } from './room-pattern.ts';
+import { OWNED_ROOMS, OWNER, withoutOwner } from './room-pattern.ts';
 import { oneOf, type Report, text, type ValueType } from './types.ts';
 
 /** What holds for the rooms that a pattern covers, whatever route they are reached by. */
 export interface RoomRule {
-  /** Levels between dots; `*` stands for one level, `>` at the end for all that follow (one at least). */
+  /** Levels between dots; `*` and `{sub}` stand for one level, `>` at the end for all that follow (one at least). */
   readonly rooms: string;
+  /** The same for {@link matchesRooms}, whoever's rooms they are. */
+  readonly pattern: string;
+  /** Which levels are the name of the only user who has these rooms. */
+  readonly owned: readonly number[];
   /** Who may do it at the most; undefined: as the route says. */
   readonly join: Access | undefined;
   readonly publish: Access | undefined;
@@ -20,7 +24,7 @@ export interface RoomRule {
   readonly key?: string;
 }
 
-const EXAMPLE = '[{rooms: "public.>", join: anyone, publish: nobody}]';
+const EXAMPLE = '[{rooms: "user.{sub}.>", join: user}]';
 const ALLOWED = `a list of rules, such as ${EXAMPLE}`;
 const MEMBERS = ['rooms', 'join', 'publish', 'slow', 'key'];
 const SLOW = oneOf('close', 'newest', 'oldest', 'latest');
@@ -48,7 +52,7 @@ export const roomRules: ValueType<readonly RoomRule[]> = {
 
 /** The rule that holds for a room. */
 export function ruleFor(rules: readonly RoomRule[], room: string): RoomRule | undefined {
-  return rules.find(({ rooms }) => matchesRooms(rooms, room));
+  return rules.find(({ pattern }) => matchesRooms(pattern, room));
 }
 
 function readRule(raw: unknown, report: Report): RoomRule | undefined {
@@ -56,12 +60,17 @@ function readRule(raw: unknown, report: Report): RoomRule | undefined {
   if (members === undefined) return undefined;
   members.refuseOthers('a rule', MEMBERS);
   const said = complete({
-    rooms: members.take('rooms', ROOMS),
+    rooms: members.take('rooms', OWNED_ROOMS),
     ...(members.has('join') && { join: members.take('join', ACCESS) }),
     ...(members.has('publish') && { publish: members.take('publish', ACCESS) }),
     ...(members.has('slow') && { slow: members.take('slow', SLOW) }),
     ...(members.has('key') && { key: members.take('key', KEY) }),
   });
   if (members.has('key') && said !== undefined && said.slow !== 'latest') members.refuse('key', 'left out, unless slow is latest');
-  return said === undefined ? undefined : { join: undefined, publish: undefined, ...said };
+  return said === undefined ? undefined : { join: undefined, publish: undefined, ...said, ...partsOf(said.rooms) };
+}
+
+function partsOf(rooms: string): Pick<RoomRule, 'pattern' | 'owned'> {
+  const owned = rooms.split('.').flatMap((level, index) => (level === OWNER ? [index] : []));
+  return { pattern: withoutOwner(rooms), owned };
 }

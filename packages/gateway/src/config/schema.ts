@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { isPrefix } from '@busgate/layer';
 import type { Rate } from '../limits/bucket.ts';
+import { COOKIE, jwtSettings, type JwtSettings, subrequestSettings, type SubrequestSettings } from './auth.ts';
 import { history, type HistorySetting } from './history.ts';
 import { layerUrl } from './layer-url.ts';
 import { origins } from './origins.ts';
@@ -26,6 +27,11 @@ export interface Settings {
   proxy_protocol: boolean;
   routes: readonly RouteConfig[];
   rooms: readonly RoomRule[];
+  'auth.jwt': JwtSettings | undefined;
+  'auth.http': SubrequestSettings | undefined;
+  'auth.query': boolean;
+  'auth.cookie': string | undefined;
+  'auth.grace': number;
   'limits.message': number;
   'limits.frame': number;
   'limits.outbox': number;
@@ -175,6 +181,7 @@ export function schema(facts: Facts): Schema {
       ),
       presetText: 'none: as the routes say',
     },
+    ...auth(facts),
     ...limits(facts),
     ...RATES,
     'http.keep_alive': setting(
@@ -215,6 +222,24 @@ function ops(): Pick<Schema, Extract<Key, `ops.${string}`>> {
       secret: true,
       presetText: 'unset: the ops port has health and metrics only',
     },
+  };
+}
+
+function auth({ readFile }: Facts): Pick<Schema, Extract<Key, `auth.${string}`>> {
+  return {
+    'auth.jwt': { ...setting(jwtSettings(readFile), undefined, 'How tokens of clients are checked.'), optional: true, presetText: 'unset: nobody has a token' },
+    'auth.http': {
+      ...setting(subrequestSettings, undefined, 'An application that is asked who a client is, by the headers of its request.'),
+      optional: true,
+      presetText: 'unset: none is asked',
+    },
+    'auth.query': setting(toggle, false, 'Whether a token may stand in the target as ?token=, where other servers may log it.'),
+    'auth.cookie': {
+      ...setting(COOKIE, undefined, 'The cookie in which a token may stand. Needs auth.jwt.'),
+      optional: true,
+      presetText: 'unset: none',
+    },
+    'auth.grace': setting(duration('0s', '1h'), '25s', 'A session whose token has ended is closed after so long, unless it sends another one.'),
   };
 }
 
@@ -259,7 +284,7 @@ function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
     ),
     'limits.user.sessions': unset(
       count(1, 1_000_000),
-      'Sessions of one user in this process; past it upgrades are refused with 429. It cannot be set yet: nothing tells the gateway who a client is.',
+      'Sessions of one user in this process; past it upgrades are refused with 429. Needs auth.jwt or auth.http.',
     ),
     'limits.user.replace': setting(toggle, false, 'A session past limits.user.sessions is let in, and ends the oldest one of its user with 4409 in its place.'),
     'limits.fragments': setting(count(1, 16_384), 1024, 'Frames of one message.'),

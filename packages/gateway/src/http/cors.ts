@@ -14,7 +14,8 @@ const MAX_AGE = 7200;
 export function corsHeaders({ headers }: IncomingMessage, host: string, admission: Admission): Headers {
   const { origin } = headers;
   if (origin === undefined || !admission.allowsOrigin(origin, host)) return {};
-  return { 'Access-Control-Allow-Origin': origin, 'Access-Control-Expose-Headers': 'retry-after', Vary: 'Origin' };
+  const allowed = { 'Access-Control-Allow-Origin': origin, 'Access-Control-Expose-Headers': 'retry-after', Vary: 'Origin' };
+  return admission.believesCookies ? { ...allowed, 'Access-Control-Allow-Credentials': 'true' } : allowed;
 }
 
 /** Whether a browser asks what a page may do here, before the page does it. */

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import type { Answer, StreamedAnswer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
-import { type HttpErrorKey, httpError } from '../errors.ts';
+import { httpError, keyOf, type Refused } from '../errors.ts';
 import { answerSocket, endSocket } from './answer.ts';
 import { type Body, hasBody } from './body.ts';
 import type { Connection, Owed } from './connection.ts';
@@ -61,9 +61,9 @@ export class Exchange implements Owed {
     this.#response.writeContinue();
   }
 
-  refuse(key: HttpErrorKey, headers?: Headers): void {
-    this.#sources.counters.refused[key] += 1;
-    this.answer(httpError(key, headers));
+  refuse(refused: Refused, headers?: Headers): void {
+    this.#sources.counters.refused[keyOf(refused)] += 1;
+    this.answer(httpError(refused, headers));
   }
 
   /**

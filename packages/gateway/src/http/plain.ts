@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Admission } from '../admission.ts';
 import type { Answer, StreamedAnswer } from '../answer.ts';
 import type { StaticFile } from '../static-files.ts';
-import { type HttpErrorKey, httpError } from '../errors.ts';
+import { httpError, isRefused, keyOf, type Refused } from '../errors.ts';
 import type { Inbound } from '../inbound.ts';
 import { publishFailure } from '../layer-errors.ts';
 import type { Log } from '../log.ts';
@@ -122,8 +122,20 @@ export class PlainRequests {
     if (hasBody(request)) return exchange.refuse('bad_request');
     const transport = this.#transportOf(route, request);
     if (transport !== undefined && transport.name !== 'websocket') return await this.#streams.open(exchange, { request: asked, route, transport });
-    // An upgrade that its Connection header does not ask for is malformed; without one no transport was asked for.
-    exchange.refuse(route.fault(asked.params) ?? (transport !== undefined && request.method === 'GET' ? 'bad_request' : 'no_transport'));
+    const fault = route.fault(asked.params);
+    if (fault !== undefined) return exchange.refuse(fault);
+    // An upgrade that its Connection header does not ask for is malformed.
+    if (transport !== undefined && request.method === 'GET') return exchange.refuse('bad_request');
+    exchange.refuse(await this.#whyNoSession(asked, route));
+  }
+
+  /** Without a transport nothing begins. A client that was refused a WebSocket, and is not told why by its browser, finds it out so: whatever would refuse it does. */
+  async #whyNoSession(asked: HttpRouteRequest, route: Route): Promise<Refused> {
+    const { admission } = this.#sources;
+    const seat = await admission.admitSession(asked, () => route.denial(asked));
+    if (isRefused(seat)) return seat;
+    admission.settle(seat);
+    return 'no_transport';
   }
 
   #transportOf(route: Route, request: IncomingMessage): Transport | undefined {
@@ -132,7 +144,7 @@ export class PlainRequests {
 
   /** As a POST: the next one's turn comes when the body is handed on. */
   async #serveRoute(exchange: Exchange, asked: HttpRouteRequest, route: Route, serving: Serving): Promise<void> {
-    const fault = this.#sources.admission.admitPost(asked, () => true);
+    const fault = await this.#sources.admission.admitPost(asked, () => undefined);
     if (fault !== undefined) return exchange.refuse(fault);
     const body = await this.#wholeBody(exchange, route);
     if (body !== undefined) void this.#answer(exchange, () => serving.serve(asked, body, exchange.left));
@@ -153,22 +165,22 @@ export class PlainRequests {
 
   /** The turn of the next request comes when this one's body is handed on, not when it is answered. */
   async #post(exchange: Exchange, asked: HttpRouteRequest, route: Route, posting: Posting): Promise<void> {
-    const fault = this.#postFault(asked, route, posting);
+    const fault = await this.#postFault(asked, route, posting);
     if (fault !== undefined) return exchange.refuse(fault);
     const body = await this.#wholeBody(exchange, route);
     if (body !== undefined) void this.#answer(exchange, () => posting.post(asked, body));
   }
 
-  #postFault(asked: HttpRouteRequest, route: Route, posting: Posting): HttpErrorKey | undefined {
-    const refused = route.fault(asked.params) ?? this.#sources.admission.admitPost(asked, () => posting.mayPost(asked));
-    if (refused === 'not_allowed') this.#sources.counters.publishFailures.not_allowed += 1;
+  async #postFault(asked: HttpRouteRequest, route: Route, posting: Posting): Promise<Refused | undefined> {
+    const refused = route.fault(asked.params) ?? (await this.#sources.admission.admitPost(asked, () => posting.postDenial(asked)));
+    if (refused !== undefined && keyOf(refused) === 'not_allowed') this.#sources.counters.publishFailures.not_allowed += 1;
     return refused;
   }
 
-  async #answer(exchange: Exchange, made: () => Promise<Answer | StreamedAnswer | HttpErrorKey>): Promise<void> {
+  async #answer(exchange: Exchange, made: () => Promise<Answer | StreamedAnswer | Refused>): Promise<void> {
     try {
       const answer = await made();
-      if (typeof answer === 'string') exchange.refuse(answer);
+      if (typeof answer === 'string' || 'key' in answer) exchange.refuse(answer);
       else if ('pieces' in answer) await exchange.stream(answer);
       else exchange.answer(answer);
     } catch (error) {

@@ -9,7 +9,7 @@ import type { AskedTarget } from './request.ts';
 /** A request of HTTP/1.1 as a route sees it. What a route does not ask for costs nothing. */
 export class HttpRouteRequest implements RouteRequest, Asker {
   readonly params: Params;
-  readonly identity: Identity = ANYONE;
+  identity: Identity = ANYONE;
   readonly #request: IncomingMessage;
   readonly #target: AskedTarget;
   readonly #clients: Clients;

@@ -1,11 +1,10 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import type { Admission } from '../admission.ts';
+import type { Admission, Guest } from '../admission.ts';
 import type { Answer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
-import { type HttpErrorKey, httpError } from '../errors.ts';
+import { type HttpErrorKey, httpError, isRefused } from '../errors.ts';
 import { joinFailure } from '../layer-errors.ts';
-import type { Seat } from '../limits/seats.ts';
 import type { Log } from '../log.ts';
 import type { Opening, Route } from '../routes/route.ts';
 import type { Transport } from '../transports/transport.ts';
@@ -20,7 +19,7 @@ export interface StreamSources {
   readonly counters: Counters;
   readonly log: Log;
   /** Answers the request by `transport`, and begins the session that its route has made ready. */
-  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening, seat: Seat) => HttpErrorKey | undefined;
+  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening, guest: Guest) => HttpErrorKey | undefined;
 }
 
 export interface AskedStream {
@@ -41,19 +40,20 @@ export class Streams {
   async open(exchange: Exchange, asked: AskedStream): Promise<void> {
     const { admission } = this.#sources;
     const { request, route, transport } = asked;
-    const seat = route.fault(request.params) ?? transport.fault(exchange.request) ?? admission.admitSession(request, () => route.mayOpen(request));
-    if (typeof seat === 'string') return exchange.refuse(seat);
+    const fault = route.fault(request.params) ?? transport.fault(exchange.request);
+    const seat = fault ?? (await admission.admitSession(request, () => route.denial(request)));
+    if (isRefused(seat)) return exchange.refuse(seat);
     try {
       if (request.method === 'HEAD') exchange.answer({ status: 200, headers: transport.headers, body: Buffer.alloc(0) });
-      else this.#answer(exchange, transport, await this.#ready(asked), seat);
+      else this.#answer(exchange, transport, await this.#ready(asked), { identity: request.identity, seat });
     } finally {
       admission.settle(seat);
     }
   }
 
-  #answer(exchange: Exchange, transport: Transport, ready: Opening | Answer | HttpErrorKey, seat: Seat): void {
+  #answer(exchange: Exchange, transport: Transport, ready: Opening | Answer | HttpErrorKey, guest: Guest): void {
     if (typeof ready === 'string') return exchange.refuse(ready);
-    if ('begin' in ready) return this.#begin(exchange, transport, ready, seat);
+    if ('begin' in ready) return this.#begin(exchange, transport, ready, guest);
     this.#sources.counters.refused.not_allowed += 1;
     exchange.answer(ready);
   }
@@ -66,11 +66,11 @@ export class Streams {
     }
   }
 
-  #begin(exchange: Exchange, transport: Transport, opening: Opening, seat: Seat): void {
+  #begin(exchange: Exchange, transport: Transport, opening: Opening, guest: Guest): void {
     const headers = [...(opening.greeting?.headers ?? []), ...Object.entries(exchange.headers)];
     const greeted = { ...opening, greeting: { subprotocol: undefined, headers } };
     const hasBegun = exchange.become((request) => {
-      const fault = this.#sources.begin(transport, upgradeOf(request), greeted, seat);
+      const fault = this.#sources.begin(transport, upgradeOf(request), greeted, guest);
       if (fault !== undefined) this.#refuse(exchange, fault);
     });
     if (!hasBegun) opening.cancel();

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Admission } from '../admission.ts';
+import type { Admission, Guest } from '../admission.ts';
 import type { Answer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
-import { type HttpErrorKey, httpError } from '../errors.ts';
+import { type HttpErrorKey, httpError, isRefused, keyOf, type Refused } from '../errors.ts';
 import { joinFailure } from '../layer-errors.ts';
 import type { Seat } from '../limits/seats.ts';
 import type { Log } from '../log.ts';
@@ -31,7 +31,7 @@ export interface UpgradeSources {
   readonly clients: Clients;
   readonly transports: (route: Route) => readonly Transport[];
   /** Answers the request by `transport`, and begins the session that its route has made ready. */
-  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening, seat: Seat) => HttpErrorKey | undefined;
+  readonly begin: (transport: Transport, upgrade: Upgrade, opening: Opening, guest: Guest) => HttpErrorKey | undefined;
 }
 
 /** A request whose connection is to become something else; what has come behind it is `head`. */
@@ -72,22 +72,41 @@ export class Upgrades {
   }
 
   /** Refuses what has no response object: an upgrade, or what could not be read. */
-  refuse(socket: Duplex, key: HttpErrorKey, headers?: Headers): void {
-    this.#sources.counters.refused[key] += 1;
-    this.#answer(socket, httpError(key, headers));
+  refuse(socket: Duplex, refused: Refused, headers?: Headers): void {
+    this.#sources.counters.refused[keyOf(refused)] += 1;
+    this.#answer(socket, httpError(refused, headers));
   }
 
   #judge(upgrade: Upgrade): void {
     const asked = this.#read(upgrade.request);
     if (typeof asked === 'string') return this.#refuse(upgrade, asked, asked === 'method' ? { Allow: 'GET' } : {});
     const { route, routeRequest } = asked;
-    const seat = this.#sources.admission.admitSession(routeRequest, () => route.mayOpen(routeRequest));
-    if (typeof seat === 'string') return this.#refuse(upgrade, seat);
-    this.#open(upgrade, { ...asked, seat });
+    const seat = this.#sources.admission.admitSession(routeRequest, () => route.denial(routeRequest));
+    if (seat instanceof Promise) void this.#admitLater(upgrade, asked, seat);
+    else this.#admitted(upgrade, asked, seat);
   }
 
-  #refuse(upgrade: Upgrade, key: HttpErrorKey, headers?: Headers): void {
-    this.refuse(upgrade.tcp, key, { ...headers, ...this.#cors(upgrade) });
+  /** Who asks is still being found out. Nothing of what comes meanwhile is read. */
+  async #admitLater(upgrade: Upgrade, asked: AskedSession, admission: Promise<Refused | Seat>): Promise<void> {
+    const { tcp } = upgrade;
+    destroyOnError(tcp);
+    try {
+      const seat = await admission;
+      undoDestroyOnError(tcp);
+      if (!tcp.destroyed) this.#admitted(upgrade, asked, seat);
+      else if (!isRefused(seat)) this.#sources.admission.settle(seat);
+    } catch (error) {
+      this.#failed(upgrade, error);
+    }
+  }
+
+  #admitted(upgrade: Upgrade, asked: AskedSession, seat: Refused | Seat): void {
+    if (isRefused(seat)) this.#refuse(upgrade, seat);
+    else this.#open(upgrade, { ...asked, seat });
+  }
+
+  #refuse(upgrade: Upgrade, refused: Refused, headers?: Headers): void {
+    this.refuse(upgrade.tcp, refused, { ...headers, ...this.#cors(upgrade) });
   }
 
   #cors({ request }: Upgrade): Headers {
@@ -153,13 +172,13 @@ export class Upgrades {
     }
   }
 
-  #answerWith(upgrade: Upgrade, { transport, seat }: Admitted, ready: Opening | Answer | HttpErrorKey): void {
+  #answerWith(upgrade: Upgrade, { transport, routeRequest: { identity }, seat }: Admitted, ready: Opening | Answer | HttpErrorKey): void {
     if (typeof ready === 'string') return this.refuse(upgrade.tcp, ready);
     if ('status' in ready) {
       this.#sources.counters.refused.not_allowed += 1;
       return this.#answer(upgrade.tcp, { ...ready, headers: { ...ready.headers, ...this.#cors(upgrade) } });
     }
-    const fault = this.#sources.begin(transport, upgrade, ready, seat);
+    const fault = this.#sources.begin(transport, upgrade, ready, { identity, seat });
     if (fault !== undefined) this.#refuse(upgrade, fault);
   }
 

@@ -154,6 +154,11 @@ export class Members implements Feed {
     return this.#byRoom.get(room);
   }
 
+  /** Its rooms as they are now. */
+  names(): string[] {
+    return [...this.#byRoom.keys()];
+  }
+
   add(member: Member): void {
     this.#byRoom.set(member.room.name, member);
     if (member.lane.loss !== undefined) this.#lossy += 1;

@@ -66,6 +66,16 @@ const OPERATIONS: Readonly<Record<string, Partial<Record<Method, Operation>>>> =
     get: { summary: 'A session, at whatever gateway it is.', parameters: [SESSION], answer: [200, 'Session'] },
     delete: { summary: 'Ends a session, at whatever gateway it is.', parameters: [SESSION, CODE], answer: [200, 'Closed'] },
   },
+  '/api/revoke': {
+    post: {
+      summary: 'Ends the sessions of a user, a token or a session id in the whole fleet, and lets them in no more.',
+      body: 'Revoke',
+      answer: [200, 'Revoked'],
+    },
+  },
+  '/api/disconnect': {
+    post: { summary: 'Ends all sessions of a user in the whole fleet, who may come back.', body: 'Disconnect', answer: [200, 'Disconnected'] },
+  },
   '/api/tap/{room}': {
     get: {
       summary: 'Live messages of a room as an event stream: `message` with a Message, `gap`, and `skipped` with the `count` of those that were left out.',

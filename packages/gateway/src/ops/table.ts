@@ -1,4 +1,5 @@
 import type { ChannelLayer } from '@busgate/layer';
+import type { Revocations } from '../auth/revocations.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { ApiCall } from './api.ts';
 import { drainCall } from './calls/drain.ts';
@@ -6,6 +7,7 @@ import { fleetCall } from './calls/fleet.ts';
 import { guaranteesCall, type Promised } from './calls/guarantees.ts';
 import { historyCalls } from './calls/history.ts';
 import { publishCall, type Publishing } from './calls/publish.ts';
+import { revocationCalls } from './calls/revocations.ts';
 import { roomsCalls } from './calls/rooms.ts';
 import { sessionsCalls } from './calls/sessions.ts';
 import { tapCall } from './calls/tap.ts';
@@ -16,12 +18,14 @@ export interface ApiContext extends Publishing {
   readonly layer: Pick<ChannelLayer, 'process' | 'history' | 'purge' | 'subscribe' | 'status' | 'capabilities'>;
   readonly config: Promised;
   readonly version: string;
+  /** Undefined where nobody is known. */
+  readonly revocations: Revocations | undefined;
   /** Begins what SIGTERM does. */
   readonly drain: () => void;
 }
 
 /** Every call of the operator's API. */
-export function callsOf({ fleet, layer, config, publish, message, drain, version }: ApiContext): readonly ApiCall[] {
+export function callsOf({ fleet, layer, config, publish, message, drain, version, revocations }: ApiContext): readonly ApiCall[] {
   const standing = async (room: string): Promise<string | undefined> => {
     const reading = await layer.history(room).catch(() => undefined);
     return reading?.position;
@@ -31,6 +35,7 @@ export function callsOf({ fleet, layer, config, publish, message, drain, version
     ...roomsCalls({ fleet, process: layer.process, standing }),
     ...historyCalls(layer),
     ...sessionsCalls(fleet),
+    ...revocationCalls(revocations),
     tapCall(layer),
     fleetCall(fleet),
     guaranteesCall(config, layer),

@@ -1,12 +1,13 @@
 import type { ChannelLayer, Listening } from '@busgate/layer';
 import type { Answer, StreamedAnswer } from '../answer.ts';
+import type { Credentials, Presenting } from '../auth/credentials.ts';
 import type { PathPattern } from '../config/path.ts';
 import type { HttpErrorKey } from '../errors.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import type { Deadlines } from '../session/deadlines.ts';
 import { EventCounters } from './events/counters.ts';
-import type { Asked, Subject } from './events/event.ts';
+import { type Asked, knownClient, type Subject } from './events/event.ts';
 import { EventRequest } from './events/event-request.ts';
 import { EventSession, type EventSessionContext } from './events/event-session.ts';
 import { type Parsed, parseReplies } from './events/parse-reply.ts';
@@ -53,6 +54,8 @@ export interface EventsContext {
   readonly log: Log;
   /** Bytes of a message from a client. */
   readonly message: number;
+  /** Where a token stands in a request, which no worker is told; undefined: there are none. */
+  readonly credentials: Credentials | undefined;
   /** Rooms of one session. */
   readonly rooms: number;
   /** Bytes that wait for one client. */
@@ -70,7 +73,6 @@ export interface EventsContext {
 export class EventsRoute implements Route, Serving {
   readonly path: PathPattern;
   readonly messageLimit: number;
-  readonly subprotocols: readonly string[] = [];
   readonly counters = new EventCounters();
   /** Of handlers in this process; undefined where they are elsewhere. */
   readonly consumers: ConsumerCounters | undefined;
@@ -121,12 +123,12 @@ export class EventsRoute implements Route, Serving {
     return undefined;
   }
 
-  mayOpen(): boolean {
-    return true;
+  denial(): undefined {
+    return undefined;
   }
 
   open(request: RouteRequest): Promise<Opening | Answer | HttpErrorKey> {
-    const session = new EventSession(this.#subjectOf(request), askedOf(request, 'ws'), this.#session);
+    const session = new EventSession(this.#subjectOf(request), this.#askedOf(request, 'ws'), this.#session);
     this.#sessions.set(session.subject.session, session);
     this.#listen(session);
     request.onLeft(() => session.left());
@@ -139,7 +141,7 @@ export class EventsRoute implements Route, Serving {
 
   serve(request: RouteRequest, body: Uint8Array, left: AbortSignal): Promise<Answer | StreamedAnswer> {
     const context = { ...this.#session, outbox: this.#outbox, ended: ({ subject }: EventRequest) => this.#answered(subject) };
-    const asking = new EventRequest(this.#subjectOf(request), askedOf(request, 'http'), body, context);
+    const asking = new EventRequest(this.#subjectOf(request), this.#askedOf(request, 'http'), body, context);
     this.#requests.set(asking.subject.session, asking);
     this.#listen(asking);
     return asking.open(left);
@@ -165,7 +167,11 @@ export class EventsRoute implements Route, Serving {
     this.#unlisten(subject);
   }
 
-  #subjectOf({ path, params }: RouteRequest): Subject {
+  #askedOf(request: RouteRequest, scheme: 'ws' | 'http'): Asked {
+    return askedOf(request, this.#context.credentials?.without(request) ?? request, scheme);
+  }
+
+  #subjectOf({ path, params, identity }: RouteRequest): Subject {
     const { layer, newId } = this.#context;
     return {
       session: newId(),
@@ -174,6 +180,7 @@ export class EventsRoute implements Route, Serving {
       route: this.route,
       path: decodeURIComponent(path),
       params,
+      who: knownClient(identity),
     };
   }
 
@@ -203,16 +210,15 @@ export class EventsRoute implements Route, Serving {
   }
 }
 
-function askedOf(request: RouteRequest, scheme: 'ws' | 'http'): Asked {
+function askedOf(request: RouteRequest, { queryString, rawHeaders }: Presenting, scheme: 'ws' | 'http'): Asked {
   return {
     scheme: request.scheme === 'https' ? `${scheme}s` : scheme,
     method: request.method,
     httpVersion: '1.1',
     rawPath: request.path,
-    queryString: request.queryString,
-    rawHeaders: request.rawHeaders,
+    queryString,
+    rawHeaders,
     client: [request.remote.address, request.remote.port],
     server: [request.local.address, request.local.port],
-    user: request.identity.user ?? null,
   };
 }

@@ -1,7 +1,8 @@
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { MultiplexRoute as Settings } from '../config/route-settings.ts';
-import type { FrameErrorKey, HttpErrorKey } from '../errors.ts';
+import type { FrameErrorKey, HttpErrorKey, Refused } from '../errors.ts';
 import type { HubRoom } from '../hub/room.ts';
+import type { Identity } from '../identity.ts';
 import { Pace } from '../limits/pace.ts';
 import type { Session } from '../session/session.ts';
 import { askedRooms } from './multiplex/asked-rooms.ts';
@@ -19,7 +20,6 @@ const FAULTS: Readonly<Partial<Record<FrameErrorKey, HttpErrorKey>>> = { bad_roo
 export class MultiplexRoute implements Route, Posting {
   readonly path: Settings['path'];
   readonly messageLimit: number;
-  readonly subprotocols: readonly string[] = ['busgate.v1'];
   readonly context: MultiplexContext;
   /** Those whose frames come in requests, and how far each is ahead of the rates, where there are any. */
   readonly #streams = new WeakMap<Session, Pace | undefined>();
@@ -39,8 +39,8 @@ export class MultiplexRoute implements Route, Posting {
   }
 
   /** Rooms that it names and may not join are told one by one, and hinder no others. */
-  mayOpen(): boolean {
-    return true;
+  denial(): undefined {
+    return undefined;
   }
 
   open(request: RouteRequest): Opening | HttpErrorKey | Promise<Opening> {
@@ -49,15 +49,15 @@ export class MultiplexRoute implements Route, Posting {
     return joins.length === 0 ? this.#opening([], []) : this.#hold(joins);
   }
 
-  mayPost(): boolean {
-    return true;
+  postDenial(): undefined {
+    return undefined;
   }
 
   /** Frames of a session, which answers them on its stream; or a message, which needs no session. Where a session is ahead of its rates none of them is taken. */
-  async post({ query, identity }: RouteRequest, body: Uint8Array): Promise<Answer | HttpErrorKey> {
+  async post({ query, identity }: RouteRequest, body: Uint8Array): Promise<Answer | Refused> {
     const frames = framesOf(body);
     if (frames === undefined) return 'bad_request';
-    if (!query.has('session')) return await this.#publish(frames);
+    if (!query.has('session')) return await this.#publish(frames, identity);
     const session = this.context.session(query.get('session') ?? '');
     if (session === undefined || !session.isOpen || !this.#streams.has(session) || session.identity.user !== identity.user) return 'no_session';
     if (this.#streams.get(session)?.takes(body.length, frames.length) === false) return 'rate';
@@ -65,16 +65,15 @@ export class MultiplexRoute implements Route, Posting {
     return jsonAnswer(202, {});
   }
 
-  async #publish([first, ...others]: readonly Buffer[]): Promise<Answer | HttpErrorKey> {
+  async #publish([first, ...others]: readonly Buffer[], identity: Identity): Promise<Answer | Refused> {
     const { hub, counters, limits, rights } = this.context;
     const frame = parseFrame(first?.toString() ?? '', limits.message);
     if (frame.type === 'fault') return FAULTS[frame.code] ?? 'bad_request';
     if (frame.type !== 'publish' || others.length > 0) return 'bad_request';
-    if (rights.publish.allows(frame.room)) {
-      return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http', frame.id)) });
-    }
+    const denial = rights.publish.denial(frame.room, identity);
+    if (denial === undefined) return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http', frame.id)) });
     counters.publishFailures.not_allowed += 1;
-    return 'not_allowed';
+    return denial;
   }
 
   #opening(joins: readonly Join[], held: readonly HubRoom[]): Opening {

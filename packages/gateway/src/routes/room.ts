@@ -1,9 +1,9 @@
 import { isName } from '@busgate/layer';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
-import type { Rights } from '../auth/rights.ts';
 import type { Counters, SessionTransport } from '../counters.ts';
-import type { CloseKey, HttpErrorKey } from '../errors.ts';
+import type { Rights } from '../auth/rights.ts';
+import type { CloseKey, HttpErrorKey, Refused } from '../errors.ts';
 import type { Encoding } from '../hub/encoding.ts';
 import type { HubRoom } from '../hub/room.ts';
 import type { Hub } from '../hub.ts';
@@ -42,8 +42,7 @@ const MAX_UNDER_WAY = 64;
 export class RoomRoute implements Route, Posting {
   readonly path: Settings['path'];
   readonly messageLimit: number;
-  readonly subprotocols: readonly string[] = [];
-  readonly #rights: Rights;
+  readonly rights: Rights;
   readonly #hub: Hub;
   readonly #counters: Counters;
   readonly #inbound: Inbound;
@@ -56,7 +55,7 @@ export class RoomRoute implements Route, Posting {
   constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, rights, asks, log }: RoomRouteContext) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
-    this.#rights = rights;
+    this.rights = rights;
     this.#hub = hub;
     this.#counters = counters;
     this.#inbound = inbound;
@@ -74,8 +73,8 @@ export class RoomRoute implements Route, Posting {
     return isName(room) ? undefined : 'bad_room';
   }
 
-  mayOpen({ params }: RouteRequest): boolean {
-    return this.#rights.join.allows(params['room'] ?? '');
+  denial({ params, identity }: RouteRequest): Refused | undefined {
+    return this.rights.join.denial(params['room'] ?? '', identity);
   }
 
   /** Where the request says where its client stood, what it missed comes first; where it asks for the newest messages, those do. */
@@ -89,12 +88,8 @@ export class RoomRoute implements Route, Posting {
     return room instanceof Promise ? room.then((held) => this.#open(held, standing.since)) : this.#open(room, standing.since);
   }
 
-  mayPost({ params }: RouteRequest): boolean {
-    return this.mayPublish(params['room'] ?? '');
-  }
-
-  mayPublish(room: string): boolean {
-    return this.#rights.publish.allows(room);
+  postDenial({ params, identity }: RouteRequest): Refused | undefined {
+    return this.rights.publish.denial(params['room'] ?? '', identity);
   }
 
   /** Publishes the body as it is; once, however often it is sent with the same `Idempotency-Key`. */
@@ -171,7 +166,7 @@ class RoomConversation implements Conversation {
   readonly #session: Session;
   readonly #room: string;
   readonly #route: RoomRoute;
-  readonly #mayPublish: boolean;
+  #mayPublish: boolean;
   readonly #quota: Quota | undefined;
   #intake: Intake | undefined;
 
@@ -179,7 +174,7 @@ class RoomConversation implements Conversation {
     this.#session = session;
     this.#room = room;
     this.#route = route;
-    this.#mayPublish = route.mayPublish(room);
+    this.#mayPublish = route.rights.publish.allows(room, session.identity);
     this.#quota = route.quota();
   }
 
@@ -207,6 +202,12 @@ class RoomConversation implements Conversation {
   /** A raw socket has no words for it: the close frame says it. */
   announceDrain(afterMs: number): void {
     if (this.#session.framing.mark !== undefined) this.#session.sendAll([eventSheet('reconnect', { after: Math.round(afterMs) })], 0);
+  }
+
+  identified(): void {
+    const { join, publish } = this.#route.rights;
+    this.#mayPublish = publish.allows(this.#room, this.#session.identity);
+    if (!join.allows(this.#room, this.#session.identity)) this.#session.close('not_allowed');
   }
 
   end(): void {}

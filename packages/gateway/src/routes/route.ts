@@ -1,5 +1,5 @@
 import type { Answer, StreamedAnswer } from '../answer.ts';
-import type { HttpErrorKey } from '../errors.ts';
+import type { HttpErrorKey, Refused } from '../errors.ts';
 import type { PathPattern } from '../config/path.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Greeting } from '../session/link.ts';
@@ -24,11 +24,10 @@ export interface Route {
   readonly path: PathPattern;
   /** Bytes of one message from a client. */
   readonly messageLimit: number;
-  readonly subprotocols: readonly string[];
   /** What is wrong with the path's parameters. */
   fault(params: Params): 'bad_room' | undefined;
-  /** Whether this client may begin a session here. */
-  mayOpen(request: RouteRequest): boolean;
+  /** Why this client may not begin a session here; undefined where it may. */
+  denial(request: RouteRequest): Refused | undefined;
   /** Makes ready what a session needs, or refuses it, in its own words or in those of the table; at once where that is known already. Rejects with a LayerError. */
   open(request: RouteRequest): Opening | Refusal | Promise<Opening | Refusal>;
   /** What a POST does here, without a session. */
@@ -43,8 +42,8 @@ export interface Serving {
 }
 
 export interface Posting {
-  /** Whether this client may. */
-  mayPost(request: RouteRequest): boolean;
+  /** Why this client may not; undefined where it may. */
+  postDenial(request: RouteRequest): Refused | undefined;
   /** Rejects with a LayerError. */
-  post(request: RouteRequest, body: Uint8Array): Promise<Answer | HttpErrorKey>;
+  post(request: RouteRequest, body: Uint8Array): Promise<Answer | Refused>;
 }

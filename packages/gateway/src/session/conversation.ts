@@ -11,8 +11,8 @@ export interface Conversation {
   binary(data: Buffer): void;
   /** The gateway is stopping and will close the session; other gateways take it from `afterMs` on. */
   announceDrain(afterMs: number): void;
-  /** The rights of the session's identity have ended. Without it the session is closed then. */
-  rightsEnded?(): void;
+  /** The session's client has other rights from now on. */
+  identified?(): void;
   /**
    * The session's link is gone, and no end was asked for. True keeps the session without one, until it is given another or closed: what its rooms
    * have for it meanwhile is dropped. Without it the session ends.

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { perSessionTransport, type SessionTransport } from '../counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Outboxes } from './outbox.ts';
-import type { Session, SessionHost, SessionTicks } from './session.ts';
+import type { RightsEnd, Session, SessionHost, SessionTicks } from './session.ts';
 
 /** Bytes of a session's id that nobody can guess. */
 const SECRET_BYTES = 16;
@@ -23,6 +23,7 @@ export class Sessions implements SessionHost {
   readonly deadlines: Deadlines;
   readonly ticks: Readonly<Record<SessionTransport, SessionTicks>>;
   readonly now: () => number;
+  readonly rights: RightsEnd;
   readonly #process: string;
   readonly #sessions: Session[] = [];
   readonly #counts = perSessionTransport();
@@ -32,7 +33,15 @@ export class Sessions implements SessionHost {
   #whenNone: (() => void) | undefined;
 
   /** `now`: milliseconds, never going back. `process`: this process's name in the fleet, of letters and digits; it begins each id, so that any gateway knows whose session it is. */
-  constructor(outboxes: Outboxes, deadlines: Deadlines, times: Readonly<Record<SessionTransport, SessionTimes>>, now: () => number, process: string) {
+  constructor(
+    outboxes: Outboxes,
+    deadlines: Deadlines,
+    times: Readonly<Record<SessionTransport, SessionTimes>>,
+    now: () => number,
+    process: string,
+    rights: RightsEnd,
+  ) {
+    this.rights = rights;
     this.outboxes = outboxes;
     this.deadlines = deadlines;
     this.ticks = { websocket: ticksOf(deadlines, times.websocket), sse: ticksOf(deadlines, times.sse) };

@@ -9,6 +9,8 @@ import { Outbox, type Outboxes, type OutboxOwner } from './outbox.ts';
 
 /** Ticks and tokens stay below this, where numbers cost no memory of their own. */
 const NEVER = 0x3fff_ffff;
+/** Who can be asked for a client's rights is asked again after so long, in milliseconds. */
+const ASK_AGAIN_MS = 2000;
 
 /** How long the sessions of one transport may be silent, in ticks of the wheel. */
 export interface SessionTicks {
@@ -29,6 +31,13 @@ interface Beginning {
   readonly address?: string | undefined;
 }
 
+export interface RightsEnd {
+  /** A session stays for so long without them, in milliseconds. */
+  readonly grace: number;
+  /** Finds out the rights of a session anew whose application can be asked; called again while it does not tell. */
+  renew(session: Session): void;
+}
+
 /** What all sessions of a process share, and where they are known. */
 export interface SessionHost {
   readonly outboxes: Outboxes;
@@ -36,6 +45,8 @@ export interface SessionHost {
   readonly ticks: Readonly<Record<SessionTransport, SessionTicks>>;
   /** The clock of the rights' ends, in milliseconds, never going back. */
   readonly now: () => number;
+  /** What becomes of sessions whose rights end. */
+  readonly rights: RightsEnd;
   add(session: Session): void;
   /** An id by which the session is found from now on: `known`, where it was made before. Called once a session. */
   name(session: Session, known?: string): string;
@@ -133,7 +144,9 @@ export class Session implements Timed, OutboxOwner {
   identify(identity: Identity): void {
     this.#identity = identity;
     this.#rightsTick = this.#tickOf(identity);
-    if (this.#state === 'open') this.#wait();
+    if (this.#state !== 'open') return;
+    this.#wait();
+    this.#conversation.identified?.();
   }
 
   /**
@@ -301,15 +314,22 @@ export class Session implements Timed, OutboxOwner {
     this.#wait();
   }
 
+  /** Who said them is asked again, where that can be; at the end of the grace nothing helps any more. */
   #endRights(): void {
-    this.#rightsTick = NEVER;
-    if (this.#conversation.rightsEnded === undefined) this.close('expired');
-    else this.#conversation.rightsEnded();
+    const { deadlines, now, rights } = this.#all;
+    const { question, until = Infinity } = this.#identity;
+    const left = until + rights.grace - now();
+    if (question === undefined || left <= 0) return this.close('expired');
+    this.#rightsTick = deadlines.now + deadlines.ticks(Math.min(ASK_AGAIN_MS, left));
+    rights.renew(this);
   }
 
-  #tickOf({ until }: Identity): number {
-    const { deadlines, now } = this.#all;
-    return until === undefined ? NEVER : Math.min(NEVER, deadlines.now + deadlines.ticks(until - now()));
+  /** When something is to be done about the rights' end. */
+  #tickOf({ until, question }: Identity): number {
+    const { deadlines, now, rights } = this.#all;
+    if (until === undefined) return NEVER;
+    const end = question === undefined ? Math.max(until, now()) + rights.grace : until;
+    return Math.min(NEVER, deadlines.now + deadlines.ticks(end - now()));
   }
 
   #tellDrained(isOpen: boolean): void {

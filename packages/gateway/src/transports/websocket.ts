@@ -17,20 +17,19 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 export interface WebSocketOptions extends ReceiveLimits {
   readonly rates: ReadRates;
-  /** Subprotocols that may be chosen, the client's first offer first. */
-  readonly subprotocols: readonly string[];
 }
+
+/** What is spoken on `/socket`; on other routes it is offered by those who have a token to offer beside it. */
+const SUBPROTOCOL = 'busgate.v1';
 
 /** WebSockets of one kind of route: turns an upgrade request whose handshake is in order into a link. */
 export class WebSocketTransport implements Transport {
   readonly name = 'websocket';
   readonly headers = {};
-  readonly #subprotocols: readonly string[];
   readonly #context: SocketContext;
 
-  constructor({ message, fragments, subprotocols, rates }: WebSocketOptions, inbound: Inbound, turns: ReadTurns) {
+  constructor({ message, fragments, rates }: WebSocketOptions, inbound: Inbound, turns: ReadTurns) {
     const limits = { message, fragments };
-    this.#subprotocols = subprotocols;
     this.#context = { limits, inbound, turns, rates, now: () => performance.now(), spare: new Receiver(limits, inbound) };
   }
 
@@ -50,18 +49,15 @@ export class WebSocketTransport implements Transport {
       'Connection: Upgrade',
       `Sec-WebSocket-Accept: ${hash('sha1', `${headers['sec-websocket-key']}${GUID}`, 'base64')}`,
     ];
-    const protocol = greeting === undefined ? this.#choose(headers['sec-websocket-protocol']) : greeting.subprotocol;
+    const protocol = greeting?.subprotocol ?? chosen(headers['sec-websocket-protocol']);
     if (protocol !== undefined) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
     for (const [name, value] of greeting?.headers ?? []) lines.push(`${name}: ${value}`);
     tcp.write(`${lines.join('\r\n')}\r\n\r\n`);
     new WebSocketLink(tcp, this.#context).attach(begin, head);
   }
+}
 
-  #choose(offers: string | undefined): string | undefined {
-    if (this.#subprotocols.length === 0) return undefined;
-    return offers
-      ?.split(',')
-      .map((offer) => offer.trim())
-      .find((offer) => this.#subprotocols.includes(offer));
-  }
+/** The one that is spoken, where it is offered: a browser gives up where one of several was to be chosen and none was (WebSockets Standard, "establish a WebSocket connection"). */
+function chosen(offers: string | undefined): string | undefined {
+  return offers?.split(',').some((offer) => offer.trim() === SUBPROTOCOL) === true ? SUBPROTOCOL : undefined;
 }

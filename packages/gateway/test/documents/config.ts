@@ -1,3 +1,4 @@
+import { ALGORITHMS } from '../../src/config/jwt-key.ts';
 import { DOCUMENTED, flagOf, KEYS, variableOf } from '../../src/config/keys.ts';
 import type { Setting } from '../../src/config/schema.ts';
 
@@ -29,8 +30,8 @@ ${KEYS.map(section).join('\n')}
 | --- | --- |
 | \`path\` | \`/room/:room\`, where \`:room\` is one segment of the path; \`/app/*\`, where \`*\` takes the rest of it (the parameter \`rest\`); \`/ws/chat/:room/\` with a slash at its end; or \`{regex: "^/r/(?<room>[a-z]+)$"}\`, a regular expression over the whole path with named groups, in RE2 syntax: it matches in linear time, and has neither backreferences nor lookaround |
 | \`kind\` | \`room\`: each frame is a message of the room in the path. \`multiplex\`: many rooms on one connection, JSON frames. \`events\`, \`consumer\`: below |
-| \`join\` | \`anyone\` or \`nobody\`. Must be said; with \`demo\`: \`anyone\` |
-| \`publish\` | \`anyone\` or \`nobody\`, by frames and by POST. Must be said; with \`demo\`: \`anyone\` |
+| \`join\` | who may: \`anyone\`; \`user\`, whoever is identified; \`token\`, whoever has a token that names the room; \`nobody\`. Must be said; with \`demo\`: \`anyone\` |
+| \`publish\` | likewise, by frames and by POST. Must be said; with \`demo\`: \`anyone\` |
 | \`frames\` | of a room route: \`auto\` (a text frame where the payload is valid UTF-8, the empty one included, else a binary one), \`text\` or \`binary\`. Default \`auto\` |
 | \`on_gap\` | of a room route, where messages may have been lost: \`stay\`, or \`close\` with 1012. Default \`stay\` |
 | \`on_publish_failure\` | of a room route, where the layer does not take a message that a session sent, or nobody can tell: \`close\` with 1013, or \`stay\`, which tells the client nothing. Default \`close\` |
@@ -63,14 +64,38 @@ Of \`kind: consumer\`, a socket whose handlers run in the gateway's own process 
 
 ## A rule of rooms
 
+A room is under the strictest of what its route and the first rule that matches say ([docs/guides/auth.md](guides/auth.md)).
+
 | member | |
 | --- | --- |
-| \`rooms\` | a room name in which a level may be \`*\`, and the last one \`>\` for all that follow |
-| \`join\`, \`publish\` | as of a route. Default: as the route says |
+| \`rooms\` | a room name in which a level may be \`*\`, and the last one \`>\` for all that follow. A level \`{sub}\` stands for any one, and only the user of that name has those rooms |
+| \`join\`, \`publish\` | as on a route. Default: as the route says |
 | \`slow\` | what becomes of a reader that cannot keep up. \`close\`: its session ends with 1013. Else it loses messages of these rooms, and is told at each place how many: \`newest\`, what comes while too much waits; \`oldest\`, what has waited the longest; \`latest\`, what a later message replaces, so that the last one is kept. Default \`close\` |
 | \`key\` | with \`latest\`: the member of JSON messages whose text, number or truth value tells messages apart, so that the last one of each is kept; those without it are alike. Default: the last one of all |
 
 What may wait for a session in rooms with a \`slow\` of their own is as much again as \`limits.outbox\`, in equal shares for each of these rooms that it is in; its other rooms, and other sessions, notice nothing.
+
+## auth.jwt
+
+| member | |
+| --- | --- |
+| \`jwks\` | the URL where the issuer publishes its keys; this, \`key\` or \`key_file\` |
+| \`key\` | a public key or certificate in PEM, or a secret that the issuer has too |
+| \`key_file\` | in its place: a file that holds it |
+| \`algorithms\` | those that tokens may be signed with, of ${ALGORITHMS.join(', ')}. Must be said |
+| \`issuer\` | what \`iss\` must be. Default: anything |
+| \`audience\` | what \`aud\` must hold, or a list of which it must hold one. Default: anything |
+| \`leeway\` | how far the issuer's clock may be off. Default \`0s\` |
+| \`max_age\` | how long a token holds from its \`iat\` on, also one without \`exp\`, which is required else |
+
+## auth.http
+
+| member | |
+| --- | --- |
+| \`url\` | the http or https URL that is asked by GET who a client is |
+| \`headers\` | those of the client's that it is given. Default \`[cookie, authorization]\` |
+| \`timeout\` | how long it may take. Default \`2s\` |
+| \`cache\` | how long an answer holds for the same question. Default \`0s\`: every client is asked about |
 
 ## A rule of history
 

@@ -71,7 +71,7 @@ function feedOne(text: string, value: Parsed | undefined): void {
     return must(frame.code !== 'bad_json' || value === undefined || depthOf(text) > MAX_DEPTH + 1, 'JSON is not called none');
   }
   must(value !== undefined && isObject(value.parsed), 'a frame is an object');
-  if (frame.type === 'ping') return;
+  if (frame.type === 'ping' || frame.type === 'token') return;
   must(isName(frame.room), 'its room has a name');
   if (frame.type !== 'publish') return;
   must(frame.payload.length <= MAX_PAYLOAD, 'its payload is as large as it may be');

@@ -47,5 +47,5 @@ function feedTarget(input: string): void {
 function routeOf(raw: unknown): Route {
   const path = PATH.read(raw, ({ must: rule }) => must(false, rule));
   must(path !== undefined, 'it is a path');
-  return { path, messageLimit: 1, subprotocols: [], mayOpen: () => true, fault: () => undefined, open: () => 'no_route' };
+  return { path, messageLimit: 1, denial: () => undefined, fault: () => undefined, open: () => 'no_route' };
 }

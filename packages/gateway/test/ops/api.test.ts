@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Client } from '../support/client.ts';
 import { TestGateway, until } from '../support/gateway.ts';
 import { RawClient, upgrade } from '../support/raw.ts';
+import { JWT, tokenFor } from '../support/tokens.ts';
 import { DOCUMENTED_CALLS, KEY, Operator } from '../support/operator.ts';
 
 const HISTORY = [{ rooms: 'kept.>', size: 1000, ageMs: 60_000 }];
@@ -11,7 +12,7 @@ let here: TestGateway;
 let there: TestGateway;
 let operator: Operator;
 beforeAll(async () => {
-  const flags = ['--ops-key', KEY, '--history', '[{rooms: "kept.>", size: 1000, age: 60s}]', '--heartbeat-interval', '5s'];
+  const flags = ['--ops-key', KEY, '--history', '[{rooms: "kept.>", size: 1000, age: 60s}]', '--heartbeat-interval', '5s', '--auth-jwt', JWT];
   here = await TestGateway.start(flags, HISTORY);
   there = await TestGateway.start(flags, HISTORY, here.bus);
   operator = new Operator(`http://127.0.0.1:${here.gateway.ops.port}`);
@@ -305,6 +306,66 @@ test('a path that is none is 404, a method that it does not take 405 with those 
   expect([refused.status, refused.body.error, refused.headers.get('allow')]).toEqual([405, 'method', 'GET, DELETE']);
   expect((await operator.get('/api/rooms/%zz')).status).toBe(400);
 });
+
+describe('revoke and disconnect', () => {
+  const bearer = (changes: Record<string, unknown>): Record<string, string> => ({ Authorization: `Bearer ${tokenFor(changes)}` });
+  const mayCome = async (headers: Record<string, string>): Promise<number> =>
+    (await fetch(there.http('/room/revoked'), { method: 'POST', body: 'x', headers })).status;
+
+  test('a user, at whatever gateway: its sessions end with 4401, and what was issued before is believed no more', async () => {
+    await using victim = await Client.multiplex(there.ws('/socket'), bearer({ sub: 'eve' }));
+    await using other = await Client.multiplex(there.ws('/socket'), bearer({ sub: 'ann' }));
+    const { status, body } = await operator.ask('POST', '/api/revoke', { user: 'eve', until: new Date(Date.now() + 60_000).toISOString() });
+    expect([status, body]).toMatchObject([200, { user: 'eve' }]);
+    expect(await victim.closed()).toBe(4401);
+    const later = Math.floor(Date.now() / 1000) + 1;
+    expect([await mayCome(bearer({ sub: 'eve' })), await mayCome(bearer({ sub: 'eve', iat: later })), await mayCome(bearer({ sub: 'ann' }))]).toEqual([
+      401, 202, 202,
+    ]);
+    await using fresh = await TestGateway.start(['--auth-jwt', JWT], [], here.bus);
+    expect((await fetch(fresh.http('/room/revoked'), { method: 'POST', body: 'x', headers: bearer({ sub: 'eve' }) })).status).toBe(401);
+    await operator.ask('POST', '/api/revoke', { user: 'eve', all: true });
+    expect(await other.ask({ type: 'join', room: 'a', ref: 1 })).toMatchObject({ type: 'joined' });
+    expect(await mayComeNoMore(() => mayCome(bearer({ sub: 'eve', iat: later })))).toBe(401);
+  });
+
+  test('a token by its jti, and a session by its id', async () => {
+    await using byToken = await Client.multiplex(there.ws('/socket'), bearer({ jti: 'one' }));
+    await using bySession = await Client.multiplex(there.ws('/socket'), bearer({ jti: 'two' }));
+    expect((await operator.ask('POST', '/api/revoke', { token: 'one' })).status).toBe(200);
+    expect((await operator.ask('POST', '/api/revoke', { session: bySession.frames[0]?.['session'] })).status).toBe(200);
+    expect([await byToken.closed(), await bySession.closed()]).toEqual([4401, 4401]);
+    expect([await mayCome(bearer({ jti: 'one' })), await mayCome(bearer({ jti: 'two' }))]).toEqual([401, 202]);
+  });
+
+  test('disconnect ends sessions with a code, and who was disconnected may come back', async () => {
+    await using client = await Client.multiplex(there.ws('/socket'), bearer({ sub: 'tom' }));
+    expect((await operator.ask('POST', '/api/disconnect', { user: 'tom', code: 4000 })).body).toEqual({ user: 'tom', code: 4000 });
+    expect(await client.closed()).toBe(4000);
+    expect(await mayCome(bearer({ sub: 'tom' }))).toBe(202);
+  });
+
+  test.each([
+    ['revoke', {}],
+    ['revoke', { user: 'a', token: 'b' }],
+    ['revoke', { user: 1 }],
+    ['revoke', { user: 'a', until: '2001-01-01T00:00:00Z' }],
+    ['revoke', { user: 'a', until: 'tomorrow' }],
+    ['revoke', { user: 'a', all: 'yes' }],
+    ['disconnect', { user: 'a', code: 1006 }],
+    ['disconnect', {}],
+  ])('%s %j is 400', async (call, body) => {
+    expect(await operator.ask('POST', `/api/${call}`, body)).toMatchObject({ status: 400, body: { error: 'bad_request' } });
+  });
+});
+
+/** What is answered once another gateway has heard of it: within a second. */
+async function mayComeNoMore(ask: () => Promise<number>): Promise<number> {
+  const end = performance.now() + 1000;
+  let status = await ask();
+  while (status !== 401 && performance.now() < end) status = await ask();
+  return status;
+}
 
 test('the document: served, and each call of it was answered as it says', async () => {
   const { status, body } = await operator.get('/api/openapi.json');

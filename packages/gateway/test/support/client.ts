@@ -22,16 +22,16 @@ export class Client implements AsyncDisposable {
     socket.on('error', () => undefined);
   }
 
-  static async open(url: string, protocols: string[] = []): Promise<Client> {
-    const socket = new WebSocket(url, protocols, { perMessageDeflate: false });
+  static async open(url: string, protocols: string[] = [], headers: Record<string, string> = {}): Promise<Client> {
+    const socket = new WebSocket(url, protocols, { perMessageDeflate: false, headers });
     const client = new Client(socket);
     await once(socket, 'open');
     return client;
   }
 
   /** Of `/socket`, past its welcome. */
-  static async multiplex(url: string): Promise<Client> {
-    const client = await Client.open(url, ['busgate.v1']);
+  static async multiplex(url: string, headers: Record<string, string> = {}): Promise<Client> {
+    const client = await Client.open(url, ['busgate.v1'], headers);
     await client.until(() => client.received.length > 0);
     return client;
   }

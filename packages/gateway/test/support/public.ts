@@ -16,7 +16,6 @@ import { WebSocketTransport } from '../../src/transports/websocket.ts';
 class TestRoute implements Route {
   readonly path = { text: '/r/:name', segments: [{ literal: 'r' }, { param: 'name' }] } as const;
   readonly messageLimit = 1024;
-  readonly subprotocols: readonly string[] = [];
   /** The bodies that were posted, in the order in which they began. */
   readonly posted: string[] = [];
   /** What was asked, as the route was told. */
@@ -33,12 +32,12 @@ class TestRoute implements Route {
     return undefined;
   }
 
-  mayOpen(): boolean {
-    return true;
+  denial(): undefined {
+    return undefined;
   }
 
-  mayPost(): boolean {
-    return true;
+  postDenial(): undefined {
+    return undefined;
   }
 
   open(request: RouteRequest): Opening | Answer | Promise<Opening | Answer> {
@@ -75,13 +74,24 @@ export class TestPublic implements AsyncDisposable {
     const log: Log = { debug: write, info: write, warn: write, error: write };
     const layer = { status: { state: 'connected' as const, since: new Date() } };
     const transport = new WebSocketTransport(
-      { message: 1024, fragments: 16, subprotocols: [], rates: UNPACED },
+      { message: 1024, fragments: 16, rates: UNPACED },
       this.inbound,
       new ReadTurns({ now: () => performance.now(), defer: setImmediate }),
     );
     this.server = new PublicServer({
       router: new Router([this.route]),
-      admission: new Admission({ layer, refuses: () => false, sessions: () => 0, limit: 10, origins: [], answersTo: () => true, seats: UNCOUNTED, log }),
+      admission: new Admission({
+        layer,
+        refuses: () => false,
+        sessions: () => 0,
+        limit: 10,
+        origins: [],
+        answersTo: () => true,
+        seats: UNCOUNTED,
+        authority: undefined,
+        believesCookies: false,
+        log,
+      }),
       counters: this.counters,
       log,
       demo: new Map(),

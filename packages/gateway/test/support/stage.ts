@@ -40,6 +40,8 @@ export class Stage {
   readonly sessions: Sessions;
   readonly deadlines: Deadlines = new Deadlines(1000);
   readonly rooms = new Map<string, HubRoom>();
+  /** Sessions whose rights somebody is to be asked about, each time that it was wanted. */
+  readonly renewals: Session[] = [];
   /** Milliseconds. */
   time = 0;
   /** What each look at the clock costs. */
@@ -50,12 +52,13 @@ export class Stage {
   readonly #losses: Readonly<Record<string, Loss>>;
 
   /** `losses`: which rooms are lossy. */
-  constructor(options: { outbox?: number; total?: number; backlog?: number; losses?: Readonly<Record<string, Loss>> } = {}) {
+  constructor(options: { outbox?: number; total?: number; backlog?: number; losses?: Readonly<Record<string, Loss>>; grace?: number } = {}) {
     this.#losses = options.losses ?? {};
     const now = (): number => (this.time += this.lookMs);
     this.outboxes = new Outboxes(this.counters, options.outbox ?? 1_000_000, options.total ?? 1_000_000_000, now);
     const times = { interval: 25_000, timeout: 10_000, message: 30_000 };
-    this.sessions = new Sessions(this.outboxes, this.deadlines, { websocket: times, sse: times }, now, 'stage');
+    const rights = { grace: options.grace ?? 0, renew: (session: Session) => void this.renewals.push(session) };
+    this.sessions = new Sessions(this.outboxes, this.deadlines, { websocket: times, sse: times }, now, 'stage', rights);
     this.#flush = new Flush({ now, defer: (step) => void this.#deferred.push(step) });
     this.#backlog = options.backlog ?? 1_000_000;
   }

@@ -48,6 +48,11 @@ const ROOM_FACTS = {
   drops: { type: 'object', additionalProperties: COUNT, description: 'Deliveries of the room that never reached the kernel, by reason.' },
 } as const;
 
+/** Of these one. */
+const WHO = { user: TEXT, token: { type: 'string', description: 'Its `jti`, never the token.' }, session: TEXT } as const;
+const ONE_OF_WHO = { oneOf: Object.keys(WHO).map((name) => ({ required: [name] })) };
+const ALL = { type: 'boolean', description: 'Of a user: also tokens that are issued later.' } as const;
+
 function guarantee(holds: Schema): Schema {
   return object({ holds, why: TEXT });
 }
@@ -91,6 +96,13 @@ export const SCHEMAS = {
   }),
   Sessions: object({ sessions: listOf({ $ref: '#/components/schemas/Session' }), cursor: CURSOR, missing: MISSING }, ['cursor']),
   Closed: object({ id: TEXT, code: COUNT }),
+  Revoke: {
+    ...object({ ...WHO, until: { ...TIME, description: 'A day from now where it is not said.' }, all: ALL }, [...Object.keys(WHO), 'until', 'all']),
+    ...ONE_OF_WHO,
+  },
+  Revoked: { ...object({ ...WHO, until: TIME, all: ALL }, [...Object.keys(WHO), 'all']), ...ONE_OF_WHO },
+  Disconnect: object({ user: TEXT, code: { ...COUNT, default: 1012 } }, ['code']),
+  Disconnected: object({ user: TEXT, code: COUNT }),
   Gateway: object({
     gateway: TEXT,
     version: TEXT,

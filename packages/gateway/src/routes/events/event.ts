@@ -1,4 +1,5 @@
 import type { Message, Value } from '@busgate/layer';
+import type { Identity } from '../../identity.ts';
 import type { State } from './reply.ts';
 
 /** A disconnect may wait unread for so long, in milliseconds. */
@@ -14,6 +15,18 @@ export interface Subject {
   /** The path that was asked for, decoded. */
   readonly path: string;
   readonly params: Readonly<Record<string, string>>;
+  readonly who: KnownClient;
+}
+
+/** Who asks, and what is known of it. */
+export interface KnownClient {
+  readonly user: string | null;
+  /** Absent where nothing was said. */
+  readonly info?: Value;
+}
+
+export function knownClient({ user, info }: Identity): KnownClient {
+  return { user: user ?? null, ...(info !== undefined && info !== null && { info: info as Value }) };
 }
 
 /** How the session stands when the event is made. */
@@ -34,8 +47,6 @@ export interface Asked {
   readonly rawHeaders: readonly string[];
   readonly client: readonly [address: string, port: number];
   readonly server: readonly [address: string, port: number];
-  /** Who asks, where that is known. */
-  readonly user: string | null;
 }
 
 /** A connection's own (RFC 9110 section 7.6.1), and what only the handshake needs. */
@@ -57,7 +68,7 @@ export function connectEvent(subject: Subject, standing: Standing, asked: Asked,
   return {
     type: 'websocket.connect',
     ...common(subject, standing),
-    ...request(asked),
+    ...request(subject, asked),
     subprotocols: subprotocolsOf(asked.rawHeaders),
     resumed,
     ...(undone === undefined ? {} : { undone }),
@@ -86,7 +97,7 @@ export function disconnectEvent(
 }
 
 export function requestEvent(subject: Subject, standing: Standing, asked: Asked, body: Uint8Array): Message {
-  return { type: 'http.request', ...common(subject, standing), ...request(asked), method: asked.method, body };
+  return { type: 'http.request', ...common(subject, standing), ...request(subject, asked), method: asked.method, body };
 }
 
 /** The client has left before its answer was whole. */
@@ -121,10 +132,12 @@ function common(subject: Subject, { order, lease, state }: Omit<Standing, 'order
     path: subject.path,
     params: subject.params,
     state,
+    // Who is nobody is said to be so where it asks, and not again.
+    ...(subject.who.user === null ? {} : subject.who),
   };
 }
 
-function request(asked: Asked): { readonly [key: string]: Value } {
+function request({ who }: Subject, asked: Asked): { readonly [key: string]: Value } {
   return {
     query_string: asked.queryString,
     raw_path: asked.rawPath,
@@ -133,7 +146,7 @@ function request(asked: Asked): { readonly [key: string]: Value } {
     headers: headersOf(asked.rawHeaders),
     client: asked.client,
     server: asked.server,
-    user: asked.user,
+    ...who,
   };
 }
 

@@ -1,10 +1,11 @@
-import type { Rights } from '../../auth/rights.ts';
 import type { Counters } from '../../counters.ts';
 import type { Hub } from '../../hub.ts';
 import type { Inbound } from '../../inbound.ts';
 import type { ReadRates } from '../../limits/pace.ts';
 import type { AskLimits } from '../../limits/quota.ts';
 import type { Log } from '../../log.ts';
+import type { Authority } from '../../auth/authority.ts';
+import type { Rights } from '../../auth/rights.ts';
 import type { Session } from '../../session/session.ts';
 
 interface MultiplexLimits {
@@ -20,13 +21,15 @@ interface MultiplexLimits {
 export interface MultiplexContext {
   readonly hub: Hub;
   readonly counters: Counters;
-  readonly rights: Rights;
   readonly log: Log;
   readonly limits: MultiplexLimits;
   /** How fast frames of one session are taken, where they come in requests; and how often one may ask for something. */
   readonly reads: ReadRates;
   readonly asks: AskLimits;
   readonly inbound: Inbound;
+  readonly rights: Rights;
+  /** Who knows what a token says; undefined: nobody. */
+  readonly authority: Pick<Authority, 'renew'> | undefined;
   /** What a client is told to expect between pings, in milliseconds. */
   readonly heartbeat: number;
   /** The session of this process that has this id. */

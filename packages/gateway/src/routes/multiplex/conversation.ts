@@ -6,6 +6,7 @@ import { joinFailure, publishFailure, type PublishFailureKey } from '../../layer
 import { Quota } from '../../limits/quota.ts';
 import type { Conversation } from '../../session/conversation.ts';
 import type { Session } from '../../session/session.ts';
+import { secondsLeft } from '../../identity.ts';
 import { Intake } from '../intake.ts';
 import type { MultiplexContext } from './context.ts';
 import { textSheet } from '../../session/link.ts';
@@ -13,12 +14,14 @@ import { framedEvent, MULTIPLEX_ENCODING } from './encoding.ts';
 import { Faults } from './faults.ts';
 import { type ClientFrame, type Fault, parseFrame, type Ref } from './parse.ts';
 import { Missed, joined } from './missed.ts';
+import { renewedBy } from './renewal.ts';
 import { replayPieces } from '../replay.ts';
 import { type Answer, type Step, Turns } from './turns.ts';
 
 export type Join = Extract<ClientFrame, { type: 'join' }>;
 type Leave = Extract<ClientFrame, { type: 'leave' }>;
 type Publish = Extract<ClientFrame, { type: 'publish' }>;
+type Renewal = Extract<ClientFrame, { type: 'token' }>;
 
 /** The route, as far as its sessions know it. */
 interface Owner {
@@ -32,6 +35,9 @@ const FRAME_COST = 256;
 const MAX_UNDER_WAY = 64;
 
 const NOTHING: Answer = () => undefined;
+
+/** Frames that need not wait for what was asked before. */
+const OVERLAPS: ReadonlySet<string> = new Set(['publish', 'ping', 'fault']);
 
 /** One session of a multiplex route. */
 export class MultiplexConversation implements Conversation {
@@ -55,7 +61,8 @@ export class MultiplexConversation implements Conversation {
     this.#intake = new Intake(session, MAX_UNDER_WAY);
     this.#turns = new Turns({ answered: () => this.#intake.refill(), served: ({ cost }) => route.context.inbound.give(cost) });
     session.feed = this.#members;
-    session.send(JSON.stringify({ type: 'welcome', session: session.id, heartbeat: route.context.heartbeat / 1000 }));
+    const { heartbeat, now } = route.context;
+    session.send(JSON.stringify({ type: 'welcome', session: session.id, heartbeat: heartbeat / 1000, expires: secondsLeft(session.identity, now()) }));
     this.#held = held;
     for (const join of joins) this.#take({ cost: 0, overlaps: false, begin: () => this.#join(join) });
     if (joins.length === 0) this.#placed();
@@ -75,7 +82,7 @@ export class MultiplexConversation implements Conversation {
     const frame = parseFrame(data.toString(), limits.message);
     const cost = data.length + FRAME_COST;
     const isTaken = inbound.take(cost);
-    if (isTaken) this.#take({ cost, overlaps: frame.type !== 'join' && frame.type !== 'leave', begin: () => this.#begin(frame) });
+    if (isTaken) this.#take({ cost, overlaps: OVERLAPS.has(frame.type), begin: () => this.#begin(frame) });
     else this.#take({ cost: 0, overlaps: true, begin: () => () => this.#refuse('full', frame.type === 'ping' ? undefined : frame.ref) });
   }
 
@@ -122,6 +129,8 @@ export class MultiplexConversation implements Conversation {
         return () => this.#leave(frame);
       case 'join':
         return this.#quota?.mayJoin() === false ? () => this.#exceed(frame) : this.#join(frame);
+      case 'token':
+        return this.#renew(frame);
     }
   }
 
@@ -136,10 +145,31 @@ export class MultiplexConversation implements Conversation {
     if (this.#quota?.refuse() === true) this.#session.close('rate');
   }
 
+  /** It is alone under way: what comes behind it is judged by what it brings. */
+  async #renew({ token, ref }: Renewal): Promise<Answer> {
+    const renewed = await renewedBy(token, this.#session, this.#route.context.authority);
+    if (typeof renewed === 'string') return () => this.#refuse(renewed, ref);
+    if (renewed.user !== this.#session.identity.user) return () => this.#session.close('not_allowed');
+    return () => {
+      this.#session.send(JSON.stringify({ type: 'token', ref, expires: secondsLeft(renewed, this.#route.context.now()) }));
+      this.#session.identify(renewed);
+    };
+  }
+
+  /** It is put out of the rooms that its client may not be in any more. */
+  identified(): void {
+    for (const room of this.#members.names()) this.#checkRight(room);
+  }
+
+  #checkRight(room: string): void {
+    if (this.#route.context.rights.join.allows(room, this.#session.identity) || !this.#takeOut(room)) return;
+    this.#session.sendAll([textSheet(JSON.stringify({ type: 'left', room, reason: 'not_allowed' }), this.#members.cursor())], 0);
+  }
+
   #publish(frame: Publish): Answer | Promise<Answer> {
     const { hub, counters, rights } = this.#route.context;
     const { room, ref } = frame;
-    if (rights.publish.allows(room)) {
+    if (rights.publish.allows(room, this.#session.identity)) {
       return hub.publish(room, frame.payload, this.#session.transport, frame.id).then(
         ({ position }) =>
           () =>
@@ -159,7 +189,7 @@ export class MultiplexConversation implements Conversation {
   /** It is alone under way, so that what it finds out holds until it has answered. */
   async #join(frame: Join): Promise<Answer> {
     const { hub, limits, rights } = this.#route.context;
-    if (!rights.join.allows(frame.room)) return () => this.#refuse('not_allowed', frame.ref);
+    if (!rights.join.allows(frame.room, this.#session.identity)) return () => this.#refuse('not_allowed', frame.ref);
     if (hub.isAway) return () => this.#refuse('away', frame.ref);
     const known = this.#members.get(frame.room);
     if (known !== undefined && frame.since === undefined && frame.last === undefined) return () => this.#tellJoined(frame, known.room);
@@ -229,6 +259,8 @@ export class MultiplexConversation implements Conversation {
     answer();
     if (!this.#session.isOpen) return room.release();
     this.#members.add(room.join(this.#session, MULTIPLEX_ENCODING, this.#members, through));
+    // Its rights may have changed while it was joining.
+    this.#checkRight(room.name);
   }
 
   /** A fault of ours is logged, and ends the session. */

@@ -11,6 +11,7 @@ export type ClientFrame =
   | { readonly type: 'join'; readonly room: string; readonly since: string | undefined; readonly last: number | undefined; readonly ref: Ref | undefined }
   | { readonly type: 'leave'; readonly room: string; readonly ref: Ref | undefined }
   | { readonly type: 'publish'; readonly room: string; readonly payload: Buffer; readonly id: string | undefined; readonly ref: Ref | undefined }
+  | { readonly type: 'token'; readonly token: string; readonly ref: Ref | undefined }
   | { readonly type: 'ping' };
 
 export interface Fault {
@@ -35,6 +36,8 @@ export function parseFrame(json: string, maxPayload: number): ClientFrame | Faul
   switch (type) {
     case 'ping':
       return { type };
+    case 'token':
+      return typeof value['token'] === 'string' ? { type, token: value['token'], ref } : fault('bad_frame', ref);
     case 'join':
     case 'leave':
     case 'publish':
