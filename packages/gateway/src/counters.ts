@@ -1,11 +1,14 @@
 import { ERRORS, type HttpErrorKey } from './errors.ts';
 
 /** The wires that carry sessions. */
-const SESSION_TRANSPORTS = ['websocket', 'sse'] as const;
+const SESSION_TRANSPORTS = ['websocket', 'sse', 'stream'] as const;
 export type SessionTransport = (typeof SESSION_TRANSPORTS)[number];
 
 /** What carries a session or a request, `ops` one of the ops API; the values of the label `transport`. */
 const TRANSPORTS = [...SESSION_TRANSPORTS, 'http', 'ops'] as const;
+/** What clients stay on: sessions, and polls that wait. */
+const STAYS = [...SESSION_TRANSPORTS, 'poll'] as const;
+type StayName = (typeof STAYS)[number];
 export type TransportName = (typeof TRANSPORTS)[number];
 
 /**
@@ -30,8 +33,8 @@ export type PublishFailure = 'away' | 'unknown' | 'not_allowed' | 'rate' | 'refu
 
 /** Plain numbers that the hot path adds to and a scrape reads. They only grow. */
 export interface Counters {
-  /** Sessions opened. */
-  readonly opened: Record<SessionTransport, number>;
+  /** Sessions opened, and polls that had to wait. */
+  readonly opened: Record<StayName, number>;
   /** Requests and upgrades refused, by error code. */
   readonly refused: Record<HttpErrorKey, number>;
   /** Sessions ended, by {@link closeLabel}. */
@@ -58,7 +61,7 @@ export interface Counters {
 export interface GatewayState {
   /** Brings `sent` and `queued` up to date with what the kernel has taken; called once before everything else is read. */
   settle(): void;
-  readonly sessions: Readonly<Record<SessionTransport, number>>;
+  readonly sessions: Readonly<Record<StayName, number>>;
   /** Deliveries due that are neither sent nor dropped. */
   readonly queued: number;
   /** Bytes not yet handed to the kernel, all sessions together. */
@@ -81,7 +84,7 @@ export function createCounters(): Counters {
     number
   >;
   return {
-    opened: perSessionTransport(),
+    opened: zeros(STAYS),
     refused,
     closes: new Map([...[...KNOWN_CLOSES].map(String), OTHER_CLOSE].map((label) => [label, 0])),
     received: zeros(TRANSPORTS),

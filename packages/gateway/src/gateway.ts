@@ -38,11 +38,8 @@ import { Session } from './session/session.ts';
 import { ServedRoutes } from './served-routes.ts';
 import { ReadTurns } from './transports/read-turns.ts';
 import type { Transport } from './transports/transport.ts';
-import { timesOf, timesOfSessions, wiresOf } from './wires.ts';
+import { tickOf, timesOfSessions, wiresOf } from './wires.ts';
 
-/** The wheel turns this often, in milliseconds, or four times in the shortest of its times. */
-const TICK_MS = 1000;
-const MIN_TICK_MS = 20;
 /** A room is let go between once and twice this after its last member has left. */
 const LINGER_MS = 5000;
 
@@ -98,20 +95,19 @@ export class Gateway implements AsyncDisposable, OpsSource {
   /** Use {@link Gateway.start}. */
   private constructor(options: GatewayOptions, layer: ChannelLayer, consumers: ReadonlyMap<string, Consumers>) {
     const { config, version } = options;
-    const { limits, heartbeat } = config;
+    const { limits } = config;
     const now = (): number => performance.now();
     this.#config = config;
     this.#layer = layer;
     this.#ownsLayer = options.layer === undefined;
     this.#log = options.log;
     this.#inbound = new Inbound(limits.inboundTotal);
-    const times = [heartbeat.interval, heartbeat.timeout, limits.messageTime, config.auth.grace || TICK_MS, ...config.routes.flatMap(timesOf)];
-    this.#deadlines = new Deadlines(Math.max(MIN_TICK_MS, Math.min(TICK_MS, Math.min(...times) / 4)));
+    this.#deadlines = new Deadlines(tickOf(config));
+    const seats = new Seats(limits, now);
     this.#clock = new RunningClock(now, 2 * this.#deadlines.tickMs);
     this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, this.#clock.now);
     this.#auth = new Auth(config, { layer, log: options.log });
     this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, layer.process, this.#auth.renewals);
-    this.#auth.watch(this.#sessions);
     const clock = { now, defer: setImmediate };
     this.#hub = new Hub({
       layer,
@@ -131,13 +127,14 @@ export class Gateway implements AsyncDisposable, OpsSource {
       counters: this.#counters,
       inbound: this.#inbound,
       sessions: this.#sessions,
-      authority: this.#auth.authority,
+      auth: this.#auth,
+      seats,
       deadlines: this.#deadlines,
       now: this.#clock.now,
       log: options.log,
     });
     this.#clients = new Clients(config.trustedProxies);
-    this.#public = this.#createPublic(new ReadTurns(clock));
+    this.#public = this.#createPublic(new ReadTurns(clock), seats);
     this.#away = new Absence(layer, now);
     const sources = { layer, state: this.state };
     this.metrics = new Metrics({
@@ -190,13 +187,14 @@ export class Gateway implements AsyncDisposable, OpsSource {
   get state(): GatewayState {
     const outboxes = this.#outboxes;
     const sessions = this.#sessions;
+    const { polls } = this.#routes;
     const hub = this.#hub;
     const inbound = this.#inbound;
     const isDraining = (): boolean => this.#isDraining;
     return {
       settle: () => outboxes.settle(),
       get sessions() {
-        return sessions.counts;
+        return { ...sessions.counts, poll: polls.size };
       },
       get queued() {
         return outboxes.queued;
@@ -273,7 +271,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     const draining = this.#draining(false);
     draining.announce();
     draining.refuse();
-    for (const session of this.#sessions.all()) session.close('drained');
+    for (const session of draining.sessions()) session.close('drained');
     draining.cutOff();
     await draining.finish();
   }
@@ -316,7 +314,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       refuse: () => {
         this.#isRefusing = true;
       },
-      sessions: () => this.#sessions.all(),
+      sessions: () => this.#routes.staying(),
       gone: async () => void (await Promise.all([this.#sessionsEnded(), this.#public.answered()])),
       cutOff: () => {
         for (const session of this.#sessions.all()) session.cutOff();
@@ -345,7 +343,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     if (this.#ownsLayer) await this.#layer.close();
   }
 
-  #createPublic(turns: ReadTurns): PublicServer {
+  #createPublic(turns: ReadTurns, seats: Seats): PublicServer {
     const config = this.#config;
     const { limits } = config;
     for (const route of this.#routes.all) this.#transports.set(route, wiresOf(route, config, this.#inbound, turns));
@@ -354,11 +352,11 @@ export class Gateway implements AsyncDisposable, OpsSource {
       admission: new Admission({
         layer: this.#layer,
         refuses: () => this.#isRefusing,
-        sessions: () => this.#sessions.size,
+        sessions: () => this.#sessions.size + this.#routes.polls.size,
         limit: limits.sessions,
         origins: config.origins,
         answersTo: config.demo ? demoHosts(config.host) : () => true,
-        seats: new Seats(limits, () => performance.now()),
+        seats,
         authority: this.#auth.authority,
         believesCookies: this.#auth.believesCookies,
         log: this.#log,

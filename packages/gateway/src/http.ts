@@ -3,6 +3,7 @@ import { createServer as createTcpServer, type Server as TcpServer, type Socket 
 import type { HttpErrorKey } from './errors.ts';
 import { Connections } from './http/connection.ts';
 import { destroyOnError } from './http/linger.ts';
+import { Parking } from './http/parked.ts';
 import { PlainRequests, type PlainSources } from './http/plain.ts';
 import { Upgrades, type UpgradeSources } from './http/upgrades.ts';
 import { listen, type Listening, type Taking } from './listen.ts';
@@ -14,7 +15,7 @@ const CHECK_MS = 1000;
 /** Connections besides those of sessions: requests, and upgrades on their way to be refused. */
 const SPARE_CONNECTIONS = 64;
 
-export interface PublicOptions extends PlainSources, UpgradeSources {
+export interface PublicOptions extends Omit<PlainSources, 'parking'>, UpgradeSources {
   /** Milliseconds for the headers of a request, and for all of it. */
   readonly handshake: number;
   readonly messageTime: number;
@@ -34,6 +35,7 @@ export class PublicServer {
   readonly #door: TcpServer;
   readonly #proxied: ProxiedConnections | undefined;
   readonly #connections: Connections;
+  readonly #parking: Parking;
   readonly #plain: PlainRequests;
   readonly #upgrades: Upgrades;
   #listening: Listening | undefined;
@@ -41,7 +43,13 @@ export class PublicServer {
   constructor(options: PublicOptions) {
     this.#options = options;
     this.#connections = new Connections(options.inbound);
-    this.#plain = new PlainRequests(options, this.#connections);
+    this.#parking = new Parking({
+      keepAlive: options.keepAlive,
+      isDraining: options.isDraining,
+      serve: (socket) => this.accept(socket),
+      owe: (change) => this.#connections.count(change),
+    });
+    this.#plain = new PlainRequests({ ...options, parking: this.#parking }, this.#connections);
     this.#upgrades = new Upgrades(options);
     this.#server = this.#createServer();
     this.#proxied = this.#createProxied();
@@ -65,7 +73,7 @@ export class PublicServer {
     return this.#connections.none();
   }
 
-  /** Serves a connection that another process, or another server of this one, has accepted. */
+  /** Serves a connection that another process, or another server of this one, has accepted, or one that was something else for a time. */
   accept(socket: Socket): void {
     this.#door.emit('connection', socket);
     // It was accepted without being read.
@@ -82,6 +90,7 @@ export class PublicServer {
   stopListening(): void {
     this.#listening?.close();
     this.#server.closeIdleConnections();
+    this.#parking.closeIdle();
   }
 
   close(): void {
@@ -89,6 +98,7 @@ export class PublicServer {
     this.#proxied?.close();
     this.#server.close();
     this.#server.closeAllConnections();
+    this.#parking.close();
   }
 
   #createServer(): Server {

@@ -1,4 +1,14 @@
-import { formatPosition, isLayerError, type ChannelLayer, type HistoryReading, LayerError, type RoomEvent, parsePosition } from '@busgate/layer';
+import {
+  formatPosition,
+  isLayerError,
+  type ChannelLayer,
+  type HistoryOptions,
+  type HistoryReading,
+  LayerError,
+  type PositionedMessage,
+  type RoomEvent,
+  parsePosition,
+} from '@busgate/layer';
 import type { Counters, PublishFailure, TransportName } from './counters.ts';
 import { Flush, type FlushClock } from './hub/flush.ts';
 import type { Loss } from './hub/loss.ts';
@@ -115,11 +125,11 @@ export class Hub {
   }
 
   /**
-   * What a room's history holds after `since`, oldest first, and no more than `bytes` of payloads but one message at least.
+   * What a room's history holds after `since`, or the newest of it, oldest first.
    * @throws LayerError as the layer does
    */
-  history(name: string, since: string, bytes: number): Promise<HistoryReading> {
-    return this.#layer.history(name, since, { bytes });
+  history(name: string, since: string | undefined, options: HistoryOptions): Promise<HistoryReading> {
+    return this.#layer.history(name, since, options);
   }
 
   /**
@@ -128,8 +138,8 @@ export class Hub {
    */
   async before(name: string, last: number): Promise<string> {
     const { messages, position } = await this.#layer.history(name, undefined, { last });
-    const first = parsePosition(messages[0]?.position);
-    return first === undefined ? position : formatPosition({ epoch: first.epoch, offset: first.offset - 1 });
+    const [first] = messages;
+    return first === undefined ? position : positionBefore(first);
   }
 
   /** Resolves when there is time for a piece of work that thousands may have at the same moment. */
@@ -198,6 +208,12 @@ export class Hub {
   #forget(name: string, entry: Entry): void {
     if (this.#rooms.get(name) === entry) this.#rooms.delete(name);
   }
+}
+
+/** Where a message is the next one. */
+export function positionBefore({ position }: PositionedMessage): string {
+  const at = parsePosition(position);
+  return at === undefined ? position : formatPosition({ epoch: at.epoch, offset: at.offset - 1 });
 }
 
 function failureOf(error: unknown): PublishFailure {

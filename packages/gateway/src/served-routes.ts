@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Router } from '@busgate/consumer/run';
 import type { ChannelLayer } from '@busgate/layer';
-import type { Authority } from './auth/authority.ts';
 import { Rights } from './auth/rights.ts';
+import type { Auth } from './auth.ts';
 import type { Config } from './config.ts';
 import type { ConsumerRoute } from './config/consumer-route.ts';
 import type { EventsRoute as EventsSettings } from './config/event-route.ts';
@@ -11,6 +11,7 @@ import type { Counters } from './counters.ts';
 import { Forwarders } from './forward/forwarders.ts';
 import type { Hub } from './hub.ts';
 import type { Inbound } from './inbound.ts';
+import type { Seats } from './limits/seats.ts';
 import type { Log } from './log.ts';
 import { ConsumerCounters } from './routes/consumer/counters.ts';
 import { LocalBackend } from './routes/consumer/local-backend.ts';
@@ -21,10 +22,13 @@ import { QueueBackend } from './routes/events/queue-backend.ts';
 import { Testaments } from './routes/events/testaments.ts';
 import { OwnWorkers } from './routes/events/workers.ts';
 import { MultiplexRoute } from './routes/multiplex.ts';
+import { Polls } from './routes/polls.ts';
+import type { WaitingPoll } from './routes/polls/waiting-poll.ts';
 import { RoomRoute } from './routes/room.ts';
 import type { Route } from './routes/route.ts';
 import type { Deadlines } from './session/deadlines.ts';
 import type { Sessions } from './session/registry.ts';
+import type { Session } from './session/session.ts';
 
 export interface RoutesContext {
   readonly config: Config;
@@ -35,7 +39,8 @@ export interface RoutesContext {
   readonly counters: Counters;
   readonly inbound: Inbound;
   readonly sessions: Sessions;
-  readonly authority: Authority | undefined;
+  readonly auth: Pick<Auth, 'authority' | 'isBanned' | 'watch'>;
+  readonly seats: Seats;
   readonly deadlines: Deadlines;
   /** Milliseconds in which this process ran. */
   readonly now: () => number;
@@ -49,6 +54,7 @@ export class ServedRoutes {
   readonly events: readonly EventsRoute[];
   /** With queues of their own. */
   readonly workers: OwnWorkers;
+  readonly polls: Polls;
   readonly #context: RoutesContext;
   readonly #testaments: Testaments;
   readonly #forwarders: Forwarders;
@@ -59,6 +65,8 @@ export class ServedRoutes {
   constructor(context: RoutesContext) {
     const { layer, log, deadlines, config, now } = context;
     this.#context = context;
+    this.polls = this.#createPolls();
+    context.auth.watch({ all: () => this.staying(), find: (id) => context.sessions.find(id) });
     this.#testaments = new Testaments(layer, log);
     this.workers = new OwnWorkers(layer, log, deadlines.tickMs);
     this.#forwarders = new Forwarders({ layer, log });
@@ -92,8 +100,13 @@ export class ServedRoutes {
     await this.#testaments.close().catch((error: unknown) => this.#context.log.warn('workers are told later that sessions ended', { error: String(error) }));
   }
 
+  /** Whoever stays here: sessions, and polls that wait. */
+  staying(): (Session | WaitingPoll)[] {
+    return [...this.#context.sessions.all(), ...this.polls.all()];
+  }
+
   #create(settings: RouteConfig): Route {
-    const { config, hub, counters, inbound, log, sessions, authority } = this.#context;
+    const { config, hub, counters, inbound, log, sessions, auth } = this.#context;
     const { limits, heartbeat, rate } = config;
     if (settings.kind === 'events') return this.#createEvents(settings);
     if (settings.kind === 'consumer') return this.#createConsumer(settings);
@@ -102,19 +115,27 @@ export class ServedRoutes {
       counters,
       inbound,
       log,
+      polls: this.polls,
       rights: new Rights(settings, config.rooms),
       asks: { ...rate, errors: limits.errors, now: () => performance.now() },
     };
     if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
     return new MultiplexRoute(settings, {
       ...shared,
-      authority,
+      authority: auth.authority,
       limits,
       reads: rate,
       heartbeat: heartbeat.interval,
       now: () => performance.now(),
       session: (id) => sessions.find(id),
     });
+  }
+
+  #createPolls(): Polls {
+    const { config, hub, counters, sessions, seats, deadlines, auth, log } = this.#context;
+    const { outboxes, now } = sessions;
+    const hasPlace = (): boolean => sessions.size + this.polls.size < config.limits.sessions;
+    return new Polls({ hub, counters, deadlines, outboxes, now, log, hasPlace, seats, isBanned: (identity) => auth.isBanned(identity) });
   }
 
   #createEvents(settings: EventsSettings): EventsRoute {
@@ -143,7 +164,7 @@ export class ServedRoutes {
   }
 
   #handledBy(settings: EventsRouteSettings, handling: Handling): EventsRoute {
-    const { config, layer, hub, sessions, deadlines, now, log, authority } = this.#context;
+    const { config, layer, hub, sessions, deadlines, now, log, auth } = this.#context;
     const { message, rooms, outbox, layerMessage } = config.limits;
     return new EventsRoute(settings, handling, {
       layer,
@@ -151,7 +172,7 @@ export class ServedRoutes {
       workers: this.workers,
       deadlines,
       log,
-      credentials: authority?.credentials,
+      credentials: auth.authority?.credentials,
       message,
       rooms,
       outbox,

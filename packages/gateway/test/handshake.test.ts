@@ -110,8 +110,8 @@ const ROWS: readonly Row[] = [
   { name: 'origin null', sent: upgrade('/socket', { Origin: 'null' }), status: 403, error: 'origin' },
   { name: 'no transport', sent: request('GET /room/1 HTTP/1.1', 'Host: a'), status: 426, error: 'no_transport', header: ['upgrade', 'websocket'] },
   {
-    name: 'a transport that the route has not',
-    sent: request('GET /socket HTTP/1.1', 'Host: a', 'Accept: application/x-ndjson'),
+    name: 'a transport that no route has',
+    sent: request('GET /socket HTTP/1.1', 'Host: a', 'Accept: application/grpc'),
     status: 426,
     error: 'no_transport',
   },

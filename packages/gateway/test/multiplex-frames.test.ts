@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MULTIPLEX_ENCODING } from '../src/routes/multiplex/encoding.ts';
-import { isJson } from '../src/routes/multiplex/json.ts';
+import { isJson } from '../src/content/json.ts';
 import { processorMs } from './support/cpu.ts';
 import { Faults } from '../src/routes/multiplex/faults.ts';
 import { parseFrame } from '../src/routes/multiplex/parse.ts';

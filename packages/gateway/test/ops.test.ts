@@ -13,7 +13,7 @@ import { OpsServer } from '../src/ops.ts';
 function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
   return {
     settle: () => void (parts.settled += 1),
-    sessions: { sse: 0, websocket: 2 },
+    sessions: { sse: 0, stream: 0, websocket: 2, poll: 1 },
     queued: 3,
     outboxBytes: 4,
     inboundBytes: 5,

@@ -7,9 +7,11 @@ import { linger } from './linger.ts';
  * The last answer of a connection where there is no response object, or where more is on its way: an upgrade, what could not be parsed, a body that nobody wants.
  * It must say `Connection: close`.
  */
-export function answerSocket(socket: Duplex, { status, headers, body }: Answer): void {
+export function answerSocket(socket: Duplex, { status, headers, body, sending }: Answer): void {
+  sending?.begun(() => socket.destroy());
   if (!socket.writable) {
     socket.destroy();
+    sending?.ended(false);
     return;
   }
   const lines = Object.entries(headers).flatMap(([name, values]) =>
@@ -19,7 +21,7 @@ export function answerSocket(socket: Duplex, { status, headers, body }: Answer):
     }),
   );
   socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`);
-  socket.end(body);
+  socket.end(body, (error?: Error | null) => sending?.ended(error === null || error === undefined));
   linger(socket);
 }
 

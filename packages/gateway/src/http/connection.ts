@@ -61,7 +61,7 @@ export class Connections {
     });
   }
 
-  /** For {@link Connection} alone: it owes so many more. */
+  /** So many more answers are owed. */
   count(change: number): void {
     this.#open += change;
     if (this.#open > 0) return;
@@ -118,6 +118,11 @@ export class Connection {
     return this.#newest === owed && this.#last === undefined;
   }
 
+  /** Whether nothing else is owed or waits for its turn. False where the client has gone. */
+  isOnly(owed: Owed): boolean {
+    return this.isAlone(owed) && this.#waiting.length === 0;
+  }
+
   /** Whether nothing else is owed. False where the client has gone. */
   isAlone(owed: Owed): boolean {
     return this.#begun.size === 1 && this.#begun.has(owed) && !this.#isEnding;
@@ -134,6 +139,15 @@ export class Connection {
     }
     this.#go();
     return true;
+  }
+
+  /** Somebody else answers `owed`, the only one, and has the connection from now on. */
+  handOver(owed: Owed): void {
+    this.#isEnding = true;
+    this.#begun.delete(owed);
+    this.#release(1);
+    this.#dropWaiting();
+    this.#all.forget(this.#socket);
   }
 
   /** Its answer has left. */

@@ -2,12 +2,14 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
-import type { Answer, StreamedAnswer } from '../answer.ts';
+import type { Answer, StreamedAnswer, WaitingAnswer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
 import { httpError, keyOf, type Refused } from '../errors.ts';
 import { answerSocket, endSocket } from './answer.ts';
 import { type Body, hasBody } from './body.ts';
 import type { Connection, Owed } from './connection.ts';
+import type { Parking } from './parked.ts';
+import { hasMoreRead, takeOver } from './take-over.ts';
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -15,6 +17,7 @@ export interface ExchangeSources {
   readonly counters: Counters;
   /** Whether this gateway is being stopped: a connection is not to be used again. */
   readonly isDraining: () => boolean;
+  readonly parking: Parking;
 }
 
 /** A request, and its one answer. */
@@ -70,19 +73,47 @@ export class Exchange implements Owed {
    * An answer that ends its connection, where no other one has begun behind it, is the last that is written there, and what still comes is read and dropped.
    * Otherwise it leaves in its turn, and the connection ends behind those that have begun.
    */
-  answer({ status, headers, body }: Answer): void {
+  answer(answer: Answer): void {
+    const { status, headers, body } = answer;
     const { Connection, ...rest } = { ...headers, ...this.headers };
     const { socket, method } = this.request;
+    const sending = method === 'HEAD' ? undefined : answer.sending;
     this.drop();
     const ends = Connection === 'close' || !this.isWhole || this.#sources.isDraining() || this.#connection.isEnding;
     if (ends && this.#connection.isLast(this)) {
       this.request.resume();
-      const last = { status, headers: { ...rest, Connection: 'close' }, body: method === 'HEAD' ? Buffer.alloc(0) : body };
+      const last = { status, headers: { ...rest, Connection: 'close' }, body: method === 'HEAD' ? Buffer.alloc(0) : body, ...(sending && { sending }) };
       this.#connection.endWith(this, () => answerSocket(socket, last));
       return;
     }
     if (ends) this.#connection.end();
-    this.#response.writeHead(status, rest).end(body);
+    const response = this.#response;
+    if (sending !== undefined) {
+      response.once('close', () => sending.ended(response.writableFinished));
+      sending.begun(() => socket.destroy());
+    }
+    response.writeHead(status, rest).end(body);
+  }
+
+  /** Resolves when its answer has left, or cannot any more. */
+  get gone(): Promise<void> {
+    const response = this.#response;
+    return response.closed ? Promise.resolve() : new Promise((resolve) => void response.once('close', resolve));
+  }
+
+  /** Its answer comes later, on a connection of which nothing else is kept. Where others are owed an answer there too it is not waited for. */
+  wait(waiting: WaitingAnswer): void {
+    const { socket } = this.request;
+    this.drop();
+    if (!this.#connection.isOnly(this) || hasMoreRead(socket)) {
+      waiting.begin(this);
+      return waiting.hurry();
+    }
+    const isLast = !this.#response.shouldKeepAlive;
+    this.#connection.handOver(this);
+    const tcp = takeOver(this.#response);
+    if (tcp === undefined) waiting.left();
+    else this.#sources.parking.take(tcp, { headers: this.headers, isLast }, waiting);
   }
 
   /** Aborts when the client goes before its answer was whole. */
@@ -127,12 +158,9 @@ export class Exchange implements Owed {
       this.#connection.endWith(this, () => endSocket(socket));
       return false;
     }
-    this.#connection.endWith(this, () => {
-      // Node's parser goes with its listener.
-      socket.removeAllListeners('data');
-      socket.removeAllListeners('end');
-      take(this.request);
-    });
+    this.#connection.handOver(this);
+    if (takeOver(this.#response) === undefined) return false;
+    take(this.request);
     return true;
   }
 

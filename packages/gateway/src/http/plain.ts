@@ -1,15 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Admission } from '../admission.ts';
-import type { Answer, StreamedAnswer } from '../answer.ts';
+import type { Answer, StreamedAnswer, WaitingAnswer } from '../answer.ts';
 import type { StaticFile } from '../static-files.ts';
 import { httpError, isRefused, keyOf, type Refused } from '../errors.ts';
 import type { Inbound } from '../inbound.ts';
-import { publishFailure } from '../layer-errors.ts';
+import { joinFailure, publishFailure, type PublishFailureKey } from '../layer-errors.ts';
 import type { Log } from '../log.ts';
 import type { Clients } from '../net/clients.ts';
-import type { Posting, Route, Serving } from '../routes/route.ts';
+import type { Asking, Posting, Route, Serving } from '../routes/route.ts';
 import type { Match, Router } from '../routes/router.ts';
-import type { Transport } from '../transports/transport.ts';
+import { type Transport, wantedOf } from '../transports/transport.ts';
 import { answerSocket } from './answer.ts';
 import { announcedLength, Body, hasBody } from './body.ts';
 import type { Connection, Connections } from './connection.ts';
@@ -114,14 +114,16 @@ export class PlainRequests {
     const methods = posting === undefined ? READING : `${READING}, POST`;
     if (isPreflight(request)) return this.#onPreflight(exchange, target.host, methods);
     if (!isReading(request)) return exchange.refuse('method', { Allow: methods });
+    if (hasBody(request)) return exchange.refuse('bad_request');
     await this.#onReading(exchange, asked, route);
   }
 
+  /** A stream, or a question that has one answer. */
   async #onReading(exchange: Exchange, asked: HttpRouteRequest, route: Route): Promise<void> {
     const { request } = exchange;
-    if (hasBody(request)) return exchange.refuse('bad_request');
     const transport = this.#transportOf(route, request);
     if (transport !== undefined && transport.name !== 'websocket') return await this.#streams.open(exchange, { request: asked, route, transport });
+    if (transport === undefined && route.asking?.isAsked(asked) === true) return await this.#ask(exchange, asked, route, route.asking);
     const fault = route.fault(asked.params);
     if (fault !== undefined) return exchange.refuse(fault);
     // An upgrade that its Connection header does not ask for is malformed.
@@ -138,8 +140,16 @@ export class PlainRequests {
     return 'no_transport';
   }
 
+  /** The next one's turn comes when this one's answer has left: a client that does not read is sent no more. */
+  async #ask(exchange: Exchange, asked: HttpRouteRequest, route: Route, asking: Asking): Promise<void> {
+    const refused = route.fault(asked.params) ?? (await this.#sources.admission.admitPost(asked, () => asking.askDenial(asked)));
+    if (refused !== undefined) return exchange.refuse(refused);
+    await this.#answer(exchange, () => asking.ask(asked), joinFailure);
+    await exchange.gone;
+  }
+
   #transportOf(route: Route, request: IncomingMessage): Transport | undefined {
-    return this.#sources.transports(route).find((transport) => transport.isAskedFor(request));
+    return wantedOf(this.#sources.transports(route), request);
   }
 
   /** As a POST: the next one's turn comes when the body is handed on. */
@@ -168,7 +178,10 @@ export class PlainRequests {
     const fault = await this.#postFault(asked, route, posting);
     if (fault !== undefined) return exchange.refuse(fault);
     const body = await this.#wholeBody(exchange, route);
-    if (body !== undefined) void this.#answer(exchange, () => posting.post(asked, body));
+    if (body === undefined) return;
+    asked.asked = posting.askedBy?.(asked, body);
+    if (asked.asked === undefined) void this.#answer(exchange, () => posting.post(asked, body));
+    else await this.#onReading(exchange, asked, route);
   }
 
   async #postFault(asked: HttpRouteRequest, route: Route, posting: Posting): Promise<Refused | undefined> {
@@ -177,14 +190,19 @@ export class PlainRequests {
     return refused;
   }
 
-  async #answer(exchange: Exchange, made: () => Promise<Answer | StreamedAnswer | Refused>): Promise<void> {
+  async #answer(
+    exchange: Exchange,
+    made: () => Promise<Answer | StreamedAnswer | WaitingAnswer | Refused>,
+    failureOf: (error: unknown) => PublishFailureKey = publishFailure,
+  ): Promise<void> {
     try {
       const answer = await made();
       if (typeof answer === 'string' || 'key' in answer) exchange.refuse(answer);
+      else if ('begin' in answer) exchange.wait(answer);
       else if ('pieces' in answer) await exchange.stream(answer);
       else exchange.answer(answer);
     } catch (error) {
-      const key = failureKey(publishFailure(error), error, this.#sources.log);
+      const key = failureKey(failureOf(error), error, this.#sources.log);
       if (key === 'internal') exchange.fail();
       else exchange.refuse(key);
     }

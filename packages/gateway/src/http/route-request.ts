@@ -15,6 +15,8 @@ export class HttpRouteRequest implements RouteRequest, Asker {
   readonly #clients: Clients;
   #client: ClientOf | undefined;
   #query: URLSearchParams | undefined;
+  /** Set once its body has been read. */
+  asked: RouteRequest['asked'];
 
   constructor(request: IncomingMessage, target: AskedTarget, params: Params, clients: Clients) {
     this.#request = request;

@@ -11,7 +11,7 @@ import type { Log } from '../log.ts';
 import type { Clients } from '../net/clients.ts';
 import type { Opening, Route } from '../routes/route.ts';
 import type { Router } from '../routes/router.ts';
-import type { Transport } from '../transports/transport.ts';
+import { type Transport, wantedOf } from '../transports/transport.ts';
 import { answerSocket } from './answer.ts';
 import { hasBody } from './body.ts';
 import { corsHeaders } from './cors.ts';
@@ -123,7 +123,7 @@ export class Upgrades {
     if (request.method !== 'GET') return 'method';
     if (hasBody(request)) return 'bad_request';
     const { route, params } = match;
-    const transport = this.#sources.transports(route).find((one) => one.isAskedFor(request));
+    const transport = wantedOf(this.#sources.transports(route), request);
     if (transport === undefined) return 'no_transport';
     return (
       route.fault(params) ??

@@ -13,6 +13,11 @@ export interface RoomContext extends LaneContext {
   readonly onEmpty: (room: HubRoom) => void;
 }
 
+/** Wants to know that something has come, and reads elsewhere what. */
+export interface Watcher {
+  stir(room: HubRoom): void;
+}
+
 /** One room in this process: its members by lane, and where it stands. */
 export class HubRoom implements Home {
   readonly name: string;
@@ -20,6 +25,7 @@ export class HubRoom implements Home {
   readonly #lanes: Lane[] = [];
   /** Members that have had messages from the history which have not come live yet. */
   #ahead: { readonly member: Member; readonly through: Position }[] = [];
+  #watchers: Set<Watcher> | undefined;
   #position: string | undefined;
   #subscribedAt: number | undefined;
   #size = 0;
@@ -95,9 +101,19 @@ export class HubRoom implements Home {
     if (this.isFree) this.#context.onEmpty(this);
   }
 
+  /** Tells of the next event, once. The room must be held for as long. */
+  watch(watcher: Watcher): void {
+    (this.#watchers ??= new Set()).add(watcher);
+  }
+
+  unwatch(watcher: Watcher): void {
+    this.#watchers?.delete(watcher);
+  }
+
   /** What the layer has for this room, in order. */
   readonly take = (event: RoomEvent): void => {
     if (event.position !== undefined) this.#position = event.position;
+    if (this.#watchers !== undefined) this.#stir();
     for (const lane of this.#lanes) {
       if (lane.members.length === 0) continue;
       if (event.gap === true) lane.appendGap();
@@ -106,6 +122,12 @@ export class HubRoom implements Home {
       if (lane.hasUnsent) this.#context.flush.mark(lane);
     }
   };
+
+  #stir(): void {
+    const watchers = this.#watchers ?? [];
+    this.#watchers = undefined;
+    for (const watcher of watchers) watcher.stir(this);
+  }
 
   /** Some members of the lane may have had this message: they are brought to its front, and then past it. */
   #appendPast(lane: Lane, message: RoomMessage): void {

@@ -1,4 +1,5 @@
-import { isDeeperThan, MAX_DEPTH } from '../routes/multiplex/source.ts';
+import { MAX_DEPTH } from '../content.ts';
+import { isDeeperThan } from '../routes/multiplex/source.ts';
 import { OpsError } from './errors.ts';
 
 /**

@@ -1,23 +1,25 @@
-import { type Answer, jsonAnswer } from '../answer.ts';
+import { type Answer, jsonAnswer, type WaitingAnswer } from '../answer.ts';
 import type { MultiplexRoute as Settings } from '../config/route-settings.ts';
 import type { FrameErrorKey, HttpErrorKey, Refused } from '../errors.ts';
 import type { HubRoom } from '../hub/room.ts';
 import type { Identity } from '../identity.ts';
 import { Pace } from '../limits/pace.ts';
 import type { Session } from '../session/session.ts';
-import { askedRooms } from './multiplex/asked-rooms.ts';
 import type { MultiplexContext } from './multiplex/context.ts';
 import { type Join, MultiplexConversation } from './multiplex/conversation.ts';
 import { parseFrame } from './multiplex/parse.ts';
-import { framesOf } from './multiplex/uplink.ts';
+import { askedOf, framesOf } from './multiplex/uplink.ts';
+import { askedRooms } from './asked-rooms.ts';
+import { questionOfRooms } from './polls/question.ts';
+import { holdAll } from './polls.ts';
 import type { RouteRequest } from './request.ts';
-import type { Opening, Posting, Route } from './route.ts';
+import type { Asking, Opening, Posting, Route } from './route.ts';
 
 /** What is wrong with a frame, where an answer has a word of its own for it. */
 const FAULTS: Readonly<Partial<Record<FrameErrorKey, HttpErrorKey>>> = { bad_room: 'bad_room', too_large: 'body_too_large' };
 
 /** Many rooms on one connection, JSON frames. What comes on a stream goes up by POST. */
-export class MultiplexRoute implements Route, Posting {
+export class MultiplexRoute implements Route, Posting, Asking {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly context: MultiplexContext;
@@ -34,6 +36,10 @@ export class MultiplexRoute implements Route, Posting {
     return this;
   }
 
+  get asking(): Asking {
+    return this;
+  }
+
   fault(): undefined {
     return undefined;
   }
@@ -44,9 +50,35 @@ export class MultiplexRoute implements Route, Posting {
   }
 
   open(request: RouteRequest): Opening | HttpErrorKey | Promise<Opening> {
-    const joins = askedRooms(request);
-    if (typeof joins === 'string') return joins;
+    const asked = askedRooms(request, this.context.limits.rooms);
+    if (typeof asked === 'string') return asked;
+    const { rooms, sinceOf, last } = asked;
+    const joins = rooms.map((room): Join => ({ type: 'join', room, since: sinceOf(room), last, ref: undefined }));
     return joins.length === 0 ? this.#opening([], []) : this.#hold(joins);
+  }
+
+  isAsked({ asked, queryString, query }: RouteRequest): boolean {
+    return asked !== undefined || (queryString !== '' && query.has('poll'));
+  }
+
+  /** Which rooms it asks for is known once they are read. */
+  askDenial(): undefined {
+    return undefined;
+  }
+
+  async ask(request: RouteRequest): Promise<Answer | WaitingAnswer | Refused> {
+    const question = questionOfRooms(request, this.context.limits.rooms);
+    if (typeof question === 'string') return question;
+    const { rights, polls } = this.context;
+    for (const room of question.rooms) {
+      const denial = rights.join.denial(room, request.identity);
+      if (denial !== undefined) return denial;
+    }
+    return await polls.ask(question, request);
+  }
+
+  askedBy(request: RouteRequest, body: Uint8Array): RouteRequest['asked'] {
+    return request.query.has('session') ? undefined : askedOf(request.headers, body);
   }
 
   postDenial(): undefined {
@@ -88,13 +120,11 @@ export class MultiplexRoute implements Route, Posting {
     };
   }
 
-  /** All of them, or none. */
   async #hold(joins: readonly Join[]): Promise<Opening> {
-    const settled = await Promise.allSettled(joins.map(async ({ room }) => await this.context.hub.hold(room)));
-    const held = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    const failed = settled.find((one) => one.status === 'rejected');
-    if (failed === undefined) return this.#opening(joins, held);
-    for (const room of held) room.release();
-    throw failed.reason;
+    const held = await holdAll(
+      this.context.hub,
+      joins.map(({ room }) => room),
+    );
+    return this.#opening(joins, held);
   }
 }

@@ -20,7 +20,7 @@ export interface ReplayReader {
 export async function replayPieces(hub: Hub, room: string, since: string, reader: ReplayReader): Promise<string> {
   let from = since;
   for (;;) {
-    const { messages, position, recovered, more } = await hub.history(room, from, PIECE_BYTES);
+    const { messages, position, recovered, more } = await hub.history(room, from, { bytes: PIECE_BYTES });
     await hub.turn();
     if (!more || recovered === false || !reader.isOpen()) return from;
     reader.send(messages);

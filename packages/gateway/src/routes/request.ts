@@ -15,6 +15,8 @@ export interface RouteRequest {
   /** What followed the first `?`, as it was sent. */
   readonly queryString: string;
   readonly query: URLSearchParams;
+  /** What a body asks for in place of the query. */
+  readonly asked?: Readonly<Record<string, unknown>> | undefined;
   /** By name in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** Names and values in turn, as they were sent. */

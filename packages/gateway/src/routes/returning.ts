@@ -6,6 +6,7 @@ import { eventSheet, type Sheet } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
 import { gapOf } from './gap.ts';
 import { replayPieces } from './replay.ts';
+import { NOWHERE } from './standing.ts';
 
 /** Brings a session of one room back into it from where it stood: what it missed first, then what comes. Ends the hold of the room. */
 export async function bringBack(hub: Hub, room: HubRoom, session: Session, encoding: Encoding, since: string): Promise<void> {
@@ -22,7 +23,7 @@ export async function bringBack(hub: Hub, room: HubRoom, session: Session, encod
   };
   const reader = { isOpen: (): boolean => session.isOpen, send: (messages: readonly RoomEvent[]): void => send(messages), drained: () => session.drained() };
   try {
-    session.mark(since);
+    if (since !== NOWHERE) session.mark(since);
     const from = room.position === undefined ? since : await replayPieces(hub, room.name, since, reader);
     await hub.recover(room.name, from, ({ events, position }) => {
       if (!session.isOpen) return;

@@ -1,5 +1,5 @@
 import { isName } from '@busgate/layer';
-import { type Answer, jsonAnswer } from '../answer.ts';
+import { type Answer, jsonAnswer, type WaitingAnswer } from '../answer.ts';
 import type { RoomRoute as Settings } from '../config/route-settings.ts';
 import type { Counters, SessionTransport } from '../counters.ts';
 import type { Rights } from '../auth/rights.ts';
@@ -13,14 +13,16 @@ import { type AskLimits, Quota } from '../limits/quota.ts';
 import type { Log } from '../log.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
+import { askedRoom, type AskFault } from './asked-rooms.ts';
 import { Intake } from './intake.ts';
 import { eventSheet } from '../session/link.ts';
 import { rawEncoding } from './raw-encoding.ts';
+import { questionOfRoom } from './polls/question.ts';
+import type { Polls } from './polls.ts';
 import { bringBack } from './returning.ts';
-import { lastOf, positionOf, standingOf } from './standing.ts';
 import { isPublishId } from './publish-id.ts';
 import type { Params, RouteRequest } from './request.ts';
-import type { Opening, Posting, Route } from './route.ts';
+import type { Asking, Opening, Posting, Route } from './route.ts';
 
 /** What rooms' routes share. */
 interface RoomRouteContext {
@@ -30,6 +32,7 @@ interface RoomRouteContext {
   readonly rights: Rights;
   /** How often one session may publish. */
   readonly asks: AskLimits;
+  readonly polls: Polls;
   readonly log: Log;
 }
 
@@ -39,26 +42,28 @@ const MESSAGE_COST = 256;
 const MAX_UNDER_WAY = 64;
 
 /** Raw: each frame is a message of the room that the path names, to everybody in it, the sender included. */
-export class RoomRoute implements Route, Posting {
+export class RoomRoute implements Route, Posting, Asking {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly rights: Rights;
   readonly #hub: Hub;
   readonly #counters: Counters;
   readonly #inbound: Inbound;
+  readonly #polls: Polls;
   readonly #log: Log;
   readonly #encoding: Encoding;
   readonly #staysUnpublished: boolean;
   readonly #asks: AskLimits;
 
   /** `messageLimit` in bytes. */
-  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, rights, asks, log }: RoomRouteContext) {
+  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, rights, asks, polls, log }: RoomRouteContext) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
     this.rights = rights;
     this.#hub = hub;
     this.#counters = counters;
     this.#inbound = inbound;
+    this.#polls = polls;
     this.#log = log;
     this.#asks = asks;
     this.#staysUnpublished = settings.onPublishFailure === 'stay';
@@ -66,6 +71,10 @@ export class RoomRoute implements Route, Posting {
   }
 
   get posting(): Posting {
+    return this;
+  }
+
+  get asking(): Asking {
     return this;
   }
 
@@ -78,14 +87,28 @@ export class RoomRoute implements Route, Posting {
   }
 
   /** Where the request says where its client stood, what it missed comes first; where it asks for the newest messages, those do. */
-  open(request: RouteRequest): Opening | 'bad_position' | 'bad_request' | Promise<Opening> {
-    const standing = positionOf(standingOf(request));
-    if (standing === 'bad_position') return standing;
-    const last = lastOf(request);
-    if (last === 'bad_request') return last;
-    const room = this.#hub.hold(request.params['room'] ?? '');
-    if (last !== undefined && standing.since === undefined) return this.#openLast(room, last);
-    return room instanceof Promise ? room.then((held) => this.#open(held, standing.since)) : this.#open(room, standing.since);
+  open(request: RouteRequest): Opening | AskFault | Promise<Opening> {
+    const { room = '' } = request.params;
+    const asked = askedRoom(room, request);
+    if (typeof asked === 'string') return asked;
+    const since = asked.sinceOf(room);
+    const holding = this.#hub.hold(room);
+    if (asked.last !== undefined && since === undefined) return this.#openLast(holding, asked.last);
+    return holding instanceof Promise ? holding.then((held) => this.#open(held, since)) : this.#open(holding, since);
+  }
+
+  /** A poll, or a look at the history. */
+  isAsked({ queryString, query }: RouteRequest): boolean {
+    return queryString !== '' && (query.has('poll') || query.has('last') || query.has('since'));
+  }
+
+  askDenial(request: RouteRequest): Refused | undefined {
+    return this.denial(request);
+  }
+
+  async ask(request: RouteRequest): Promise<Answer | WaitingAnswer | Refused> {
+    const question = questionOfRoom(request.params['room'] ?? '', request);
+    return typeof question === 'string' ? question : await this.#polls.ask(question, request);
   }
 
   postDenial({ params, identity }: RouteRequest): Refused | undefined {

@@ -1,4 +1,4 @@
-import type { Answer, StreamedAnswer } from '../answer.ts';
+import type { Answer, StreamedAnswer, WaitingAnswer } from '../answer.ts';
 import type { HttpErrorKey, Refused } from '../errors.ts';
 import type { PathPattern } from '../config/path.ts';
 import type { Conversation } from '../session/conversation.ts';
@@ -32,6 +32,8 @@ export interface Route {
   open(request: RouteRequest): Opening | Refusal | Promise<Opening | Refusal>;
   /** What a POST does here, without a session. */
   readonly posting?: Posting;
+  /** What answers questions that need no session. */
+  readonly asking?: Asking;
   /** What answers requests of any method that ask for no transport. */
   readonly serving?: Serving | undefined;
 }
@@ -41,7 +43,19 @@ export interface Serving {
   serve(request: RouteRequest, body: Uint8Array, left: AbortSignal): Promise<Answer | StreamedAnswer>;
 }
 
+/** Questions that have one answer each, which may wait. */
+export interface Asking {
+  /** Whether the request, which asks for no transport, is one. */
+  isAsked(request: RouteRequest): boolean;
+  /** Why this client may not; undefined where it may, or where that is known only once its rooms are read. */
+  askDenial(request: RouteRequest): Refused | undefined;
+  /** Rejects with a LayerError: nothing was changed then. */
+  ask(request: RouteRequest): Promise<Answer | WaitingAnswer | Refused>;
+}
+
 export interface Posting {
+  /** What a body asks for that a GET has in its query: a session, or the answer to a question; undefined where it is to be posted. */
+  askedBy?(request: RouteRequest, body: Uint8Array): RouteRequest['asked'];
   /** Why this client may not; undefined where it may. */
   postDenial(request: RouteRequest): Refused | undefined;
   /** Rejects with a LayerError. */

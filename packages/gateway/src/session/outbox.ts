@@ -19,6 +19,9 @@ export interface Debtor {
   payMore(): void;
 }
 
+/** What of a link an outbox needs. */
+export type Sink = Pick<Link, 'writable' | 'isFull' | 'onceDrained' | 'queued' | 'write' | 'cork' | 'uncork' | 'isDestroyed' | 'destroy'>;
+
 /** What was written at once and waits for the kernel. */
 interface Waiting {
   /** Where it ends in all that was ever written to the session. */
@@ -116,7 +119,7 @@ export class Outboxes {
  */
 export class Outbox {
   readonly #all: Outboxes;
-  #link: Link | undefined;
+  #link: Sink | undefined;
   readonly #owner: OutboxOwner;
   #waiting: Waiting[] | undefined;
   /** Bytes ever written; counted only while something waits. */
@@ -131,7 +134,7 @@ export class Outbox {
   #debtors: Set<Debtor> | undefined;
   #shut: ShutReason | undefined;
 
-  constructor(all: Outboxes, link: Link, owner: OutboxOwner) {
+  constructor(all: Outboxes, link: Sink, owner: OutboxOwner) {
     this.#all = all;
     this.#link = link;
     this.#owner = owner;
@@ -240,7 +243,7 @@ export class Outbox {
   }
 
   /** Goes on over another link, or over none: then what is due is dropped. What the one before had not handed on is lost with it. */
-  relink(link: Link | undefined): void {
+  relink(link: Sink | undefined): void {
     this.#abandon();
     this.#link = link;
     if (this.#debtors !== undefined) this.#tellRoom();
@@ -294,7 +297,7 @@ export class Outbox {
   }
 
   /** What to write to; undefined where it is dropped. */
-  #accept(messages: number): Link | undefined {
+  #accept(messages: number): Sink | undefined {
     const { counters } = this.#all;
     const link = this.#link;
     if (this.#shut === undefined && link?.writable === true && (this.#waiting === undefined || this.#keepsUp())) return link;
@@ -338,7 +341,7 @@ export class Outbox {
     return false;
   }
 
-  #wrote({ queued }: Link, frames: Uint8Array | readonly Uint8Array[], bytes: number, messages: number, lossy: boolean): void {
+  #wrote({ queued }: Sink, frames: Uint8Array | readonly Uint8Array[], bytes: number, messages: number, lossy: boolean): void {
     const { counters } = this.#all;
     counters.sentBytes += bytes;
     if (this.#waiting === undefined) {

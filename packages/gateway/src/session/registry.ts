@@ -44,7 +44,7 @@ export class Sessions implements SessionHost {
     this.rights = rights;
     this.outboxes = outboxes;
     this.deadlines = deadlines;
-    this.ticks = { websocket: ticksOf(deadlines, times.websocket), sse: ticksOf(deadlines, times.sse) };
+    this.ticks = { websocket: ticksOf(deadlines, times.websocket), sse: ticksOf(deadlines, times.sse), stream: ticksOf(deadlines, times.stream) };
     this.now = now;
     this.#process = process;
   }

@@ -33,8 +33,8 @@ export class WebSocketTransport implements Transport {
     this.#context = { limits, inbound, turns, rates, now: () => performance.now(), spare: new Receiver(limits, inbound) };
   }
 
-  isAskedFor({ headers }: IncomingMessage): boolean {
-    return asksForWebSocket(headers);
+  wish({ headers }: IncomingMessage): number {
+    return asksForWebSocket(headers) ? Infinity : 0;
   }
 
   fault(request: IncomingMessage): HttpErrorKey | undefined {

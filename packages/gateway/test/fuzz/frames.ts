@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isName } from '@busgate/layer';
 import { ERRORS } from '../../src/errors.ts';
-import { isJson } from '../../src/routes/multiplex/json.ts';
+import { isJson } from '../../src/content/json.ts';
 import { parseFrame } from '../../src/routes/multiplex/parse.ts';
 import { framesOf } from '../../src/routes/multiplex/uplink.ts';
 import { type FuzzedParser, must } from './parser.ts';

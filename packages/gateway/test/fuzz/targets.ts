@@ -3,7 +3,7 @@ import { PATH } from '../../src/config/path.ts';
 import { readTarget } from '../../src/http/target.ts';
 import type { Route } from '../../src/routes/route.ts';
 import { Router } from '../../src/routes/router.ts';
-import { accepts } from '../../src/transports/sse/accept.ts';
+import { wishFor } from '../../src/transports/stream/accept.ts';
 import { type FuzzedParser, must } from './parser.ts';
 
 const PATHS = ['/', '/room/:room', '/socket', '/app/*', '/ws/:room/', { regex: '^/r/(?<room>[a-z%]+)(/.*)?$' }, { regex: '^/cut/(?<room>.{1,2}).*$' }];
@@ -41,7 +41,8 @@ function feedTarget(input: string): void {
   for (const value of Object.values(match?.params ?? {})) must(value.isWellFormed(), 'what a parameter holds is text');
   const query = new URLSearchParams(target.query);
   must(query.size >= 0, 'its query can be read');
-  accepts(target.query, 'text/event-stream');
+  const wish = wishFor('text/event-stream', target.query);
+  must(wish >= 0 && wish <= 1, 'what is wanted is a part of one');
 }
 
 function routeOf(raw: unknown): Route {

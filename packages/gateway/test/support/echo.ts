@@ -27,10 +27,17 @@ export class EchoServer implements AsyncDisposable {
   static async start(limits: ReceiveLimits): Promise<EchoServer> {
     const now = (): number => performance.now();
     const inbound = new Inbound(GIB);
-    const sessions = new Sessions(new Outboxes(createCounters(), GIB, GIB, now), new Deadlines(HOUR_MS), { websocket: TIMES, sse: TIMES }, now, 'echo', {
-      grace: 0,
-      renew: () => undefined,
-    });
+    const sessions = new Sessions(
+      new Outboxes(createCounters(), GIB, GIB, now),
+      new Deadlines(HOUR_MS),
+      { websocket: TIMES, sse: TIMES, stream: TIMES },
+      now,
+      'echo',
+      {
+        grace: 0,
+        renew: () => undefined,
+      },
+    );
     const transport = new WebSocketTransport({ ...limits, rates: UNPACED }, inbound, new ReadTurns({ now, defer: setImmediate }));
     const server = await TestPublic.start({
       inbound,

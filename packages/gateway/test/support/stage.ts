@@ -58,7 +58,7 @@ export class Stage {
     this.outboxes = new Outboxes(this.counters, options.outbox ?? 1_000_000, options.total ?? 1_000_000_000, now);
     const times = { interval: 25_000, timeout: 10_000, message: 30_000 };
     const rights = { grace: options.grace ?? 0, renew: (session: Session) => void this.renewals.push(session) };
-    this.sessions = new Sessions(this.outboxes, this.deadlines, { websocket: times, sse: times }, now, 'stage', rights);
+    this.sessions = new Sessions(this.outboxes, this.deadlines, { websocket: times, sse: times, stream: times }, now, 'stage', rights);
     this.#flush = new Flush({ now, defer: (step) => void this.#deferred.push(step) });
     this.#backlog = options.backlog ?? 1_000_000;
   }

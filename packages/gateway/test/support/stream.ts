@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { request } from './raw.ts';
 
+const LINES = 'application/x-ndjson';
+
 /** The text of all data lines of a block. */
 export function dataOf(block: string): string {
   return block
@@ -10,22 +12,32 @@ export function dataOf(block: string): string {
     .join('\n');
 }
 
-/** An event stream read byte for byte: its chunks are taken apart, and nothing else. */
+interface AskedStream {
+  readonly headers?: readonly string[];
+  /** `Accept`; an event stream without it. */
+  readonly accept?: string;
+  /** Asked for by POST, with this as JSON. */
+  readonly body?: object;
+}
+
+/** A stream read byte for byte: its chunks are taken apart, and nothing else. */
 export class StreamClient implements AsyncDisposable {
   readonly socket: Socket;
   /** The head of the answer, as it came. */
   head = '';
-  /** The blocks so far, without the empty line behind each. */
+  /** The blocks so far, without the empty line behind each; or the lines. */
   readonly blocks: string[] = [];
   /** Whether the answer has ended as its framing says it does. */
   isWhole = false;
   isClosed = false;
   #bytes = Buffer.alloc(0);
   #text = '';
+  readonly #separator: string;
   readonly #waiting = new Set<() => void>();
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, separator: string) {
     this.socket = socket;
+    this.#separator = separator;
     socket.on('data', (bytes) => {
       this.#bytes = Buffer.concat([this.#bytes, bytes]);
       this.#read();
@@ -40,12 +52,28 @@ export class StreamClient implements AsyncDisposable {
 
   /** Asks for a stream, and resolves with the head of the answer, whatever it says. */
   static async open(port: number, path: string, headers: readonly string[] = []): Promise<StreamClient> {
+    return await StreamClient.ask(port, path, { headers });
+  }
+
+  /** The same of a stream of lines. */
+  static async openLines(port: number, path: string, headers: readonly string[] = []): Promise<StreamClient> {
+    return await StreamClient.ask(port, path, { headers, accept: LINES });
+  }
+
+  static async ask(port: number, path: string, { headers = [], accept = 'text/event-stream', body }: AskedStream): Promise<StreamClient> {
     const socket = connect({ port, host: '127.0.0.1' });
     await once(socket, 'connect');
-    const client = new StreamClient(socket);
-    socket.write(request(`GET ${path} HTTP/1.1`, 'Host: a', 'Accept: text/event-stream', ...headers));
+    const client = new StreamClient(socket, accept === LINES ? '\n' : '\n\n');
+    const text = JSON.stringify(body) ?? '';
+    const posted = body === undefined ? [] : ['Content-Type: application/json', `Content-Length: ${Buffer.byteLength(text)}`];
+    socket.write(request(`${body === undefined ? 'GET' : 'POST'} ${path} HTTP/1.1`, 'Host: a', `Accept: ${accept}`, ...posted, ...headers) + text);
     await client.until(() => client.head !== '');
     return client;
+  }
+
+  /** The lines as what they are JSON of. */
+  get lines(): { readonly type: string; readonly [member: string]: unknown }[] {
+    return this.blocks.map((line) => JSON.parse(line));
   }
 
   /** The blocks without `retry` and comments. */
@@ -96,7 +124,7 @@ export class StreamClient implements AsyncDisposable {
       this.#bytes = this.#bytes.subarray(end + 4);
     }
     this.#readChunks();
-    const blocks = this.#text.split('\n\n');
+    const blocks = this.#text.split(this.#separator);
     this.#text = blocks.pop() ?? '';
     this.blocks.push(...blocks);
   }

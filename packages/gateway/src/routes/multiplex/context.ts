@@ -7,6 +7,7 @@ import type { Log } from '../../log.ts';
 import type { Authority } from '../../auth/authority.ts';
 import type { Rights } from '../../auth/rights.ts';
 import type { Session } from '../../session/session.ts';
+import type { Polls } from '../polls.ts';
 
 interface MultiplexLimits {
   /** Bytes of a frame, and of the payload in it. */
@@ -21,6 +22,7 @@ interface MultiplexLimits {
 export interface MultiplexContext {
   readonly hub: Hub;
   readonly counters: Counters;
+  readonly polls: Polls;
   readonly log: Log;
   readonly limits: MultiplexLimits;
   /** How fast frames of one session are taken, where they come in requests; and how often one may ask for something. */

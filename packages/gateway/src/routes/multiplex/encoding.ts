@@ -1,32 +1,25 @@
-import { isUtf8 } from 'node:buffer';
 import type { RoomMessage } from '@busgate/layer';
+import { type Content, contentOf } from '../../content.ts';
 import type { Encoder, Encoding } from '../../hub/encoding.ts';
 import { type EventName, eventSheet, type Sheet, textSheet } from '../../session/link.ts';
 import { gapOf } from '../gap.ts';
-import { isJson } from './json.ts';
-import { MAX_DEPTH } from './source.ts';
 
 const CLOSE_BRACE = Buffer.from('}');
 
 /** `message` frames: the payload's bytes stand in `data` as they are, where they are JSON and no deeper than a client need bear. */
 class MessageEncoder implements Encoder {
   readonly #room: string;
-  readonly #dataHead: Buffer;
-  readonly #textHead: Buffer;
-  readonly #base64Head: Buffer;
+  readonly #heads: Readonly<Record<Content, Buffer>>;
 
   constructor(room: string) {
-    const head = (member: string): Buffer => Buffer.from(`{"type":"message","room":${JSON.stringify(room)},"${member}":`);
+    const head = (member: Content): Buffer => Buffer.from(`{"type":"message","room":${JSON.stringify(room)},"${member}":`);
     this.#room = room;
-    this.#dataHead = head('data');
-    this.#textHead = head('text');
-    this.#base64Head = head('base64');
+    this.#heads = { data: head('data'), text: head('text'), base64: head('base64') };
   }
 
   message({ payload, position }: RoomMessage): Sheet {
-    if (!isUtf8(payload)) return spliced(this.#base64Head, Buffer.from(`"${bufferOf(payload).toString('base64')}"`), position);
-    if (isJson(payload, MAX_DEPTH)) return spliced(this.#dataHead, payload, position);
-    return spliced(this.#textHead, Buffer.from(JSON.stringify(bufferOf(payload).toString())), position);
+    const [content, value] = contentOf(payload);
+    return spliced(this.#heads[content], value, position);
   }
 
   gap(members: number): Sheet {
@@ -73,8 +66,4 @@ function spliced(head: Buffer, value: Uint8Array, position: string | undefined):
   const tail = position === undefined ? CLOSE_BRACE : Buffer.from(`,"position":${JSON.stringify(position)}}`);
   // Where it stands is in the frame.
   return { binary: false, parts: [head, value, tail], length: head.length + value.length + tail.length, position: undefined };
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,8 +1,9 @@
 import { isName, parsePosition } from '@busgate/layer';
+import { MAX_DEPTH } from '../../content.ts';
 import type { FrameErrorKey } from '../../errors.ts';
 import { isPublishId } from '../publish-id.ts';
 import { MAX_LAST } from '../standing.ts';
-import { isDeeperThan, MAX_DEPTH, sourceOf, withoutLoneSurrogates } from './source.ts';
+import { isDeeperThan, sourceOf, withoutLoneSurrogates } from './source.ts';
 
 /** What the client wants an answer to be found by; it comes back as it was. */
 export type Ref = string | number;

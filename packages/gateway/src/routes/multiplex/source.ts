@@ -7,9 +7,6 @@ const CLOSE_BRACE = 0x7d;
 const COMMA = 0x2c;
 const SPACE = 0x20;
 
-/** Levels of arrays and objects that a JSON value may have. */
-export const MAX_DEPTH = 32;
-
 /** Whether brackets and braces nest deeper than `max`, in JSON or in anything else. */
 export function isDeeperThan(json: string, max: number): boolean {
   let depth = 0;

@@ -1,5 +1,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
-import type { Framing, Sheet } from '../../session/link.ts';
+import type { Sheet } from '../../session/link.ts';
+import { chunkLength, chunkOf, putHead, putTail } from '../stream/chunks.ts';
+import type { StreamFraming } from '../stream/link.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -8,12 +10,12 @@ const SPACE = 0x20;
 
 const DATA = Buffer.from('data: ');
 const END = Buffer.from('\n\n');
-const CRLF = '\r\n';
-/** What the body ends with. */
-export const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+/** A comment: it dispatches nothing. */
+const SILENCE = ':\n\n';
 
-/** Messages as events (WHATWG HTML, section 9.2.6), each a chunk (RFC 9112 section 7.1): `data` lines, and an `id` where the message says where it stands. */
-export class EventFraming implements Framing {
+/** Messages as events (WHATWG HTML, section 9.2.6), each a chunk: `data` lines, and an `id` where the message says where it stands. */
+export class EventFraming implements StreamFraming {
+  readonly silence = chunkOf(SILENCE);
   readonly #isJson: boolean;
 
   /** `isJson`: messages are JSON, in which a CR stands between two tokens, and is a space like any other. Without it what lines cannot carry exactly is base64. */
@@ -22,25 +24,19 @@ export class EventFraming implements Framing {
   }
 
   measure(sheet: Sheet): number {
-    const length = this.#named(sheet)?.length ?? this.#lengthOf(sheet);
-    return chunkHead(length).length + length + CRLF.length;
+    return chunkLength(this.#named(sheet)?.length ?? this.#lengthOf(sheet));
   }
 
   put(target: Buffer, offset: number, sheet: Sheet): number {
     const named = this.#named(sheet);
-    let at = offset + target.write(chunkHead(named?.length ?? this.#lengthOf(sheet)), offset, 'latin1');
+    let at = putHead(target, offset, named?.length ?? this.#lengthOf(sheet));
     if (named === undefined) at = this.#putLines(target, at, sheet);
     else at += named.copy(target, at);
-    return at + target.write(CRLF, at, 'latin1');
+    return putTail(target, at);
   }
 
   mark(cursor: string): Buffer {
-    return this.plain(`id: ${cursor}\n\n`);
-  }
-
-  /** What stands between events, in ASCII. */
-  plain(text: string): Buffer {
-    return Buffer.from(`${chunkHead(text.length)}${text}${CRLF}`, 'latin1');
+    return chunkOf(`id: ${cursor}\n\n`);
   }
 
   /** The whole block of an event that has a name; undefined for a message in lines. */
@@ -68,10 +64,6 @@ export class EventFraming implements Framing {
 
 function idLine(position: string | undefined): string {
   return position === undefined ? '' : `id: ${position}\n`;
-}
-
-function chunkHead(length: number): string {
-  return `${length.toString(16)}${CRLF}`;
 }
 
 function isOfLines(part: Uint8Array): boolean {

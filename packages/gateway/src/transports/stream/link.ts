@@ -1,37 +1,43 @@
 import type { Socket } from 'node:net';
+import type { SessionTransport } from '../../counters.ts';
 import { plainAddress } from '../../net/addresses.ts';
 import type { End } from '../../errors.ts';
-import type { Link } from '../../session/link.ts';
+import type { Framing, Link } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
-import { type EventFraming, LAST_CHUNK } from './framing.ts';
+import { LAST_CHUNK } from './chunks.ts';
 
 /** A client that does not end the connection after us is cut off after this. */
 const CLOSE_TIMEOUT_MS = 5000;
 /** The client has gone, which a stream has no words for (RFC 6455 section 7.1.5). */
 const GONE: End = { code: 1005, reason: '' };
-/** A comment: it dispatches nothing. */
-const SILENCE = ':\n\n';
-
 const LINK = Symbol('link');
+
+/** How a kind of stream frames what it carries. */
+export interface StreamFraming extends Framing {
+  mark(cursor: string): Uint8Array;
+  /** What says only that the stream lives. */
+  readonly silence: Uint8Array;
+}
 
 /** A connection's TCP socket, and the way back from its events. */
 interface Tcp extends Socket {
-  [LINK]?: EventStreamLink;
+  [LINK]?: StreamLink;
 }
 
-/** An event stream as a session's link, on its TCP socket itself: it only goes down. */
-export class EventStreamLink implements Link {
-  readonly kind = 'sse';
+/** A stream as a session's link, on its TCP socket itself: it only goes down. */
+export class StreamLink implements Link {
+  readonly kind: SessionTransport;
   /** Nothing is read that could wait. */
   readonly isBehind = false;
-  readonly framing: EventFraming;
+  readonly framing: StreamFraming;
   readonly #tcp: Tcp;
   #session: Session | undefined;
   #isOpen = true;
   #closeTimer: NodeJS.Timeout | undefined;
 
-  constructor(tcp: Socket, framing: EventFraming) {
+  constructor(tcp: Socket, kind: SessionTransport, framing: StreamFraming) {
     this.#tcp = tcp;
+    this.kind = kind;
     this.framing = framing;
   }
 
@@ -88,7 +94,7 @@ export class EventStreamLink implements Link {
   /** A stream cannot answer: it lives for as long as it takes what is written. */
   probe(token: number): Uint8Array {
     this.#session?.answered(token);
-    return this.framing.plain(SILENCE);
+    return this.framing.silence;
   }
 
   /** What the client sends comes in requests of its own, each of which waits for its answer. */

@@ -1,0 +1,154 @@
+import { isLayerError } from '@busgate/layer';
+import { type Answer, jsonTextAnswer, type WaitingAnswer } from '../answer.ts';
+import { type Counters, countClose } from '../counters.ts';
+import { type HttpErrorKey, httpError } from '../errors.ts';
+import { formatCursor } from '../hub/cursor.ts';
+import type { HubRoom } from '../hub/room.ts';
+import type { Identity } from '../identity.ts';
+import type { Hub } from '../hub.ts';
+import { joinFailure } from '../layer-errors.ts';
+import type { Seats } from '../limits/seats.ts';
+import type { Log } from '../log.ts';
+import { AnswerOutbox } from '../session/answer-outbox.ts';
+import type { Deadlines } from '../session/deadlines.ts';
+import type { Outboxes } from '../session/outbox.ts';
+import type { Question } from './polls/question.ts';
+import { Reading, type Wanted } from './polls/reading.ts';
+import { type PollHost, WaitingPoll } from './polls/waiting-poll.ts';
+import type { RouteRequest } from './request.ts';
+
+/** The longest that an answer may wait, in milliseconds. */
+const MAX_WAIT_MS = 60_000;
+
+export interface PollsContext {
+  readonly hub: Hub;
+  readonly counters: Counters;
+  readonly deadlines: Deadlines;
+  readonly outboxes: Outboxes;
+  readonly log: Log;
+  /** The clock of the rights' ends, in milliseconds. */
+  readonly now: () => number;
+  /** Whether one client more may stay here. */
+  readonly hasPlace: () => boolean;
+  readonly seats: Seats;
+  /** Whether a client was revoked. */
+  readonly isBanned: (identity: Identity) => boolean;
+}
+
+/** Answers what is asked of histories: at once, or with the first message that comes. */
+export class Polls implements PollHost {
+  readonly #context: PollsContext;
+  readonly #waiting = new Set<WaitingPoll>();
+
+  constructor(context: PollsContext) {
+    this.#context = context;
+  }
+
+  /** Those that wait. */
+  all(): readonly WaitingPoll[] {
+    return [...this.#waiting];
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * What the rooms hold. Where that is nothing, and the client has a place in each of them, it may wait.
+   * @throws LayerError as a history and a subscription do
+   */
+  async ask(question: Question, request: RouteRequest): Promise<Answer | WaitingAnswer | HttpErrorKey> {
+    try {
+      if (question.poll > 0 && question.rooms.every((room) => question.sinceOf(room) !== undefined)) return await this.#wait(question, request);
+      const reading = await this.read(question);
+      return this.answer(reading.positions, question.isOfMany, reading);
+    } catch (error) {
+      if (isLayerError(error, 'UNSUPPORTED')) return 'no_history';
+      throw error;
+    }
+  }
+
+  turn(): Promise<void> {
+    return this.#context.hub.turn();
+  }
+
+  read(wanted: Wanted): Promise<Reading> {
+    return Reading.of(this.#context.hub, wanted);
+  }
+
+  answer(places: ReadonlyMap<string, string>, isOfMany: boolean, reading?: Reading): Answer {
+    const items = reading?.items ?? [];
+    const cursor = isOfMany ? formatCursor(places) : [...places.values()][0];
+    const gap = reading?.hasGap === true ? ',"recovered":false,"gap":true' : ',"recovered":true';
+    const more = reading?.hasMore === true ? ',"more":true' : '';
+    const answer = jsonTextAnswer(200, `{"messages":[${items.join()}],"cursor":${JSON.stringify(cursor)}${gap}${more}}`);
+    const unkept = { ...answer, headers: { ...answer.headers, 'Cache-Control': 'no-store' } };
+    if (items.length === 0) return unkept;
+    return { ...unkept, sending: new AnswerOutbox(this.#context.outboxes, answer.body, items.length) };
+  }
+
+  failure(error: unknown): Answer {
+    const key = joinFailure(error);
+    if (key === 'internal') this.#context.log.error('a poll could not be answered', { error: String(error) });
+    return this.refusal(key === 'too_large' ? 'internal' : key);
+  }
+
+  refusal(key: HttpErrorKey): Answer {
+    this.#context.counters.refused[key] += 1;
+    return httpError(key);
+  }
+
+  remove(poll: WaitingPoll, code: number): void {
+    if (!this.#waiting.delete(poll)) return;
+    this.#context.deadlines.cancel(poll);
+    countClose(this.#context.counters, code);
+  }
+
+  /** The rooms are held before they are read, so that nothing can come between, and what is recent is answered without asking the broker. */
+  async #wait(question: Question, request: RouteRequest): Promise<WaitingAnswer | Answer | HttpErrorKey> {
+    const { hub } = this.#context;
+    const poll = new WaitingPoll(this, await holdAll(hub, question.rooms), question);
+    try {
+      const reading = await this.read(question);
+      const refused = reading.isNews ? undefined : this.#seat(poll, request);
+      if (!reading.isNews && refused === undefined) return this.#add(poll, reading, question.poll * 1000, request);
+      poll.cancel();
+      return refused ?? this.answer(reading.positions, question.isOfMany, reading);
+    } catch (error) {
+      poll.cancel();
+      throw error;
+    }
+  }
+
+  /** As long as it waits it is one of the sessions of its address and its user. */
+  #seat(poll: WaitingPoll, { remote, identity }: RouteRequest): 'full' | 'rate' | 'bad_token' | undefined {
+    if (this.#context.isBanned(identity)) return 'bad_token';
+    if (!this.#context.hasPlace()) return 'full';
+    const seat = this.#context.seats.take(() => remote.address, identity.user);
+    if (seat === undefined) return 'rate';
+    poll.sit(seat, identity);
+    return undefined;
+  }
+
+  /** Never for longer than its client has rights, nor than anybody may; else not for less than it asks for. */
+  #add(poll: WaitingPoll, reading: Reading, ms: number, { identity: { until } }: RouteRequest): WaitingPoll {
+    const { counters, deadlines, now } = this.#context;
+    const rights = until === undefined ? Infinity : until - now();
+    const ticks = Math.min(deadlines.ticks(ms) + 1, deadlines.ticks(Math.min(MAX_WAIT_MS, rights)));
+    poll.place(reading);
+    this.#waiting.add(poll);
+    deadlines.set(poll, deadlines.now + ticks);
+    counters.opened.poll += 1;
+    return poll;
+  }
+}
+
+/** All of them, or none. */
+export async function holdAll(hub: Hub, names: readonly string[]): Promise<readonly HubRoom[]> {
+  const settled = await Promise.allSettled(names.map(async (name) => await hub.hold(name)));
+  const rooms = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failed = settled.find((one) => one.status === 'rejected');
+  if (failed === undefined) return rooms;
+  for (const room of rooms) room.release();
+  throw failed.reason;
+}
