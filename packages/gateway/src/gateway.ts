@@ -30,6 +30,7 @@ import { loadAll } from './routes/consumer/load.ts';
 import type { EventCounters } from './routes/events/counters.ts';
 import type { Opening, Route } from './routes/route.ts';
 import { Router } from './routes/router.ts';
+import { Uplinks } from './routes/uplinks.ts';
 import { Deadlines } from './session/deadlines.ts';
 import { Outboxes } from './session/outbox.ts';
 import { RunningClock } from './session/running-clock.ts';
@@ -104,34 +105,27 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#inbound = new Inbound(limits.inboundTotal);
     this.#deadlines = new Deadlines(tickOf(config));
     const seats = new Seats(limits, now);
+    const uplinks = new Uplinks(layer, this.#deadlines, options.log);
     this.#clock = new RunningClock(now, 2 * this.#deadlines.tickMs);
     this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, this.#clock.now);
     this.#auth = new Auth(config, { layer, log: options.log });
-    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, layer.process, this.#auth.renewals);
+    this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, uplinks.address, this.#auth.renewals);
     const clock = { now, defer: setImmediate };
-    this.#hub = new Hub({
-      layer,
-      counters: this.#counters,
-      log: options.log,
-      clock,
-      backlog: limits.roomBacklog,
-      linger: LINGER_MS,
-      maxRooms: limits.roomsTotal,
-      lossOf: lossesOf(config.rooms),
-    });
+    const shared = { layer, counters: this.#counters, log: options.log };
+    const lossOf = lossesOf(config.rooms);
+    this.#hub = new Hub({ ...shared, clock, backlog: limits.roomBacklog, linger: LINGER_MS, maxRooms: limits.roomsTotal, lossOf });
     this.#routes = new ServedRoutes({
+      ...shared,
       config,
       consumers,
-      layer,
       hub: this.#hub,
-      counters: this.#counters,
       inbound: this.#inbound,
       sessions: this.#sessions,
       auth: this.#auth,
       seats,
+      uplinks,
       deadlines: this.#deadlines,
       now: this.#clock.now,
-      log: options.log,
     });
     this.#clients = new Clients(config.trustedProxies);
     this.#public = this.#createPublic(new ReadTurns(clock), seats);

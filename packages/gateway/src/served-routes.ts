@@ -26,6 +26,7 @@ import { Polls } from './routes/polls.ts';
 import type { WaitingPoll } from './routes/polls/waiting-poll.ts';
 import { RoomRoute } from './routes/room.ts';
 import type { Route } from './routes/route.ts';
+import type { Uplinks } from './routes/uplinks.ts';
 import type { Deadlines } from './session/deadlines.ts';
 import type { Sessions } from './session/registry.ts';
 import type { Session } from './session/session.ts';
@@ -41,6 +42,7 @@ export interface RoutesContext {
   readonly sessions: Sessions;
   readonly auth: Pick<Auth, 'authority' | 'isBanned' | 'watch'>;
   readonly seats: Seats;
+  readonly uplinks: Uplinks;
   readonly deadlines: Deadlines;
   /** Milliseconds in which this process ran. */
   readonly now: () => number;
@@ -80,6 +82,7 @@ export class ServedRoutes {
   /** Resolves when workers find their queues, where the broker is there. */
   async start(): Promise<void> {
     this.#forwarders.start();
+    this.#context.uplinks.start();
     await this.#queues.prepare();
   }
 
@@ -97,6 +100,7 @@ export class ServedRoutes {
 
   async close(): Promise<void> {
     await this.#forwarders.close();
+    await this.#context.uplinks.close();
     await this.#testaments.close().catch((error: unknown) => this.#context.log.warn('workers are told later that sessions ended', { error: String(error) }));
   }
 
@@ -106,7 +110,7 @@ export class ServedRoutes {
   }
 
   #create(settings: RouteConfig): Route {
-    const { config, hub, counters, inbound, log, sessions, auth } = this.#context;
+    const { config, hub, counters, inbound, log, sessions, uplinks, auth } = this.#context;
     const { limits, heartbeat, rate } = config;
     if (settings.kind === 'events') return this.#createEvents(settings);
     if (settings.kind === 'consumer') return this.#createConsumer(settings);
@@ -120,15 +124,18 @@ export class ServedRoutes {
       asks: { ...rate, errors: limits.errors, now: () => performance.now() },
     };
     if (settings.kind === 'room') return new RoomRoute(settings, limits.message, shared);
-    return new MultiplexRoute(settings, {
+    const route = new MultiplexRoute(settings, {
       ...shared,
       authority: auth.authority,
+      uplinks,
       limits,
       reads: rate,
       heartbeat: heartbeat.interval,
       now: () => performance.now(),
       session: (id) => sessions.find(id),
     });
+    uplinks.add(route.path.text, route);
+    return route;
   }
 
   #createPolls(): Polls {
@@ -164,12 +171,14 @@ export class ServedRoutes {
   }
 
   #handledBy(settings: EventsRouteSettings, handling: Handling): EventsRoute {
-    const { config, layer, hub, sessions, deadlines, now, log, auth } = this.#context;
+    const { config, layer, hub, sessions, uplinks, inbound, deadlines, now, log, auth } = this.#context;
     const { message, rooms, outbox, layerMessage } = config.limits;
-    return new EventsRoute(settings, handling, {
+    const route = new EventsRoute(settings, handling, {
       layer,
       hub,
       workers: this.workers,
+      uplinks,
+      inbound,
       deadlines,
       log,
       credentials: auth.authority?.credentials,
@@ -181,5 +190,7 @@ export class ServedRoutes {
       now,
       sleep: (ms) => sleep(ms),
     });
+    uplinks.add(route.route, route);
+    return route;
   }
 }

@@ -2,6 +2,7 @@ import type { Config } from './config.ts';
 import type { RouteConfig } from './config/route-settings.ts';
 import type { SessionTransport } from './counters.ts';
 import type { Inbound } from './inbound.ts';
+import { EventsRoute } from './routes/events.ts';
 import { MultiplexRoute } from './routes/multiplex.ts';
 import { RoomRoute } from './routes/room.ts';
 import type { Route } from './routes/route.ts';
@@ -44,6 +45,9 @@ function timesOf(route: RouteConfig): number[] {
 }
 
 function streamsOf(route: Route): readonly Transport[] {
-  const content = route instanceof MultiplexRoute ? 'json' : route instanceof RoomRoute ? 'exact' : undefined;
-  return content === undefined ? [] : [EVENT_STREAM, LINE_STREAM].map((wire) => new StreamTransport(wire, content));
+  // Where plain requests go to workers, one that asks for a stream does too: theirs may stream by themselves.
+  if (route.serving !== undefined) return [];
+  const content = route instanceof MultiplexRoute ? 'json' : route instanceof RoomRoute || route instanceof EventsRoute ? 'exact' : undefined;
+  if (content === undefined) return [];
+  return [EVENT_STREAM, LINE_STREAM].map((wire) => new StreamTransport(wire, content));
 }

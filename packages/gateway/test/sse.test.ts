@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseCursor } from '../src/hub/cursor.ts';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
@@ -147,6 +147,24 @@ describe('a stream', () => {
     await publish('r', 'a');
     await stream.until(() => stream.events.length === 1);
     expect(gateway.gateway.sessions).toBe(1);
+  });
+
+  test('whose client ended its side while it was made ready does not begin', async () => {
+    const { promise: isRead, resolve: read } = Promise.withResolvers<void>();
+    const history = gateway.layer.history.bind(gateway.layer);
+    vi.spyOn(gateway.layer, 'history').mockImplementation(async (...asked) => {
+      await isRead;
+      return await history(...asked);
+    });
+    await using client = await RawClient.connect(gateway.port);
+    client.socket.end(request('GET /room/kept.1?last=1 HTTP/1.1', 'Host: a', 'Accept: text/event-stream'));
+    // One that asks later, and is answered, was read later.
+    await using later = await RawClient.connect(gateway.port);
+    later.write(request('GET /nothing HTTP/1.1', 'Host: a'));
+    await later.answer();
+    read();
+    await client.closed();
+    expect(gateway.gateway.state.sessions.sse).toBe(0);
   });
 
   test('shares order and ledger with sockets', async () => {

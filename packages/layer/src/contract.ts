@@ -14,6 +14,12 @@ export interface Message {
   readonly [key: string]: Value;
 }
 
+/**
+ * Whether another process of this layer lives, as far as can be told: `alive` when it was heard within three of its heartbeats, 15 s in all but large fleets; `gone` when it said goodbye or
+ * was silent for that long; `unsure` while this process has not listened for that long itself.
+ */
+export type Life = 'alive' | 'unsure' | 'gone';
+
 /** A message of a room, or the place where messages of it may have been lost. */
 export type RoomEvent = RoomMessage | RoomGap;
 

@@ -19,6 +19,7 @@ export type {
   LayerStatus,
   Lease,
   LeaseOptions,
+  Life,
   Listening,
   Message,
   PositionedMessage,

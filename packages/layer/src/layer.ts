@@ -57,6 +57,8 @@ export class ChannelLayer implements AsyncDisposable {
   readonly stats: LayerStats = newStats();
   /** What is kept for all processes. */
   readonly records: Records;
+  /** Whether the process of that name lives. */
+  readonly lifeOf: Peers['lifeOf'] = (process) => this.#peers.lifeOf(process);
   readonly #driver: Driver;
   readonly #options: ResolvedOptions;
   /** This process's name, unique among all that share the broker: letters and digits. It stands in the name of each of its channels. */

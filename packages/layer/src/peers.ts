@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
-import type { LayerStats } from './contract.ts';
+import type { LayerStats, Life } from './contract.ts';
 import type { Driver, Topic, TopicSink } from './driver/driver.ts';
 import type { LayerFault } from './faults.ts';
 import { isName } from './names.ts';
@@ -13,6 +13,8 @@ const COMMON_FLEET = 20;
 const SLOWEST_HEARTBEAT_MS = 60_000;
 /** A process that is silent this long is taken for dead, or for three of its own heartbeats where those take longer. */
 const LEASE_MS = 30_000;
+/** A process that was not heard for so many of its heartbeats is not sent anything that can be asked of another one. */
+const SILENT_BEATS = 3;
 /** How long the number of a silent process's last beat is kept: should it be heard again, it was cut off and not dead. */
 const MEMORY_MS = 3_600_000;
 
@@ -55,6 +57,8 @@ export class Peers implements TopicSink {
   #beat = 0;
   /** The beat that is under way, and since when. */
   #sent: { readonly beat: number; readonly at: number } | undefined;
+  /** Since when every beat of others is heard. */
+  #listensSince = Infinity;
   #missedAt = -Infinity;
   #stopped = false;
 
@@ -77,9 +81,18 @@ export class Peers implements TopicSink {
     return peer !== undefined && this.#clock.now() - peer.heardAt <= leaseOf(peer.every);
   }
 
+  lifeOf(process: string): Life {
+    if (process === this.#process) return 'alive';
+    const now = this.#clock.now();
+    const peer = this.#peers.get(process);
+    if (peer !== undefined) return now - peer.heardAt <= SILENT_BEATS * peer.every ? 'alive' : 'gone';
+    return now - this.#listensSince > SILENT_BEATS * this.#every ? 'gone' : 'unsure';
+  }
+
   /** Subscribes and begins to beat. */
   async start(): Promise<void> {
     await this.#driver.subscribe(CONTROL, this);
+    this.#listensSince = this.#clock.now();
     if (this.#cancel === undefined && !this.#stopped) this.#tick();
   }
 
@@ -103,6 +116,7 @@ export class Peers implements TopicSink {
   /** What was missed while the broker was away is no partition: counting starts anew. */
   gap(): void {
     this.#peers.clear();
+    this.#listensSince = this.#clock.now();
     this.#count();
   }
 

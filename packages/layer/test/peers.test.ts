@@ -307,3 +307,34 @@ describe('a fleet of whatever size', () => {
     expect(script.stats.peers).toBe(1);
   });
 });
+
+describe('whether a process lives', () => {
+  test('is known by its last beat, and by its goodbye', async () => {
+    const script = new Script();
+    await script.peers.start();
+    script.hear({ process: 'other', beat: 1 });
+    script.hear({ process: 'slow', beat: 1, every: 60_000 });
+    expect(['me', 'other', 'slow'].map((name) => script.peers.lifeOf(name))).toEqual(['alive', 'alive', 'alive']);
+    script.clock.advance(15_000);
+    expect(script.peers.lifeOf('other')).toBe('alive');
+    script.clock.advance(1);
+    expect(['me', 'other', 'slow'].map((name) => script.peers.lifeOf(name))).toEqual(['alive', 'gone', 'alive']);
+    script.hear({ process: 'slow', bye: true });
+    expect(script.peers.lifeOf('slow')).toBe('gone');
+    script.peers.stop();
+  });
+
+  test('is not for a process to say that has not listened for as long, or that was cut off', async () => {
+    const script = new Script();
+    expect(script.peers.lifeOf('other')).toBe('unsure');
+    await script.peers.start();
+    script.clock.advance(15_000);
+    expect(script.peers.lifeOf('other')).toBe('unsure');
+    script.clock.advance(1);
+    expect(script.peers.lifeOf('other')).toBe('gone');
+    script.hear({ process: 'other', beat: 1 });
+    script.peers.gap();
+    expect(script.peers.lifeOf('other')).toBe('unsure');
+    script.peers.stop();
+  });
+});

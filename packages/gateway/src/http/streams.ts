@@ -45,7 +45,7 @@ export class Streams {
     if (isRefused(seat)) return exchange.refuse(seat);
     try {
       if (request.method === 'HEAD') exchange.answer({ status: 200, headers: transport.headers, body: Buffer.alloc(0) });
-      else this.#answer(exchange, transport, await this.#ready(asked), { identity: request.identity, seat });
+      else this.#answer(exchange, transport, await this.#ready(exchange, asked), { identity: request.identity, seat });
     } finally {
       admission.settle(seat);
     }
@@ -58,17 +58,26 @@ export class Streams {
     exchange.answer(ready);
   }
 
-  async #ready({ route, request }: AskedStream): Promise<Opening | Answer | HttpErrorKey> {
+  async #ready({ request: { socket } }: Exchange, { route, request }: AskedStream): Promise<Opening | Answer | HttpErrorKey> {
+    const left = (): void => request.left?.();
+    socket.once('end', left);
+    socket.once('close', left);
     try {
       return await route.open(request);
     } catch (error) {
       return failureKey(joinFailure(error), error, this.#sources.log);
+    } finally {
+      socket.off('end', left);
+      socket.off('close', left);
     }
   }
 
   #begin(exchange: Exchange, transport: Transport, opening: Opening, guest: Guest): void {
     const headers = [...(opening.greeting?.headers ?? []), ...Object.entries(exchange.headers)];
     const greeted = { ...opening, greeting: { subprotocol: undefined, headers } };
+    const { socket } = exchange.request;
+    // Who has ended its side reads no stream.
+    if (socket.readableEnded) socket.destroy();
     const hasBegun = exchange.become((request) => {
       const fault = this.#sources.begin(transport, upgradeOf(request), greeted, guest);
       if (fault !== undefined) this.#refuse(exchange, fault);

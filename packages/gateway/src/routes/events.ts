@@ -4,6 +4,7 @@ import type { Credentials, Presenting } from '../auth/credentials.ts';
 import type { PathPattern } from '../config/path.ts';
 import type { HttpErrorKey } from '../errors.ts';
 import type { Hub } from '../hub.ts';
+import type { Inbound } from '../inbound.ts';
 import type { Log } from '../log.ts';
 import type { Deadlines } from '../session/deadlines.ts';
 import { EventCounters } from './events/counters.ts';
@@ -18,7 +19,8 @@ import type { EventSettings } from './events/settings.ts';
 import type { OwnWorkers } from './events/workers.ts';
 import { rawEncoding } from './raw-encoding.ts';
 import type { RouteRequest } from './request.ts';
-import type { Opening, Route, Serving } from './route.ts';
+import type { Opening, Posting, Route, Serving } from './route.ts';
+import type { Taken, Uplinked, Uplinks, UplinkTaker } from './uplinks.ts';
 
 /** A line on replies that were not obeyed is logged this often for each route and reason, in milliseconds. */
 const LOG_EVERY_MS = 60_000;
@@ -50,6 +52,8 @@ export interface EventsContext {
   readonly layer: Layer;
   readonly hub: Hub;
   readonly workers: OwnWorkers;
+  readonly uplinks: Uplinks;
+  readonly inbound: Inbound;
   readonly deadlines: Deadlines;
   readonly log: Log;
   /** Bytes of a message from a client. */
@@ -70,7 +74,7 @@ export interface EventsContext {
 }
 
 /** Sockets whose logic lives elsewhere, in workers or in handlers of this process: each thing that happens is an event, and each thing that is replied is done. */
-export class EventsRoute implements Route, Serving {
+export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
   readonly path: PathPattern;
   readonly messageLimit: number;
   readonly counters = new EventCounters();
@@ -133,6 +137,25 @@ export class EventsRoute implements Route, Serving {
     this.#listen(session);
     request.onLeft(() => session.left());
     return session.open();
+  }
+
+  /** Where plain requests are events too, the workers answer a POST as well. */
+  get posting(): Posting | undefined {
+    return this.#servesHttp ? undefined : this;
+  }
+
+  postDenial(): undefined {
+    return undefined;
+  }
+
+  /** The body is a message of a session whose wire only comes down. */
+  async post(request: RouteRequest, body: Uint8Array): Promise<Answer | HttpErrorKey> {
+    return request.query.has('session') ? await this.#context.uplinks.post(this.route, request, body) : 'no_transport';
+  }
+
+  take({ session: id, user, body }: Uplinked): Taken | Promise<Taken> {
+    const session = this.#sessions.get(id);
+    return session === undefined || (session.subject.who.user ?? undefined) !== user ? 'no_session' : session.post(body);
   }
 
   get serving(): Serving | undefined {

@@ -13,13 +13,14 @@ import { askedRooms } from './asked-rooms.ts';
 import { questionOfRooms } from './polls/question.ts';
 import { holdAll } from './polls.ts';
 import type { RouteRequest } from './request.ts';
+import type { Taken, Uplinked, UplinkTaker } from './uplinks.ts';
 import type { Asking, Opening, Posting, Route } from './route.ts';
 
 /** What is wrong with a frame, where an answer has a word of its own for it. */
 const FAULTS: Readonly<Partial<Record<FrameErrorKey, HttpErrorKey>>> = { bad_room: 'bad_room', too_large: 'body_too_large' };
 
 /** Many rooms on one connection, JSON frames. What comes on a stream goes up by POST. */
-export class MultiplexRoute implements Route, Posting, Asking {
+export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
   readonly path: Settings['path'];
   readonly messageLimit: number;
   readonly context: MultiplexContext;
@@ -86,15 +87,20 @@ export class MultiplexRoute implements Route, Posting, Asking {
   }
 
   /** Frames of a session, which answers them on its stream; or a message, which needs no session. Where a session is ahead of its rates none of them is taken. */
-  async post({ query, identity }: RouteRequest, body: Uint8Array): Promise<Answer | Refused> {
+  async post(request: RouteRequest, body: Uint8Array): Promise<Answer | Refused> {
     const frames = framesOf(body);
     if (frames === undefined) return 'bad_request';
-    if (!query.has('session')) return await this.#publish(frames, identity);
-    const session = this.context.session(query.get('session') ?? '');
-    if (session === undefined || !session.isOpen || !this.#streams.has(session) || session.identity.user !== identity.user) return 'no_session';
+    if (!request.query.has('session')) return await this.#publish(frames, request.identity);
+    return await this.context.uplinks.post(this.path.text, request, body);
+  }
+
+  take({ session: id, user, body }: Uplinked): Taken {
+    const session = this.context.session(id);
+    if (session === undefined || !session.isOpen || !this.#streams.has(session) || session.identity.user !== user) return 'no_session';
+    const frames = framesOf(body) ?? [];
     if (this.#streams.get(session)?.takes(body.length, frames.length) === false) return 'rate';
     for (const frame of frames) session.receive(frame, false);
-    return jsonAnswer(202, {});
+    return 'taken';
   }
 
   async #publish([first, ...others]: readonly Buffer[], identity: Identity): Promise<Answer | Refused> {

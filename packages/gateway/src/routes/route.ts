@@ -31,7 +31,7 @@ export interface Route {
   /** Makes ready what a session needs, or refuses it, in its own words or in those of the table; at once where that is known already. Rejects with a LayerError. */
   open(request: RouteRequest): Opening | Refusal | Promise<Opening | Refusal>;
   /** What a POST does here, without a session. */
-  readonly posting?: Posting;
+  readonly posting?: Posting | undefined;
   /** What answers questions that need no session. */
   readonly asking?: Asking;
   /** What answers requests of any method that ask for no transport. */

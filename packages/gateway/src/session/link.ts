@@ -1,8 +1,8 @@
 import type { SessionTransport } from '../counters.ts';
 import type { End } from '../errors.ts';
 
-/** What a client is told beside the messages, by wires that name their events. */
-export type EventName = 'gap' | 'missed' | 'reconnect';
+/** What is told by a name of its own on wires that name what they carry. */
+export type EventName = 'welcome' | 'gap' | 'missed' | 'reconnect';
 
 /** One message as its route wants it on the wire, before any wire has framed it. */
 export interface Sheet {

@@ -24,7 +24,7 @@ export class Sessions implements SessionHost {
   readonly ticks: Readonly<Record<SessionTransport, SessionTicks>>;
   readonly now: () => number;
   readonly rights: RightsEnd;
-  readonly #process: string;
+  readonly #address: string;
   readonly #sessions: Session[] = [];
   readonly #counts = perSessionTransport();
   /** Those whose id has been told to somebody. */
@@ -32,13 +32,13 @@ export class Sessions implements SessionHost {
   #serial = 0;
   #whenNone: (() => void) | undefined;
 
-  /** `now`: milliseconds, never going back. `process`: this process's name in the fleet, of letters and digits; it begins each id, so that any gateway knows whose session it is. */
+  /** `now`: milliseconds, never going back. `address`: of this process in the fleet; it begins each id, so that any gateway knows where to find the session. */
   constructor(
     outboxes: Outboxes,
     deadlines: Deadlines,
     times: Readonly<Record<SessionTransport, SessionTimes>>,
     now: () => number,
-    process: string,
+    address: string,
     rights: RightsEnd,
   ) {
     this.rights = rights;
@@ -46,7 +46,7 @@ export class Sessions implements SessionHost {
     this.deadlines = deadlines;
     this.ticks = { websocket: ticksOf(deadlines, times.websocket), sse: ticksOf(deadlines, times.sse), stream: ticksOf(deadlines, times.stream) };
     this.now = now;
-    this.#process = process;
+    this.#address = address;
   }
 
   /** Those that are being closed included. */
@@ -78,7 +78,7 @@ export class Sessions implements SessionHost {
 
   /** An id for a session that has not begun. */
   newId(): string {
-    return `${this.#process}-${randomBytes(SECRET_BYTES).toString('base64url')}`;
+    return `${this.#address}-${randomBytes(SECRET_BYTES).toString('base64url')}`;
   }
 
   name(session: Session, known?: string): string {

@@ -1,19 +1,25 @@
+import { isUtf8 } from 'node:buffer';
 import type { ChannelLayer } from '@busgate/layer';
 import type { Answer } from '../../answer.ts';
 import type { End, HttpErrorKey } from '../../errors.ts';
+import type { Inbound } from '../../inbound.ts';
 import type { Conversation } from '../../session/conversation.ts';
+import { eventSheet } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
 import type { Encoding } from '../../hub/encoding.ts';
 import type { Hub } from '../../hub.ts';
 import type { Opening } from '../route.ts';
 import type { Backend } from './backend.ts';
+import { CLOSES, DISOWNED, LOST, NOT_TAKEN_OVER, WORKER_LOST } from './ends.ts';
 import { Entering } from './entering.ts';
 import { WholeAnswer } from './whole-answer.ts';
 import { Dispatch, type DispatchContext, type DispatchOwner, type Failure } from './dispatch.ts';
 import { subprotocolsOf, type Asked, type Subject } from './event.ts';
 import type { Parsed } from './parse-reply.ts';
+import { Posted } from './posted.ts';
 import type { Action, Refusal } from './reply.ts';
 import { SessionRooms } from './session-rooms.ts';
+import type { Taken } from '../uplinks.ts';
 import type { Charge, OwnWorkers } from './workers.ts';
 
 /** What the sessions of an event route share. */
@@ -25,6 +31,7 @@ export interface EventSessionContext extends DispatchContext {
   readonly hub: Hub;
   readonly workers: OwnWorkers;
   readonly encoding: Encoding;
+  readonly inbound: Inbound;
   /** Rooms of one session. */
   readonly rooms: number;
   /** A reply was not obeyed, or what it asked for could not be done. */
@@ -36,19 +43,6 @@ export interface EventSessionContext extends DispatchContext {
 }
 
 type Phase = 'asking' | 'accepted' | 'open' | 'over';
-
-const LOST: End = { code: 1006, reason: '' };
-const CLOSES: Readonly<Record<Failure, End>> = {
-  accept_timeout: LOST,
-  handler_timeout: { code: 1011, reason: 'no worker answered in time' },
-  resume_timeout: { code: 1012, reason: 'no worker took the session over: connect again' },
-  full: { code: 1011, reason: 'the queue of the workers is full' },
-  away: { code: 1011, reason: 'the layer cannot be reached just now' },
-  failed: { code: 1011, reason: 'an error of the gateway' },
-};
-const WORKER_LOST: End = { code: 1012, reason: 'the worker of this session is gone: connect again' };
-const DISOWNED: End = { code: 1012, reason: 'this gateway stood still: connect again' };
-const NOT_TAKEN_OVER: End = { code: 1011, reason: 'the worker did not take the session over' };
 
 /** A socket whose logic lives in workers: what they reply is done, what the client sends is told to them. */
 export class EventSession implements Conversation, DispatchOwner, Charge {
@@ -70,6 +64,8 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   #isReading = true;
   /** Resolves when what waits for the client has left, for all who wait for that. */
   #draining: Promise<boolean> | undefined;
+  /** Where its wire only comes down. */
+  #posted: Posted | undefined;
 
   constructor(subject: Subject, asked: Asked, context: EventSessionContext) {
     this.subject = subject;
@@ -132,11 +128,19 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     this.#dispatch.receive({ data: own(data), binary: true });
   }
 
-  /** The client has no words for it: the close says it. */
-  announceDrain(): void {}
+  /** What the client posts, where its wire only comes down. */
+  post(body: Uint8Array): Taken | Promise<Taken> {
+    return this.#posted === undefined || this.#phase === 'over' ? 'no_session' : this.#posted.take(body);
+  }
+
+  /** A socket has no words for it: the close says it. */
+  announceDrain(afterMs: number): void {
+    if (this.#posted !== undefined) this.#session?.sendAll([eventSheet('reconnect', { after: Math.round(afterMs) })], 0);
+  }
 
   end(end: End): void {
     this.#phase = 'over';
+    this.#posted?.end();
     this.#dispatch.finish(end);
   }
 
@@ -145,6 +149,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     this.#isReading = more;
     if (more) this.#session?.resume();
     else this.#session?.pause();
+    if (more) this.#posted?.go();
   }
 
   failed(failure: Failure, error?: unknown): void {
@@ -228,9 +233,17 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   #begin(session: Session): Conversation {
     this.#session = session;
     if (!this.#isReading) session.pause();
+    if (session.transport !== 'websocket') this.#beginStream(session);
     // The session is still being made: what may end it comes after.
     queueMicrotask(() => this.#start());
     return this;
+  }
+
+  /** Its client posts to the session that it is told. */
+  #beginStream(session: Session): void {
+    const give = (body: Uint8Array): void => this.#dispatch.receive({ data: own(body), binary: !isUtf8(body) });
+    this.#posted = new Posted(this.#context.inbound, give, () => this.#isReading);
+    session.sendAll([eventSheet('welcome', { session: this.subject.session })], 0);
   }
 
   #start(): void {
@@ -377,6 +390,6 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
 }
 
 /** What is kept until it is handled must not keep the 64 KiB alive that it was read with. */
-function own(data: Buffer): Uint8Array {
+function own(data: Uint8Array): Uint8Array {
   return data.length * 2 < data.buffer.byteLength ? new Uint8Array(data) : data;
 }

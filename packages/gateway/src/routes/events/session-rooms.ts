@@ -3,8 +3,10 @@ import type { Encoding } from '../../hub/encoding.ts';
 import { Members } from '../../hub/member.ts';
 import type { HubRoom } from '../../hub/room.ts';
 import type { Hub } from '../../hub.ts';
+import { eventSheet } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
 import { replayPieces } from '../replay.ts';
+import { gapOf } from '../gap.ts';
 
 export interface RoomJoin {
   readonly room: string;
@@ -76,12 +78,13 @@ export class SessionRooms {
   async #replay(room: HubRoom, since: string): Promise<boolean> {
     const { hub, encoding, drained } = this.#context;
     const encoder = encoding.encoder(room.name);
+    const tellsGaps = this.#session.framing.mark !== undefined;
     let isBegun = false;
     const send = (events: readonly RoomEvent[]): void => {
       isBegun = true;
       this.#takeOut(room.name);
-      const missed = events.flatMap((event) => (event.gap === true ? [] : encoder.message(event)));
-      if (missed.length > 0) this.#session.sendAll(missed, missed.length);
+      const missed = events.flatMap((event) => (event.gap !== true ? encoder.message(event) : tellsGaps ? eventSheet('gap', gapOf(room.name, 1)) : []));
+      if (missed.length > 0) this.#session.sendAll(missed, events.filter(({ gap }) => gap !== true).length);
     };
     let isEntered = false;
     try {

@@ -8,6 +8,7 @@ import type { Authority } from '../../auth/authority.ts';
 import type { Rights } from '../../auth/rights.ts';
 import type { Session } from '../../session/session.ts';
 import type { Polls } from '../polls.ts';
+import type { Uplinks } from '../uplinks.ts';
 
 interface MultiplexLimits {
   /** Bytes of a frame, and of the payload in it. */
@@ -23,6 +24,7 @@ export interface MultiplexContext {
   readonly hub: Hub;
   readonly counters: Counters;
   readonly polls: Polls;
+  readonly uplinks: Uplinks;
   readonly log: Log;
   readonly limits: MultiplexLimits;
   /** How fast frames of one session are taken, where they come in requests; and how often one may ask for something. */
