@@ -210,12 +210,12 @@ describe('whether bytes are JSON', () => {
     const text = Buffer.from('It is the same length as that, but in plain words, and somebody said: "yes". '.repeat(2).slice(0, json.length));
     const cost = (payload: Buffer): Promise<number> =>
       processorMs(() => {
-        for (let count = 0; count < 50_000; count += 1) encoder.message({ payload });
+        for (let count = 0; count < 20_000; count += 1) encoder.message({ payload });
       });
     await cost(json);
     await cost(text);
     const rounds = [];
-    for (let round = 0; round < 5; round += 1) rounds.push((await cost(text)) / (await cost(json)));
+    for (let round = 0; round < 20; round += 1) rounds.push((await cost(text)) / (await cost(json)));
     expect(Math.min(...rounds)).toBeLessThan(1.5);
   });
 });
