@@ -12,6 +12,7 @@ const ROUTES = JSON.stringify([
   { path: '/open/:room', kind: 'room', join: 'anyone', publish: 'anyone' },
   { path: '/socket', kind: 'multiplex', join: 'user', publish: 'token' },
 ]);
+const KEPT = [{ rooms: '>', size: 10, ageMs: 60_000 }];
 const RIGHTS = { busgate: { publish: ['chat.>'] } };
 
 type Headers = Readonly<Record<string, string>>;
@@ -32,6 +33,12 @@ async function told(answer: Promise<Response>): Promise<readonly [number, unknow
   return [status, ((await new Response(body).json()) as { error?: unknown }).error];
 }
 
+/** Where JSON is what was asked for, too. */
+async function answered(answer: Promise<Response>): Promise<readonly [number, unknown]> {
+  const { status, body } = await answer;
+  return [status, ((await new Response(body).json()) as { error?: unknown }).error];
+}
+
 const WAYS: Readonly<Record<string, Way>> = {
   websocket: async (gateway, path, headers) => {
     try {
@@ -42,16 +49,19 @@ const WAYS: Readonly<Record<string, Way>> = {
     }
   },
   sse: (gateway, path, headers) => told(fetch(gateway.http(path), { headers: { Accept: 'text/event-stream', ...headers } })),
+  stream: (gateway, path, headers) => told(fetch(gateway.http(path), { headers: { Accept: 'application/x-ndjson', ...headers } })),
+  poll: (gateway, path, headers) => answered(fetch(gateway.http(`${path}?poll=0`), { headers })),
+  history: (gateway, path, headers) => answered(fetch(gateway.http(`${path}?last=1`), { headers })),
   post: (gateway, path, headers) => told(fetch(gateway.http(path), { method: 'POST', body: 'x', headers })),
 };
 
 describe.each(Object.entries(WAYS))('tokens, by %s', (wire, ask) => {
   let gateway: TestGateway;
   beforeAll(async () => {
-    gateway = await TestGateway.start(['--routes', ROUTES, '--auth-jwt', JWT]);
+    gateway = await TestGateway.start(['--routes', ROUTES, '--auth-jwt', JWT], KEPT);
   });
   afterAll(() => gateway[Symbol.asyncDispose]());
-  const done = { websocket: 101, sse: 200, post: 202 }[wire];
+  const done = { websocket: 101, post: 202 }[wire] ?? 200;
 
   test('a good one is let in where it may; without one a route for those who are known is 401, and an open one is not', async () => {
     expect((await ask(gateway, '/room/chat.a', bearer(tokenFor(RIGHTS))))[0]).toBe(done);
@@ -88,7 +98,7 @@ describe('a token', () => {
     expect([posted.status, await posted.json()]).toEqual([403, { error: 'not_allowed', message: 'publishing to a is not allowed' }]);
   });
 
-  test('may be a subprotocol, which is never echoed, and the query or a cookie only where that is said', async () => {
+  test('may be a subprotocol, which is never echoed (attack 79), and the query or a cookie only where that is said', async () => {
     await using gateway = await start();
     await using said = await start('--auth-query', '--auth-cookie', 'live');
     const token = tokenFor();
