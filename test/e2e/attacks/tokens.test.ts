@@ -1,0 +1,171 @@
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { frame, RawClient, request, upgrade } from '../../../packages/gateway/test/support/raw.ts';
+import { claimsOf, encoded, JWT, seconds, tokenFor } from '../../../packages/gateway/test/support/tokens.ts';
+import { type GatewayProcess, startGateway } from '../../support/processes.ts';
+import { Client, MultiplexClient } from '../clients.ts';
+
+const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const PEM = RSA.publicKey.export({ format: 'pem', type: 'spki' }).toString();
+const OWN = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const PLACE = { iss: 'https://id.example/', aud: 'live' };
+
+function rs256(claims: object, head: object = {}, key = RSA.privateKey): string {
+  const text = `${encoded(JSON.stringify({ alg: 'RS256', ...head }))}.${encoded(JSON.stringify(claims))}`;
+  return `${text}.${sign('sha256', Buffer.from(text), key).toString('base64url')}`;
+}
+
+function of(changes: object = {}): Record<string, unknown> {
+  return claimsOf({ ...PLACE, ...changes });
+}
+
+function unsigned(alg: string): string {
+  return `${encoded(JSON.stringify({ alg }))}.${encoded(JSON.stringify(of()))}.`;
+}
+
+function keyedByPem(alg: string): string {
+  const text = `${encoded(JSON.stringify({ alg }))}.${encoded(JSON.stringify(of()))}`;
+  return `${text}.${createHmac('sha256', PEM).update(text).digest('base64url')}`;
+}
+
+const FORGED: readonly (readonly [number, string, string])[] = [
+  [80, 'alg none', unsigned('none')],
+  [80, 'alg None', unsigned('None')],
+  [80, 'HS256 with the public key', keyedByPem('HS256')],
+  [80, 'a MAC called RS256', keyedByPem('RS256')],
+  [80, 'a key of its own', rs256(of(), { jwk: OWN.publicKey.export({ format: 'jwk' }) }, OWN.privateKey)],
+  [80, 'jku', rs256(of(), { jku: 'http://127.0.0.1:1/jwks.json' }, OWN.privateKey)],
+  [80, 'a kid that is a path', rs256(of(), { kid: '../../../../dev/null' }, OWN.privateKey)],
+  [80, 'iterations', [encoded('{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":1000000000,"p2s":"AAAA","zip":"DEF"}'), 'a', 'a', 'a', 'a'].join('.')],
+  [80, 'more than 4 KB', rs256(of({ busgate: { info: 'x'.repeat(4096) } }))],
+  [81, 'expired', rs256(of({ exp: seconds() - 1 }))],
+  [81, 'not yet valid', rs256(of({ nbf: seconds() + 600 }))],
+  [81, 'of another issuer', rs256(of({ iss: 'https://other.example/' }))],
+  [81, 'for another audience', rs256(of({ aud: 'other' }))],
+  [81, 'an end that is a text', rs256(of({ exp: `${seconds() + 600}` }))],
+  [81, 'an end past all time', rs256(of({ exp: 1e15 }))],
+];
+
+describe('a gateway that asks for tokens', () => {
+  let gateway: GatewayProcess;
+  beforeAll(async () => {
+    const jwt = JSON.stringify({ key: PEM, algorithms: ['RS256'], issuer: PLACE.iss, audience: PLACE.aud });
+    gateway = await startGateway({ args: ['--demo', '--auth-jwt', jwt, '--auth-query', '--log-level', 'debug'] });
+  });
+  afterAll(() => gateway?.[Symbol.asyncDispose]());
+
+  /** However it is shown. */
+  const shown = async (token: string): Promise<readonly number[]> => {
+    const stream = { Accept: 'text/event-stream' };
+    const answers = await Promise.all([
+      fetch(gateway.http('/room/a'), { headers: { ...stream, Authorization: `Bearer ${token}` } }),
+      fetch(gateway.http(`/room/a?token=${token}`), { headers: stream }),
+    ]);
+    for (const { body } of answers) await body?.cancel();
+    await using client = await RawClient.connect(gateway.port);
+    client.write(upgrade('/socket', { Host: 'localhost', 'Sec-WebSocket-Protocol': `busgate.v1, busgate.token.${token}` }));
+    const { status, headers } = await client.answer();
+    if (status === 101) expect(headers.get('sec-websocket-protocol')).toBe('busgate.v1');
+    return [...answers.map((answer) => answer.status), status];
+  };
+
+  test.each(FORGED)('attack %i: %s is 401 wherever it stands', async (_attack, _what, token) => {
+    expect(await shown(token)).toEqual([401, token.length > 2048 ? 414 : 401, 401]);
+  });
+
+  test('attacks 78, 79: one in the query or among the subprotocols is taken, and neither it nor a forged one is in the log, the metrics or an answer', async () => {
+    const good = rs256(of());
+    expect(await shown(good)).toEqual([200, 200, 101]);
+    const told = [...gateway.lines.all, await (await fetch(gateway.ops('/metrics'))).text()].join('\n');
+    expect(told).toContain('a token was refused');
+    for (const token of [good, ...FORGED.map(([, , forged]) => forged)]) {
+      for (const part of token.split('.').filter((one) => one.length > 16)) expect(told).not.toContain(part);
+    }
+  });
+});
+
+test('attack 55: of fifty tabs of one user the oldest end with 4409, and another user notices nothing', async () => {
+  await using gateway = await startGateway({ args: ['--demo', '--auth-jwt', JWT, '--limits-user-sessions', '5', '--limits-user-replace'] });
+  const open = (sub: string): Promise<Client> => Client.open(gateway.ws('/socket'), ['busgate.v1', `busgate.token.${tokenFor({ sub })}`]);
+  await using other = await open('ann');
+  const tabs: Client[] = [];
+  while (tabs.length < 50) tabs.push(await open('bob'));
+  const closes = await Promise.all(tabs.slice(0, 45).map((tab) => tab.closed));
+  expect(new Set(closes.map(({ code }) => code))).toEqual(new Set([4409]));
+  expect([other, ...tabs.slice(45)].map(({ socket }) => socket.readyState)).toEqual(Array(6).fill(1));
+  for (const tab of tabs) await tab[Symbol.asyncDispose]();
+});
+
+test('attack 84: a thousand wrong tokens from one address are 429 past a bound, and those from another address are looked at all the while', async () => {
+  await using gateway = await startGateway({ args: ['--demo', '--auth-jwt', JWT, '--trusted-proxies', '127.0.0.1'] });
+  const post = (address: string, token: string): string =>
+    request('POST /room/a HTTP/1.1', 'Host: localhost', `X-Forwarded-For: ${address}`, `Authorization: Bearer ${token}`, 'Content-Length: 0');
+  /** They are all there before one is answered, so that a slow machine has them within a second too. */
+  const burst = async (requests: readonly string[]): Promise<readonly number[]> => {
+    const clients = await Promise.all(requests.map(() => RawClient.connect(gateway.port)));
+    for (const [index, client] of clients.entries()) client.write(requests[index] ?? '');
+    const answers = await Promise.all(clients.map((client) => client.answer()));
+    await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+    return answers.map(({ status }) => status);
+  };
+  const wrong = Array.from({ length: 150 }, (_, index) => post('203.0.113.1', `${tokenFor()}${index}`));
+  const statuses: number[] = [];
+  while (statuses.length < 1000 || !statuses.includes(429)) {
+    const [good, ...others] = await burst([post('203.0.113.2', tokenFor()), ...wrong]);
+    expect(good).toBe(202);
+    statuses.push(...others);
+  }
+  expect(new Set(statuses)).toEqual(new Set([401, 429]));
+});
+
+describe('an application that takes its time', () => {
+  const held: ServerResponse[] = [];
+  let application: Server;
+  let gateway: GatewayProcess;
+  beforeAll(async () => {
+    application = createServer((_request, response) => void held.push(response)).listen(0, '127.0.0.1');
+    await once(application, 'listening');
+    const url = `http://127.0.0.1:${(application.address() as AddressInfo).port}/auth`;
+    gateway = await startGateway({ args: ['--demo', '--auth-http', JSON.stringify({ url, timeout: '30s' })] });
+  });
+  afterAll(async () => {
+    await gateway?.[Symbol.asyncDispose]();
+    application?.closeAllConnections();
+    application?.close();
+  });
+
+  /** What the application is asked next. */
+  const question = async (): Promise<ServerResponse> => {
+    await expect.poll(() => held.length).toBeGreaterThan(0);
+    return held.shift() as ServerResponse;
+  };
+  const letIn = async (answered: Promise<unknown>): Promise<void> => {
+    (await question()).end('{"user":"ann"}');
+    await answered;
+  };
+
+  test.each([
+    [401, []],
+    [200, ['early']],
+  ])('attack 85: frames that come behind the handshake wait for its answer, which is %i', async (status, published) => {
+    const room = `raced.${status}`;
+    const opening = MultiplexClient.open(gateway.ws('/socket'));
+    await letIn(opening);
+    await using witness = await opening;
+    await witness.request({ type: 'join', room });
+    await using client = await RawClient.connect(gateway.port);
+    client.write(Buffer.concat([Buffer.from(upgrade(`/room/${room}`, { Host: 'localhost' })), frame(1, 'early')]));
+    const asked = await question();
+    await witness.request({ type: 'publish', room, data: 'before' });
+    await witness.until(() => witness.messages(room).includes('before'));
+    asked.writeHead(status).end(status === 200 ? '{"user":"eve"}' : '{}');
+    expect((await client.answer()).status).toBe(status === 200 ? 101 : 401);
+    if (status === 200) await witness.until(() => witness.messages(room).length === 2);
+    await witness.request({ type: 'publish', room, data: 'marker' });
+    await witness.until(() => witness.messages(room).includes('marker'));
+    expect(witness.messages(room)).toEqual(['before', ...published, 'marker']);
+  });
+});
