@@ -98,7 +98,7 @@ describe('the keys of an issuer', () => {
     expect(issuer.fetches).toBe(3);
   });
 
-  test('stay good for as long as its server is down, which is told once and asked each 5 s', async () => {
+  test('stay good for as long as its server is down (attack 83), which is told once and asked each 5 s', async () => {
     await using issuer = new Issuer('a');
     expect(await issuer.check('a')).toBe('a');
     issuer.published = undefined;

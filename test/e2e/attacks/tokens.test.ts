@@ -121,6 +121,38 @@ test('attack 84: a thousand wrong tokens from one address are 429 past a bound, 
   expect(new Set(statuses)).toEqual(new Set([401, 429]));
 });
 
+test('attack 83: keys that are known hold when their server sends what never ends; while none is known a token is 503, and nobody without one notices', async () => {
+  let isEndless = false;
+  let sent = 0;
+  const keys = JSON.stringify({ keys: [{ ...RSA.publicKey.export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] });
+  const issuer = createServer((_request, response) => {
+    if (!isEndless) return void response.end(keys);
+    const more = (): void => {
+      while (!response.destroyed && response.write(' '.repeat(65_536))) sent += 65_536;
+    };
+    response.on('drain', more);
+    more();
+  }).listen(0, '127.0.0.1');
+  await once(issuer, 'listening');
+  await using _ended = {
+    [Symbol.asyncDispose]: async () => {
+      issuer.closeAllConnections();
+      issuer.close();
+    },
+  };
+  const jwt = JSON.stringify({ jwks: `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks.json`, algorithms: ['RS256'] });
+  const start = (): Promise<GatewayProcess> => startGateway({ args: ['--demo', '--auth-jwt', jwt] });
+  const posting = (gateway: GatewayProcess, headers: Record<string, string>): Promise<number> =>
+    fetch(gateway.http('/room/a'), { method: 'POST', body: 'x', headers }).then(({ status }) => status);
+  const bearer = { Authorization: `Bearer ${rs256(claimsOf())}` };
+  await using before = await start();
+  expect(await posting(before, bearer)).toBe(202);
+  isEndless = true;
+  await using after = await start();
+  expect(await Promise.all([posting(before, bearer), posting(after, bearer), posting(after, {})])).toEqual([202, 503, 202]);
+  expect(sent).toBeLessThan(16 * 1_048_576);
+});
+
 describe('an application that takes its time', () => {
   const held: ServerResponse[] = [];
   let application: Server;
