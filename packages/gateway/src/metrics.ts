@@ -269,10 +269,12 @@ export class Metrics {
     this.#roundTrip.observe(roundTrip / 1000);
   }
 
-  /** The page in Prometheus's text format. Who asks while it is being made gets the same one. */
+  /** The page in Prometheus's text format. Who asks while it is being made, or in the same turn of the event loop, gets the same one. */
   scrape(): Promise<string> {
     this.#scrape ??= this.#read().finally(() => {
-      this.#scrape = undefined;
+      setImmediate(() => {
+        this.#scrape = undefined;
+      });
     });
     return this.#scrape;
   }

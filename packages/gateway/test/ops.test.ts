@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { LAYER_FAULTS, type LayerStatus, newStats } from '@busgate/layer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Counters, createCounters, type GatewayState } from '../src/counters.ts';
@@ -90,9 +91,10 @@ describe('/metrics', () => {
     expect(parts.settled).toBe(1);
   });
 
-  test('counters are read anew each time', async () => {
+  test('counters are read anew in each turn', async () => {
     parts.counters.due = 10;
     await parts.metrics.scrape();
+    await setImmediate();
     parts.counters.due = 11;
     parts.layer.stats.faults.out_of_space = 2;
     const page = await parts.metrics.scrape();

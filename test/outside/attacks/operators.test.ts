@@ -11,7 +11,7 @@ const MIB = 1_048_576;
 /** Longest value of a field in a line of the log, and a mark that it was cut. */
 const MAX_VALUE = 257;
 /** A value of a label in the text format: a backslash, a quote and a line feed are escaped. */
-const SAMPLE = /^[a-z_][a-z0-9_]*(?:\{(?:[a-z_][a-z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|[-+]?Inf|NaN)$/;
+const SAMPLE = /^[a-z_][a-z0-9_]*(?:\{(?:[a-z_][a-z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|[-+]?Inf|NaN|Nan)$/;
 
 /** What moves a terminal, or ends a line. */
 const isControl = (character: string): boolean => character < ' ' || (character >= '\u007f' && character <= '\u009f');
