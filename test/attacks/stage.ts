@@ -9,6 +9,8 @@ import { type GatewayProcess, startGateway } from '../support/processes.ts';
 const SERVED_MS = 1000;
 /** What an attack may leave of memory, as a share of what there was before. */
 const GROWTH = 1.05;
+/** So often in a row memory must have grown: what is left behind is so each time, what the allocator keeps for later is not. */
+const ROUNDS = 4;
 /** What is said of a broker that is gone, which is no error of the gateway. */
 const BROKER_FAULT = '"message":"a fault of the broker"';
 /** Between two messages of the witness. */
@@ -47,22 +49,29 @@ export class Stage implements AsyncDisposable {
   }
 
   /**
-   * Does it twice: once for what is only made at the first time, and once more, as `again` does it. Afterwards who comes is served at once, nothing of it is left, neither sessions
+   * Does it twice: once for what is only made at the first time, and once more, as `again` does it; more often only where memory has grown. Afterwards who comes is served at once, nothing of it is left, neither sessions
    * nor bytes nor memory, the books balance, and no error but a broker's was logged.
    */
   async survives(fault: () => Promise<void>, again: () => Promise<void> = fault): Promise<void> {
     await fault();
-    await this.#quiet();
-    const before = await this.inspector.resident();
-    await again();
-    await (await Witness.start(this.gateway)).end();
-    await this.#quiet();
-    await expect.poll(async () => (await this.inspector.resident()) / before).toBeLessThan(GROWTH);
+    const growths: number[] = [];
+    while (growths.length < ROUNDS && growths.every((growth) => growth >= GROWTH)) growths.push(await this.#growthBy(again));
+    expect(Math.min(...growths)).toBeLessThan(GROWTH);
     expect(this.gateway.lines.all.filter((line) => line.includes('"level":"error"') && !line.includes(BROKER_FAULT))).toEqual([]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
+  }
+
+  /** What memory is afterwards, as a share of what it was before. */
+  async #growthBy(fault: () => Promise<void>): Promise<number> {
+    await this.#quiet();
+    const before = await this.inspector.resident();
+    await fault();
+    await (await Witness.start(this.gateway)).end();
+    await this.#quiet();
+    return (await this.inspector.resident()) / before;
   }
 
   /** Nobody is there, nothing is held, and what was due is accounted for. */
