@@ -1,8 +1,8 @@
 import type { LayerStatus } from '@busgate/layer';
 import { Origins } from './admission/origins.ts';
-import type { Asking, Authority, AuthRefusal } from './auth/authority.ts';
+import type { Authority, AuthRefusal, Identifiable } from './auth/authority.ts';
 import type { Refused } from './errors.ts';
-import type { Identity } from './identity.ts';
+import { ANYONE, type Identity } from './identity.ts';
 import type { Seat, Seats } from './limits/seats.ts';
 import type { Log } from './log.ts';
 import type { Endpoint } from './net/endpoint.ts';
@@ -15,7 +15,7 @@ export interface AskingPage {
 }
 
 /** Who asks. */
-export interface Asker extends AskingPage, Asking {
+export interface Asker extends AskingPage, Identifiable {
   readonly method: string;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** As it is found out. */
@@ -104,9 +104,9 @@ export class Admission {
     return this.host(page.host) ?? this.#origin(page);
   }
 
-  /** Finds out who asks, and goes on then. */
+  /** Finds out who asks, once a request, and goes on then. */
   #known<T>(asker: Asker, then: () => T): Refused | T | Promise<Refused | T> {
-    const found = this.#sources.authority?.identify(asker);
+    const found = asker.identity === ANYONE ? this.#sources.authority?.identify(asker) : undefined;
     if (found === undefined) return then();
     return found instanceof Promise ? found.then((late) => admitAs(asker, late, () => this.#draining() ?? then())) : admitAs(asker, found, then);
   }

@@ -28,7 +28,7 @@ const TABLE = {
     message: 'a room name is 1 to 200 of A-Z a-z 0-9 _ : @ - with single dots between levels',
   },
   bad_id: { status: 400, retry: false, message: 'Idempotency-Key must be 1 to 128 visible ASCII characters' },
-  no_history: { status: 400, frame: true, retry: false, message: 'this room keeps no history' },
+  no_history: { status: 400, frame: true, retry: false, message: 'this room keeps no history: see the setting history' },
   no_session: { status: 404, retry: false, message: 'there is no such session: open a new one' },
   method: { status: 405, retry: false, message: 'this path does not take this method' },
   version: {

@@ -112,6 +112,16 @@ export class Hub {
     return isLive ? room : subscribed.then(() => room);
   }
 
+  /** All of them, or none: rejects as {@link hold} does, and then there is nothing to release. */
+  async holdAll(names: readonly string[]): Promise<readonly HubRoom[]> {
+    const settled = await Promise.allSettled(names.map(async (name) => await this.hold(name)));
+    const rooms = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const failed = settled.find((one) => one.status === 'rejected');
+    if (failed === undefined) return rooms;
+    for (const room of rooms) room.release();
+    throw failed.reason;
+  }
+
   /**
    * What a room's history holds after `since`, up to the moment of the call of `use`: what the room's members get from then on is what follows.
    * The room must be held.

@@ -242,6 +242,18 @@ describe('an application that is asked', () => {
     expect(await client.closed()).toBe(4403);
   });
 
+  test('is asked once a request, also of one whose body says what it asks for', async () => {
+    await using gateway = await start('--origins', 'https://app.example');
+    answer = [200, { user: 'bob' }];
+    const body = '{"rooms":["chat.a"]}';
+    for (const accept of ['*/*', 'application/x-ndjson']) {
+      asked.length = 0;
+      const headers = { ...by('5'), 'Content-Type': 'application/json', Accept: accept };
+      await (await fetch(gateway.http('/socket'), { method: 'POST', body, headers })).body?.cancel();
+      expect(asked).toHaveLength(1);
+    }
+  });
+
   test('is not asked about a token where auth.jwt is said too', async () => {
     await using gateway = await start('--auth-jwt', JWT);
     asked.length = 0;

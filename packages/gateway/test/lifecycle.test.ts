@@ -33,8 +33,7 @@ test('a gateway shows what its heartbeats take through the broker', async () => 
   await using gateway = await TestGateway.start();
   const shown = async (): Promise<string> => /roundtrip_seconds_count (\d+)/.exec(await gateway.gateway.metrics.scrape())?.[1] ?? 'none';
   // Looked at with each turn of the wheel.
-  while ((await shown()) === '0') await delay(20);
-  expect(await shown()).toBe('1');
+  await expect.poll(shown).toBe('1');
 });
 
 describe('a drain', () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { AnsweringServer } from '../../support/answering-server.ts';
@@ -10,6 +11,8 @@ import { Stage } from '../../attacks/stage.ts';
 const HISTORY = '[{rooms: "kept.>", size: 10, age: 1m}]';
 /** How soon a broker that answers nothing is known to be away. */
 const FOUND_MS = 5000;
+/** A gateway that can reach nothing is watched for so long. */
+const ASKING_MS = 1500;
 
 /** Up or away, as the gateway says itself. */
 const isUp = async ({ gateway }: Stage): Promise<boolean> => sumOf(await metricsOf(gateway), 'busgate_layer_up') === 1;
@@ -170,7 +173,8 @@ describe('a gateway on Redis', () => {
       return;
     }
     await using gateway = child as Awaited<ReturnType<typeof startGateway>>;
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // How often it asks is seen over a while alone.
+    await sleep(ASKING_MS);
     expect((await fetch(gateway.ops('/readyz'))).status).toBe(503);
     expect((await fetch(gateway.ops('/healthz'))).status).toBe(200);
     expect(server.connections).toBeLessThan(40);

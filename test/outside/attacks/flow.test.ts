@@ -47,7 +47,7 @@ test('attack 52: a message of 64 KB to hundreds of members is kept once', async 
   const members = 300;
   await stage.withstands(async () => {
     const clients = await Promise.all(Array.from({ length: members }, () => openRaw(stage.gateway.port, '/room/large')));
-    const before = await stage.inspector.resident();
+    const before = await stage.inspector.held();
     // More than the kernel takes off the gateway's hands for a peer that does not read.
     for (const { socket } of clients) socket.pause();
     await using speaker = await RawClient.connect(stage.gateway.port);
@@ -55,8 +55,7 @@ test('attack 52: a message of 64 KB to hundreds of members is kept once', async 
       speaker.write(`POST /room/large HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${60 * KIB}\r\n\r\n${'x'.repeat(60 * KIB)}`);
       expect((await speaker.answer()).status).toBe(202);
     }
-    // A copy for each would be as much as all outboxes hold: more than twice that.
-    expect(stage.inspector.peak() - before).toBeLessThan(128 * MIB);
+    expect((await stage.inspector.held()) - before).toBeLessThan(64 * MIB);
     await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
   });
 });

@@ -19,13 +19,15 @@ const QUICK = ['--heartbeat-interval', '500ms', '--heartbeat-timeout', '500ms'];
 /** Far longer than both. */
 const HELD_UP_MS = 4000;
 
+/** From then on an answer of each is due. */
+const pinged = (clients: readonly Client[]): Promise<unknown> => Promise.all(clients.map(({ socket }) => once(socket, 'ping')));
 const closed = async (stage: Stage, code: string): Promise<number> => sumOf(await metricsOf(stage.gateway), `busgate_closes_total{code="${code}"}`);
 
 test('attack 111: a loop that is blocked for seconds takes nobody for dead who has answered meanwhile', async () => {
   await using stage = await Stage.start(QUICK);
   await stage.survives(async () => {
     const clients = await Promise.all(Array.from({ length: 20 }, () => Client.open(stage.gateway.ws('/room/held'))));
-    await sleep(600);
+    await pinged(clients);
     const before = await closed(stage, '1006');
     await stage.inspector.block(HELD_UP_MS);
     clients[0]?.send('after');
@@ -42,7 +44,7 @@ test('attack 112: a process that was stopped for seconds goes on with those who 
   await stage.survives(async () => {
     const clients = await Promise.all(Array.from({ length: 20 }, () => Client.open(stage.gateway.ws('/room/held'))));
     const leaving = await Promise.all(Array.from({ length: 20 }, () => Client.open(stage.gateway.ws('/room/left'))));
-    await sleep(600);
+    await pinged([...clients, ...leaving]);
     stage.gateway.signal('SIGSTOP');
     for (const { socket } of leaving) socket.terminate();
     await sleep(HELD_UP_MS);

@@ -12,7 +12,7 @@ import type { Subrequest } from './subrequest.ts';
 const AUTHORIZATION = 'authorization';
 
 /** A request, as far as it says who makes it. */
-export interface Asking extends Presenting {
+export interface Identifiable extends Presenting {
   /** As it was sent. */
   readonly path: string;
   readonly remote: Endpoint;
@@ -60,7 +60,7 @@ export class Authority {
   }
 
   /** Who makes a request; at once where it says nothing and nobody is to be asked. */
-  identify(request: Asking): Identity | AuthRefusal | Promise<Identity | AuthRefusal> {
+  identify(request: Identifiable): Identity | AuthRefusal | Promise<Identity | AuthRefusal> {
     const { credentials, jwt, application, knowsBans } = this.#sources;
     if (!knowsBans()) return 'auth_away';
     const [token, ...others] = credentials.tokensOf(request);
@@ -123,7 +123,7 @@ export class Authority {
   }
 }
 
-function questionOf({ path, queryString, rawHeaders, remote }: Asking, names: readonly string[], token: string | undefined): Question {
+function questionOf({ path, queryString, rawHeaders, remote }: Identifiable, names: readonly string[], token: string | undefined): Question {
   const headers: [string, string][] = [];
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? '';

@@ -37,10 +37,9 @@ export class Bans {
     if (this.#size >= this.#sweepAt) this.#sweep();
   }
 
-  /** Whether a client, in this session where it has one, may no longer be served. */
-  has({ user, token, issuedAt }: Identity, session?: string): boolean {
+  /** Whether a client may no longer be served. A session that is banned has ended, and no other one has its id. */
+  has({ user, token, issuedAt }: Identity): boolean {
     if (this.#size === 0) return false;
-    if (session !== undefined && this.#find('session', session) !== undefined) return true;
     if (token !== undefined && this.#find('token', token) !== undefined) return true;
     const ban = user === undefined ? undefined : this.#find('user', user);
     // What was issued in the second of the ban may have been issued before it: `iat` says no more.

@@ -6,14 +6,9 @@ import type { Log } from '../log.ts';
 import { type Ban, BANNED_KINDS, type BannedKind, type Bans } from './bans.ts';
 import { type JsonObject, readObject } from './json.ts';
 
-/*
- * For the ops API: `gateway.revocations`, with `revoke({user | token | session, until?, all?})` and `disconnect({user, code, reason?})`. Both reach every gateway of the fleet.
- */
-
 /** Where gateways tell each other of bans as they are made, and where the layer keeps them. */
 const ROOM = '_auth';
 const SET = 'bans';
-const DAY_MS = 86_400_000;
 
 type Named =
   | { readonly user: string; readonly token?: never; readonly session?: never }
@@ -22,8 +17,8 @@ type Named =
 
 /** Whom to serve no longer: a user, the bearer of a token by its `jti`, or a session by its id. */
 export type Revocation = Named & {
-  /** Default: a day from now. One that takes the place of another of the same may end it sooner. */
-  readonly until?: Date;
+  /** One that takes the place of another of the same may end it sooner. */
+  readonly until: Date;
   /** Of a user: also tokens that are issued after this. */
   readonly all?: boolean;
 };
@@ -81,7 +76,7 @@ export class Revocations {
   async revoke({ until, all = false, ...named }: Revocation): Promise<void> {
     const { layer, now } = this.#sources;
     const at = now();
-    const ban: Ban = { ...nameOf(named), at, until: until?.getTime() ?? at + DAY_MS, all };
+    const ban: Ban = { ...nameOf(named), at, until: until.getTime(), all };
     await this.#keep(ban);
     this.#take([ban]);
     await layer.publish(ROOM, JSON.stringify({ ...ban, type: 'ban' }));

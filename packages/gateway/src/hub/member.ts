@@ -221,7 +221,8 @@ export class Members implements Feed {
 
 function write(session: Session, members: readonly Member[], toEnd: boolean, all?: Members): void {
   const batch: Batch = { pieces: [], messages: 0 };
-  const lossy: Batch = members.some(({ lane }) => lane.loss !== undefined) ? { pieces: [], messages: 0 } : batch;
+  const isLossy = all === undefined ? members[0]?.lane.loss !== undefined : all.lossy > 0;
+  const lossy: Batch = isLossy ? { pieces: [], messages: 0 } : batch;
   const stays = members.every((member) => member.lane.take(member, member.lane.loss === undefined ? batch : lossy, toEnd));
   const last = lossy.pieces.length > 0 ? lossy : batch;
   const mark = last.pieces.length > 0 ? all?.mark() : undefined;

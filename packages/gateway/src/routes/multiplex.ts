@@ -11,7 +11,6 @@ import { parseFrame } from './multiplex/parse.ts';
 import { askedOf, framesOf } from './multiplex/uplink.ts';
 import { askedRooms } from './asked-rooms.ts';
 import { questionOfRooms } from './polls/question.ts';
-import { holdAll } from './polls.ts';
 import type { RouteRequest } from './request.ts';
 import type { Taken, Uplinked, UplinkTaker } from './uplinks.ts';
 import type { Asking, Opening, Posting, Route } from './route.ts';
@@ -127,10 +126,6 @@ export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
   }
 
   async #hold(joins: readonly Join[]): Promise<Opening> {
-    const held = await holdAll(
-      this.context.hub,
-      joins.map(({ room }) => room),
-    );
-    return this.#opening(joins, held);
+    return this.#opening(joins, await this.context.hub.holdAll(joins.map(({ room }) => room)));
   }
 }

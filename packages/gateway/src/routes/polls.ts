@@ -3,7 +3,6 @@ import { type Answer, jsonTextAnswer, type WaitingAnswer } from '../answer.ts';
 import { type Counters, countClose } from '../counters.ts';
 import { type HttpErrorKey, httpError } from '../errors.ts';
 import { formatCursor } from '../hub/cursor.ts';
-import type { HubRoom } from '../hub/room.ts';
 import type { Identity } from '../identity.ts';
 import type { Hub } from '../hub.ts';
 import { joinFailure } from '../layer-errors.ts';
@@ -107,7 +106,7 @@ export class Polls implements PollHost {
   /** The rooms are held before they are read, so that nothing can come between, and what is recent is answered without asking the broker. */
   async #wait(question: Question, request: RouteRequest): Promise<WaitingAnswer | Answer | HttpErrorKey> {
     const { hub } = this.#context;
-    const poll = new WaitingPoll(this, await holdAll(hub, question.rooms), question);
+    const poll = new WaitingPoll(this, await hub.holdAll(question.rooms), question);
     try {
       const reading = await this.read(question);
       const refused = reading.isNews ? undefined : this.#seat(poll, request);
@@ -141,14 +140,4 @@ export class Polls implements PollHost {
     counters.opened.poll += 1;
     return poll;
   }
-}
-
-/** All of them, or none. */
-export async function holdAll(hub: Hub, names: readonly string[]): Promise<readonly HubRoom[]> {
-  const settled = await Promise.allSettled(names.map(async (name) => await hub.hold(name)));
-  const rooms = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const failed = settled.find((one) => one.status === 'rejected');
-  if (failed === undefined) return rooms;
-  for (const room of rooms) room.release();
-  throw failed.reason;
 }

@@ -40,6 +40,13 @@ export class TestGateway implements AsyncDisposable {
     return new TestGateway(await Gateway.start({ config, log, version: 'test', layer }), layer, bus);
   }
 
+  /** The positions, where the room keeps a history; one after the other. */
+  async publish(room: string, ...payloads: (string | Uint8Array)[]): Promise<string[]> {
+    const positions: string[] = [];
+    for (const payload of payloads) positions.push((await this.layer.publish(room, payload)).position ?? '');
+    return positions;
+  }
+
   ws(path: string): string {
     return `ws://127.0.0.1:${this.port}${path}`;
   }

@@ -49,7 +49,7 @@ function membersOf({ body }: ApiRequest): Members {
   return readObject(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
 }
 
-function revocationOf(members: Members, now: number): Revocation & { readonly until: Date } {
+function revocationOf(members: Members, now: number): Revocation {
   const { until, all } = members;
   const end = until === undefined ? now + DAY_MS : typeof until === 'string' && TIME.test(until) ? Date.parse(until) : NaN;
   if (!(end > now) || (all !== undefined && typeof all !== 'boolean')) throw new OpsError('bad_request');
