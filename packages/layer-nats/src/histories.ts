@@ -2,7 +2,6 @@ import { Buffer } from 'node:buffer';
 import type { HistoryPage, HistoryRule, LayerLogger, Position } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import type { Arrival } from './connection.ts';
-import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { HistoryReader, type Kept } from './history-reader.ts';
 import { Incarnations, type Incarnation } from './incarnations.ts';
 import { headerOf, leadsMajority, MESSAGE_ID, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
@@ -211,7 +210,7 @@ export class Histories {
     if (first === undefined || oldest === undefined || oldest.seq > first) return false;
     // The heads are another stream's: nobody waits for its leader who need not.
     if (oldest.seq <= offset) return true;
-    const [now, [before, last]] = await Promise.all([this.#jetStream.stream(session, plan.name, subject), this.#headsOf(session, stream, room)]);
+    const [now, [before, last]] = await Promise.all([this.#jetStream.streamWithSubjects(session, plan.name, subject), this.#headsOf(session, stream, room)]);
     if (now === undefined) return false;
     if (before !== undefined && before <= offset && last === first) return true;
     return this.#hasAll(now, subject, offset);
@@ -251,17 +250,8 @@ export class Histories {
   }
 
   async #ensure(session: Session, plan: HistoryPlan): Promise<Incarnation> {
-    try {
-      const [stream] = await Promise.all([this.#streams.ensure(session, plan), this.#streams.ensure(session, this.#heads)]);
-      return await this.#incarnations.of(session, plan, stream);
-    } catch (error) {
-      if (!isJetStream(error, JS.subjectsOverlap)) throw error;
-      const others = (await this.#jetStream.streamsOf(session, plan.subjects[0] ?? '')).filter((name) => name !== plan.name);
-      throw new JetStreamError('keep the history', {
-        err_code: JS.subjectsOverlap,
-        description: `the stream ${others.join(' and ')} captures some of ${plan.subjects.join(' and ')} already; remove it (nats stream rm) or its rule`,
-      });
-    }
+    const [stream] = await Promise.all([this.#streams.ensure(session, plan), this.#streams.ensure(session, this.#heads)]);
+    return this.#incarnations.of(session, plan, stream);
   }
 
   /** Whether the stream was made with its epoch. */

@@ -93,6 +93,8 @@ const LOCAL = '$JS.API';
 export class JetStream {
   readonly #api: string;
   readonly #fault: DriverEvents['fault'];
+  /** Streams in which messages were seen. */
+  readonly #filled = new WeakMap<Session, Set<string>>();
 
   constructor(domain: string | undefined, fault: DriverEvents['fault']) {
     this.#fault = fault;
@@ -121,8 +123,25 @@ export class JetStream {
   }
 
   /** Undefined where there is no such stream. */
-  async stream(session: Session, name: string, subjectsFilter?: string): Promise<StreamInfo | undefined> {
-    const body = subjectsFilter === undefined ? undefined : { subjects_filter: subjectsFilter };
+  stream(session: Session, name: string): Promise<StreamInfo | undefined> {
+    return this.#describe(session, name);
+  }
+
+  /**
+   * The same, with the subjects of its messages that a filter lets through. Servers of 2.9 die of this question in the moment in which they make the stream, so
+   * that it is asked only where there are messages.
+   */
+  async streamWithSubjects(session: Session, name: string, filter: string): Promise<StreamInfo | undefined> {
+    const filled = this.#filled.get(session) ?? new Set();
+    this.#filled.set(session, filled);
+    if (filled.has(name)) return this.#describe(session, name, { subjects_filter: filter });
+    const bare = await this.#describe(session, name);
+    if (bare === undefined || bare.state.bytes === 0) return bare;
+    filled.add(name);
+    return this.#describe(session, name, { subjects_filter: filter });
+  }
+
+  #describe(session: Session, name: string, body?: { readonly subjects_filter: string }): Promise<StreamInfo | undefined> {
     return this.#orNone(this.#ask<StreamInfo>(session, `STREAM.INFO.${name}`, body, `describe the stream ${name}`), JS.noSuchStream);
   }
 

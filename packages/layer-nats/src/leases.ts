@@ -199,7 +199,7 @@ export class NatsLeases implements LeaseStore {
       message: ({ subject, payload }) => this.#heard(this.#subjects.leaseOf(subject), readState(payload)),
       refused: () => undefined,
     });
-    const stream = await this.#jetStream.stream(session, this.#plan.name, all);
+    const stream = await this.#jetStream.streamWithSubjects(session, this.#plan.name, all);
     await this.#clock.set(session);
     const leases = Object.keys(stream?.state.subjects ?? {}).map((subject) => this.#subjects.leaseOf(subject));
     await Promise.all(leases.map((lease) => this.#learn(session, lease)));
@@ -250,7 +250,7 @@ export class NatsLeases implements LeaseStore {
   async #nextRecords(session: Session, lease: string, most: number): Promise<readonly string[]> {
     let left = this.#left.get(lease) ?? [];
     if (left.length === 0) {
-      const stream = await this.#jetStream.stream(session, this.#plan.name, this.#subjects.held(lease));
+      const stream = await this.#jetStream.streamWithSubjects(session, this.#plan.name, this.#subjects.held(lease));
       left = shuffled(Object.keys(stream?.state.subjects ?? {}));
     }
     const next = left.splice(0, most);

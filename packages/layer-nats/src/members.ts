@@ -78,7 +78,7 @@ export class Members {
   }
 
   async #memberships(session: Session, filter: string): Promise<{ queue: string; endsAt: number }[]> {
-    const info = await this.#jetStream.stream(session, this.#plan.name, filter);
+    const info = await this.#jetStream.streamWithSubjects(session, this.#plan.name, filter);
     return Object.keys(info?.state.subjects ?? {}).map((subject) => this.#subjects.readMember(subject));
   }
 

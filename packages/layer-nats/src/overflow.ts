@@ -93,7 +93,7 @@ export class Overflow {
     const { jetStream, subjects, stream } = this.#context;
     const all = subjects.all('over');
     session.subscribe(all, { message: ({ subject }) => this.#know(subjects.queueBeside(subject)), refused: () => undefined });
-    const found = await jetStream.stream(session, stream, all);
+    const found = await jetStream.streamWithSubjects(session, stream, all);
     for (const subject of Object.keys(found?.state.subjects ?? {})) this.#know(subjects.queueBeside(subject));
   }
 

@@ -61,7 +61,7 @@ export class NatsRecords implements RecordStore {
   async all(set: string): Promise<readonly StoredRecord[]> {
     const session = this.#session();
     await Promise.all([this.#streams.ensure(session, this.#plan, 'reads'), this.#clock.set(session)]);
-    const info = await this.#jetStream.stream(session, this.#plan.name, this.#subjects.records(set));
+    const info = await this.#jetStream.streamWithSubjects(session, this.#plan.name, this.#subjects.records(set));
     const found = Object.keys(info?.state.subjects ?? {});
     const records: StoredRecord[] = [];
     for (let from = 0; from < found.length; from += SLICE) {

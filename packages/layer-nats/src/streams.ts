@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
 import type { BrokerTime } from './clock.ts';
 import { decide } from './decisions.ts';
-import { JS, isJetStream } from './errors.ts';
+import { JetStreamError, JS, isJetStream } from './errors.ts';
 import { nanoseconds, type JetStream, type StreamConfig, type StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
 import { StreamWriter, type Refusal, type Writing } from './stream-writer.ts';
@@ -166,8 +166,8 @@ export class Streams {
       this.#adapted.add(plan.name);
       return made;
     } catch (error) {
-      // A server of a cluster that is just making it for somebody else may answer that there is none.
-      if (!isJetStream(error, JS.streamNameInUse, JS.noSuchStream)) throw error;
+      // A server that is just making it for somebody else may answer that its subjects are taken, and one of a cluster that there is none.
+      if (!isJetStream(error, JS.streamNameInUse, JS.noSuchStream, JS.subjectsOverlap)) throw error;
       return this.#others(session, plan, error);
     }
   }
@@ -178,9 +178,21 @@ export class Streams {
     for (;;) {
       const quicker = await this.#jetStream.stream(session, plan.name);
       if (quicker !== undefined) return quicker;
+      if (isJetStream(error, JS.subjectsOverlap)) await this.#refuseForeign(session, plan);
       if (performance.now() > until) throw error;
       await delay(LOOK_AGAIN_MS);
     }
+  }
+
+  /** Throws where a stream that is not of this plan has some of its subjects: waiting does not help. */
+  async #refuseForeign(session: Session, plan: StreamPlan): Promise<void> {
+    const names = await Promise.all(plan.subjects.map((subject) => this.#jetStream.streamsOf(session, subject)));
+    const foreign = [...new Set(names.flat())].filter((name) => name !== plan.name);
+    if (foreign.length === 0) return;
+    throw new JetStreamError(`make the stream ${plan.name}`, {
+      err_code: JS.subjectsOverlap,
+      description: `the stream ${foreign.join(' and ')} captures some of ${plan.subjects.join(' and ')} already; remove it (nats stream rm) or its rule`,
+    });
   }
 
   /** What hinders it is told to those who need it. */

@@ -1,4 +1,4 @@
-import { openLayer } from '@busgate/layer';
+import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { connect as natsConnect } from 'nats';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { startNats, type Broker } from '../../../test/support/brokers.ts';
@@ -35,6 +35,32 @@ describe('processes whose clocks differ', () => {
     expect(await two.decideOn('of two')).toBe('of one');
     vi.restoreAllMocks();
     for (const { session } of [one, two]) await session.close();
+    await admin.close();
+  });
+});
+
+describe('a stream of ours', () => {
+  test('is made once by all who need it at the same moment, and none of them fails', async () => {
+    await using nats = await startNats();
+    for (let n = 0; n < 100; n += 1) {
+      const layers = await Promise.all([1, 2, 3, 4].map(() => openLayer(nats.url, { prefix: `made${n}` })));
+      const sent = await Promise.allSettled(layers.map((layer, from) => layer.send('work', { from })));
+      expect(sent.filter(({ status }) => status === 'rejected')).toEqual([]);
+      await Promise.all(layers.map((layer) => layer.close()));
+    }
+  });
+
+  test.each([
+    ['its queues', 'FOREIGN_QUEUE', 'bg.queue.>', (layer: ChannelLayer) => layer.send('work', { n: 1 })],
+    ['its histories', 'FOREIGN_ROOMS', 'bg.room.>', (layer: ChannelLayer) => layer.publish('kept.a', '1')],
+  ])('that another one keeps from %s is refused with the name of that one', async (_what, name, subject, use) => {
+    await using nats = await startNats();
+    const admin = await natsConnect({ servers: nats.url });
+    await (await admin.jetstreamManager()).streams.add({ name, subjects: [subject] });
+    await using layer = await openLayer(nats.url, { prefix: 'bg', history: [{ rooms: 'kept.>', size: 10, ageMs: 60_000 }] });
+    await expect(use(layer)).rejects.toMatchObject({ code: 'LAYER_AWAY', message: expect.stringContaining(`${name} captures some of bg.`) as string });
+    await (await admin.jetstreamManager()).streams.delete(name);
+    await use(layer);
     await admin.close();
   });
 });

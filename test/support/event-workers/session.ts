@@ -66,9 +66,9 @@ export class Session {
     });
   }
 
-  /** Queues a connect. */
-  async connect(members: Message = {}): Promise<void> {
-    await this.#queue('websocket.connect', { ...this.#asked, scheme: 'ws', subprotocols: [], resumed: false, ...members }, this.#gateway.queue, ACCEPT_MS);
+  /** Queues a connect, which waits so long for a worker. */
+  async connect(members: Message = {}, lifetimeMs = ACCEPT_MS): Promise<void> {
+    await this.#queue('websocket.connect', { ...this.#asked, scheme: 'ws', subprotocols: [], resumed: false, ...members }, this.#gateway.queue, lifetimeMs);
   }
 
   /** Queues a plain request. */
