@@ -76,7 +76,7 @@ describe('the newest messages on a first join', () => {
       return client.frames.slice(before, client.frames.indexOf(marker)).map(({ type, data, position }) => (type === 'message' ? data : position));
     };
     expect(await answerOf({ room: 'kept.1', last: 0 }, 1)).toEqual([positions[2]]);
-    expect(await answerOf({ room: 'kept.1', last: 1e9 }, 2)).toEqual([expect.any(String), 1, 2, 3]);
+    expect(await answerOf({ room: 'kept.1', last: 1e300 }, 2)).toEqual([expect.any(String), 1, 2, 3]);
     expect(await answerOf({ room: 'kept.1', last: 3, since: positions[1] ?? '' }, 3)).toEqual([positions[1], 3]);
     expect(await answerOf({ room: 'live', last: 5 }, 4)).toEqual([undefined]);
     expect(await client.ask({ type: 'join', room: 'kept.1', last: -1, ref: 5 })).toMatchObject({ code: 'bad_frame' });

@@ -54,7 +54,7 @@ function ofBody(request: RouteRequest, { rooms: named, since, last }: Asked, max
   const rooms = [...new Set<unknown>(named)];
   if (rooms.length > maxRooms) return 'body_too_large';
   if (!rooms.every((room) => isName(room))) return 'bad_room';
-  if (last !== undefined && !(Number.isSafeInteger(last) && Number(last) >= 0)) return 'bad_request';
+  if (last !== undefined && !(Number.isInteger(last) && Number(last) >= 0)) return 'bad_request';
   const standing = standingOf(request);
   const sinceOf = standing?.byItself === true ? placesOf(standing) : placesOfMember(since);
   return sinceOf === undefined ? 'bad_position' : { rooms, sinceOf, last: last === undefined ? undefined : Math.min(Number(last), MAX_LAST) };

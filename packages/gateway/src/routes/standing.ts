@@ -31,5 +31,5 @@ export const MAX_LAST = 1000;
 export function lastOf({ queryString, query }: RouteRequest): number | undefined | 'bad_request' {
   const text = queryString === '' ? null : query.get('last');
   if (text === null) return undefined;
-  return /^\d{1,9}$/.test(text) ? Math.min(Number(text), MAX_LAST) : 'bad_request';
+  return /^\d+$/.test(text) ? Math.min(Number(text), MAX_LAST) : 'bad_request';
 }

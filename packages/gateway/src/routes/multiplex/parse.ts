@@ -62,7 +62,7 @@ function parseRoomFrame(type: 'join' | 'leave' | 'publish', members: Members, re
 
 function parseJoin(room: string, { since, last }: Members, ref: Ref | undefined): ClientFrame | Fault {
   if (since !== undefined && (typeof since !== 'string' || parsePosition(since) === undefined)) return fault('bad_position', ref);
-  if (last !== undefined && !(typeof last === 'number' && Number.isSafeInteger(last) && last >= 0)) return fault('bad_frame', ref);
+  if (last !== undefined && !(typeof last === 'number' && Number.isInteger(last) && last >= 0)) return fault('bad_frame', ref);
   return { type: 'join', room, ref, since, last: last === undefined ? undefined : Math.min(last, MAX_LAST) };
 }
 
