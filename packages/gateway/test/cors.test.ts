@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { TestGateway } from './support/gateway.ts';
+import { TestGateway, until } from './support/gateway.ts';
 import { type HttpAnswer, RawClient, request, upgrade } from './support/raw.ts';
+import { type Asked, requestOf, type Way, WAYS } from './support/ways.ts';
 
 const PAGE = 'https://app.example';
 const CORS = { 'access-control-allow-origin': PAGE, 'access-control-expose-headers': 'retry-after', vary: 'Origin' };
@@ -8,7 +9,7 @@ const CORS = { 'access-control-allow-origin': PAGE, 'access-control-expose-heade
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  gateway = await TestGateway.start(['--origins', PAGE]);
+  gateway = await TestGateway.start(['--origins', PAGE], [{ rooms: 'kept.>', size: 100, ageMs: 60_000 }]);
 });
 
 afterAll(async () => {
@@ -93,6 +94,80 @@ test('what is no page gets none of them, and OPTIONS that asks for nothing is a 
   const answer = await ask(request('OPTIONS /room/1 HTTP/1.1', 'Host: a', `Origin: ${PAGE}`));
   expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD, POST']);
 });
+
+/** Of an answer's headers those that are about pages. */
+function corsIn(headers: Headers): Record<string, string> {
+  return Object.fromEntries([...headers].filter(([name]) => name.startsWith('access-control-') || name === 'vary'));
+}
+
+/** A stream is left once its head has come. */
+async function sent(way: Way, origin: string, asked: Asked, method?: string): Promise<Response> {
+  const [path, init] = requestOf(way, 'kept.1', { ...asked, headers: { Origin: origin } });
+  const left = new AbortController();
+  const answer = await fetch(gateway.http(path), { ...init, ...(method !== undefined && { method }), signal: left.signal });
+  if (!answer.headers.has('content-length')) left.abort();
+  return answer;
+}
+
+describe.each(WAYS)('$name, asked for by a page', (way) => {
+  test('may be read where its origin is allowed, and so may be why it is refused', async () => {
+    const answer = await sent(way, PAGE, {});
+    expect([answer.status, corsIn(answer.headers), answer.headers.get('cache-control')]).toEqual([200, CORS, 'no-store']);
+    for (const asked of [{ since: '' }, { last: -1 }]) {
+      const refused = await sent(way, PAGE, asked);
+      expect([refused.status, corsIn(refused.headers)]).toEqual([400, CORS]);
+    }
+  });
+
+  test.each(['https://evil.test', 'null', `${PAGE}.evil.test`, 'not an origin'])(
+    'is 403 where it is not, opens nothing, and has none of the headers: %s',
+    async (origin) => {
+      const { opened } = gateway.gateway.counters;
+      const before = { ...opened };
+      const answer = await sent(way, origin, {});
+      expect([answer.status, corsIn(answer.headers), await answer.json()]).toMatchObject([403, {}, { error: 'origin' }]);
+      expect([corsIn(answer.headers), opened]).toEqual([{}, before]);
+    },
+  );
+});
+
+describe.each(WAYS.filter(({ form }) => form !== 'posted'))('$name, asked for by HEAD', (way) => {
+  test.each([
+    ['what is right', PAGE, {}],
+    ['a place that is none', PAGE, { since: 'made up' }],
+    ['a number that is none', PAGE, { last: -1 }],
+    ['a foreign page', 'https://evil.test', {}],
+  ])('is answered as GET is, without a body, and opens nothing: %s', async (_, origin, asked) => {
+    const { opened } = gateway.gateway.counters;
+    const got = await sent(way, origin, asked);
+    const before = { ...opened };
+    const head = await sent(way, origin, asked, 'HEAD');
+    const telling = ({ status, headers }: Response): unknown[] => [status, corsIn(headers), headers.get('content-type'), headers.get('cache-control')];
+    expect([telling(head), await head.text(), opened]).toEqual([telling(got), '', before]);
+  });
+});
+
+test('a poll that has waited may be read by the page that asked, too', async () => {
+  const [since] = await gateway.publish('kept.2', '1');
+  const asked = fetch(gateway.http(`/room/kept.2?poll=30&since=${since}`), { headers: { Origin: PAGE } });
+  await until(() => gateway.gateway.state.sessions.poll === 1, 'it waits');
+  await gateway.publish('kept.2', '2');
+  expect(corsIn((await asked).headers)).toEqual(CORS);
+});
+
+test.each(['/room/kept.1?poll=30', '/room/kept.1?last=1', '/socket?rooms=kept.1', '/socket?session=a-b-c', '/socket?rooms='])(
+  'what a page may do at %s is told before it asks: all of it, or nothing',
+  async (path) => {
+    const told = await ask(preflight(path, `Origin: ${PAGE}`));
+    expect([told.status, told.headers.get('access-control-allow-headers'), told.headers.get('access-control-allow-methods')]).toEqual([
+      204,
+      'content-type, authorization, idempotency-key, last-event-id',
+      'GET, HEAD, POST',
+    ]);
+    const foreign = await ask(preflight(path, 'Origin: https://evil.test'));
+    expect([foreign.status, corsOf(foreign)]).toEqual([403, {}]);
+  },
+);
 
 describe('a page that has its DNS give its name to this machine', () => {
   const evil = { Host: 'evil.example', Origin: 'http://evil.example' };

@@ -49,6 +49,46 @@ describe('a publish with an id', () => {
   });
 });
 
+/** How a message is published over HTTP, with the status and the answer: with a key in the header, or an id in the frame. */
+const KEYED: Readonly<Record<string, (room: string, text: string, key: string) => Promise<{ status: number; body: Record<string, unknown> }>>> = {
+  'to its room': (room, text, key) => post(gateway, room, text, key),
+  'as a frame, the key in the header': (room, text, key) => posted({ type: 'publish', room, text }, key),
+  'as a frame that has the key': (room, text, id) => posted({ type: 'publish', room, text, id }),
+};
+
+async function posted(frame: object, key?: string): Promise<{ status: number; body: Record<string, unknown> }> {
+  const headers = key === undefined ? undefined : { 'Idempotency-Key': key };
+  const answer = await fetch(gateway.http('/socket'), { method: 'POST', body: JSON.stringify(frame), ...(headers && { headers }) });
+  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+}
+
+describe.each(Object.entries(KEYED))('a message that is posted %s', (_, publish) => {
+  test.each([
+    ['empty', ''],
+    ['of 129 characters', 'x'.repeat(129)],
+    ['of two words', 'a b'],
+    ['two keys', 'a, b'],
+    ['not ASCII', 'é'],
+    ['with a tab', 'a\tb'],
+  ])('under a key that is %s is 400, and is not published', async (_what, key) => {
+    expect((await publish('kept.1', 'x', key)).status).toBe(400);
+    expect((await gateway.layer.history('kept.1', undefined, { last: 1 })).messages).toEqual([]);
+  });
+
+  test('under a key of 128 characters is published once, and the first one holds whatever is sent under it later', async () => {
+    const key = '~'.repeat(128);
+    const first = await publish('kept.1', 'first', key);
+    for (const again of Object.values(KEYED)) expect(await again('kept.1', 'another', key)).toEqual(first);
+    expect([first.status, first.body]).toEqual([202, { room: 'kept.1', position: expect.any(String) }]);
+    const { messages } = await gateway.layer.history('kept.1', undefined, { last: 9 });
+    expect(messages.map(({ payload }) => Buffer.from(payload).toString())).toEqual(['first']);
+  });
+
+  test('where nothing is kept is 400, and is not published', async () => {
+    expect(await publish('live', 'x', 'k')).toMatchObject({ status: 400, body: { error: 'no_history' } });
+  });
+});
+
 describe('the newest messages on a first join', () => {
   const fill = async (room: string, count: number): Promise<string[]> => {
     const positions: string[] = [];

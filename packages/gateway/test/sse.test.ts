@@ -174,9 +174,14 @@ describe('a stream', () => {
     for (const stream of streams) await stream[Symbol.asyncDispose]();
   });
 
-  test('whose client stops reading ends as a slow socket does', async () => {
+  test.each([
+    ['/room/r', 'text/event-stream'],
+    ['/room/r', 'application/x-ndjson'],
+    ['/socket?rooms=r', 'text/event-stream'],
+    ['/socket?rooms=r', 'application/x-ndjson'],
+  ])('whose client stops reading ends as a slow socket does: %s, %s', async (path, accept) => {
     await using small = await TestGateway.start(['--limits-outbox', '64KiB']);
-    await using slow = await StreamClient.open(small.port, '/room/r');
+    await using slow = await StreamClient.ask(small.port, path, { accept });
     slow.socket.pause();
     const { closes, dropped: lost } = small.gateway.counters;
     const payload = 'x'.repeat(60_000);
@@ -186,7 +191,7 @@ describe('a stream', () => {
     }, 'it is too slow');
     slow.socket.destroy();
     await until(() => small.gateway.sessions === 0, 'it is gone');
-    expect(closes.get('1013')).toBe(1);
+    expect([closes.get('1013'), small.gateway.state.outboxBytes]).toEqual([1, 0]);
     const { due, sent, dropped, queued } = small.balance();
     expect([due, queued]).toEqual([sent + dropped, 0]);
   });

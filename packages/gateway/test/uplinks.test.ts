@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
 import { StreamClient } from './support/stream.ts';
+import { JWT, tokenFor } from './support/tokens.ts';
 
 let here: TestGateway;
 let there: TestGateway;
@@ -16,12 +17,12 @@ afterEach(async () => {
   await there[Symbol.asyncDispose]();
 });
 
-async function up(at: TestGateway, session: string, body: string | object, path = '/socket'): Promise<Response> {
-  return await fetch(at.http(`${path}?session=${session}`), { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) });
+async function up(at: TestGateway, session: string, body: string | object, headers: Record<string, string> = {}): Promise<Response> {
+  return await fetch(at.http(`/socket?session=${session}`), { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers });
 }
 
-async function streamAt(at: TestGateway): Promise<{ stream: StreamClient; session: string }> {
-  const stream = await StreamClient.open(at.port, '/socket');
+async function streamAt(at: TestGateway, headers: readonly string[] = []): Promise<{ stream: StreamClient; session: string }> {
+  const stream = await StreamClient.open(at.port, '/socket', headers);
   await stream.until(() => stream.frames.length > 0);
   return { stream, session: String(stream.frames[0]?.['session']) };
 }
@@ -79,6 +80,54 @@ describe('frames by POST', () => {
     await until(() => known() !== 'alive', 'the other has said goodbye');
     const after = await up(here, session, { type: 'ping' });
     expect([known(), after.status, after.headers.has('retry-after')]).toEqual(['unsure', 503, true]);
+  });
+
+  test('are those of its own user alone, at whichever gateway they come to', async () => {
+    const flags = ['--auth-jwt', JWT];
+    await using one = await TestGateway.start(flags);
+    await using two = await TestGateway.start(flags, [], one.bus);
+    const bearer = (sub: string): string => `Bearer ${tokenFor({ sub })}`;
+    const { stream, session } = await streamAt(two, [`Authorization: ${bearer('bob')}`]);
+    for (const at of [one, two]) {
+      const statuses: number[] = [];
+      for (const headers of [{ Authorization: bearer('alice') }, {}, { Authorization: 'Bearer x' }, { Authorization: bearer('bob') }] as Record<
+        string,
+        string
+      >[])
+        statuses.push((await up(at, session, { type: 'ping' }, headers)).status);
+      expect(statuses).toEqual([404, 404, 401, 202]);
+    }
+    await stream.until(() => stream.frames.length === 3);
+    expect(stream.frames.slice(1)).toEqual([{ type: 'pong' }, { type: 'pong' }]);
+    await stream[Symbol.asyncDispose]();
+  });
+
+  test.each<[string, string | Uint8Array<ArrayBuffer>]>([
+    ['nothing', ''],
+    ['a form', 'type=ping'],
+    ['parts', '--a\r\nContent-Disposition: form-data; name="type"\r\n\r\nping\r\n--a--'],
+    ['what is compressed', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0)],
+    ['not UTF-8', Buffer.concat([Buffer.from('{"type":"publish","room":"r","text":"'), Uint8Array.of(0xff), Buffer.from('"}')])],
+    ['UTF-16', Buffer.from('{"type":"ping"}', 'utf16le')],
+    ['a byte order mark', '\ufeff{"type":"ping"}'],
+    ['a text', '"ping"'],
+    ['nothing of JSON', 'null'],
+    ['two frames without a list', '{"type":"ping"}\n{"type":"ping"}'],
+    ['a list that does not end', '[{"type":"ping"}'],
+  ])('that are none are refused, here and there, with a session and without: %s', async (_, body) => {
+    const { stream, session } = await streamAt(there);
+    for (const [at, path] of [
+      [here, `/socket?session=${session}`],
+      [there, `/socket?session=${session}`],
+      [here, '/socket'],
+    ] as const) {
+      const answer = await fetch(at.http(path), { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+      expect([path, answer.status, await answer.json()]).toMatchObject([path, 400, { error: 'bad_request' }]);
+    }
+    expect((await up(here, session, { type: 'ping' }, { 'Content-Type': 'image/png' })).status).toBe(202);
+    await stream.until(() => stream.frames.length === 2);
+    expect(stream.frames[1]).toEqual({ type: 'pong' });
+    await stream[Symbol.asyncDispose]();
   });
 
   test('are held up by no session that is being stopped, and by no layer that is away', async () => {

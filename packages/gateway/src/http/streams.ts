@@ -44,11 +44,16 @@ export class Streams {
     const seat = fault ?? (await admission.admitSession(request, () => route.denial(request)));
     if (isRefused(seat)) return exchange.refuse(seat);
     try {
-      if (request.method === 'HEAD') exchange.answer({ status: 200, headers: transport.headers, body: Buffer.alloc(0) });
+      if (request.method === 'HEAD') this.#answerHead(exchange, transport, route.askedFault?.(request));
       else this.#answer(exchange, transport, await this.#ready(exchange, asked), { identity: request.identity, seat });
     } finally {
       admission.settle(seat);
     }
+  }
+
+  #answerHead(exchange: Exchange, { headers }: Transport, fault: HttpErrorKey | undefined): void {
+    if (fault === undefined) exchange.answer({ status: 200, headers, body: Buffer.alloc(0) });
+    else exchange.refuse(fault);
   }
 
   #answer(exchange: Exchange, transport: Transport, ready: Opening | Answer | HttpErrorKey, guest: Guest): void {

@@ -2,7 +2,6 @@ import { type Answer, jsonAnswer, type WaitingAnswer } from '../answer.ts';
 import type { MultiplexRoute as Settings } from '../config/route-settings.ts';
 import type { FrameErrorKey, HttpErrorKey, Refused } from '../errors.ts';
 import type { HubRoom } from '../hub/room.ts';
-import type { Identity } from '../identity.ts';
 import { Pace } from '../limits/pace.ts';
 import type { Session } from '../session/session.ts';
 import type { MultiplexContext } from './multiplex/context.ts';
@@ -11,6 +10,7 @@ import { parseFrame } from './multiplex/parse.ts';
 import { askedOf, framesOf } from './multiplex/uplink.ts';
 import { askedRooms } from './asked-rooms.ts';
 import { questionOfRooms } from './polls/question.ts';
+import { isPublishId } from './publish-id.ts';
 import type { RouteRequest } from './request.ts';
 import type { Taken, Uplinked, UplinkTaker } from './uplinks.ts';
 import type { Asking, Opening, Posting, Route } from './route.ts';
@@ -57,6 +57,11 @@ export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
     return joins.length === 0 ? this.#opening([], []) : this.#hold(joins);
   }
 
+  askedFault(request: RouteRequest): HttpErrorKey | undefined {
+    const asked = askedRooms(request, this.context.limits.rooms);
+    return typeof asked === 'string' ? asked : undefined;
+  }
+
   isAsked({ asked, queryString, query }: RouteRequest): boolean {
     return asked !== undefined || (queryString !== '' && query.has('poll'));
   }
@@ -89,7 +94,7 @@ export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
   async post(request: RouteRequest, body: Uint8Array): Promise<Answer | Refused> {
     const frames = framesOf(body);
     if (frames === undefined) return 'bad_request';
-    if (!request.query.has('session')) return await this.#publish(frames, request.identity);
+    if (!request.query.has('session')) return await this.#publish(frames, request);
     return await this.context.uplinks.post(this.path.text, request, body);
   }
 
@@ -102,13 +107,16 @@ export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
     return 'taken';
   }
 
-  async #publish([first, ...others]: readonly Buffer[], identity: Identity): Promise<Answer | Refused> {
+  /** Once, however often it is sent with the same `id`, or else the same `Idempotency-Key`, as on the room's own path. */
+  async #publish([first, ...others]: readonly Buffer[], { identity, headers }: RouteRequest): Promise<Answer | Refused> {
     const { hub, counters, limits, rights } = this.context;
     const frame = parseFrame(first?.toString() ?? '', limits.message);
     if (frame.type === 'fault') return FAULTS[frame.code] ?? 'bad_request';
     if (frame.type !== 'publish' || others.length > 0) return 'bad_request';
+    const id = frame.id ?? headers['idempotency-key'];
+    if (id !== undefined && !isPublishId(id)) return 'bad_id';
     const denial = rights.publish.denial(frame.room, identity);
-    if (denial === undefined) return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http', frame.id)) });
+    if (denial === undefined) return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http', id)) });
     counters.publishFailures.not_allowed += 1;
     return denial;
   }

@@ -97,6 +97,11 @@ export class RoomRoute implements Route, Posting, Asking {
     return holding instanceof Promise ? holding.then((held) => this.#open(held, since)) : this.#open(holding, since);
   }
 
+  askedFault(request: RouteRequest): AskFault | undefined {
+    const asked = askedRoom(request.params['room'] ?? '', request);
+    return typeof asked === 'string' ? asked : undefined;
+  }
+
   /** A poll, or a look at the history. */
   isAsked({ queryString, query }: RouteRequest): boolean {
     return queryString !== '' && (query.has('poll') || query.has('last') || query.has('since'));

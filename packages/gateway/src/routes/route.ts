@@ -30,6 +30,8 @@ export interface Route {
   denial(request: RouteRequest): Refused | undefined;
   /** Makes ready what a session needs, or refuses it, in its own words or in those of the table; at once where that is known already. Rejects with a LayerError. */
   open(request: RouteRequest): Opening | Refusal | Promise<Opening | Refusal>;
+  /** What {@link open} would refuse of what is asked for, where that can be told without opening anything. */
+  askedFault?(request: RouteRequest): HttpErrorKey | undefined;
   /** What a POST does here, without a session. */
   readonly posting?: Posting | undefined;
   /** What answers questions that need no session. */
