@@ -1,5 +1,6 @@
 /** `npm run bench -- [family] [--scenario a,b] [--server a,b] [--runs n]`: measures, prints, and writes RESULTS.md after a whole run. */
 import { type Choice, parseChoice } from './choice.ts';
+import { benchEvents, eventScenarios, eventServers } from './events/bench.ts';
 import { benchLayer, layerScenarios, layerServers } from './layer/bench.ts';
 import { benchNats, natsScenarios, natsServers } from './nats/bench.ts';
 import { benchReturns, returnScenarios, returnServers } from './returns/bench.ts';
@@ -14,6 +15,7 @@ interface Family {
 /** What can be measured; the first family is the default. */
 const families: Readonly<Record<string, Family>> = {
   rooms: { scenarios: roomScenarios, servers: roomServers, run: benchRooms },
+  events: { scenarios: eventScenarios, servers: eventServers, run: benchEvents },
   layer: { scenarios: layerScenarios, servers: layerServers, run: benchLayer },
   nats: { scenarios: natsScenarios, servers: natsServers, run: benchNats },
   returns: { scenarios: returnScenarios, servers: returnServers, run: benchReturns },

@@ -17,7 +17,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export function encodeMessage(message: unknown, maxBytes: number): Uint8Array {
   if (!isPlainObject(message)) throw invalid(`must be a JSON object, not ${nameOf(message)}`);
   if (Object.hasOwn(message, EXPIRES)) throw invalid(`must not have the member ${EXPIRES}: it is the layer's own`);
-  const bytes = plain(Buffer.from(JSON.stringify(portable(message, '', 0))));
+  const bytes = plain(Buffer.from(JSON.stringify(isPortable(message, 0) ? message : portable(message, '', 0))));
   if (bytes.length > maxBytes) throw new LayerError('MESSAGE_TOO_LARGE', `message has ${bytes.length} bytes, at most ${maxBytes} are allowed`);
   return bytes;
 }
@@ -63,6 +63,32 @@ export function encodePayload(payload: unknown, maxBytes: number): Uint8Array {
 /** Not a Buffer, whose methods are not those of a Uint8Array: its `slice` copies nothing. */
 function plain({ buffer, byteOffset, length }: Buffer): Uint8Array {
   return new Uint8Array(buffer, byteOffset, length);
+}
+
+/** Whether JSON carries a value just as it is, which is the rule: then nothing is copied. What is wrong with one that it does not carry {@link portable} says. */
+function isPortable(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case 'string':
+      return value.isWellFormed();
+    case 'number':
+      return Number.isFinite(value);
+    case 'object':
+      return value === null || (depth <= MAX_DEPTH && (Array.isArray(value) ? areItemsPortable(value, depth) : areMembersPortable(value, depth)));
+    default:
+      return typeof value === 'boolean';
+  }
+}
+
+/** Not those of an array with holes, or with members beside its items. */
+function areItemsPortable(value: readonly unknown[], depth: number): boolean {
+  const isOrdinary = Object.getPrototypeOf(value) === Array.prototype && Object.keys(value).length === value.length;
+  return isOrdinary && value.every((item) => isPortable(item, depth + 1));
+}
+
+function areMembersPortable(value: object, depth: number): boolean {
+  if (!isPlainObject(value)) return false;
+  for (const key of Object.keys(value)) if (key === BYTES || !key.isWellFormed() || !isPortable(value[key], depth + 1)) return false;
+  return true;
 }
 
 function portable(value: unknown, path: string, depth: number): unknown {

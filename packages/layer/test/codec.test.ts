@@ -101,6 +101,24 @@ describe('what is no message', () => {
   });
 });
 
+describe('what JSON would call or leave out', () => {
+  test('what an array has beside its items does not travel, and is not called', () => {
+    const items = Object.assign([1, 'a'], { toJSON: () => 'forged' });
+    expect(decodeMessage(encodeMessage({ items, none: [] }, 100))).toEqual({ items: [1, 'a'], none: [] });
+  });
+
+  test('a hole in an array is refused with its place', () => {
+    const items: unknown[] = [1];
+    items[2] = 3;
+    expect(() => encodeMessage({ deep: { items } }, 100)).toThrow(/member deep\.items\[1\] is undefined/);
+  });
+
+  test('a member called toJSON is refused where it is a function, and travels where it is a text', () => {
+    expect(() => encodeMessage({ toJSON: () => 'forged' }, 100)).toThrow(/member toJSON is a function/);
+    expect(decodeMessage(encodeMessage({ toJSON: 'a' }, 100))).toEqual({ toJSON: 'a' });
+  });
+});
+
 describe('reading what others wrote', () => {
   test('whatever the bytes are, decoding answers a message or undefined', () => {
     fc.assert(

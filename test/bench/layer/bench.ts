@@ -52,6 +52,6 @@ async function measure(cores: Cores, url: string, server: string, scenario: stri
 
 function start(core: number, url: string, server: string, { scenario, numbers }: Process, python: PythonEnvironment | undefined): Child {
   const worker = join(import.meta.dirname, python !== undefined && server === 'channels_redis' ? 'django_side.py' : 'worker.ts');
-  if (worker.endsWith('.py')) return startPinned(core, python?.command('python') ?? '', [worker, url, scenario, ...numbers], 'pipe');
-  return startPinned(core, process.execPath, ['--conditions=@busgate/source', worker, server, url, scenario, ...numbers], 'pipe');
+  if (worker.endsWith('.py')) return startPinned(core, python?.command('python') ?? '', [worker, url, scenario, ...numbers], { stdin: 'pipe' });
+  return startPinned(core, process.execPath, ['--conditions=@busgate/source', worker, server, url, scenario, ...numbers], { stdin: 'pipe' });
 }

@@ -69,7 +69,7 @@ async function measureReturns(choice: Choice): Promise<string[]> {
 async function measure(cores: Cores, { url }: Broker, subject: string, scenario: string): Promise<Work> {
   const worker = join(import.meta.dirname, 'worker.ts');
   const children = processesOf(scenario).map((each) =>
-    startPinned(cores.server, process.execPath, ['--conditions=@busgate/source', worker, subject, url, each.scenario, ...each.numbers], 'pipe'),
+    startPinned(cores.server, process.execPath, ['--conditions=@busgate/source', worker, subject, url, each.scenario, ...each.numbers], { stdin: 'pipe' }),
   );
   return together(children, scenario.startsWith('group') ? 1 : 0);
 }

@@ -69,6 +69,6 @@ async function measure(cores: Cores, server: string, count: number): Promise<Fig
   await subject.answers('/readyz');
   const before = await subject.metric(CPU);
   const clients = ['--conditions=@busgate/source', join(import.meta.dirname, 'worker.ts'), port, CLIENTS, MISSED, JSON.stringify(positions)];
-  const done = await together([startPinned(cores.load, process.execPath, clients, 'pipe')], 0);
+  const done = await together([startPinned(cores.load, process.execPath, clients, { stdin: 'pipe' })], 0);
   return { seconds: done.seconds, cpu: ((await subject.metric(CPU)) - before) * (1e6 / CLIENTS) };
 }

@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import { PythonEnvironment } from '../../outside/support/python.ts';
+import { startRedis } from '../../support/brokers.ts';
+import type { Choice } from '../choice.ts';
+import { chooseCores, type Cores } from '../rig/cores.ts';
+import { cpuMicros } from '../rig/cpu.ts';
+import { pin, startPinned } from '../rig/pinned.ts';
+import { keep } from '../rig/results.ts';
+import type { Heard } from './load.ts';
+import { report, type Measured } from './report.ts';
+import { servers, type Running, type Server } from './servers.ts';
+
+const SECONDS = 4;
+const PACKAGES = [
+  'channels==4.3.2',
+  'channels_redis==4.3.0',
+  'redis==5.2.1',
+  'daphne==4.2.3',
+  'uvicorn[standard]==0.54.0',
+  join(import.meta.dirname, '../../../packages/asgi'),
+];
+
+interface Scenario {
+  readonly path: 'echo' | 'all';
+  readonly sockets: number;
+}
+
+const scenarios: Readonly<Record<string, Scenario>> = {
+  'echo-1': { path: 'echo', sockets: 1 },
+  'echo-100': { path: 'echo', sockets: 100 },
+  'echo-1000': { path: 'echo', sockets: 1000 },
+  'all-1000': { path: 'all', sockets: 1000 },
+};
+
+export const eventScenarios: readonly string[] = Object.keys(scenarios);
+export const eventServers: readonly string[] = Object.keys(servers);
+
+/** Sockets whose logic is in a worker, in the gateway, or in a server of its own that has no bus behind it. */
+export async function benchEvents(choice: Choice): Promise<void> {
+  const cores = chooseCores();
+  await using python = choice.servers.some((name) => servers[name]?.isPython) ? await PythonEnvironment.with(...PACKAGES) : undefined;
+  const measured: Measured[] = [];
+  for (const scenario of choice.scenarios) {
+    for (let run = 0; run < choice.runs; run += 1) {
+      for (const server of run % 2 === 0 ? choice.servers : choice.servers.toReversed()) {
+        const figures = await measure(cores, scenarios[scenario] as Scenario, servers[server] as Server, python);
+        measured.push({ scenario, server, ...figures });
+        console.log(`${scenario} ${server} ${run + 1}/${choice.runs} ${JSON.stringify(figures)}`);
+      }
+    }
+  }
+  const text = report(measured, choice.runs);
+  console.log(`\n${text}`);
+  if (choice.whole) await keep(text, 'RESULTS-events.md');
+}
+
+/** One run on a fresh broker and fresh processes: gateway and worker share a core, the clients and Redis the other. */
+async function measure(
+  cores: Cores,
+  { path, sockets }: Scenario,
+  server: Server,
+  python: PythonEnvironment | undefined,
+): Promise<Omit<Measured, 'scenario' | 'server'>> {
+  await using redis = await startRedis({ args: ['--appendonly', 'no'] });
+  await pin(cores.load, redis.pid);
+  const running = await server.start({ core: cores.server, redisUrl: redis.url, python });
+  await using _front = running.front;
+  await using _worker = running.worker;
+  await using load = startPinned(cores.load, process.execPath, [join(import.meta.dirname, 'load.ts'), running.port, path, sockets, SECONDS]);
+  const said = async (matches: (line: string) => boolean, what: string): Promise<string> => {
+    const line = await Promise.race([load.output.find(matches, what), load.exited.then(() => undefined)]);
+    if (line === undefined)
+      throw new Error(`the clients ended before ${what}:\n${[...running.front.lines.all.slice(-20), ...load.lines.all.slice(-20)].join('\n')}`);
+    return line;
+  };
+  await said((line) => line === 'begin', 'all were connected');
+  const before = usage(running);
+  await said((line) => line === 'end', 'the measured seconds were over');
+  const after = usage(running);
+  const heard = JSON.parse(await load.output.find((line) => line.startsWith('{'), 'its figures')) as Heard;
+  return {
+    rate: heard.count / heard.seconds,
+    p50: heard.p50,
+    p99: heard.p99,
+    frontCpu: (after.front - before.front) / heard.count,
+    workerCpu: (after.worker - before.worker) / heard.count,
+  };
+}
+
+function usage({ front, worker }: Running): { front: number; worker: number } {
+  return { front: cpuMicros(front.pid), worker: worker === undefined ? 0 : cpuMicros(worker.pid) };
+}

@@ -1,0 +1,113 @@
+import { join } from 'node:path';
+import type { PythonEnvironment } from '../../outside/support/python.ts';
+import type { Child } from '../../support/child.ts';
+import { freePort } from '../../support/ports.ts';
+import { GatewayProcess } from '../../support/processes.ts';
+import { startPinned } from '../rig/pinned.ts';
+
+/** Where a server under test is put. */
+interface Place {
+  readonly core: number;
+  readonly redisUrl: string;
+  readonly python: PythonEnvironment | undefined;
+}
+
+/** A server under test that takes clients. */
+export interface Running {
+  readonly port: number;
+  /** What holds the clients' sockets. */
+  readonly front: Child;
+  /** What has the application, where that is another process. */
+  readonly worker?: Child;
+}
+
+/** One of those compared. */
+export interface Server {
+  /** In tables. */
+  readonly title: string;
+  readonly isPython?: true;
+  start(place: Place): Promise<Running>;
+}
+
+const HERE = import.meta.dirname;
+const CLI = join(HERE, '../../../packages/gateway/src/cli.ts');
+const SOURCES = '--conditions=@busgate/source';
+const APPLICATION = join(HERE, 'modules/echo.ts');
+const QUEUE = 'bench';
+
+/** The gateway as its users start it, with every limit, bound and metric in force as by default. */
+async function startGateway({ core, redisUrl }: Place, route: string): Promise<Running> {
+  const [port, opsPort] = [await freePort(), await freePort()];
+  const serve = ['serve', '--layer', redisUrl, '--routes', `[{path: '/:page', ${route}}]`, '--port', port, '--ops-port', opsPort];
+  const front = startPinned(core, process.execPath, [SOURCES, CLI, ...serve]);
+  await new GatewayProcess(front, port, opsPort).answers('/readyz');
+  return { port, front };
+}
+
+async function withWorker(place: Place, worker: Child, isReady: (line: string) => boolean): Promise<Running> {
+  await worker.lines.find(isReady, 'a worker that reads');
+  return { ...(await startGateway(place, `kind: events, queue: ${QUEUE}`)), worker };
+}
+
+function startWork(place: Place): Promise<Running> {
+  const worker = startPinned(place.core, process.execPath, [SOURCES, CLI, 'work', APPLICATION, '--layer', place.redisUrl, '--queue', QUEUE]);
+  return withWorker(place, worker, (line) => line.includes('working'));
+}
+
+function startAsgi(place: Place): Promise<Running> {
+  const args = ['bench_site:application', '--app-dir', HERE, '--layer', place.redisUrl, '--queue', QUEUE];
+  return withWorker(place, inPython(place, 'busgate-asgi', args, { BENCH_ROOMS: '1' }), (line) => line.includes('Reading queue'));
+}
+
+async function startPythonServer(
+  place: Place,
+  command: string,
+  args: (port: number) => readonly (string | number)[],
+  isReady: (line: string) => boolean,
+): Promise<Running> {
+  const port = await freePort();
+  const front = inPython(place, command, args(port));
+  await front.lines.find(isReady, 'a server that listens');
+  return { port, front };
+}
+
+function inPython({ core, redisUrl, python }: Place, command: string, args: readonly (string | number)[], env: Readonly<Record<string, string>> = {}): Child {
+  return startPinned(core, python?.command(command) ?? command, args, { cwd: HERE, env: { BENCH_REDIS: redisUrl, ...env } });
+}
+
+async function startBare({ core }: Place): Promise<Running> {
+  const port = await freePort();
+  const front = startPinned(core, process.execPath, [join(HERE, '../servers/echo.ts'), port]);
+  await front.output.next();
+  return { port, front };
+}
+
+/** Everything compared, by the name it has on the command line, in the order of the tables. */
+export const servers: Readonly<Record<string, Server>> = {
+  worker: { title: 'gateway, `busgate work`', start: startWork },
+  consumer: { title: 'gateway, consumer in it', start: (place) => startGateway(place, `kind: consumer, module: '${APPLICATION}'`) },
+  ws: { title: 'bare `ws`', start: startBare },
+  asgi: { title: 'gateway, `busgate-asgi`', isPython: true, start: startAsgi },
+  daphne: {
+    title: 'Daphne',
+    isPython: true,
+    start: (place) =>
+      startPythonServer(
+        place,
+        'daphne',
+        (port) => ['--bind', '127.0.0.1', '--port', port, 'bench_site:application'],
+        (line) => line.includes('Listening on TCP'),
+      ),
+  },
+  uvicorn: {
+    title: 'uvicorn',
+    isPython: true,
+    start: (place) =>
+      startPythonServer(
+        place,
+        'uvicorn',
+        (port) => ['--port', port, '--no-access-log', 'bench_site:application'],
+        (line) => line.includes('Uvicorn running'),
+      ),
+  },
+};
