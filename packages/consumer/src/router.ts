@@ -20,6 +20,8 @@ interface Entry {
   readonly segments: readonly string[];
   /** Whether the path may go on: `*` at the end, or a router. */
   readonly isOpen: boolean;
+  /** Whether what it goes on with is the parameter `rest`. */
+  readonly hasRest: boolean;
   readonly socket: SocketTarget | undefined;
   readonly http: HttpTarget | undefined;
   readonly router: Router | undefined;
@@ -64,10 +66,10 @@ export class Router {
   }
 }
 
-/** Whatever a module exports, as a router: what is no router stands at every path. */
+/** Whatever a module exports, as a router: what is no router stands at every path, with the parameters of the gateway's route alone. */
 export function asRouter(exported: unknown): Router | undefined {
   if (exported instanceof Router) return exported;
-  return isRoutable(exported) ? new Router([entry('/*', exported)]) : undefined;
+  return isRoutable(exported) ? new Router([{ ...entry('/*', exported), hasRest: false }]) : undefined;
 }
 
 function own<T>(target: T | undefined, params: Params): Found<T> | undefined {
@@ -77,14 +79,14 @@ function own<T>(target: T | undefined, params: Params): Found<T> | undefined {
 function entry(path: string, at: Routable): Entry {
   if (!path.startsWith('/')) throw new TypeError(`a path must begin with a slash, not ${JSON.stringify(path)}`);
   const parts = partsOf(path);
-  const isOpen = parts.at(-1) === '*' || at instanceof Router;
-  const segments = parts.at(-1) === '*' ? parts.slice(0, -1) : parts;
-  if (at instanceof Router) return { segments, isOpen, socket: undefined, http: undefined, router: at };
+  const hasRest = parts.at(-1) === '*';
+  const segments = hasRest ? parts.slice(0, -1) : parts;
+  if (at instanceof Router) return { segments, isOpen: true, hasRest: false, socket: undefined, http: undefined, router: at };
   const targets = (Array.isArray(at) ? (at as readonly unknown[]) : [at]).map((one) => targetOf(path, one));
   const sockets = targets.filter((target) => target.kind !== 'http');
   const https = targets.filter((target) => target.kind === 'http');
   if (sockets.length > 1 || https.length > 1) throw new TypeError(`at ${path} there is more than one handler of the same kind`);
-  return { segments, isOpen, socket: sockets[0], http: https[0], router: undefined };
+  return { segments, isOpen: hasRest, hasRest, socket: sockets[0], http: https[0], router: undefined };
 }
 
 function targetOf(path: string, one: unknown): SocketTarget | HttpTarget {
@@ -93,7 +95,7 @@ function targetOf(path: string, one: unknown): SocketTarget | HttpTarget {
   throw new TypeError(`at ${path} stands neither a Consumer class nor what consumer(), handlers(), http() or router() made`);
 }
 
-function match({ segments, isOpen, router: inner }: Entry, parts: readonly string[]): Params | undefined {
+function match({ segments, isOpen, hasRest }: Entry, parts: readonly string[]): Params | undefined {
   if (isOpen ? parts.length < segments.length : parts.length !== segments.length) return undefined;
   const params: Record<string, string> = {};
   for (const [index, segment] of segments.entries()) {
@@ -101,7 +103,7 @@ function match({ segments, isOpen, router: inner }: Entry, parts: readonly strin
     if (segment.startsWith(':')) params[segment.slice(1)] = part;
     else if (segment !== part) return undefined;
   }
-  if (isOpen && inner === undefined) params['rest'] = parts.slice(segments.length).join('/');
+  if (hasRest) params['rest'] = parts.slice(segments.length).join('/');
   return params;
 }
 

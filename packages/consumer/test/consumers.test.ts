@@ -340,6 +340,12 @@ describe('a router', () => {
     expect(await connection.receive()).toBe(said);
   });
 
+  it('is not needed: what stands by itself has the parameters of the gateway’s route, `rest` too', async () => {
+    const alone = consumer((socket) => socket.send(JSON.stringify(socket.params)));
+    await using connection = await connectTo(alone, { path: '/files/a/b', params: { rest: 'a/b' } });
+    expect(await connection.receive()).toBe('{"rest":"a/b"}');
+  });
+
   it('refuses what stands nowhere with 404, and to be made of what can handle nothing', async () => {
     expect(await connectTo(routes, { path: '/api/chat' })).toMatchObject({ accepted: false, status: 404 });
     expect(() => router({ chat: echo })).toThrow('must begin with a slash');

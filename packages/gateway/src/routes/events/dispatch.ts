@@ -1,9 +1,10 @@
-import { isLayerError, type Message } from '@busgate/layer';
+import type { Message } from '@busgate/layer';
 import type { End } from '../../errors.ts';
 import type { Deadlines, Timed } from '../../session/deadlines.ts';
 import type { Backend } from './backend.ts';
 import type { EventCounters } from './counters.ts';
 import { connectEvent, type Asked, disconnectEvent, receiveEvent, type Standing, type Subject } from './event.ts';
+import { type Failure, failureOf } from './failure.ts';
 import { Flow, type Frame } from './flow.ts';
 import type { State } from './reply.ts';
 import type { EventSettings } from './settings.ts';
@@ -13,9 +14,6 @@ const FIRST_WAIT_MS = 20;
 const LONGEST_WAIT_MS = 1000;
 /** What a queue says of an event's end where it was never told the real one: its gateway died. */
 const DIED: End = { code: 1006, reason: '' };
-
-/** Why a session's events go no further. */
-export type Failure = 'accept_timeout' | 'handler_timeout' | 'resume_timeout' | 'full' | 'away' | 'failed';
 
 /** What a session's events need of the session. */
 export interface DispatchOwner {
@@ -136,12 +134,14 @@ export class Dispatch implements Timed {
     void this.#pump();
   }
 
-  /** A worker has refused the session, or ended what it was asked to take over: with its answer the connect is handled. */
+  /** A worker has refused the session, or ended what it was asked to take over: with its answer the connect is handled, and what waits is nobody's. */
   refused(): void {
     const order = this.#asking;
     this.#asking = undefined;
     this.#formerQueue = undefined;
-    if (order !== undefined) this.done(order);
+    if (order === undefined) return;
+    this.#waiting = [];
+    this.done(order);
   }
 
   /** A message of the client. */
@@ -183,15 +183,14 @@ export class Dispatch implements Timed {
 
   /** The worker with the session has died, with what it had: another one gets the session. */
   lost(): void {
-    void this.#resume(this.abandoned());
+    void this.#resume(this.#bereave());
   }
 
-  /** The same, and no other one gets it. Answers how many events were not finished. */
-  abandoned(): number {
-    const { undone, unqueued } = this.#flow.abandon();
-    this.#context.counters.abandoned('lost', undone, unqueued);
-    this.#leaveWorker();
-    return undone;
+  /** The same, and no other one gets it: what waits is nobody's. */
+  abandoned(): void {
+    this.#bereave();
+    this.#waiting = [];
+    void this.#pump();
   }
 
   /** The client has gone, or was closed: the worker is told so after everything that came before, and never where no connect was queued. */
@@ -221,6 +220,14 @@ export class Dispatch implements Timed {
       this.#owner.failed(this.#isAccepted ? 'resume_timeout' : 'accept_timeout');
     }
     void this.#pump();
+  }
+
+  /** Answers how many events were not finished: those, too, that were on their way into the queue of the worker that died. */
+  #bereave(): number {
+    const { undone, unqueued } = this.#flow.abandon();
+    this.#context.counters.abandoned('lost', undone, unqueued);
+    this.#leaveWorker();
+    return undone + unqueued;
   }
 
   #leaveWorker(): void {
@@ -380,20 +387,5 @@ export class Dispatch implements Timed {
     if (dueAt === Infinity) return;
     const tick = deadlines.now + deadlines.ticks(dueAt - now());
     if (this.dueTick === -1 || tick < this.dueTick) deadlines.set(this, tick);
-  }
-}
-
-function failureOf(error: unknown): 'full' | 'away' | 'unknown' | 'failed' {
-  if (!isLayerError(error)) return 'failed';
-  switch (error.code) {
-    case 'CHANNEL_FULL':
-      return 'full';
-    case 'LAYER_AWAY':
-      return 'away';
-    case 'OUTCOME_UNKNOWN':
-    case 'TIMEOUT':
-      return 'unknown';
-    default:
-      return 'failed';
   }
 }

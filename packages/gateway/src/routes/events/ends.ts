@@ -1,5 +1,5 @@
 import type { End } from '../../errors.ts';
-import type { Failure } from './dispatch.ts';
+import type { Failure } from './failure.ts';
 
 /** The client has gone. */
 export const LOST: End = { code: 1006, reason: '' };
