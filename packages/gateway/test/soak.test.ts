@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { soak } from '../../../test/support/soak.ts';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
-import { closeFrame, frame, RawClient, upgrade } from './support/raw.ts';
+import { closeFrame, frame, RawClient, request, upgrade } from './support/raw.ts';
+import { StreamClient } from './support/stream.ts';
 
 /** A session that stays costs several thousand bytes; code that is still being compiled some hundred for each of so few times. */
 const SESSION_BYTES = 2000;
@@ -49,6 +50,21 @@ const ACTS: Readonly<Record<string, (time: number) => Promise<void>>> = {
     await using client = await RawClient.upgraded(gateway.port, '/room/raw');
     client.write(Buffer.concat([frame(1, 'x'.repeat(1000), { fin: false }), frame(9, 'ping')]));
     await client.until((frames) => frames.length === 1);
+  },
+  'an event stream of many rooms that is left when it has begun': async () => {
+    await using stream = await StreamClient.open(gateway.port, '/socket?rooms=raw&rooms=kept&last=1');
+    await stream.until(() => stream.lastId !== undefined);
+  },
+  'a stream of lines that is left before it has begun': async () => {
+    await using client = await RawClient.connect(gateway.port);
+    client.write(request('GET /room/kept?last=1 HTTP/1.1', 'Host: a', 'Accept: application/x-ndjson'));
+    client.socket.resetAndDestroy();
+  },
+  'a poll that is left while it waits': async () => {
+    const { position } = await gateway.layer.history('kept');
+    await using client = await RawClient.connect(gateway.port);
+    client.write(request(`GET /room/kept?poll=60&since=${position} HTTP/1.1`, 'Host: a'));
+    await until(() => gateway.gateway.state.sessions.poll === 1, 'it waits');
   },
   'an upgrade that is refused': async () => {
     await using client = await RawClient.connect(gateway.port);
