@@ -4,7 +4,7 @@ import { Child, type Exit } from './child.ts';
 import type { Collector } from './events.ts';
 import { freePort } from './ports.ts';
 
-const CLI = join(import.meta.dirname, '../../packages/gateway/src/cli.ts');
+const ROOT = join(import.meta.dirname, '../..');
 const PATIENCE_MS = 60_000;
 /** Between two questions whether a gateway is ready. */
 const ASK_AGAIN_MS = 20;
@@ -15,13 +15,22 @@ interface GatewayOptions {
   /** Further flags of `busgate serve`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** The checkout whose sources are run, in place of this one. */
+  readonly root?: string;
   /** Whether to wait until the layer has been reached (`/readyz` says 200) or only until the process serves. */
   readonly until?: 'ready' | 'alive';
 }
 
+interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: 'ignore' | 'pipe';
+  /** The checkout whose sources are run, in place of this one. */
+  readonly root?: string;
+}
+
 /** Any `busgate …` as a process of its own, from the sources as they are. */
-export function runBusgate(args: readonly string[], options: { env?: Readonly<Record<string, string>>; stdin?: 'ignore' | 'pipe' } = {}): Child {
-  return new Child(process.execPath, ['--conditions=@busgate/source', CLI, ...args], options);
+export function runBusgate(args: readonly string[], { root = ROOT, ...options }: CommandOptions = {}): Child {
+  return new Child(process.execPath, ['--conditions=@busgate/source', join(root, 'packages/gateway/src/cli.ts'), ...args], options);
 }
 
 /** A `busgate serve` on free ports, resolved when it is ready. */
@@ -37,8 +46,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   }
 }
 
-async function startOn(port: number, opsPort: number, { args = [], env = {}, until = 'ready' }: GatewayOptions): Promise<GatewayProcess> {
-  const child = runBusgate(['serve', '--port', `${port}`, '--ops-port', `${opsPort}`, ...args], { env });
+async function startOn(port: number, opsPort: number, { args = [], env = {}, root = ROOT, until = 'ready' }: GatewayOptions): Promise<GatewayProcess> {
+  const child = runBusgate(['serve', '--port', `${port}`, '--ops-port', `${opsPort}`, ...args], { env, root });
   const gateway = new GatewayProcess(child, port, opsPort);
   try {
     await gateway.answers(until === 'ready' ? '/readyz' : '/healthz');
