@@ -83,8 +83,9 @@ export class MultiplexClient extends Client {
   #read = 0;
   readonly #frames: Frame[] = [];
 
-  static override async open(url: string): Promise<MultiplexClient> {
-    const client = new MultiplexClient(url, ['busgate.v1']);
+  /** `protocols`: offered besides. */
+  static override async open(url: string, protocols: string[] = []): Promise<MultiplexClient> {
+    const client = new MultiplexClient(url, ['busgate.v1', ...protocols]);
     await client.until(() => client.frames.some((frame) => frame.type === 'welcome'));
     return client;
   }

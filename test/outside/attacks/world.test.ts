@@ -7,12 +7,12 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Client } from '../../e2e/clients.ts';
-import { requireBinary } from '../../support/binaries.ts';
 import { startRedis } from '../../support/brokers.ts';
 import { Child } from '../../support/child.ts';
 import { metricsOf, sumOf } from '../../support/metrics.ts';
 import { freePort } from '../../support/ports.ts';
 import { GatewayProcess, startGateway } from '../../support/processes.ts';
+import { SettableClock } from '../support/clock.ts';
 
 const run = promisify(execFile);
 const CLI = join(import.meta.dirname, '../../../packages/gateway/src/cli.ts');
@@ -27,27 +27,14 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Where the clock of a process can be set: its variables, and what sets it. */
-async function settableClock(): Promise<{ readonly env: Readonly<Record<string, string>>; set(offset: string): Promise<void> }> {
-  await requireBinary('faketime');
-  const { stdout } = await run('sh', ['-c', 'ls /usr/lib/*/faketime/libfaketime.so.1']);
-  const file = join(folder, 'clock');
-  const set = (offset: string): Promise<void> => writeFile(file, offset);
-  await set('+0');
-  return {
-    env: { LD_PRELOAD: stdout.trim(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
-    set,
-  };
-}
-
 test('attack 110: a clock that jumps an hour on, two hours back and two days on cuts off nobody, and nothing stalls', async () => {
-  const clock = await settableClock();
+  await using clock = await SettableClock.make();
   await using broker = await startRedis();
   const heartbeat = ['--heartbeat-interval', '300ms', '--heartbeat-timeout', '300ms', '--ready-layer-grace', '5s'];
   await using gateway = await startGateway({ args: ['--demo', '--layer', broker.url, ...heartbeat], env: clock.env });
   const clients = await Promise.all(Array.from({ length: 10 }, () => Client.open(gateway.ws('/room/time'))));
   for (const [sent, offset] of ['+3600', '-3600', '+172800'].entries()) {
-    await clock.set(offset);
+    await clock.move(offset);
     await sleep(SOME_BEATS_MS);
     clients[0]?.send(offset);
     await Promise.all(clients.map((client) => client.until((received) => received.length === sent + 1)));
@@ -92,14 +79,14 @@ test.each([
   ['of another name', 'DNS:elsewhere.test', '+0', /altnames|does not match/],
   ['that has expired', 'IP:127.0.0.1', '+10d', /expired/],
 ])('attack 120: a broker with a certificate %s is away, and why is said; nothing goes there without TLS', async (_, name, offset, reason) => {
-  const clock = await settableClock();
+  await using clock = await SettableClock.make();
   const [key, cert, port] = [join(folder, 'key.pem'), join(folder, 'cert.pem'), await freePort()];
   const subject = ['-subj', '/CN=busgate test', '-addext', `subjectAltName=${name}`, '-days', '2', '-nodes'];
   await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-keyout', key, '-out', cert, ...subject]);
   await using _broker = await startRedis({
     config: [`tls-port ${port}`, `tls-cert-file ${cert}`, `tls-key-file ${key}`, `tls-ca-cert-file ${cert}`, 'tls-auth-clients no'],
   });
-  await clock.set(offset);
+  await clock.move(offset);
   const layer = `rediss://127.0.0.1:${port}?ca=${encodeURIComponent(cert)}`;
   await using gateway = await startGateway({ args: ['--demo', '--layer', layer], env: clock.env, until: 'alive' });
   await gateway.lines.find((line) => reason.test(line), 'the reason');
