@@ -17,6 +17,16 @@ test.each(DOCUMENTS.map((document) => [basename(document.url.pathname), document
   },
 );
 
+/** Tests that a document names as what holds it to its word, each by the title behind the link's file. */
+test.each(WRITTEN)('every test that %s names is there', (name) => {
+  const named = [...readFileSync(join(ROOT, name), 'utf8').matchAll(/\]\(([^)#\s]+\.test\.ts) (?:'([^']+)'|"([^"]+)")\)/g)];
+  const missing = named.filter(([, file = '', ...titles]) => {
+    const text = readFileSync(join(ROOT, dirname(name), file), 'utf8');
+    return !titles.some((title) => title !== undefined && text.includes(`'${title}'`));
+  });
+  expect(missing.map(([link]) => link)).toEqual([]);
+});
+
 test.each(WRITTEN)('every file that %s points to is there', (name) => {
   const links = [...readFileSync(join(ROOT, name), 'utf8').matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, link = '']) => link);
   expect(links.filter((link) => !existsSync(join(ROOT, dirname(name), link)))).toEqual([]);
