@@ -27,7 +27,10 @@ const FLEETS_AT_ONCE = 2;
 /** What processes of the tests have compiled, for the next ones: one that starts takes a third of the time. */
 const COMPILED = join(import.meta.dirname, 'node_modules/.cache/busgate-tests');
 
-/** One project after the other, in this order; those of the outer ring run their files one by one, since they install programs and start containers. */
+/** Of the outer ring, what waits for brokers and workers, and needs neither containers nor a browser nor a cluster of NATS, whose servers elect. */
+const waiting = ['test/outside/redis/**/*.test.ts', 'test/outside/{asgi,coming-from,event-workers*,leases}.test.ts'];
+
+/** One project after the other, in this order; the last one runs its files one by one. */
 function project(groupOrder: number, name: string, include: string[], options: ProjectOptions) {
   return {
     resolve: { conditions },
@@ -42,7 +45,8 @@ export default defineConfig({
       project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests], testTimeout: 60_000, hookTimeout: 60_000, maxWorkers: AT_ONCE }),
       project(2, 'conformance', [brokerTests], { testTimeout: 120_000, hookTimeout: 180_000, maxWorkers: AT_ONCE }),
       project(3, 'e2e', ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts'], { testTimeout: 120_000, hookTimeout: 180_000, maxWorkers: FLEETS_AT_ONCE }),
-      project(4, 'outside', ['test/outside/**/*.test.ts'], { testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: 1 }),
+      project(4, 'outside-waiting', waiting, { testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: FLEETS_AT_ONCE }),
+      project(5, 'outside', ['test/outside/**/*.test.ts'], { exclude: waiting, testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: 1 }),
     ],
   },
 });

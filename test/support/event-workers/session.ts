@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { openLayer, type ChannelLayer, type Message } from '@busgate/layer';
 import { Collector } from '../events.ts';
 
-const ACCEPT_MS = 10_000;
+/** A worker may take that long to start on a busy machine. */
+const ACCEPT_MS = 60_000;
 const HANDLER_MS = 30_000;
 const DISCONNECT_MS = 86_400_000;
 
@@ -66,9 +67,9 @@ export class Session {
     });
   }
 
-  /** Queues a connect, which waits so long for a worker. */
-  async connect(members: Message = {}, lifetimeMs = ACCEPT_MS): Promise<void> {
-    await this.#queue('websocket.connect', { ...this.#asked, scheme: 'ws', subprotocols: [], resumed: false, ...members }, this.#gateway.queue, lifetimeMs);
+  /** Queues a connect. */
+  async connect(members: Message = {}): Promise<void> {
+    await this.#queue('websocket.connect', { ...this.#asked, scheme: 'ws', subprotocols: [], resumed: false, ...members }, this.#gateway.queue, ACCEPT_MS);
   }
 
   /** Queues a plain request. */

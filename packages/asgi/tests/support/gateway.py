@@ -16,7 +16,8 @@ Json = dict[str, Any]
 
 #: How long a reply may take on a busy machine, in seconds.
 PATIENCE = 30.0
-ACCEPT_TIMEOUT, HANDLER_TIMEOUT = 10.0, 30.0
+#: A worker may take that long to start, or to find its broker, on a busy machine.
+ACCEPT_TIMEOUT, HANDLER_TIMEOUT = 60.0, 30.0
 
 
 class Wire(Protocol):

@@ -1,9 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Family } from '../family.ts';
 
-/** A worker may take that long to start on a busy machine. */
-const START_MS = 60_000;
-
 export const stops: Family = ({ open }) => {
   test('a worker says that it works, and that it stops', async () => {
     await using stage = await open(1);
@@ -48,7 +45,7 @@ export const stops: Family = ({ open }) => {
     const beats = await stage.gateway.beats(firstQueue as string);
     first?.signal('SIGTERM');
     await beats.find((beat) => beat === 'stopping');
-    await newcomer.connect({}, START_MS);
+    await newcomer.connect();
     await stage.start();
     expect((await newcomer.reply('websocket.accept'))['queue']).not.toBe(firstQueue);
     await hold.end();
