@@ -55,7 +55,7 @@ export type Denial = () => Refused | undefined;
 
 /**
  * Decides who comes in, cheapest first, nothing costly before it: draining, address and handshake rate, host, origin, identity, rights, capacity, layer. The steps stand in that
- * order in {@link admitSession} and {@link admitPost}, and nowhere else.
+ * order in {@link admitSession}, {@link admitQuestion} and {@link admitPost}, and nowhere else.
  */
 export class Admission {
   readonly #sources: AdmissionSources;
@@ -70,7 +70,7 @@ export class Admission {
 
   /** A place for one session, to be given to {@link settle}; or why there is none. At once where it is known at once who asks. */
   admitSession(asker: Asker, denial: Denial): Refused | Seat | Promise<Refused | Seat> {
-    const refused = this.#draining() ?? this.#address(asker) ?? this.#page(asker);
+    const refused = this.#draining() ?? this.#rate(asker) ?? this.#room(asker) ?? this.#page(asker);
     return refused ?? this.#known(asker, () => denial() ?? this.#capacity() ?? this.#reach() ?? this.#seat(asker));
   }
 
@@ -78,6 +78,11 @@ export class Admission {
   settle(seat: Seat): void {
     this.#coming -= 1;
     if (!seat.isTaken) seat.release();
+  }
+
+  /** What has one answer, and takes a place only while it waits for it: it costs what a session's handshake does, and counts as one. */
+  admitQuestion(asker: Asker, denial: Denial): Refused | undefined | Promise<Refused | undefined> {
+    return this.#draining() ?? this.#rate(asker) ?? this.#page(asker) ?? this.#known(asker, () => denial() ?? this.#reach());
   }
 
   admitPost(asker: Asker, denial: Denial): Refused | undefined | Promise<Refused | undefined> {
@@ -115,8 +120,12 @@ export class Admission {
     return this.#sources.refuses() ? 'draining' : undefined;
   }
 
-  #address(asker: Asker): Refused | undefined {
+  #rate(asker: Asker): Refused | undefined {
     return this.#sources.seats.mayAsk(() => asker.remote.address) ? undefined : 'rate';
+  }
+
+  #room(asker: Asker): Refused | undefined {
+    return this.#sources.seats.hasRoom(() => asker.remote.address) ? undefined : 'rate';
   }
 
   #page(asker: Asker): Refused | undefined {

@@ -77,6 +77,31 @@ describe('limits.address.handshakes', () => {
     expect(accepted).toBeLessThan(100);
     expect(await ask(gateway, '198.51.100.2', stack)).toBe(101);
   });
+
+  test('polls and histories count as sockets and streams do, whatever sessions the address has, and what is published does not', async () => {
+    const limits = ['--limits-address-handshakes', '1/s burst 20', '--limits-address-sessions', '1'];
+    await using gateway = await TestGateway.start([...PROXY, ...limits], [{ rooms: '>', size: 10, ageMs: 60_000 }]);
+    await using stack = new AsyncDisposableStack();
+    const statusesOf = (count: number, path: string, client: string, init: RequestInit = {}): Promise<readonly number[]> =>
+      Promise.all(
+        Array.from({ length: count }, async () => {
+          const answer = await fetch(gateway.http(path), { ...init, headers: { 'X-Forwarded-For': client } });
+          await answer.text();
+          return answer.status;
+        }),
+      );
+    for (const [index, path] of ['/room/1?poll=0', '/room/1?last=1', '/socket?poll=0&rooms=1'].entries()) {
+      const client = `198.51.100.${index}`;
+      expect(await ask(gateway, client, stack)).toBe(101);
+      const statuses = await statusesOf(100, path, client);
+      const answered = statuses.filter((status) => status === 200).length;
+      expect(answered).toBeGreaterThanOrEqual(19);
+      expect(answered).toBeLessThan(70);
+      expect(statuses.filter((status) => status === 429).length).toBe(100 - answered);
+    }
+    expect(new Set(await statusesOf(100, '/room/1', '198.51.100.9', { method: 'POST', body: 'x' }))).toEqual(new Set([202]));
+    expect(await statusesOf(1, '/room/1?poll=0', '198.51.100.9')).toEqual([200]);
+  });
 });
 
 const V1 = 'PROXY TCP4 198.51.100.1 10.0.0.1 5555 443\r\n';

@@ -80,9 +80,9 @@ describe('sessions of an address', () => {
       false,
       true,
     ]);
-    expect(seats.mayAsk(() => '2001:db8::9')).toBe(false);
+    expect(seats.hasRoom(() => '2001:db8::9')).toBe(false);
     first?.seat?.release();
-    expect(seats.mayAsk(() => '2001:db8::9')).toBe(true);
+    expect(seats.hasRoom(() => '2001:db8::9')).toBe(true);
     expect(sit(seats, '2001:db8::3')).toBeDefined();
   });
 

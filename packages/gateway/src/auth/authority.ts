@@ -61,11 +61,14 @@ export class Authority {
 
   /** Who makes a request; at once where it says nothing and nobody is to be asked. */
   identify(request: Identifiable): Identity | AuthRefusal | Promise<Identity | AuthRefusal> {
-    const { credentials, jwt, application, knowsBans } = this.#sources;
+    const { credentials, jwt, application, knowsBans, attempts } = this.#sources;
     if (!knowsBans()) return 'auth_away';
     const [token, ...others] = credentials.tokensOf(request);
     if (others.length > 0) return this.#refuse('two_tokens', request.remote.address);
-    if (token !== undefined && jwt !== undefined) return this.#attempt(jwt, token, request.remote.address);
+    if (token !== undefined && jwt !== undefined) {
+      const { address } = request.remote;
+      return attempts.look(address, () => this.#check(jwt, token, address));
+    }
     return application === undefined ? ANYONE : this.#decide(questionOf(request, application.headers, token));
   }
 
@@ -81,11 +84,6 @@ export class Authority {
     const { application } = this.#sources;
     if (application === undefined) return 'unauthorized';
     return this.#decided(question, await application.subrequest.ask(question));
-  }
-
-  async #attempt(jwt: JwtChecker, token: string, address: string): Promise<Identity | AuthRefusal> {
-    if (this.#sources.attempts.isOver(address)) return 'rate';
-    return await this.#check(jwt, token, address);
   }
 
   async #check(jwt: JwtChecker, token: string, address: string | undefined): Promise<Identity | AuthRefusal> {

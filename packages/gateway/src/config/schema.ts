@@ -280,7 +280,7 @@ function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
     ),
     'limits.address.handshakes': unset(
       rate,
-      'Sessions that one address, an IPv6 one with its /64, may ask this process for; past it they are refused with 429.',
+      'Sessions, polls and histories that one address, an IPv6 one with its /64, may ask this process for; past it they are refused with 429.',
     ),
     'limits.user.sessions': unset(
       count(1, 1_000_000),

@@ -142,7 +142,7 @@ export class PlainRequests {
 
   /** The next one's turn comes when this one's answer has left: a client that does not read is sent no more. */
   async #ask(exchange: Exchange, asked: HttpRouteRequest, route: Route, asking: Asking): Promise<void> {
-    const refused = route.fault(asked.params) ?? (await this.#sources.admission.admitPost(asked, () => asking.askDenial(asked)));
+    const refused = route.fault(asked.params) ?? (await this.#sources.admission.admitQuestion(asked, () => asking.askDenial(asked)));
     if (refused !== undefined) return exchange.refuse(refused);
     await this.#answer(exchange, () => asking.ask(asked), joinFailure);
     await exchange.gone;

@@ -38,12 +38,16 @@ export class AddressBook {
     return this.#known.size;
   }
 
-  /** Whether this address may ask for a session now: it has too many, or asks too fast. Each question counts. */
+  /** Whether this address may ask to be let in now, or asks too fast. Each question counts. */
   mayAsk(address: string): boolean {
-    const { sessions, handshakes } = this.#limits;
-    const known = this.#of(networkOf(address));
-    if (handshakes !== undefined && !known.bucket.take(handshakes, this.#now())) return false;
-    return sessions === undefined || known.sessions < sessions;
+    const { handshakes } = this.#limits;
+    return handshakes === undefined || this.#of(networkOf(address)).bucket.take(handshakes, this.#now());
+  }
+
+  /** Whether this address may have one session more. */
+  hasRoom(address: string): boolean {
+    const { sessions } = this.#limits;
+    return sessions === undefined || (this.#known.get(networkOf(address))?.sessions ?? 0) < sessions;
   }
 
   /** One session more, until the function that this answers is called; undefined where the address has too many. */

@@ -24,9 +24,14 @@ export class Seats {
     this.#users = new UserBook(user);
   }
 
-  /** Whether this address may ask for a session now. Each question counts. `addressOf` is called only where somebody counts. */
+  /** Whether this address may ask to be let in now. Each question counts. `addressOf` is called only where somebody counts. */
   mayAsk(addressOf: () => string): boolean {
     return !this.#addresses.isEnforced || this.#addresses.mayAsk(addressOf());
+  }
+
+  /** Whether this address may have one session more. */
+  hasRoom(addressOf: () => string): boolean {
+    return !this.#addresses.isEnforced || this.#addresses.hasRoom(addressOf());
   }
 
   /** A place; undefined where the address or the user has too many. */
