@@ -114,6 +114,24 @@ describe('a long poll', () => {
     expect(await ask(gateway, path)).toMatchObject({ status, error });
   });
 
+  test.each([
+    ['*/*', 'application/json'],
+    ['application/json', 'application/json'],
+    ['text/html, */*;q=0.1', 'application/json'],
+    ['text/event-stream;q=0, application/x-ndjson;q=0.0', 'application/json'],
+    ['text/event-stream', 'text/event-stream'],
+    ['application/x-ndjson;q=0.2, */*', 'application/x-ndjson'],
+    ['text/event-stream;q=0.1, application/x-ndjson;q=0.2', 'application/x-ndjson'],
+    ['application/x-ndjson, text/event-stream', 'text/event-stream'],
+  ])('is asked for by what names no stream: %s', async (accept, type) => {
+    for (const path of ['/room/kept.1?poll=0', '/socket?poll=0&rooms=kept.1']) {
+      const left = new AbortController();
+      const answer = await fetch(gateway.http(path), { headers: { Accept: accept }, signal: left.signal });
+      expect([answer.status, answer.headers.get('content-type')]).toEqual([200, type]);
+      left.abort();
+    }
+  });
+
   test('by HEAD does not wait', async () => {
     const { cursor } = await ask(gateway, '/room/kept.1?poll=0');
     const answer = await ask(gateway, `/room/kept.1?poll=60&since=${cursor}`, { method: 'HEAD' });
