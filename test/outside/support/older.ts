@@ -1,7 +1,8 @@
-import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { outcomeOf, outputOf, ROOT } from './commands.ts';
+import { copyCheckout, linkDependencies } from './checkout.ts';
+import { outcomeOf, outputOf } from './commands.ts';
 
 /** Of the first state that had every wire of this one; gateways of it and of what came later may share a broker. Before the first release it stands for one. */
 const FIRST = 'f9e57fe9ff355f2bcf3d35b2b403cb235142dcce';
@@ -20,7 +21,7 @@ export interface Older extends AsyncDisposable {
 export async function olderVersion(): Promise<Older> {
   const root = await mkdtemp(join(tmpdir(), 'busgate-older-'));
   const commit = (await lastRelease()) ?? ((await isHere(FIRST)) ? FIRST : undefined);
-  if (commit === undefined) await copyCheckout(root);
+  if (commit === undefined) await copyCheckout(root, PARTS);
   else await extract(commit, root);
   await linkDependencies(root);
   return { root, name: commit ?? 'this checkout', [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }) };
@@ -40,18 +41,4 @@ async function extract(commit: string, root: string): Promise<void> {
   const archive = join(root, 'older.tar');
   await outputOf('git', ['archive', `--output=${archive}`, commit, ...PARTS]);
   await outputOf('tar', ['-xf', archive, '-C', root]);
-}
-
-async function copyCheckout(root: string): Promise<void> {
-  for (const part of PARTS) await cp(join(ROOT, part), join(root, part), { recursive: true });
-}
-
-/** Its own packages by their names, and what all versions take from others as this checkout has it. */
-async function linkDependencies(root: string): Promise<void> {
-  const modules = join(root, 'node_modules');
-  await mkdir(join(modules, '@busgate'), { recursive: true });
-  const installed = (await readdir(join(ROOT, 'node_modules'))).filter((name) => !name.startsWith('.') && name !== '@busgate');
-  await Promise.all(installed.map((name) => symlink(join(ROOT, 'node_modules', name), join(modules, name))));
-  const own = await readdir(join(root, 'packages'));
-  await Promise.all(own.map((name) => symlink(join(root, 'packages', name), join(modules, '@busgate', name))));
 }
