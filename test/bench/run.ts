@@ -5,6 +5,7 @@ import { benchLayer, layerScenarios, layerServers } from './layer/bench.ts';
 import { benchNats, natsScenarios, natsServers } from './nats/bench.ts';
 import { benchReturns, returnScenarios, returnServers } from './returns/bench.ts';
 import { benchRooms, roomServers, roomScenarios } from './rooms/bench.ts';
+import { benchStrangers, strangerScenarios, strangerServers } from './strangers/bench.ts';
 import { benchTransports, transportScenarios, transportServers } from './transports/bench.ts';
 
 interface Family {
@@ -20,6 +21,7 @@ const families: Readonly<Record<string, Family>> = {
   layer: { scenarios: layerScenarios, servers: layerServers, run: benchLayer },
   nats: { scenarios: natsScenarios, servers: natsServers, run: benchNats },
   returns: { scenarios: returnScenarios, servers: returnServers, run: benchReturns },
+  strangers: { scenarios: strangerScenarios, servers: strangerServers, run: benchStrangers },
   transports: { scenarios: transportScenarios, servers: transportServers, run: benchTransports },
 };
 

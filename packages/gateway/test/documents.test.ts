@@ -31,3 +31,10 @@ test.each(WRITTEN)('every file that %s points to is there', (name) => {
   const links = [...readFileSync(join(ROOT, name), 'utf8').matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, link = '']) => link);
   expect(links.filter((link) => !existsSync(join(ROOT, dirname(name), link)))).toEqual([]);
 });
+
+test('every promise of SECURITY.md names a test that tries it', () => {
+  const [, promises = ''] = readFileSync(join(ROOT, 'SECURITY.md'), 'utf8').split('## What is promised before clients');
+  const each = promises.split('\n').filter((line) => line.startsWith('- **'));
+  expect(each.length).toBeGreaterThanOrEqual(6);
+  expect(each.filter((line) => !/\.test\.ts\)/.test(line))).toEqual([]);
+});
