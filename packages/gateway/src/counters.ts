@@ -1,4 +1,6 @@
 import { ERRORS, type HttpErrorKey } from './errors.ts';
+import { LayerCalls } from './metrics/layer-calls.ts';
+import { Returns } from './returns.ts';
 
 /** The wires that carry sessions. */
 const SESSION_TRANSPORTS = ['websocket', 'sse', 'stream'] as const;
@@ -37,6 +39,10 @@ export interface Counters {
   readonly opened: Record<StayName, number>;
   /** Requests and upgrades refused, by error code. */
   readonly refused: Record<HttpErrorKey, number>;
+  /** Of them, those who were told to come back. */
+  readonly returns: Returns;
+  /** What calls of the layer take. */
+  readonly layerCalls: LayerCalls;
   /** Sessions ended, by {@link closeLabel}. */
   readonly closes: Map<string, number>;
   /** Messages that clients sent to be published. */
@@ -86,6 +92,8 @@ export function createCounters(): Counters {
   return {
     opened: zeros(STAYS),
     refused,
+    returns: new Returns(() => performance.now()),
+    layerCalls: new LayerCalls(() => performance.now()),
     closes: new Map([...[...KNOWN_CLOSES].map(String), OTHER_CLOSE].map((label) => [label, 0])),
     received: zeros(TRANSPORTS),
     receivedBytes: zeros(TRANSPORTS),

@@ -1,5 +1,5 @@
 import { closeWithin } from './drain/closing.ts';
-import type { DrainBudget, DrainClock, Draining, DrainingSession, DrainTimes } from './drain/draining.ts';
+import type { DrainBudget, DrainClock, Draining, DrainingSession, DrainStep, DrainTimes } from './drain/draining.ts';
 
 /** Sessions are closed this far apart, in milliseconds, where there is time; closer where there is not. */
 const PACE_MS = 50;
@@ -25,14 +25,28 @@ export function planCloses(count: number, available: number, random: () => numbe
 /** Ends everything in order and in time: announce, refuse, tell every client, close them at a pace, flush, finish. Resolves within the deadline as far as `finish` does. */
 export async function drain(what: Draining, times: DrainTimes, clock: DrainClock): Promise<void> {
   const end = clock.now() + times.deadline;
+  const step = stepsOf(what, clock);
   what.announce();
   await clock.sleep(Math.min(times.notice, times.deadline / 2));
+  step('notice');
   what.refuse();
   await closeAll(what.sessions(), end - clock.now(), times.budget, clock);
+  step('closing');
   const rest = end - times.deadline * END_SHARE - clock.now();
   await Promise.race([what.gone(), clock.sleep(Math.max(0, rest))]);
+  step('leaving');
   what.cutOff();
   await Promise.race([what.finish(), clock.sleep(Math.max(0, end - clock.now()))]);
+}
+
+/** Tells what each step has taken since the one before it ended. */
+function stepsOf(what: Draining, clock: DrainClock): (step: DrainStep) => void {
+  let begun = clock.now();
+  return (step) => {
+    const now = clock.now();
+    what.took(step, now - begun);
+    begun = now;
+  };
 }
 
 /** Tells each session when it is closed, counted from when all have been told. */

@@ -102,8 +102,7 @@ export type FrameErrorKey = { [K in ErrorKey]: Table[K] extends { frame: true } 
 
 export const ERRORS: Readonly<Record<ErrorKey, ErrorRow>> = TABLE;
 
-/** Retry-After lies between these, so that refused clients do not all come back at once. In seconds. */
-const RETRY_AFTER_MIN = 1;
+/** Retry-After is one of so many seconds from 1 on where nobody says more, so that refused clients do not all come back at once. */
 const RETRY_AFTER_SPREAD = 5;
 
 /** A refusal that says more than its row does. */
@@ -126,13 +125,13 @@ export function keyOf(refused: Refused): HttpErrorKey {
 /**
  * The whole answer to a refused request: JSON `{"error","message"}` of at most 200 bytes that echoes nothing of the request but the room that a
  * refusal names, and a closed connection.
- * `headers` are added, such as Allow.
+ * `headers` are added, such as Allow. `spread`: within how many seconds those who are refused may come back.
  */
-export function httpError(refused: Refused, headers?: Readonly<Record<string, string>>): Answer {
+export function httpError(refused: Refused, headers?: Readonly<Record<string, string>>, spread = RETRY_AFTER_SPREAD): Answer {
   const key = keyOf(refused);
   const row: ErrorRow = ERRORS[key];
   const answer = jsonAnswer(row.status ?? 500, { error: key, message: typeof refused === 'string' ? row.message : refused.message });
-  const retryAfter = String(RETRY_AFTER_MIN + Math.floor(Math.random() * RETRY_AFTER_SPREAD));
+  const retryAfter = String(1 + Math.floor(Math.random() * spread));
   return {
     ...answer,
     headers: {

@@ -130,12 +130,13 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#clients = new Clients(config.trustedProxies);
     this.#public = this.#createPublic(new ReadTurns(clock), seats);
     this.#away = new Absence(layer, now);
-    const sources = { layer, state: this.state };
+    const sources = { layer, state: this.state, now };
     this.metrics = new Metrics({
       ...sources,
       counters: this.#counters,
       log: options.log,
       version,
+      tickMs: this.#deadlines.tickMs,
       sessionsLimit: limits.sessions,
       events: this.#routes.events,
       workers: this.#routes.workers,
@@ -314,6 +315,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
         for (const session of this.#sessions.all()) session.cutOff();
         this.#public.close();
       },
+      took: (step, ms) => this.metrics.drained(step, ms),
       finish: () => this.#finish(),
     };
   }

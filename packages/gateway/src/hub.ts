@@ -129,7 +129,11 @@ export class Hub {
    */
   async recover(name: string, since: string, use: (recovery: Recovery) => void): Promise<void> {
     const events: RoomEvent[] = [];
-    const subscription = await this.#layer.subscribe(name, (event) => void events.push(event), { since });
+    const { layerCalls } = this.#counters;
+    const subscription = await layerCalls.watch(
+      'history',
+      this.#layer.subscribe(name, (event) => void events.push(event), { since }),
+    );
     use({ events, recovered: subscription.recovered ?? false, position: subscription.position });
     await subscription.close();
   }
@@ -139,7 +143,7 @@ export class Hub {
    * @throws LayerError as the layer does
    */
   history(name: string, since: string | undefined, options: HistoryOptions): Promise<HistoryReading> {
-    return this.#layer.history(name, since, options);
+    return this.#counters.layerCalls.watch('history', this.#layer.history(name, since, options));
   }
 
   /**
@@ -147,7 +151,7 @@ export class Hub {
    * @throws LayerError as the layer does
    */
   async before(name: string, last: number): Promise<string> {
-    const { messages, position } = await this.#layer.history(name, undefined, { last });
+    const { messages, position } = await this.history(name, undefined, { last });
     const [first] = messages;
     return first === undefined ? position : positionBefore(first);
   }
@@ -162,6 +166,8 @@ export class Hub {
    * @throws LayerError as the layer does, UNSUPPORTED for an `id` in a room without history; counted here
    */
   async publish(room: string, payload: string | Uint8Array, transport: TransportName, id?: string): Promise<{ position?: string }> {
+    const { layerCalls } = this.#counters;
+    const begun = layerCalls.now();
     const publishing = id === undefined ? this.#layer.publish(room, payload) : this.#layer.publish(room, payload, { id });
     this.#publishing.add(publishing);
     this.#counters.received[transport] += 1;
@@ -174,6 +180,7 @@ export class Hub {
       this.#counters.publishFailures[failureOf(error)] += 1;
       throw error;
     } finally {
+      layerCalls.took('publish', begun);
       this.#publishing.delete(publishing);
     }
   }
@@ -193,7 +200,7 @@ export class Hub {
 
   #subscribe(name: string): Entry {
     const room = new HubRoom(name, this.#context, this.#lossOf(name));
-    const entry: Entry = { room, subscribed: this.#layer.subscribe(name, room.take), isLive: false };
+    const entry: Entry = { room, subscribed: this.#counters.layerCalls.watch('subscribe', this.#layer.subscribe(name, room.take)), isLive: false };
     this.#rooms.set(name, entry);
     entry.subscribed.then(
       ({ position }) => {

@@ -1,9 +1,11 @@
 import type { LayerStats, LayerStatus } from '@busgate/layer';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Counters, GatewayState } from './counters.ts';
+import type { DrainStep } from './drain/draining.ts';
 import { memoryLimit } from './memory-limit.ts';
+import { Histograms } from './metrics/histograms.ts';
 import type { ConsumerCounters } from './routes/consumer/counters.ts';
-import { EventCounters, HANDLING_BUCKETS } from './routes/events/counters.ts';
+import { EventCounters } from './routes/events/counters.ts';
 
 /** What the metrics are read from. */
 export interface MetricSources {
@@ -12,6 +14,10 @@ export interface MetricSources {
   readonly layer: { readonly status: LayerStatus; readonly stats: Readonly<LayerStats> };
   readonly log: { readonly dropped: number };
   readonly version: string;
+  /** How often {@link Metrics.look} is called, in milliseconds. */
+  readonly tickMs: number;
+  /** Milliseconds, never going back. */
+  readonly now: () => number;
   /** `limits.sessions`. */
   readonly sessionsLimit: number;
   readonly events: readonly EventSource[];
@@ -167,26 +173,6 @@ const CONSUMERS: readonly MetricDefinition[] = [
   ),
 ];
 
-/** How long workers take. */
-const EVENT_HANDLING = {
-  name: 'busgate_event_handling_seconds',
-  type: 'histogram',
-  help: 'From the queueing of an event to its being done.',
-  labels: ['route'],
-} as const;
-
-/** How long the broker takes, as a message of a room takes from its publish to the socket's gateway. */
-const LAYER_ROUNDTRIP = {
-  name: 'busgate_layer_roundtrip_seconds',
-  type: 'histogram',
-  help: 'From a heartbeat of this process to its coming back through the broker.',
-  labels: [],
-} as const;
-const ROUNDTRIP_BUCKETS: readonly number[] = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-
-/** Those that are no plain numbers. */
-export const HISTOGRAMS = [EVENT_HANDLING, LAYER_ROUNDTRIP] as const;
-
 const LAYER: readonly MetricDefinition[] = [
   gauge('busgate_layer_up', '1 while the layer is reached.', ({ layer }) => (layer.status.state === 'connected' ? 1 : 0)),
   counter('busgate_layer_connects_total', 'Times the layer was reached.', ({ layer }) => layer.stats.connects),
@@ -240,17 +226,20 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #state: GatewayState;
   readonly #layer: MetricSources['layer'];
-  readonly #roundTrip: Histogram;
+  readonly #histograms: Histograms;
+  readonly #tickMs: number;
+  readonly #now: () => number;
   #roundTrips = 0;
+  #lookedAt: number | undefined;
   #scrape: Promise<string> | undefined;
 
   constructor(sources: MetricSources) {
     this.#state = sources.state;
     this.#layer = sources.layer;
     for (const definition of METRICS) register(this.#registry, definition, sources);
-    registerHandling(this.#registry, sources);
-    const { name, help } = LAYER_ROUNDTRIP;
-    this.#roundTrip = new Histogram({ name, help, buckets: [...ROUNDTRIP_BUCKETS], registers: [this.#registry] });
+    this.#histograms = new Histograms(this.#registry, { events: sources.events, layerCalls: sources.counters.layerCalls });
+    this.#tickMs = sources.tickMs;
+    this.#now = sources.now;
     collectDefaultMetrics({ register: this.#registry });
     for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
     const collections = this.#registry.getSingleMetric('nodejs_gc_duration_seconds');
@@ -261,12 +250,20 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** To be called more often than heartbeats come: takes in what the last one took. */
+  /** To be called every `tickMs`, more often than heartbeats come: takes in how late it is called, and what the last heartbeat took. */
   look(): void {
+    const now = this.#now();
+    if (this.#lookedAt !== undefined) this.#histograms.loopDelay(Math.max(0, now - this.#lookedAt - this.#tickMs) / 1000);
+    this.#lookedAt = now;
     const { roundTrip, roundTrips } = this.#layer.stats;
     if (roundTrip === undefined || roundTrips === this.#roundTrips) return;
     this.#roundTrips = roundTrips;
-    this.#roundTrip.observe(roundTrip / 1000);
+    this.#histograms.roundTrip(roundTrip / 1000);
+  }
+
+  /** A step of a drain has ended. */
+  drained(step: DrainStep, ms: number): void {
+    this.#histograms.drained(step, ms / 1000);
   }
 
   /** The page in Prometheus's text format. Who asks while it is being made, or in the same turn of the event loop, gets the same one. */
@@ -289,15 +286,6 @@ export class Metrics {
     // Every number of ours is read in this one turn, so that they balance.
     this.#state.settle();
     return await this.#registry.metrics();
-  }
-}
-
-function registerHandling(registry: Registry, { events }: MetricSources): void {
-  const { name, help, labels } = EVENT_HANDLING;
-  const histogram = new Histogram({ name, help, labelNames: [...labels], buckets: [...HANDLING_BUCKETS], registers: [registry] });
-  for (const { route, counters } of events) {
-    histogram.zero({ route });
-    counters.onHandled = (seconds) => histogram.observe({ route }, seconds);
   }
 }
 

@@ -146,8 +146,10 @@ export class ServedRoutes {
   }
 
   #createEvents(settings: EventsSettings): EventsRoute {
-    const { layer } = this.#context;
-    const route = this.#handledBy(settings, { backend: ({ session }) => new QueueBackend(layer, this.#testaments, settings.queue, session) });
+    const { layer, counters } = this.#context;
+    const route = this.#handledBy(settings, {
+      backend: ({ session }) => new QueueBackend(layer, counters.layerCalls, this.#testaments, settings.queue, session),
+    });
     this.#forwarders.add(settings, route.counters.forwarding);
     return route;
   }

@@ -15,6 +15,7 @@ test('closes are 50 ms apart where there is time, else spread over what there is
 /** A process whose time passes only while it sleeps. */
 class Process implements Draining {
   readonly happened: { readonly at: number; readonly what: string }[] = [];
+  readonly steps: Record<string, number> = {};
   now = 0;
   #gone: () => void = () => undefined;
   readonly #sessions: readonly DrainingSession[];
@@ -40,6 +41,7 @@ class Process implements Draining {
   sessions = (): readonly DrainingSession[] => this.#sessions;
   gone = (): Promise<void> => new Promise((resolve) => (this.#left === 0 && !this.#isStuck ? resolve() : (this.#gone = resolve)));
   cutOff = (): void => this.#note('cut off');
+  took = (step: string, ms: number): void => void (this.steps[step] = ms);
   finish = async (): Promise<void> => this.#note('finish');
 
   sleep = async (ms: number): Promise<void> => {
@@ -94,6 +96,9 @@ describe('a drain', () => {
     expect(Math.min(...closes)).toBeGreaterThanOrEqual(5900);
     expect(Math.max(...closes) - Math.min(...closes)).toBeGreaterThan(4000);
     expect(process.now).toBeLessThan(15_000);
+    // What each step took is told, and together they are all of it.
+    expect(process.steps).toMatchObject({ notice: 5000, closing: Math.max(...closes) - 5000 });
+    expect(Object.values(process.steps).reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(at('cut off')[0] ?? 0, 5);
   });
 
   test('without notice and without sessions it is over at once', async () => {

@@ -3,6 +3,17 @@ import { describe, expect, test } from 'vitest';
 import { closeLabel, createCounters } from '../src/counters.ts';
 import { closeOf, type CloseKey, ERRORS, httpError, type HttpErrorKey } from '../src/errors.ts';
 import { joinFailure, publishFailure } from '../src/layer-errors.ts';
+import { refusal } from '../src/refusal.ts';
+import { Returns } from '../src/returns.ts';
+import { TestGateway } from './support/gateway.ts';
+import { RawClient, upgrade } from './support/raw.ts';
+
+/** `Retry-After` of an upgrade that is refused. */
+async function upgradeRefused(port: number): Promise<string | undefined> {
+  await using client = await RawClient.connect(port);
+  client.write(upgrade('/room/r'));
+  return (await client.answer()).headers.get('retry-after');
+}
 
 const keys = Object.entries(ERRORS);
 const http = keys.filter(([, row]) => row.status !== undefined).map(([key]) => key as HttpErrorKey);
@@ -26,6 +37,47 @@ test('what may be tried again says when, spread so that not all come at once', (
   const seconds = new Set(Array.from({ length: 200 }, () => Number(httpError('draining').headers['Retry-After'])));
   expect(seconds).toEqual(new Set([1, 2, 3, 4, 5]));
   expect(httpError('no_route').headers).not.toHaveProperty('Retry-After');
+});
+
+describe('those who are refused in a flood', () => {
+  test('are told to come back the later the more they are, at most within a minute, and as ever once they have', () => {
+    let now = 0;
+    const returns = new Returns(() => now);
+    const within = Array.from({ length: 20_000 }, () => returns.add());
+    expect([within[0], within[999], within[1000], within[3999], within.at(-1)]).toEqual([5, 5, 6, 20, 60]);
+    // Within that minute all of them have been let come.
+    now += 30_000;
+    expect(returns.add()).toBe(31);
+    now += 31_000;
+    expect(returns.add()).toBe(5);
+  });
+
+  test('are counted whatever they asked for, and nobody else is', () => {
+    const counters = createCounters();
+    for (let n = 0; n < 12_000; n += 1) expect(refusal(counters, 'no_route').headers).not.toHaveProperty('Retry-After');
+    expect(counters.returns.add()).toBe(5);
+    const seconds = Array.from({ length: 12_000 }, () => Number(refusal(counters, 'full').headers['Retry-After']));
+    expect(counters.refused).toMatchObject({ full: 12_000, no_route: 12_000 });
+    expect(Math.max(...seconds)).toBeGreaterThan(30);
+    expect(Math.max(...seconds)).toBeLessThanOrEqual(60);
+    expect(Math.min(...seconds)).toBe(1);
+  });
+
+  test('are spread on every wire', async () => {
+    await using gateway = await TestGateway.start();
+    for (let n = 0; n < 12_000; n += 1) gateway.gateway.counters.returns.add();
+    await gateway.layer.close();
+    const stream = { headers: { Accept: 'text/event-stream' } };
+    const asked: readonly (readonly [string, () => Promise<string | null | undefined>])[] = [
+      ['an upgrade', () => upgradeRefused(gateway.port)],
+      ['a stream', async () => (await fetch(gateway.http('/room/r'), stream)).headers.get('retry-after')],
+      ['a publish', async () => (await fetch(gateway.http('/room/r'), { method: 'POST', body: 'x' })).headers.get('retry-after')],
+    ];
+    for (const [what, ask] of asked) {
+      const seconds = await Promise.all(Array.from({ length: 30 }, async () => Number(await ask())));
+      expect([what, Math.min(...seconds) > 0, Math.max(...seconds) > 5]).toEqual([what, true, true]);
+    }
+  });
 });
 
 test('a wrong version is told the right one, a wrong method those that are allowed', () => {

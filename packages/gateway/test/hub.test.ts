@@ -106,6 +106,21 @@ test('what thousands are due at once is done in slices, in the order they came',
 });
 
 describe('the hub', () => {
+  test('tells what each call of the layer took, those that failed too', async () => {
+    const calls: string[] = [];
+    counters.layerCalls.onTaken = (call) => void calls.push(call);
+    await join('kept');
+    const { position } = await hub.publish('kept', 'x', 'http');
+    await hub.history('kept', undefined, { last: 1 });
+    await hub.before('kept', 1);
+    await hub.recover('kept', position ?? '', () => undefined);
+    watched.fails = true;
+    await hub.publish('kept', 'y', 'http').catch(() => undefined);
+    await expect(hub.hold('other')).rejects.toThrow('away');
+    counters.layerCalls.onTaken = undefined;
+    expect(calls).toEqual(['subscribe', 'publish', 'history', 'history', 'history', 'publish', 'subscribe']);
+  });
+
   test('takes one subscription a room, however many come at once', async () => {
     const members = await Promise.all(Array.from({ length: 20 }, () => join('a')));
     expect([watched.subscribed, hub.rooms]).toEqual([1, 1]);

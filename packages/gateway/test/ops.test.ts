@@ -30,6 +30,7 @@ class Parts {
   readonly layer = { status: { state: 'connected', since: new Date(0) } as LayerStatus, stats: newStats() };
   settled = 0;
   draining = false;
+  now = 1000;
   readonly state = stateOf(this);
   readonly metrics = new Metrics({
     counters: this.counters,
@@ -37,6 +38,8 @@ class Parts {
     layer: this.layer,
     log: { dropped: 6 },
     version: '1.2.3',
+    tickMs: 500,
+    now: () => this.now,
     sessionsLimit: 7,
     events: [],
     workers: { size: 0, lost: 0 },
@@ -71,6 +74,42 @@ describe('/metrics', () => {
     const bucket = (le: string): string | undefined => page.split('\n').find((line) => line.startsWith(`busgate_layer_roundtrip_seconds_bucket{le="${le}"}`));
     expect([bucket('0.0025'), bucket('0.005'), bucket('0.5'), bucket('1')].map((line) => line?.split(' ')[1])).toEqual(['0', '2', '2', '3']);
     expect(page).toContain('busgate_layer_roundtrip_seconds_count 3');
+  });
+
+  test('counts how late it was looked at, what calls of the layer took, and the steps of a drain, each series from the start', async () => {
+    const { metrics, counters } = parts;
+    const countsOf = (page: string): Record<string, number> =>
+      Object.fromEntries(
+        [...page.matchAll(/^busgate_((?:event_loop_delay|layer_call|drain)_seconds_(?:count|sum)\S*) (\S+)$/gm)].map(([, name, value]) => [
+          name,
+          Number(value),
+        ]),
+      );
+    const begun = countsOf(await metrics.scrape());
+    expect(Object.keys(begun).length).toBe(2 * (1 + 4 + 3));
+    expect(new Set(Object.values(begun))).toEqual(new Set([0]));
+    await setImmediate();
+    // The first look has none before it; the second is in time, the third 250 ms late.
+    for (const now of [1000, 1500, 2250]) {
+      parts.now = now;
+      metrics.look();
+    }
+    counters.layerCalls.took('publish', counters.layerCalls.now() - 2000);
+    await counters.layerCalls.watch('send', Promise.reject(new Error('full'))).catch(() => undefined);
+    metrics.drained('closing', 1500);
+    const page = await metrics.scrape();
+    const { 'layer_call_seconds_sum{call="publish"}': published, ...counts } = countsOf(page);
+    expect(published).toBeCloseTo(2, 1);
+    expect(counts).toMatchObject({
+      event_loop_delay_seconds_count: 2,
+      event_loop_delay_seconds_sum: 0.25,
+      'layer_call_seconds_count{call="publish"}': 1,
+      'layer_call_seconds_count{call="send"}': 1,
+      'layer_call_seconds_count{call="history"}': 0,
+      'drain_seconds_count{step="closing"}': 1,
+      'drain_seconds_sum{step="closing"}': 1.5,
+      'drain_seconds_count{step="leaving"}': 0,
+    });
   });
 
   test('says what the counters say, in one turn and with every label from the start', async () => {

@@ -1,3 +1,7 @@
+/** The parts of a drain that take time: until load balancers have noticed, until every session was closed, until the last of them is gone. */
+export const DRAIN_STEPS = ['notice', 'closing', 'leaving'] as const;
+export type DrainStep = (typeof DRAIN_STEPS)[number];
+
 /** What a drain does, to whatever has sessions. */
 export interface Draining {
   /** Not ready any more, but still accepting. */
@@ -10,6 +14,8 @@ export interface Draining {
   gone(): Promise<void>;
   /** Cuts off every session and request that is left. */
   cutOff(): void;
+  /** A step has taken so many milliseconds. */
+  took(step: DrainStep, ms: number): void;
   /** Waits for what was accepted to be handed on, and lets go of everything. */
   finish(): Promise<void>;
 }

@@ -4,7 +4,8 @@ import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import type { Answer, StreamedAnswer, WaitingAnswer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
-import { httpError, keyOf, type Refused } from '../errors.ts';
+import type { Refused } from '../errors.ts';
+import { refusal } from '../refusal.ts';
 import { answerSocket, endSocket } from './answer.ts';
 import { type Body, hasBody } from './body.ts';
 import type { Connection, Owed } from './connection.ts';
@@ -65,8 +66,7 @@ export class Exchange implements Owed {
   }
 
   refuse(refused: Refused, headers?: Headers): void {
-    this.#sources.counters.refused[keyOf(refused)] += 1;
-    this.answer(httpError(refused, headers));
+    this.answer(refusal(this.#sources.counters, refused, headers));
   }
 
   /**

@@ -2,10 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Admission } from '../admission.ts';
 import type { Answer, StreamedAnswer, WaitingAnswer } from '../answer.ts';
 import type { StaticFile } from '../static-files.ts';
-import { httpError, isRefused, keyOf, type Refused } from '../errors.ts';
+import { isRefused, keyOf, type Refused } from '../errors.ts';
 import type { Inbound } from '../inbound.ts';
 import { joinFailure, publishFailure, type PublishFailureKey } from '../layer-errors.ts';
 import type { Log } from '../log.ts';
+import { refusal } from '../refusal.ts';
 import type { Clients } from '../net/clients.ts';
 import type { Asking, Posting, Route, Serving } from '../routes/route.ts';
 import type { Match, Router } from '../routes/router.ts';
@@ -216,8 +217,7 @@ export class PlainRequests {
   #refuseMore(request: IncomingMessage, connection: Connection): void {
     const { counters, admission } = this.#sources;
     request.resume();
-    counters.refused.full += 1;
-    const answer = httpError('full', corsHeaders(request, request.headers.host ?? '', admission));
+    const answer = refusal(counters, 'full', corsHeaders(request, request.headers.host ?? '', admission));
     connection.end(() => answerSocket(request.socket, answer));
   }
 }

@@ -3,9 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Admission, Guest } from '../admission.ts';
 import type { Answer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
-import { type HttpErrorKey, httpError, isRefused } from '../errors.ts';
+import { type HttpErrorKey, isRefused } from '../errors.ts';
 import { joinFailure } from '../layer-errors.ts';
 import type { Log } from '../log.ts';
+import { refusal } from '../refusal.ts';
 import type { Opening, Route } from '../routes/route.ts';
 import type { Transport } from '../transports/transport.ts';
 import { answerSocket } from './answer.ts';
@@ -92,8 +93,7 @@ export class Streams {
 
   /** Its connection is nobody's any more. */
   #refuse({ request, headers }: Exchange, key: HttpErrorKey): void {
-    this.#sources.counters.refused[key] += 1;
-    answerSocket(request.socket, httpError(key, headers));
+    answerSocket(request.socket, refusal(this.#sources.counters, key, headers));
   }
 }
 

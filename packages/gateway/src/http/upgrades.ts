@@ -4,10 +4,11 @@ import type { Duplex } from 'node:stream';
 import type { Admission, Guest } from '../admission.ts';
 import type { Answer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
-import { type HttpErrorKey, httpError, isRefused, keyOf, type Refused } from '../errors.ts';
+import { type HttpErrorKey, isRefused, type Refused } from '../errors.ts';
 import { joinFailure } from '../layer-errors.ts';
 import type { Seat } from '../limits/seats.ts';
 import type { Log } from '../log.ts';
+import { refusal } from '../refusal.ts';
 import type { Clients } from '../net/clients.ts';
 import type { Opening, Route } from '../routes/route.ts';
 import type { Router } from '../routes/router.ts';
@@ -73,8 +74,7 @@ export class Upgrades {
 
   /** Refuses what has no response object: an upgrade, or what could not be read. */
   refuse(socket: Duplex, refused: Refused, headers?: Headers): void {
-    this.#sources.counters.refused[keyOf(refused)] += 1;
-    this.#answer(socket, httpError(refused, headers));
+    this.#answer(socket, refusal(this.#sources.counters, refused, headers));
   }
 
   #judge(upgrade: Upgrade): void {

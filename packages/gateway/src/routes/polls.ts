@@ -1,13 +1,14 @@
 import { isLayerError } from '@busgate/layer';
 import { type Answer, jsonTextAnswer, type WaitingAnswer } from '../answer.ts';
 import { type Counters, countClose } from '../counters.ts';
-import { type HttpErrorKey, httpError } from '../errors.ts';
+import type { HttpErrorKey } from '../errors.ts';
 import { formatCursor } from '../hub/cursor.ts';
 import type { Identity } from '../identity.ts';
 import type { Hub } from '../hub.ts';
 import { joinFailure } from '../layer-errors.ts';
 import type { Seats } from '../limits/seats.ts';
 import type { Log } from '../log.ts';
+import { refusal } from '../refusal.ts';
 import { AnswerOutbox } from '../session/answer-outbox.ts';
 import type { Deadlines } from '../session/deadlines.ts';
 import type { Outboxes } from '../session/outbox.ts';
@@ -93,8 +94,7 @@ export class Polls implements PollHost {
   }
 
   refusal(key: HttpErrorKey): Answer {
-    this.#context.counters.refused[key] += 1;
-    return httpError(key);
+    return refusal(this.#context.counters, key);
   }
 
   remove(poll: WaitingPoll, code: number): void {

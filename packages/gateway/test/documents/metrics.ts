@@ -1,5 +1,6 @@
 import type { LayerFault } from '@busgate/layer';
-import { HISTOGRAMS, METRICS } from '../../src/metrics.ts';
+import { HISTOGRAMS } from '../../src/metrics/histograms.ts';
+import { METRICS } from '../../src/metrics.ts';
 
 const FAULTS: Readonly<Record<LayerFault, readonly [what: string, cure: string]>> = {
   connection_lost: ['A connection broke, and what answers there now, if anything, is not known to be the same.', 'Was the broker restarted, or its host?'],

@@ -1,4 +1,5 @@
 import type { ChannelLayer, Message } from '@busgate/layer';
+import type { LayerCalls } from '../../metrics/layer-calls.ts';
 import type { Backend, EventDelivery } from './backend.ts';
 import type { Testaments } from './testaments.ts';
 
@@ -11,19 +12,21 @@ interface Heir {
 export class QueueBackend implements Backend {
   readonly queue: string;
   readonly #layer: Pick<ChannelLayer, 'send'>;
+  readonly #calls: LayerCalls;
   readonly #testaments: Testaments;
   /** The session that has this id, while it has one. */
   readonly #heirOf: (session: string) => Heir | undefined;
 
-  constructor(layer: Pick<ChannelLayer, 'send'>, testaments: Testaments, queue: string, heirOf: (session: string) => Heir | undefined) {
+  constructor(layer: Pick<ChannelLayer, 'send'>, calls: LayerCalls, testaments: Testaments, queue: string, heirOf: (session: string) => Heir | undefined) {
     this.#layer = layer;
+    this.#calls = calls;
     this.#testaments = testaments;
     this.queue = queue;
     this.#heirOf = heirOf;
   }
 
   send(event: Message, { id, expiryMs, ownQueue }: EventDelivery): Promise<void> {
-    return this.#layer.send(ownQueue ?? this.queue, event, { id, expiryMs });
+    return this.#calls.watch('send', this.#layer.send(ownQueue ?? this.queue, event, { id, expiryMs }));
   }
 
   async hold(session: string, disconnect: Message): Promise<void> {
