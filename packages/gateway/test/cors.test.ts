@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TestGateway, until } from './support/gateway.ts';
 import { type HttpAnswer, RawClient, request, upgrade } from './support/raw.ts';
+import { StreamClient } from './support/stream.ts';
+import { JWT } from './support/tokens.ts';
 import { type Asked, requestOf, type Way, WAYS } from './support/ways.ts';
 
 const PAGE = 'https://app.example';
@@ -145,6 +147,20 @@ describe.each(WAYS.filter(({ form }) => form !== 'posted'))('$name, asked for by
     const telling = ({ status, headers }: Response): unknown[] => [status, corsIn(headers), headers.get('content-type'), headers.get('cache-control')];
     expect([telling(head), await head.text(), opened]).toEqual([telling(got), '', before]);
   });
+});
+
+test('pages may have cookies sent where cookies say who somebody is, by every wire, and nowhere else', async () => {
+  await using known = await TestGateway.start(['--origins', PAGE, '--auth-jwt', JWT, '--auth-cookie', 'live']);
+  const allowed = ({ headers }: HttpAnswer): string | undefined => headers.get('access-control-allow-credentials');
+  const get = (accept: string): string => request('GET /room/1 HTTP/1.1', 'Host: a', `Origin: ${PAGE}`, `Accept: ${accept}`);
+  for (const each of [preflight('/room/1', `Origin: ${PAGE}`), post('/room/1', `Origin: ${PAGE}`), get('*/*'), upgrade('/room/a%20b', { Origin: PAGE })]) {
+    expect([allowed(await ask(each, known.port)), allowed(await ask(each))]).toEqual(['true', undefined]);
+  }
+  for (const accept of ['text/event-stream', 'application/x-ndjson']) {
+    await using stream = await StreamClient.ask(known.port, '/room/1', { accept, headers: [`Origin: ${PAGE}`] });
+    expect(stream.head).toMatch(/^Access-Control-Allow-Credentials: true$/m);
+  }
+  expect(allowed(await ask(post('/room/1', 'Origin: https://evil.test'), known.port))).toBeUndefined();
 });
 
 test('a poll that has waited may be read by the page that asked, too', async () => {
