@@ -1,0 +1,88 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { startRedis } from '../support/brokers.ts';
+import { Child } from '../support/child.ts';
+import { freePort } from '../support/ports.ts';
+import { type GatewayProcess, startGateway } from '../support/processes.ts';
+import { outputOf, ROOT } from './support/commands.ts';
+
+/** A file of a page, by the name that stands before it. */
+const FILE = /^`([\w.]+)`:\n\n```\w+\n(.*?)^```$/gms;
+
+/** A folder with the files of a page of docs/guides/auth, gone after its disposal. */
+class Page implements AsyncDisposable {
+  readonly folder: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** `port`: what stands in the place of 3000. */
+  static async of(name: string, port = 3000): Promise<Page> {
+    const page = new Page(await mkdtemp(join(tmpdir(), 'busgate-auth-')));
+    const text = await readFile(join(ROOT, 'docs/guides/auth', `${name}.md`), 'utf8');
+    for (const [, file = '', content = ''] of text.matchAll(FILE)) await page.write(file, content.replaceAll('localhost:3000', `localhost:${port}`));
+    return page;
+  }
+
+  write(file: string, content: string): Promise<void> {
+    return writeFile(join(this.folder, file), content);
+  }
+
+  /** A gateway with the settings of the page. */
+  gateway(...args: readonly string[]): Promise<GatewayProcess> {
+    return startGateway({ args: ['--config', join(this.folder, 'busgate.yaml'), ...args] });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The status with which a stream of events begins. */
+async function streaming(gateway: GatewayProcess, path: string, headers: Readonly<Record<string, string>> = {}): Promise<number> {
+  const answer = await fetch(gateway.http(path), { headers: { ...headers, Accept: 'text/event-stream' } });
+  await answer.body?.cancel();
+  return answer.status;
+}
+
+test('docs/guides/auth/express.md: whoever has logged in has their own rooms, from pages of the application alone', async () => {
+  const port = await freePort();
+  await using page = await Page.of('express', port);
+  await outputOf('npm', ['install', '--no-audit', '--no-fund', 'express@5', 'express-session@1'], { cwd: page.folder });
+  await using _app = new Child(process.execPath, ['app.mjs'], { cwd: page.folder, env: { PORT: `${port}` } });
+  const login = (): Promise<Response | undefined> => fetch(`http://localhost:${port}/login/ann`, { method: 'POST' }).catch(() => undefined);
+  await expect.poll(async () => (await login())?.status).toBe(204);
+  const Cookie = (await login())?.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  const Origin = `http://localhost:${port}`;
+  await using gateway = await page.gateway();
+  const room = (user: string): string => `/room/user.${user}.news`;
+  expect(await streaming(gateway, room('ann'), { Cookie, Origin })).toBe(200);
+  expect(await streaming(gateway, room('bob'), { Cookie, Origin })).toBe(403);
+  expect(await streaming(gateway, room('ann'), { Origin })).toBe(401);
+  expect(await streaming(gateway, room('ann'), { Cookie, Origin: 'https://evil.example' })).toBe(403);
+});
+
+test('docs/guides/auth/jwt.md: a token of the page has the rooms that it names', async () => {
+  await using page = await Page.of('jwt');
+  await page.write('secret', 'a'.repeat(64));
+  const token = (await outputOf(process.execPath, ['token.mjs', 'bob', 'team.7.>'], { cwd: page.folder })).trim();
+  await page.write(
+    'busgate.yaml',
+    (await readFile(join(page.folder, 'busgate.yaml'), 'utf8')).replace('key_file: secret', `key_file: ${join(page.folder, 'secret')}`),
+  );
+  await using gateway = await page.gateway();
+  const headers = { Authorization: `Bearer ${token}` };
+  const answers = [await streaming(gateway, '/room/team.7.news', headers), await streaming(gateway, '/room/team.8.news', headers)];
+  expect([...answers, await streaming(gateway, '/room/team.7.news')]).toEqual([200, 403, 401]);
+});
+
+test('docs/guides/auth/none.md: everybody hears what is open, and nobody publishes', async () => {
+  await using page = await Page.of('none');
+  await using broker = await startRedis();
+  await using gateway = await page.gateway('--layer', broker.url);
+  const posting = await fetch(gateway.http('/room/public.news'), { method: 'POST', body: 'x' });
+  expect([await streaming(gateway, '/room/public.news'), await streaming(gateway, '/room/other'), posting.status]).toEqual([200, 403, 403]);
+});
