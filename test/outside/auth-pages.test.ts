@@ -7,9 +7,11 @@ import { Child } from '../support/child.ts';
 import { freePort } from '../support/ports.ts';
 import { type GatewayProcess, startGateway } from '../support/processes.ts';
 import { outputOf, ROOT } from './support/commands.ts';
+import { PythonEnvironment } from './support/python.ts';
 
+const PASSWORD = 'of the test alone';
 /** A file of a page, by the name that stands before it. */
-const FILE = /^`([\w.]+)`:\n\n```\w+\n(.*?)^```$/gms;
+const FILE = /^`([\w./]+)`:\n\n```\w+\n(.*?)^```$/gms;
 
 /** A folder with the files of a page of docs/guides/auth, gone after its disposal. */
 class Page implements AsyncDisposable {
@@ -19,9 +21,10 @@ class Page implements AsyncDisposable {
     this.folder = folder;
   }
 
-  /** `port`: what stands in the place of 3000. */
-  static async of(name: string, port = 3000): Promise<Page> {
+  /** `port`: what stands in the place of 3000; `prepare`: what is done in its folder before. */
+  static async of(name: string, port = 3000, prepare?: (folder: string) => Promise<unknown>): Promise<Page> {
     const page = new Page(await mkdtemp(join(tmpdir(), 'busgate-auth-')));
+    await prepare?.(page.folder);
     const text = await readFile(join(ROOT, 'docs/guides/auth', `${name}.md`), 'utf8');
     for (const [, file = '', content = ''] of text.matchAll(FILE)) await page.write(file, content.replaceAll('localhost:3000', `localhost:${port}`));
     return page;
@@ -64,6 +67,34 @@ test('docs/guides/auth/express.md: whoever has logged in has their own rooms, fr
   expect(await streaming(gateway, room('ann'), { Origin })).toBe(401);
   expect(await streaming(gateway, room('ann'), { Cookie, Origin: 'https://evil.example' })).toBe(403);
 });
+
+test('docs/guides/auth/django.md: whoever has logged in has their own rooms', async () => {
+  const port = await freePort();
+  await using python = await PythonEnvironment.with('django~=5.2');
+  const startProject = (folder: string): Promise<string> => outputOf(python.command('django-admin'), ['startproject', 'shop', '.'], { cwd: folder });
+  await using page = await Page.of('django', port, startProject);
+  const run = (...args: readonly string[]): Promise<string> =>
+    outputOf(python.command('python'), args, { cwd: page.folder, env: { DJANGO_SUPERUSER_PASSWORD: PASSWORD } });
+  await run('manage.py', 'migrate');
+  await run('manage.py', 'createsuperuser', '--noinput', '--username', 'ann', '--email', 'ann@app.example');
+  await using _site = new Child(python.command('python'), ['manage.py', 'runserver', `${port}`, '--noreload'], { cwd: page.folder });
+  const [Origin, Cookie] = [`http://localhost:${port}`, await djangoSession(`http://localhost:${port}/admin/login/`)];
+  await using gateway = await page.gateway();
+  expect(await streaming(gateway, '/room/user.1.news', { Cookie, Origin })).toBe(200);
+  expect(await streaming(gateway, '/room/user.2.news', { Cookie, Origin })).toBe(403);
+  expect(await streaming(gateway, '/room/user.1.news', { Origin })).toBe(401);
+});
+
+/** Logs in as a browser does; the cookie of the session. */
+async function djangoSession(url: string): Promise<string> {
+  const form = (): Promise<Response | undefined> => fetch(url).catch(() => undefined);
+  await expect.poll(async () => (await form())?.status).toBe(200);
+  const cookie = (await form())?.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  const body = new URLSearchParams({ username: 'ann', password: PASSWORD, csrfmiddlewaretoken: cookie.slice(cookie.indexOf('=') + 1) });
+  const answer = await fetch(url, { method: 'POST', body, headers: { Cookie: cookie }, redirect: 'manual' });
+  const [session = ''] = answer.headers.getSetCookie().filter((one) => one.startsWith('sessionid='));
+  return session.split(';')[0] ?? '';
+}
 
 test('docs/guides/auth/jwt.md: a token of the page has the rooms that it names', async () => {
   await using page = await Page.of('jwt');
