@@ -16,7 +16,8 @@ const MESSAGE = 'x'.repeat(4096);
 const SAYS_MS = 200;
 /** What a client may have written that the network has not taken, in bytes. */
 const AHEAD = 64 * 1024;
-const WORKING_MS = 15_000;
+/** Of each client, while the worker works. */
+const ANSWERS = 20;
 /** Until windows are full, and the gateway has noticed that nobody works. */
 const SETTLING_MS = 20_000;
 /** The rest of a minute. */
@@ -25,7 +26,7 @@ const FROZEN_MS = 40_000;
 const ECHO_MS = 10;
 /** What is waited for is looked at in so many parts. */
 const PARTS = 5;
-/** On a machine that others use too a hundredth takes longer than this without anybody's fault, in milliseconds. */
+/** By so much two gateways may differ on a machine that others use too without anybody's fault, in milliseconds. */
 const NOISE_MS = 50;
 
 let redis: Broker;
@@ -46,18 +47,18 @@ describe('workers that stand still for a minute under load', () => {
     const over = new AbortController();
     const pressing = clients.map(({ socket }) => press(socket, over.signal));
 
-    const working = p99(await waitsOf(talker, WORKING_MS));
+    await Promise.all(clients.map((client) => client.until((received) => received.length >= ANSWERS)));
     worker.signal('SIGSTOP');
     worker.awaitStop();
     await pass(SETTLING_MS);
     const settled = await inspector.held();
-    const [frozen, elsewhere] = (await Promise.all([talker, beside].map((client) => waitsOf(client, FROZEN_MS)))).map(p99) as [number, number];
+    // How busy the machine is just now a gateway tells that has nothing else to do.
+    const [waited, waitedBeside] = (await Promise.all([talker, beside].map((client) => waitsOf(client, FROZEN_MS)))).map(p99) as [number, number];
     const held = await inspector.held();
     worker.signal('SIGCONT');
 
     expect(held).toBeLessThan(settled * 1.1);
-    // The machine may have become busier meanwhile: then a gateway that has nothing to do is slower, too.
-    expect(frozen).toBeLessThan(Math.max(working, elsewhere) + NOISE_MS);
+    expect(waited).toBeLessThan(waitedBeside + NOISE_MS);
     const heard = clients.map(({ received }) => received.length);
     await Promise.all(clients.map((client, n) => client.until((received) => received.length > (heard[n] as number))));
     over.abort();
