@@ -1,3 +1,5 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Broker, startRedis } from '../support/brokers.ts';
@@ -6,6 +8,7 @@ import { runBusgate, startGateway } from '../support/processes.ts';
 import { Client } from './clients.ts';
 
 const ECHO = join(import.meta.dirname, 'modules/echo.ts');
+const WAITING = join(import.meta.dirname, 'modules/waiting.ts');
 
 let redis: Broker;
 beforeAll(async () => {
@@ -13,8 +16,8 @@ beforeAll(async () => {
 });
 afterAll(() => redis[Symbol.asyncDispose]());
 
-async function startWorker(queue: string): Promise<Child> {
-  const child = runBusgate(['work', ECHO, '--queue', queue, '--layer', redis.url]);
+async function startWorker(queue: string, module = ECHO, { url } = redis): Promise<Child> {
+  const child = runBusgate(['work', module, '--queue', queue, '--layer', url]);
   await child.lines.find((line) => line.includes('working'));
   return child;
 }
@@ -69,6 +72,27 @@ describe('busgate work', () => {
     expect(texts(client)).toEqual(['a', 'b']);
     expect([...workersOf(client)]).toEqual([String(first.pid), String(second.pid)]);
     expect(await Promise.all(['busgate_event_workers_lost_total', 'busgate_event_workers'].map((name) => gateway.metric(name)))).toEqual([1, 1]);
+  });
+
+  test('what handlers say while the broker is away reaches their clients when it is back, in order, and no socket closes', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'busgate-away-'));
+    await using broker = await startRedis();
+    await using gateway = await startGateway({ args: ['--layer', broker.url, '--routes', '[{path: /app, kind: events, queue: away}]'] });
+    await using worker = await startWorker('away', WAITING, broker);
+    await using client = await Client.open(gateway.ws('/app'));
+    const [during, after] = ['during', 'after'].map((name) => join(folder, name)) as [string, string];
+    client.send(during);
+    await worker.lines.find((line) => line === 'waits for during');
+    await broker.stop();
+    await writeFile(during, '');
+    await worker.lines.find((line) => line === 'answers during');
+    await broker.start();
+    await client.until((received) => received.length === 2);
+    await writeFile(after, '');
+    client.send(after);
+    await client.until((received) => received.length === 4);
+    expect(client.received).toEqual(['first', 'second', 'first', 'second']);
+    await rm(folder, { recursive: true, force: true });
   });
 
   test('does not start with a module that throws at import, and says why', async () => {

@@ -1,9 +1,17 @@
-import type { ChannelLayer, Message } from '@busgate/layer';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isLayerError, type ChannelLayer, type Message } from '@busgate/layer';
 import type { Outlet } from './outlet.ts';
 import type { Reply } from './wire.ts';
 
 /** Bytes of payloads in one message, unless one reply has more: well below what a layer takes. */
 const MOST_BYTES = 256 * 1024;
+
+/** Bytes of payloads that wait for a broker that is away; what is more fails. */
+const MOST_HELD_BYTES = 64 * 1024 * 1024;
+/** A broker that is away is tried again so often, in milliseconds. */
+const AGAIN_MS = 100;
+/** A worker that stops waits so long for a broker that is away, in milliseconds: then gateways have given its sessions to others. */
+const PATIENCE_MS = 10_000;
 
 /** What is under way to one session's gateway. */
 interface Batch {
@@ -17,12 +25,15 @@ interface Batch {
 
 /**
  * Replies of one turn of the event loop to one session leave as one message, those to all sessions in one write: a handler that answers and has the next event
- * costs one message and not two.
+ * costs one message and not two. While the broker is away they wait, in their order.
  */
 export class Replies {
   readonly #layer: Pick<ChannelLayer, 'send'>;
   readonly #batches = new Map<string, Batch>();
   readonly #underWay = new Set<Promise<void>>();
+  /** In the order of their replies. */
+  #held: Batch[] = [];
+  #heldBytes = 0;
   #isScheduled = false;
 
   constructor(layer: Pick<ChannelLayer, 'send'>) {
@@ -36,10 +47,14 @@ export class Replies {
     };
   }
 
-  /** Resolves when everything that was replied has been taken, or was not. */
+  /** Resolves when everything that was replied has been taken, or was not, or has waited for a broker that is away for as long as there is a use in it. */
   async flushed(): Promise<void> {
     this.#flush();
     await Promise.allSettled(this.#underWay);
+    if (this.#held.length === 0) return;
+    const over = new AbortController();
+    await Promise.race([Promise.allSettled(this.#held.map(({ sent }) => sent)), sleep(PATIENCE_MS, undefined, over).catch(() => undefined)]);
+    over.abort();
   }
 
   #add(channel: string, reply: Message): Promise<void> {
@@ -74,12 +89,36 @@ export class Replies {
     for (const batch of batches) this.#send(batch);
   }
 
-  #send({ channel, replies, resolve, reject }: Batch): void {
+  #send(batch: Batch): void {
+    if (this.#held.length > 0) this.#hold(batch);
+    else this.#write(batch);
+  }
+
+  #write(batch: Batch): void {
+    const { channel, replies, resolve, reject } = batch;
     const [first] = replies;
     if (first === undefined) return;
-    const sending = this.#layer.send(channel, replies.length === 1 ? first : { replies }).then(resolve, reject);
+    const sending = this.#layer.send(channel, replies.length === 1 ? first : { replies }).then(resolve, (error: unknown) => {
+      // Nothing was done. Of what may have been done nobody can tell, so that it is not done again.
+      if (isLayerError(error, 'LAYER_AWAY') && this.#heldBytes + batch.bytes <= MOST_HELD_BYTES) this.#hold(batch);
+      else reject(error);
+    });
     this.#underWay.add(sending);
     void sending.finally(() => this.#underWay.delete(sending));
+  }
+
+  #hold(batch: Batch): void {
+    this.#held.push(batch);
+    this.#heldBytes += batch.bytes;
+    if (this.#held.length === 1) setTimeout(() => this.#goOn(), AGAIN_MS);
+  }
+
+  /** Writes what waits; where the broker is still away it waits again, in the same order. */
+  #goOn(): void {
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    for (const batch of held) this.#write(batch);
   }
 }
 
