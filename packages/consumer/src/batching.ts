@@ -3,10 +3,13 @@ import { isLayerError, type ChannelLayer, type Message } from '@busgate/layer';
 import type { Outlet } from './outlet.ts';
 import type { Reply } from './wire.ts';
 
-/** Bytes of payloads in one message, unless one reply has more: well below what a layer takes. */
+/** Bytes of replies in one message, unless one reply has more: well below what a layer takes. */
 const MOST_BYTES = 256 * 1024;
 
-/** Bytes of payloads that wait for a broker that is away; what is more fails. */
+/** What a reply is counted as besides its payload. */
+const REPLY_BYTES = 256;
+
+/** Bytes of replies that wait for a broker that is away; what is more fails. */
 const MOST_HELD_BYTES = 64 * 1024 * 1024;
 /** A broker that is away is tried again so often, in milliseconds. */
 const AGAIN_MS = 100;
@@ -25,15 +28,18 @@ interface Batch {
 
 /**
  * Replies of one turn of the event loop to one session leave as one message, those to all sessions in one write: a handler that answers and has the next event
- * costs one message and not two. While the broker is away they wait, in their order.
+ * costs one message and not two. While the broker is away they wait, in their order, up to 64 MiB of them: what is more fails with LAYER_AWAY.
  */
 export class Replies {
   readonly #layer: Pick<ChannelLayer, 'send'>;
   readonly #batches = new Map<string, Batch>();
-  readonly #underWay = new Set<Promise<void>>();
+  /** Of every batch that was neither taken nor refused. */
+  readonly #unsettled = new Set<Promise<void>>();
   /** In the order of their replies. */
   #held: Batch[] = [];
   #heldBytes = 0;
+  /** Why the last of them waits. */
+  #away: unknown;
   #isScheduled = false;
 
   constructor(layer: Pick<ChannelLayer, 'send'>) {
@@ -50,10 +56,8 @@ export class Replies {
   /** Resolves when everything that was replied has been taken, or was not, or has waited for a broker that is away for as long as there is a use in it. */
   async flushed(): Promise<void> {
     this.#flush();
-    await Promise.allSettled(this.#underWay);
-    if (this.#held.length === 0) return;
     const over = new AbortController();
-    await Promise.race([Promise.allSettled(this.#held.map(({ sent }) => sent)), sleep(PATIENCE_MS, undefined, over).catch(() => undefined)]);
+    await Promise.race([Promise.allSettled(this.#unsettled), sleep(PATIENCE_MS, undefined, over).catch(() => undefined)]);
     over.abort();
   }
 
@@ -72,8 +76,10 @@ export class Replies {
     if (filling !== undefined) this.#send(filling);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const batch = { channel, replies: [], bytes: 0, sent: promise, resolve, reject };
-    // Not every reply is waited for: who waits is told all the same.
-    promise.catch(() => undefined);
+    this.#unsettled.add(promise);
+    const settled = (): unknown => this.#unsettled.delete(promise);
+    // Not every reply is waited for: who waits is told of a failure all the same.
+    promise.then(settled, settled);
     this.#batches.set(channel, batch);
     if (!this.#isScheduled) {
       this.#isScheduled = true;
@@ -90,7 +96,7 @@ export class Replies {
   }
 
   #send(batch: Batch): void {
-    if (this.#held.length > 0) this.#hold(batch);
+    if (this.#held.length > 0) this.#hold(batch, this.#away);
     else this.#write(batch);
   }
 
@@ -98,16 +104,19 @@ export class Replies {
     const { channel, replies, resolve, reject } = batch;
     const [first] = replies;
     if (first === undefined) return;
-    const sending = this.#layer.send(channel, replies.length === 1 ? first : { replies }).then(resolve, (error: unknown) => {
+    this.#layer.send(channel, replies.length === 1 ? first : { replies }).then(resolve, (error: unknown) => {
       // Nothing was done. Of what may have been done nobody can tell, so that it is not done again.
-      if (isLayerError(error, 'LAYER_AWAY') && this.#heldBytes + batch.bytes <= MOST_HELD_BYTES) this.#hold(batch);
+      if (isLayerError(error, 'LAYER_AWAY')) this.#hold(batch, error);
       else reject(error);
     });
-    this.#underWay.add(sending);
-    void sending.finally(() => this.#underWay.delete(sending));
   }
 
-  #hold(batch: Batch): void {
+  #hold(batch: Batch, away: unknown): void {
+    if (this.#heldBytes + batch.bytes > MOST_HELD_BYTES) {
+      batch.reject(away);
+      return;
+    }
+    this.#away = away;
     this.#held.push(batch);
     this.#heldBytes += batch.bytes;
     if (this.#held.length === 1) setTimeout(() => this.#goOn(), AGAIN_MS);
@@ -122,8 +131,8 @@ export class Replies {
   }
 }
 
-/** Of a reply's payload, as it is before it is written as JSON. */
+/** A reply's payload as it is before it is written as JSON, and what goes with it. */
 function bytesOf({ text, bytes, body }: Message): number {
-  for (const payload of [text, bytes, body]) if (typeof payload === 'string' || payload instanceof Uint8Array) return payload.length;
-  return 0;
+  for (const payload of [text, bytes, body]) if (typeof payload === 'string' || payload instanceof Uint8Array) return payload.length + REPLY_BYTES;
+  return REPLY_BYTES;
 }

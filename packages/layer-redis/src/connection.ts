@@ -180,7 +180,9 @@ export class Connection {
 
   #checkWritable(): void {
     if (!this.#alive || this.#redis.status !== 'ready') throw new LayerError('LAYER_AWAY', `Redis cannot be reached: ${this.#reason ?? 'not connected'}`);
-    const unsent = this.#redis.stream.writableLength;
+    const { writable, writableLength: unsent } = this.#redis.stream;
+    // Between the server's end of a connection and its close nothing is sent any more.
+    if (!writable) throw new LayerError('LAYER_AWAY', 'Redis cannot be reached: it has ended the connection');
     if (unsent < MAX_UNSENT && this.#unanswered < MAX_UNANSWERED) return;
     const waiting = `${this.#unanswered} commands (${unsent} bytes unsent) wait for it`;
     throw new LayerError('LAYER_AWAY', `Redis does not keep up: ${waiting}; nothing was sent`, { fault: 'overloaded' });

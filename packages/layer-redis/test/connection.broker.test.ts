@@ -1,3 +1,5 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { isLayerError } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { startRedis } from '../../../test/support/brokers.ts';
 import { Connection } from '../src/connection.ts';
@@ -21,5 +23,22 @@ describe('a process that is held up', () => {
     holdUp();
     expect(String(await answered)).toBe('PONG');
     connection.destroy('over');
+  });
+});
+
+describe('a connection that the server has ended', () => {
+  test('takes nothing more, and says that nothing was done, also before it is closed', async () => {
+    await using redis = await startRedis();
+    const connection = await Connection.open({ host: '127.0.0.1', port: redis.port }, ACCESS);
+    const failures: unknown[] = [];
+    const stopped = redis.stop();
+    while (connection.alive) {
+      connection.run('ping').catch((error: unknown) => failures.push(error));
+      await turn();
+    }
+    await stopped;
+    const unsent = failures.filter((error) => /writeable|not connected|cannot be reached/.test(String(error)));
+    expect(unsent.filter((error) => !isLayerError(error, 'LAYER_AWAY'))).toEqual([]);
+    expect(unsent).not.toEqual([]);
   });
 });

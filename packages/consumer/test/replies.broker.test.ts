@@ -1,0 +1,33 @@
+import { openLayer } from '@busgate/layer';
+import { expect, test } from 'vitest';
+import { startRedis } from '../../../test/support/brokers.ts';
+import { Replies } from '../src/batching.ts';
+
+const HALF_MIB = 512 * 1024;
+/** With what they are counted as besides, 64 MiB have no room for one more. */
+const TAKEN = 127;
+
+test('replies wait for a broker that is away up to 64 MiB of them, what is more fails at once, and those that waited come in their order', async () => {
+  await using broker = await startRedis();
+  await using layer = await openLayer(broker.url, { capacity: 1000 });
+  await using reader = await openLayer(broker.url, { capacity: 1000 });
+  const channel = reader.newChannel();
+  const replies = new Replies(layer);
+  const outlet = replies.outlet(channel, 1);
+  const filling = 'x'.repeat(HALF_MIB - 3);
+  await broker.stop();
+  await expect.poll(() => layer.status.state).toBe('away');
+
+  const sent = Array.from({ length: TAKEN + 7 }, (_, n) => outlet.reply({ type: 'websocket.send', text: String(n).padStart(3, '0') + filling }));
+  const refused = await Promise.allSettled(sent.slice(TAKEN));
+  expect(refused.map((outcome) => outcome.status === 'rejected' && outcome.reason.code)).toEqual(Array.from({ length: 7 }, () => 'LAYER_AWAY'));
+
+  await broker.start();
+  await Promise.all(sent.slice(0, TAKEN));
+  const received: unknown[] = [];
+  while (received.length < TAKEN) {
+    const { text } = await reader.receive(channel);
+    received.push(text);
+  }
+  expect(received).toEqual(Array.from({ length: TAKEN }, (_, n) => String(n).padStart(3, '0') + filling));
+});
