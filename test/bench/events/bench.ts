@@ -4,8 +4,10 @@ import { startRedis } from '../../support/brokers.ts';
 import type { Choice } from '../choice.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
 import { cpuMicros } from '../rig/cpu.ts';
+import { inTurn } from '../rig/in-turn.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
+import { said } from '../rig/said.ts';
 import type { Heard } from './load.ts';
 import { report, type Measured } from './report.ts';
 import { servers, type Running, type Server } from './servers.ts';
@@ -41,13 +43,10 @@ export async function benchEvents(choice: Choice): Promise<void> {
   await using python = choice.servers.some((name) => servers[name]?.isPython) ? await PythonEnvironment.with(...PACKAGES) : undefined;
   const measured: Measured[] = [];
   for (const scenario of choice.scenarios) {
-    for (let run = 0; run < choice.runs; run += 1) {
-      for (const server of run % 2 === 0 ? choice.servers : choice.servers.toReversed()) {
-        const figures = await measure(cores, scenarios[scenario] as Scenario, servers[server] as Server, python);
-        measured.push({ scenario, server, ...figures });
-        console.log(`${scenario} ${server} ${run + 1}/${choice.runs} ${JSON.stringify(figures)}`);
-      }
-    }
+    const runs = await inTurn(scenario, choice.servers, choice.runs, (server) =>
+      measure(cores, scenarios[scenario] as Scenario, servers[server] as Server, python),
+    );
+    measured.push(...runs.map(({ server, figures }) => ({ scenario, server, ...figures })));
   }
   const text = report(measured, choice.runs);
   console.log(`\n${text}`);
@@ -67,17 +66,11 @@ async function measure(
   await using _front = running.front;
   await using _worker = running.worker;
   await using load = startPinned(cores.load, process.execPath, [join(import.meta.dirname, 'load.ts'), running.port, path, sockets, SECONDS]);
-  const said = async (matches: (line: string) => boolean, what: string): Promise<string> => {
-    const line = await Promise.race([load.output.find(matches, what), load.exited.then(() => undefined)]);
-    if (line === undefined)
-      throw new Error(`the clients ended before ${what}:\n${[...running.front.lines.all.slice(-20), ...load.lines.all.slice(-20)].join('\n')}`);
-    return line;
-  };
-  await said((line) => line === 'begin', 'all were connected');
+  await said(load, 'begin', [running.front]);
   const before = usage(running);
-  await said((line) => line === 'end', 'the measured seconds were over');
+  await said(load, 'end', [running.front]);
   const after = usage(running);
-  const heard = JSON.parse(await load.output.find((line) => line.startsWith('{'), 'its figures')) as Heard;
+  const heard = JSON.parse(await said(load, '{')) as Heard;
   return {
     rate: heard.count / heard.seconds,
     p50: heard.p50,

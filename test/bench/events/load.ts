@@ -42,6 +42,13 @@ function echoing(index: number): (text: string) => void {
   };
 }
 
+/** A message of `all` before the first round. */
+const ASKING = '0:';
+/** It is said again so often, in milliseconds, until everybody has heard it: whoever joins may be heard of a moment after the 101. */
+const ASKING_MS = 100;
+
+const joined = new Set<number>();
+const everybodyJoined = Promise.withResolvers<void>();
 let round = 0;
 let left = 0;
 let saidAt = 0;
@@ -53,12 +60,19 @@ function say(): void {
   clients[0]?.say(`${round}:`);
 }
 
-function hearing(text: string): void {
-  if (!text.startsWith(`${round}:`)) throw new Error(`in round ${round} was heard ${text}`);
-  latencies.add(performance.now() - saidAt);
-  count += 1;
-  left -= 1;
-  if (left === 0) say();
+function hearing(index: number): (text: string) => void {
+  return (text) => {
+    if (text.startsWith(ASKING)) {
+      joined.add(index);
+      if (joined.size === sockets) everybodyJoined.resolve();
+      return;
+    }
+    if (!text.startsWith(`${round}:`)) throw new Error(`in round ${round} was heard ${text}`);
+    latencies.add(performance.now() - saidAt);
+    count += 1;
+    left -= 1;
+    if (left === 0) say();
+  };
 }
 
 const starts: (() => void)[] = [];
@@ -66,13 +80,14 @@ let opened = 0;
 const openOneAfterTheOther = async (): Promise<void> => {
   while (opened < sockets) {
     const index = opened++;
-    clients[index] = await Client.open(port, path, path === '/all' ? hearing : echoing(index));
+    clients[index] = await Client.open(port, path, path === '/all' ? hearing(index) : echoing(index));
   }
 };
 await Promise.all(Array.from({ length: AT_ONCE }, openOneAfterTheOther));
 if (path === '/all') {
-  // Whoever joins may be heard of a moment after the 101.
-  await delay(WARM_UP_MS);
+  const asking = setInterval(() => clients[0]?.say(ASKING), ASKING_MS);
+  await everybodyJoined.promise;
+  clearInterval(asking);
   say();
 } else for (const start of starts) start();
 

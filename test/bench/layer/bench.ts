@@ -5,6 +5,7 @@ import type { Child } from '../../support/child.ts';
 import { redisCli } from '../../support/redis-forms.ts';
 import type { Choice } from '../choice.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
+import { inTurn } from '../rig/in-turn.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
 import type { Sample } from '../rig/table.ts';
@@ -25,14 +26,11 @@ export async function benchLayer(choice: Choice): Promise<void> {
   await using python = choice.servers.includes('channels_redis') ? await PythonEnvironment.with('channels==4.3.2', 'channels_redis==4.3.0') : undefined;
   const samples: Sample[] = [];
   for (const scenario of choice.scenarios.filter((name) => name in scenarios)) {
-    for (let run = 0; run < choice.runs; run += 1) {
-      for (const server of run % 2 === 0 ? choice.servers : choice.servers.toReversed()) {
-        await redisCli(redis.port, 'FLUSHALL');
-        const work = await measure(cores, redis.url, server, scenario, python);
-        samples.push({ scenario, server, work });
-        console.log(`${scenario} ${server} ${run + 1}/${choice.runs} ${JSON.stringify(work)}`);
-      }
-    }
+    const runs = await inTurn(scenario, choice.servers, choice.runs, async (server) => {
+      await redisCli(redis.port, 'FLUSHALL');
+      return measure(cores, redis.url, server, scenario, python);
+    });
+    samples.push(...runs.map(({ server, figures }) => ({ scenario, server, work: figures })));
   }
   const returns: number[] = [];
   if (choice.scenarios.includes('resubscribe-10000'))

@@ -4,6 +4,7 @@ import type { Choice } from '../choice.ts';
 import { scenarios, type Process } from '../layer/plan.ts';
 import { resubscribe } from '../layer/resubscribe.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
+import { inTurn } from '../rig/in-turn.ts';
 import { median } from '../rig/median.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
@@ -31,13 +32,10 @@ export async function benchNats(choice: Choice): Promise<void> {
   for (const broker of [nats, redis]) await pin(cores.load, broker.pid);
   const samples: Sample[] = [];
   for (const scenario of choice.scenarios.filter((name) => name !== RESUBSCRIBE)) {
-    for (let run = 0; run < choice.runs; run += 1) {
-      for (const server of run % 2 === 0 ? choice.servers : choice.servers.toReversed()) {
-        const work = await measure(cores, server === 'redis' ? redis : nats, server === 'bare' ? 'bare' : 'busgate', scenario);
-        samples.push({ scenario, server, work });
-        console.log(`${scenario} ${server} ${run + 1}/${choice.runs} ${JSON.stringify(work)}`);
-      }
-    }
+    const runs = await inTurn(scenario, choice.servers, choice.runs, (server) =>
+      measure(cores, server === 'redis' ? redis : nats, server === 'bare' ? 'bare' : 'busgate', scenario),
+    );
+    samples.push(...runs.map(({ server, figures }) => ({ scenario, server, work: figures })));
   }
   const returns = choice.scenarios.includes(RESUBSCRIBE) ? await measureReturns(choice) : [];
   const rows = summarise(samples);

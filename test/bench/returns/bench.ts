@@ -4,6 +4,7 @@ import { freePort } from '../../support/ports.ts';
 import { GatewayProcess } from '../../support/processes.ts';
 import type { Choice } from '../choice.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
+import { inTurn } from '../rig/in-turn.ts';
 import { median } from '../rig/median.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
@@ -31,13 +32,8 @@ export async function benchReturns(choice: Choice): Promise<void> {
   const cores = chooseCores();
   const figures: Record<string, Figures[]> = {};
   for (const scenario of choice.scenarios) {
-    for (let run = 0; run < choice.runs; run += 1) {
-      for (const server of run % 2 === 0 ? choice.servers : choice.servers.toReversed()) {
-        const took = await measure(cores, server, rooms[scenario] ?? 1);
-        (figures[`${scenario}, ${server}`] ??= []).push(took);
-        console.log(`${scenario} ${server} ${run + 1}/${choice.runs} ${JSON.stringify(took)}`);
-      }
-    }
+    const runs = await inTurn(scenario, choice.servers, choice.runs, (server) => measure(cores, server, rooms[scenario] ?? 1));
+    for (const { server, figures: took } of runs) (figures[`${scenario}, ${server}`] ??= []).push(took);
   }
   const lines = Object.entries(figures).flatMap(([title, each]) => [
     verdict(`${title}: seconds`, median(each.map(({ seconds }) => seconds)), GOAL_S, 'at most'),

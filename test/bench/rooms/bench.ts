@@ -1,6 +1,7 @@
 import { startRedis } from '../../support/brokers.ts';
 import type { Choice } from '../choice.ts';
 import { chooseCores } from '../rig/cores.ts';
+import { inTurn } from '../rig/in-turn.ts';
 import { Workshop } from '../rig/native.ts';
 import { pin } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
@@ -35,20 +36,14 @@ async function measureQuietly(bench: Bench, scenario: Scenario, server: Server):
   return disturbance(second) < disturbance(first) ? second : first;
 }
 
-/** All servers in turn, that many times, each second time backwards: what changes in the machine meanwhile falls on all alike. */
 async function compare(bench: Bench, name: string, { servers: wanted, runs }: Choice): Promise<Record<string, Result[]>> {
   const scenario = scenarios[name];
   if (!scenario) throw new Error(`no scenario is called '${name}'`);
   const names = wanted.filter((server) => scenario.kind !== 'idle' || servers[server]?.viaRedis);
-  const results: Record<string, Result[]> = Object.fromEntries(names.map((server) => [server, []]));
-  for (let run = 0; run < runs; run += 1) {
-    for (const server of run % 2 === 0 ? names : names.toReversed()) {
-      const compared = servers[server];
-      if (!compared) throw new Error(`no server is called '${server}'`);
-      const result = await measureQuietly(bench, scenario, compared);
-      results[server]?.push(result);
-      console.log(`${name} ${server} ${run + 1}/${runs} ${JSON.stringify(result)}`);
-    }
-  }
-  return results;
+  const measured = await inTurn(name, names, runs, (server) => {
+    const compared = servers[server];
+    if (!compared) throw new Error(`no server is called '${server}'`);
+    return measureQuietly(bench, scenario, compared);
+  });
+  return Object.fromEntries(names.map((name) => [name, measured.flatMap(({ server, figures }) => (server === name ? [figures] : []))]));
 }

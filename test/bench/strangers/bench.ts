@@ -3,6 +3,7 @@ import { freePort } from '../../support/ports.ts';
 import { GatewayProcess } from '../../support/processes.ts';
 import type { Choice } from '../choice.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
+import { inTurn } from '../rig/in-turn.ts';
 import { median } from '../rig/median.ts';
 import { startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
@@ -33,13 +34,9 @@ export async function benchStrangers(choice: Choice): Promise<void> {
   const cores = chooseCores();
   const figures: Record<string, Figures[]> = {};
   for (const scenario of choice.scenarios) {
-    for (let run = 0; run < choice.runs; run += 1) {
-      for (const server of run % 2 === 0 ? choice.servers : choice.servers.toReversed()) {
-        const took = await measure(cores, [...(scenarios[scenario] ?? []), ...(servers[server] ?? [])]);
-        (figures[`${scenario} ${server}`] ??= []).push(took);
-        console.log(`${scenario} ${server} ${run + 1}/${choice.runs} ${JSON.stringify(took)}`);
-      }
-    }
+    const args = (server: string): readonly string[] => [...(scenarios[scenario] ?? []), ...(servers[server] ?? [])];
+    const runs = await inTurn(scenario, choice.servers, choice.runs, (server) => measure(cores, args(server)));
+    for (const { server, figures: took } of runs) (figures[`${scenario} ${server}`] ??= []).push(took);
   }
   const head = `${PER_SECOND} handshakes a second with a bad token for ${SECONDS} s, beside ${GUESTS} sessions: medians of ${choice.runs} runs, \`npm run bench -- strangers --runs ${choice.runs}\`.`;
   const text = [head, '', ...choice.scenarios.flatMap((scenario) => linesOf(scenario, figures))].join('\n');

@@ -29,17 +29,23 @@ export class Guests implements AsyncDisposable {
   /** The first one publishes until `ended`; resolves with how long each message took to each of them, in milliseconds. */
   async delays(ended: Promise<unknown>): Promise<readonly number[]> {
     const delays: number[] = [];
+    const { promise: heard, resolve: allAreHeard } = Promise.withResolvers<void>();
+    let due = Infinity;
     const stop = new AbortController();
     const listeners = this.#clients.map(({ socket }) => {
-      const hear = (data: Buffer): void => void delays.push(performance.now() - Number(data));
+      const hear = (data: Buffer): void => {
+        delays.push(performance.now() - Number(data));
+        if (delays.length === due) allAreHeard();
+      };
       socket.on('message', hear);
       return () => socket.off('message', hear);
     });
     const publishing = this.#publish(stop.signal);
     await ended;
     stop.abort();
-    const sent = await publishing;
-    while (delays.length < sent * this.#clients.length) await sleep(EVERY_MS);
+    due = (await publishing) * this.#clients.length;
+    if (delays.length === due) allAreHeard();
+    await heard;
     for (const leave of listeners) leave();
     return delays;
   }

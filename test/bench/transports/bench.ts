@@ -4,8 +4,10 @@ import { startRedis } from '../../support/brokers.ts';
 import type { Choice } from '../choice.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
 import { cpuMicros } from '../rig/cpu.ts';
+import { inTurn } from '../rig/in-turn.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
+import { said } from '../rig/said.ts';
 import type { Heard } from './load.ts';
 import { report, type Measured } from './report.ts';
 import { start, subjects, type Subject } from './subjects.ts';
@@ -25,13 +27,8 @@ export async function benchTransports(choice: Choice): Promise<void> {
   const measured: Measured[] = [];
   for (const scenario of choice.scenarios) {
     const names = choice.servers.filter((name) => scenario === 'idle' || subjects[name]?.waits !== true);
-    for (let run = 0; run < choice.runs; run += 1) {
-      for (const name of run % 2 === 0 ? names : names.toReversed()) {
-        const figures = await measure(cores, scenario, name, subjects[name] as Subject);
-        measured.push({ scenario, subject: name, ...figures });
-        console.log(`${scenario} ${name} ${run + 1}/${choice.runs} ${JSON.stringify(figures)}`);
-      }
-    }
+    const runs = await inTurn(scenario, names, choice.runs, (name) => measure(cores, scenario, name, subjects[name] as Subject));
+    measured.push(...runs.map(({ server, figures }) => ({ scenario, subject: server, ...figures })));
   }
   const text = report(measured, choice.runs);
   console.log(`\n${text}`);
@@ -54,18 +51,13 @@ async function measure(cores: Cores, scenario: string, name: string, subject: Su
     scenarios[scenario] ?? 0,
     SECONDS,
   ]);
-  const said = async (begins: string): Promise<string> => {
-    const line = await Promise.race([load.output.find((candidate) => candidate.startsWith(begins)), load.exited.then(() => undefined)]);
-    if (line === undefined) throw new Error(`the clients ended before '${begins}':\n${load.lines.all.slice(-20).join('\n')}`);
-    return line;
-  };
-  await said('begin');
+  await said(load, 'begin');
   const [before, rested] = [cpuMicros(child.pid), residentKiB(child.pid)];
-  await said('end');
+  await said(load, 'end');
   const cpu = cpuMicros(child.pid) - before;
-  if (scenario === 'idle') await said('settled');
+  if (scenario === 'idle') await said(load, 'settled');
   const grown = residentKiB(child.pid) - rested;
-  const { count, seconds } = JSON.parse(await said('{')) as Heard;
+  const { count, seconds } = JSON.parse(await said(load, '{')) as Heard;
   return { rate: count / seconds, cpu: cpu / count, ...(scenario === 'idle' ? { resident: grown / count } : {}) };
 }
 
