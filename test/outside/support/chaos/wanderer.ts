@@ -34,6 +34,8 @@ export class Wanderer implements Disposable {
   readonly #stays = new AbortController();
   #socket: WebSocket | undefined;
   #hasLeft = false;
+  /** Called with each visit that has heard something. */
+  #onHeard: ((visit: Visit) => void) | undefined;
 
   /** `origin`: of the gateway that it asks next. */
   constructor(name: string, origin: () => string) {
@@ -50,14 +52,13 @@ export class Wanderer implements Disposable {
   /** Stays where it is from now on, until it is answered there, and then leaves for good. */
   async settle(): Promise<void> {
     this.#stays.abort();
-    const end = performance.now() + PATIENCE_MS;
     const asked = new Map(this.visits.map((visit) => [visit, visit.said]));
-    for (;;) {
-      const visit = this.visits.at(-1);
-      if (visit?.isOpen === true && visit.heard > (asked.get(visit) ?? 0)) break;
-      if (performance.now() > end) throw new Error(`nobody answers any more: ${JSON.stringify(this.visits.at(-1))}`);
-      await delay(50);
-    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#onHeard = (visit) => {
+      if (visit.heard > (asked.get(visit) ?? 0)) resolve();
+    };
+    const patience = setTimeout(() => reject(new Error(`nobody answers any more: ${JSON.stringify(this.visits.at(-1))}`)), PATIENCE_MS);
+    await promise.finally(() => clearTimeout(patience));
     this.#hasLeft = true;
     this.#socket?.close(1000);
   }
@@ -92,7 +93,10 @@ export class Wanderer implements Disposable {
       socket.send(String(visit.said));
     }, PACE_MS);
     socket.on('open', () => (visit.isOpen = true));
-    socket.on('message', (data: Buffer) => (visit.heard = Math.max(visit.heard, Number(data.toString()))));
+    socket.on('message', (data: Buffer) => {
+      visit.heard = Math.max(visit.heard, Number(data.toString()));
+      this.#onHeard?.(visit);
+    });
     // A refused upgrade is an error without a session.
     socket.on('error', () => undefined);
     await new Promise<void>((resolve) => {
