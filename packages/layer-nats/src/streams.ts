@@ -191,7 +191,7 @@ export class Streams {
     if (foreign.length === 0) return;
     throw new JetStreamError(`make the stream ${plan.name}`, {
       err_code: JS.subjectsOverlap,
-      description: `the stream ${foreign.join(' and ')} captures some of ${plan.subjects.join(' and ')} already; remove it (nats stream rm) or its rule`,
+      description: `the stream ${foreign.join(' and ')} captures some of ${plan.subjects.join(' and ')} already; remove it (nats stream rm), or use another prefix`,
     });
   }
 

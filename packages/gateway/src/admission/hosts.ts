@@ -5,9 +5,9 @@ export function nameOf(host: string): string {
   return host.toLowerCase().replace(/:\d*$/, '');
 }
 
-/** Whether it means this machine for everybody (RFC 6761 section 6.3). */
+/** Whether it means this machine for everybody (RFC 6761 section 6.3); an IPv6 address with its brackets or without. */
 export function isLoopback(name: string): boolean {
-  return name === 'localhost' || name.endsWith('.localhost') || (isIP(name) === 4 && name.startsWith('127.')) || name === '[::1]';
+  return name === 'localhost' || name.endsWith('.localhost') || (isIP(name) === 4 && name.startsWith('127.')) || name === '[::1]' || name === '::1';
 }
 
 /** Whether it is no name that somebody's DNS could make mean another machine. */

@@ -25,7 +25,7 @@ function warnOfRoutes({ demo, host, routes, rooms }: Config, log: Warn): void {
   for (const { right, route, than, rooms: kind } of looserRoutes(routes, rooms)) {
     log.warn('a route is looser than another one for the same rooms', { right, route, than, rooms: kind });
   }
-  if (demo && !isOwnMachine(host)) log.warn('everybody who reaches this machine may be and publish in every room: it is a demo', { host });
+  if (demo && !isLoopback(host)) log.warn('everybody who reaches this machine may be and publish in every room: it is a demo', { host });
   for (const route of demo ? [] : routes) {
     if ('publish' in route && route.publish === 'anyone')
       log.warn('everybody who reaches this gateway may publish: publish is anyone', { route: route.path.text });
@@ -61,8 +61,4 @@ function warnOfTokens({ keys, algorithms, audience }: JwtSettings, log: Warn): v
 
 function isReadable({ protocol, hostname }: URL): boolean {
   return protocol === 'http:' && !isLoopback(hostname);
-}
-
-function isOwnMachine(host: string): boolean {
-  return isLoopback(host) || host === '::1';
 }
