@@ -1,15 +1,8 @@
-import { Histogram, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import { DRAIN_STEPS, type DrainStep } from '../drain/draining.ts';
 import { type EventCounters, HANDLING_BUCKETS } from '../routes/events/counters.ts';
 import { LAYER_CALLS, type LayerCalls } from './layer-calls.ts';
-
-interface HistogramDefinition {
-  readonly name: string;
-  readonly type: 'histogram';
-  readonly help: string;
-  readonly labels: readonly string[];
-  readonly buckets: readonly number[];
-}
+import { type HistogramDefinition, type Tally, TalliedHistogram } from './tally.ts';
 
 /** Of what a broker is asked, in seconds. */
 const BROKER_BUCKETS: readonly number[] = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -53,40 +46,39 @@ export interface HistogramSources {
 
 /** The histograms of one gateway. Each has all its series from the start. */
 export class Histograms {
-  readonly #roundTrip: Histogram;
-  readonly #loopDelay: Histogram;
-  readonly #drain: Histogram;
+  readonly #roundTrip: Tally;
+  readonly #loopDelay: Tally;
+  readonly #drain: Readonly<Record<DrainStep, Tally>>;
 
   constructor(registry: Registry, { events, layerCalls }: HistogramSources) {
-    const handling = register(registry, EVENT_HANDLING);
+    const handling = new TalliedHistogram(registry, EVENT_HANDLING);
     for (const { route, counters } of events) {
-      handling.zero({ route });
-      counters.onHandled = (seconds) => handling.observe({ route }, seconds);
+      const tally = handling.series(route);
+      counters.onHandled = (seconds) => tally.add(seconds);
     }
-    this.#roundTrip = register(registry, LAYER_ROUNDTRIP);
-    const calls = register(registry, LAYER_CALL);
-    for (const call of LAYER_CALLS) calls.zero({ call });
-    layerCalls.onTaken = (call, seconds) => calls.observe({ call }, seconds);
-    this.#loopDelay = register(registry, LOOP_DELAY);
-    this.#drain = register(registry, DRAIN);
-    for (const step of DRAIN_STEPS) this.#drain.zero({ step });
+    this.#roundTrip = new TalliedHistogram(registry, LAYER_ROUNDTRIP).series();
+    const calls = tallies(new TalliedHistogram(registry, LAYER_CALL), LAYER_CALLS);
+    layerCalls.onTaken = (call, seconds) => calls[call].add(seconds);
+    this.#loopDelay = new TalliedHistogram(registry, LOOP_DELAY).series();
+    this.#drain = tallies(new TalliedHistogram(registry, DRAIN), DRAIN_STEPS);
   }
 
   roundTrip(seconds: number): void {
-    this.#roundTrip.observe(seconds);
+    this.#roundTrip.add(seconds);
   }
 
   loopDelay(seconds: number): void {
-    this.#loopDelay.observe(seconds);
+    this.#loopDelay.add(seconds);
   }
 
   drained(step: DrainStep, seconds: number): void {
-    this.#drain.observe({ step }, seconds);
+    this.#drain[step].add(seconds);
   }
 }
 
-function register(registry: Registry, { name, help, labels, buckets }: HistogramDefinition): Histogram {
-  return new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers: [registry] });
+/** A series for each value of a histogram's one label. */
+function tallies<K extends string>(histogram: TalliedHistogram, values: readonly K[]): Readonly<Record<K, Tally>> {
+  return Object.fromEntries(values.map((value) => [value, histogram.series(value)])) as Record<K, Tally>;
 }
 
 function histogram(name: string, help: string, buckets: readonly number[], ...labels: readonly string[]): HistogramDefinition {
