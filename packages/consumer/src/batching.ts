@@ -13,6 +13,8 @@ const REPLY_BYTES = 256;
 const MOST_HELD_BYTES = 64 * 1024 * 1024;
 /** A broker that is away is tried again so often, in milliseconds. */
 const AGAIN_MS = 100;
+/** Gateways have so long to come back to a broker that is back, in milliseconds: until then one that does not listen is not taken for gone. */
+const RETURN_MS = 5000;
 /** A worker that stops waits so long for a broker that is away, in milliseconds: then gateways have given its sessions to others. */
 const PATIENCE_MS = 10_000;
 
@@ -40,6 +42,8 @@ export class Replies {
   #heldBytes = 0;
   /** Why the last of them waits. */
   #away: unknown;
+  /** When the broker was last found away. */
+  #awayAt = 0;
   #isScheduled = false;
 
   constructor(layer: Pick<ChannelLayer, 'send'>) {
@@ -112,6 +116,7 @@ export class Replies {
   }
 
   #hold(batch: Batch, away: unknown): void {
+    this.#awayAt = performance.now();
     if (this.#heldBytes + batch.bytes > MOST_HELD_BYTES) {
       batch.reject(away);
       return;
@@ -119,15 +124,44 @@ export class Replies {
     this.#away = away;
     this.#held.push(batch);
     this.#heldBytes += batch.bytes;
-    if (this.#held.length === 1) setTimeout(() => this.#goOn(), AGAIN_MS);
+    if (this.#held.length === 1) setTimeout(() => void this.#goOn(), AGAIN_MS);
   }
 
-  /** Writes what waits; where the broker is still away it waits again, in the same order. */
-  #goOn(): void {
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
-    for (const batch of held) this.#write(batch);
+  /**
+   * Writes what waits, one after another; where the broker is still away it waits again, in the same order. A session whose gateway does not listen may have one
+   * that is only slower to come back to the broker: what is for it waits a little longer, and holds up nobody else.
+   */
+  async #goOn(): Promise<void> {
+    const absent = new Set<string>();
+    for (let at = 0; at < this.#held.length;) {
+      const batch = this.#held[at] as Batch;
+      const outcome = absent.has(batch.channel) ? 'absent' : await this.#tryAgain(batch);
+      if (outcome === 'away') break;
+      if (outcome === 'absent') {
+        absent.add(batch.channel);
+        at += 1;
+      } else {
+        this.#held.splice(at, 1);
+        this.#heldBytes -= batch.bytes;
+      }
+    }
+    if (this.#held.length > 0) setTimeout(() => void this.#goOn(), AGAIN_MS);
+  }
+
+  async #tryAgain({ channel, replies, resolve, reject }: Batch): Promise<'settled' | 'away' | 'absent'> {
+    const [first] = replies;
+    try {
+      if (first !== undefined) await this.#layer.send(channel, replies.length === 1 ? first : { replies });
+      resolve();
+    } catch (error) {
+      if (isLayerError(error, 'LAYER_AWAY')) {
+        this.#awayAt = performance.now();
+        return 'away';
+      }
+      if (isLayerError(error, 'CHANNEL_GONE') && performance.now() - this.#awayAt < RETURN_MS) return 'absent';
+      reject(error);
+    }
+    return 'settled';
   }
 }
 

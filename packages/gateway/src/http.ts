@@ -14,6 +14,8 @@ import { asksForWebSocket } from './transports/websocket/handshake.ts';
 const CHECK_MS = 1000;
 /** Connections besides those of sessions: requests, and upgrades on their way to be refused. */
 const SPARE_CONNECTIONS = 64;
+/** A listener that is given up takes part in so many polls at most, however many connections come. */
+const MOST_LAST_POLLS = 10_000;
 
 export interface PublicOptions extends Omit<PlainSources, 'parking'>, UpgradeSources {
   /** Milliseconds for the headers of a request, and for all of it. */
@@ -80,10 +82,22 @@ export class PublicServer {
     socket.resume();
   }
 
-  /** Accepts no more connections, once those that have waited for it are accepted; all that there are stay. */
+  /**
+   * Accepts no more connections, once those that wait for it are accepted; all that there are stay. The system resets those that wait when their listener
+   * closes, and a poll accepts only one of them: it closes after a poll that found none, at the latest after {@link MOST_LAST_POLLS}.
+   */
   leave(): void {
-    // What waits is accepted while the loop polls, and one whole poll lies between.
-    setImmediate(() => setImmediate(() => this.#listening?.leave()));
+    let taken = 0;
+    const take = (): unknown => (taken += 1);
+    this.#door.on('connection', take);
+    const look = (polls: number, before: number): void => {
+      if (polls < MOST_LAST_POLLS && (polls < 2 || taken > before)) setImmediate(look, polls + 1, taken);
+      else {
+        this.#door.off('connection', take);
+        this.#listening?.leave();
+      }
+    };
+    look(0, 0);
   }
 
   /** Accepts no more connections, and ends those on which nothing happens. */
