@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { FaultProxy } from '../../packages/client/test/support/proxy.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import { Child } from '../support/child.ts';
 import { type GatewayProcess, startGateway } from '../support/processes.ts';
 

@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { FaultProxy } from '../../packages/client/test/support/proxy.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import { type GatewayProcess, startGateway } from '../support/processes.ts';
 import { newPage, startBrowser } from './support/browser.ts';
 

@@ -5,7 +5,7 @@ import { Channel } from '../src/tabs/channel.ts';
 import { connect } from '../src/tabs/index.ts';
 import type { Downward, Upward } from '../src/tabs/messages.ts';
 import { TabLink } from '../src/tabs/tab-link.ts';
-import { FaultProxy } from './support/proxy.ts';
+import { FaultProxy } from '../../../test/support/fault-proxy.ts';
 
 let gateway: TestGateway;
 let proxy: FaultProxy;

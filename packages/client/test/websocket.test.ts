@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { TestGateway, until } from '../../gateway/test/support/gateway.ts';
 import { type Bus, type BusError, type BusState, connect, type ConnectOptions, type Room } from '../src/index.ts';
-import { FaultProxy } from './support/proxy.ts';
+import { FaultProxy } from '../../../test/support/fault-proxy.ts';
 
 const KEPT = [{ rooms: 'kept.>', size: 100, ageMs: 60_000 }];
 const QUICK = { every: 100, timeout: 200 };

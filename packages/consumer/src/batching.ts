@@ -37,13 +37,14 @@ export class Replies {
   readonly #batches = new Map<string, Batch>();
   /** Of every batch that was neither taken nor refused. */
   readonly #unsettled = new Set<Promise<void>>();
-  /** In the order of their replies. */
-  #held: Batch[] = [];
+  /** What waits for the broker, by channel, in the order of its replies. */
+  readonly #held = new Map<string, Batch[]>();
   #heldBytes = 0;
-  /** Why the last of them waits. */
+  /** What was said when the broker was last found away. */
   #away: unknown;
-  /** When the broker was last found away. */
-  #awayAt = 0;
+  #awayAt = -Infinity;
+  /** Whether what waits is being tried again, or will be. */
+  #isTrying = false;
   #isScheduled = false;
 
   constructor(layer: Pick<ChannelLayer, 'send'>) {
@@ -100,68 +101,72 @@ export class Replies {
   }
 
   #send(batch: Batch): void {
-    if (this.#held.length > 0) this.#hold(batch, this.#away);
-    else this.#write(batch);
+    if (this.#held.has(batch.channel)) this.#hold(batch);
+    else this.#publish(batch).then(batch.resolve, (error: unknown) => this.#failed(batch, error));
   }
 
-  #write(batch: Batch): void {
-    const { channel, replies, resolve, reject } = batch;
+  async #publish({ channel, replies }: Batch): Promise<void> {
     const [first] = replies;
-    if (first === undefined) return;
-    this.#layer.send(channel, replies.length === 1 ? first : { replies }).then(resolve, (error: unknown) => {
-      // Nothing was done. Of what may have been done nobody can tell, so that it is not done again.
-      if (isLayerError(error, 'LAYER_AWAY')) this.#hold(batch, error);
-      else reject(error);
-    });
+    if (first !== undefined) await this.#layer.send(channel, replies.length === 1 ? first : { replies });
   }
 
-  #hold(batch: Batch, away: unknown): void {
-    this.#awayAt = performance.now();
-    if (this.#heldBytes + batch.bytes > MOST_HELD_BYTES) {
-      batch.reject(away);
-      return;
-    }
-    this.#away = away;
-    this.#held.push(batch);
-    this.#heldBytes += batch.bytes;
-    if (this.#held.length === 1) setTimeout(() => void this.#goOn(), AGAIN_MS);
+  #failed(batch: Batch, error: unknown): void {
+    if (this.#mayPass(error)) this.#hold(batch);
+    else batch.reject(error);
   }
 
   /**
-   * Writes what waits, one after another; where the broker is still away it waits again, in the same order. A session whose gateway does not listen may have one
-   * that is only slower to come back to the broker: what is for it waits a little longer, and holds up nobody else.
+   * Whether nothing was done and the same may succeed later. Of what may have been done nobody can tell, so that it is not done again. While a broker is just back,
+   * a gateway that does not listen may only be slower to come back to it.
    */
-  async #goOn(): Promise<void> {
-    const absent = new Set<string>();
-    for (let at = 0; at < this.#held.length;) {
-      const batch = this.#held[at] as Batch;
-      const outcome = absent.has(batch.channel) ? 'absent' : await this.#tryAgain(batch);
-      if (outcome === 'away') break;
-      if (outcome === 'absent') {
-        absent.add(batch.channel);
-        at += 1;
-      } else {
-        this.#held.splice(at, 1);
-        this.#heldBytes -= batch.bytes;
-      }
-    }
-    if (this.#held.length > 0) setTimeout(() => void this.#goOn(), AGAIN_MS);
+  #mayPass(error: unknown): boolean {
+    if (isLayerError(error, 'CHANNEL_GONE')) return performance.now() - this.#awayAt < RETURN_MS;
+    if (!isLayerError(error, 'LAYER_AWAY')) return false;
+    this.#away = error;
+    this.#awayAt = performance.now();
+    return true;
   }
 
-  async #tryAgain({ channel, replies, resolve, reject }: Batch): Promise<'settled' | 'away' | 'absent'> {
-    const [first] = replies;
-    try {
-      if (first !== undefined) await this.#layer.send(channel, replies.length === 1 ? first : { replies });
-      resolve();
-    } catch (error) {
-      if (isLayerError(error, 'LAYER_AWAY')) {
-        this.#awayAt = performance.now();
-        return 'away';
-      }
-      if (isLayerError(error, 'CHANNEL_GONE') && performance.now() - this.#awayAt < RETURN_MS) return 'absent';
-      reject(error);
+  #hold(batch: Batch): void {
+    if (this.#heldBytes + batch.bytes > MOST_HELD_BYTES) {
+      batch.reject(this.#away);
+      return;
     }
-    return 'settled';
+    const queue = this.#held.get(batch.channel);
+    if (queue === undefined) this.#held.set(batch.channel, [batch]);
+    else queue.push(batch);
+    this.#heldBytes += batch.bytes;
+    if (this.#isTrying) return;
+    this.#isTrying = true;
+    this.#tryLater();
+  }
+
+  #tryLater(): void {
+    setTimeout(() => void this.#tryAgain(), AGAIN_MS);
+  }
+
+  /** Writes what waits, of each session in its order; none waits for another's. */
+  async #tryAgain(): Promise<void> {
+    await Promise.all([...this.#held].map(([channel, queue]) => this.#empty(channel, queue)));
+    this.#isTrying = this.#held.size > 0;
+    if (this.#isTrying) this.#tryLater();
+  }
+
+  async #empty(channel: string, queue: Batch[]): Promise<void> {
+    let settled = 0;
+    for (let batch = queue[0]; batch !== undefined; batch = queue[settled]) {
+      try {
+        await this.#publish(batch);
+        batch.resolve();
+      } catch (error) {
+        if (this.#mayPass(error)) break;
+        batch.reject(error);
+      }
+      settled += 1;
+      this.#heldBytes -= batch.bytes;
+    }
+    queue.splice(0, settled);
+    if (queue.length === 0) this.#held.delete(channel);
   }
 }
 

@@ -1,6 +1,7 @@
-import { openLayer } from '@busgate/layer';
+import { type LayerError, openLayer } from '@busgate/layer';
 import { expect, test } from 'vitest';
 import { startRedis } from '../../../test/support/brokers.ts';
+import { FaultProxy } from '../../../test/support/fault-proxy.ts';
 import { Replies } from '../src/batching.ts';
 
 const HALF_MIB = 512 * 1024;
@@ -30,4 +31,34 @@ test('replies wait for a broker that is away up to 64 MiB of them, what is more 
     received.push(text);
   }
   expect(received).toEqual(Array.from({ length: TAKEN }, (_, n) => String(n).padStart(3, '0') + filling));
+});
+
+test('a gateway that comes back to the broker later than the worker is not taken for gone, and another session does not wait for it', async () => {
+  await using broker = await startRedis();
+  await using way = await FaultProxy.start(Number(new URL(broker.url).port));
+  await using layer = await openLayer(broker.url);
+  await using slow = await openLayer(`redis://127.0.0.1:${way.port}`);
+  await using quick = await openLayer(broker.url);
+  const refused = new Set<string>();
+  const replies = new Replies({
+    send: (...message) =>
+      layer.send(...message).catch((error: LayerError) => {
+        refused.add(error.code);
+        throw error;
+      }),
+  });
+  const [late, other] = [slow.newChannel(), quick.newChannel()];
+  await broker.stop();
+  await expect.poll(() => layer.status.state).toBe('away');
+  way.isDown = true;
+  const say = (channel: string, text: string): Promise<void> => replies.outlet(channel, 1).reply({ type: 'websocket.send', text });
+  const said = [say(late, 'first'), say(other, 'of another')];
+  await expect.poll(() => [...refused]).toEqual(['LAYER_AWAY']);
+  await broker.start();
+  await expect.poll(() => [...refused]).toEqual(['LAYER_AWAY', 'CHANNEL_GONE']);
+  expect(await quick.receive(other)).toMatchObject({ text: 'of another' });
+  said.push(say(late, 'second'));
+  way.isDown = false;
+  await Promise.all(said);
+  expect([await slow.receive(late), await slow.receive(late)]).toMatchObject([{ text: 'first' }, { text: 'second' }]);
 });

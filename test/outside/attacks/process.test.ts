@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { FaultProxy } from '../../../packages/client/test/support/proxy.ts';
+import { FaultProxy } from '../../support/fault-proxy.ts';
 import { closeFrame, frame, RawClient, upgrade } from '../../../packages/gateway/test/support/raw.ts';
 import { startRedis } from '../../support/brokers.ts';
 import { metricsOf, sumOf } from '../../support/metrics.ts';
