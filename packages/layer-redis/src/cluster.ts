@@ -34,6 +34,8 @@ export class ClusterBroker implements Broker {
   /** Primaries that do not let us in, and in which words. */
   readonly #refused = new Map<string, string>();
   readonly #topics = new Map<string, { readonly held: Held; shard: Shard }>();
+  /** Those that may be reached, but do not hold yet what is theirs. */
+  readonly #arriving = new Set<Shard>();
   readonly #closing = new AbortController();
   #topology: Topology | undefined;
   #reason: string | undefined = 'not reached yet';
@@ -207,6 +209,7 @@ export class ClusterBroker implements Broker {
     for (const [address, shard] of this.#shards) {
       if (topology.nodes.has(address)) continue;
       this.#shards.delete(address);
+      this.#arriving.delete(shard);
       void shard.close();
     }
     for (const address of this.#refused.keys()) if (!topology.nodes.has(address)) this.#refused.delete(address);
@@ -215,14 +218,19 @@ export class ClusterBroker implements Broker {
 
   async #openShard(address: string, node: Node): Promise<unknown> {
     const moved = (): void => void this.#refresh().catch(() => undefined);
-    const shard = this.#settings.shard(node, this.#sharded, moved, () => this.#tell());
+    const changed = (): void => {
+      if (!this.#arriving.has(shard)) this.#tell();
+    };
+    const shard: Shard = this.#settings.shard(node, this.#sharded, moved, changed);
     this.#shards.set(address, shard);
+    this.#arriving.add(shard);
     try {
       await shard.open();
       this.#refused.delete(address);
       return undefined;
     } catch (error) {
       this.#shards.delete(address);
+      this.#arriving.delete(shard);
       this.#refused.set(address, (error as Error).message);
       this.#settings.fault('refused', (error as Error).message);
       return error;
@@ -244,7 +252,8 @@ export class ClusterBroker implements Broker {
       arrivals.set(shard, group);
       group.push([name, topic.held]);
     }
-    for (const [shard, topics] of arrivals) shard.adopt(topics);
+    for (const shard of this.#arriving) if (!arrivals.has(shard)) this.#arriving.delete(shard);
+    for (const [shard, topics] of arrivals) void shard.adopt(topics).then(() => this.#arriving.delete(shard) && this.#tell());
   }
 
   /** The server that has a key, or a topic, where there is one that lets us in. */
@@ -257,6 +266,7 @@ export class ClusterBroker implements Broker {
     if (this.#reason !== undefined || this.#topology === undefined) return this.#reason ?? 'not reached yet';
     for (const address of this.#topology.nodes.keys()) {
       const shard = this.#shards.get(address);
+      if (shard !== undefined && this.#arriving.has(shard)) return `${address}: it is not subscribed yet`;
       if (shard?.connected !== true) return `${address}: ${shard?.reason ?? this.#refused.get(address) ?? 'not reached yet'}`;
     }
     return undefined;

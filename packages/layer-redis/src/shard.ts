@@ -129,13 +129,13 @@ export class Shard {
     this.#subscriptions.set(name, held);
   }
 
-  /** Takes over topics that another shard had, and tells each a gap. */
-  adopt(topics: readonly (readonly [name: string, held: Held])[]): void {
+  /** Takes over topics that another shard had, and tells each a gap. Resolves when they are subscribed, or will be before this one is connected again. */
+  async adopt(topics: readonly (readonly [name: string, held: Held])[]): Promise<void> {
     for (const [name, held] of topics) this.#subscriptions.set(name, held);
     const subscriber = this.#subscriber;
     if (subscriber === undefined) return;
     const held = topics.map(([, topic]) => topic);
-    this.#subscriptions.resubscribe(subscriber, held).catch((error: unknown) => subscriber.connection.destroy(String(error)));
+    await this.#subscriptions.resubscribe(subscriber, held).catch((error: unknown) => subscriber.connection.destroy(String(error)));
   }
 
   async unsubscribe(name: string): Promise<void> {

@@ -4,9 +4,12 @@ import { Collector } from '../../../test/support/events.ts';
 /** A logger whose lines a test can wait for: level, message and fields as one text. */
 export class Log implements LayerLogger {
   readonly lines = new Collector<string>();
+  /** Called as the layer says that it is connected. */
+  onConnected: () => void = () => undefined;
 
   info(message: string, fields: Record<string, unknown> = {}): void {
     this.lines.push(`info ${message} ${JSON.stringify(fields)}`);
+    if (message === 'the layer is connected') this.onConnected();
   }
 
   warn(message: string, fields: Record<string, unknown> = {}): void {
