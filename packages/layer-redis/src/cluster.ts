@@ -34,8 +34,8 @@ export class ClusterBroker implements Broker {
   /** Primaries that do not let us in, and in which words. */
   readonly #refused = new Map<string, string>();
   readonly #topics = new Map<string, { readonly held: Held; shard: Shard }>();
-  /** Those that may be reached, but do not hold yet what is theirs. */
-  readonly #arriving = new Set<Shard>();
+  /** Those that may be reached, but do not hold yet what is theirs; with what they wait for, where that is known already. */
+  readonly #arriving = new Map<Shard, Promise<void> | undefined>();
   readonly #closing = new AbortController();
   #topology: Topology | undefined;
   #reason: string | undefined = 'not reached yet';
@@ -223,7 +223,7 @@ export class ClusterBroker implements Broker {
     };
     const shard: Shard = this.#settings.shard(node, this.#sharded, moved, changed);
     this.#shards.set(address, shard);
-    this.#arriving.add(shard);
+    this.#arriving.set(shard, undefined);
     try {
       await shard.open();
       this.#refused.delete(address);
@@ -252,8 +252,17 @@ export class ClusterBroker implements Broker {
       arrivals.set(shard, group);
       group.push([name, topic.held]);
     }
-    for (const shard of this.#arriving) if (!arrivals.has(shard)) this.#arriving.delete(shard);
-    for (const [shard, topics] of arrivals) void shard.adopt(topics).then(() => this.#arriving.delete(shard) && this.#tell());
+    for (const [shard, adoption] of this.#arriving) if (adoption === undefined && !arrivals.has(shard)) this.#arriving.delete(shard);
+    for (const [shard, topics] of arrivals) this.#adoptInto(shard, topics);
+  }
+
+  #adoptInto(shard: Shard, topics: readonly [string, Held][]): void {
+    const adoption = shard.adopt(topics).then(() => {
+      if (this.#arriving.get(shard) !== adoption) return;
+      this.#arriving.delete(shard);
+      this.#tell();
+    });
+    if (this.#arriving.has(shard)) this.#arriving.set(shard, adoption);
   }
 
   /** The server that has a key, or a topic, where there is one that lets us in. */
