@@ -12,6 +12,10 @@ import type { Entry, StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
+/** Header: up to which sequence a room was let go of. */
+const PURGED = 'Busgate-Purged';
+const NOTHING = new Uint8Array(0);
+
 /** What a stream knows of one room. */
 interface Standing extends Incarnation {
   /** Sequence of the room's newest message, as far as anybody remembers. */
@@ -139,11 +143,16 @@ export class Histories {
     return this.#orUnread(session, plan, this.#read(session, plan, { room, rule }, after));
   }
 
-  /** Lets go of what the stream has of a room; where it stands the heads still say. */
+  /** Lets go of what the stream has of a room; where it stands the heads still say. Up to where it went is kept first: nothing else would tell it later. */
   async purge(session: Session, room: string, rule: HistoryRule): Promise<void> {
     const plan = this.#planOf(rule);
-    await this.#ensure(session, plan);
-    await this.#jetStream.purge(session, plan.name, { filter: this.#subjects.room(room) });
+    this.#streams.forget(session, plan.name);
+    const { stream } = await this.#ensure(session, plan);
+    const filter = this.#subjects.room(room);
+    const newest = await this.#jetStream.message(session, plan.name, { last_by_subj: filter });
+    if (newest === undefined) return;
+    await this.#jetStream.store(session, this.#purgedOn(stream, room), NOTHING, { [PURGED]: `${newest.seq}` });
+    await this.#jetStream.purge(session, plan.name, { filter, seq: newest.seq + 1 });
   }
 
   /** What a stream cannot say just now, as in a part of a cluster that was cut off, its rooms may have missed: once it can they look. */
@@ -213,7 +222,7 @@ export class Histories {
     const [now, [before, last]] = await Promise.all([this.#jetStream.streamWithSubjects(session, plan.name, subject), this.#headsOf(session, stream, room)]);
     if (now === undefined) return false;
     if (before !== undefined && before <= offset && last === first) return true;
-    return this.#hasAll(now, subject, offset);
+    return this.#hasAll(now, subject, offset) && (await this.#purgedUpTo(session, stream, room)) <= offset;
   }
 
   /** Whether the stream was never too full of the room for a message that followed `offset`. */
@@ -221,6 +230,15 @@ export class Histories {
     const { config, state } = stream;
     const { grown } = readRecord(config.description, this.#subjects.madeWith(config));
     return isUntouched(stream, offset) && offset >= grown && (state.subjects?.[subject] ?? 0) < config.max_msgs_per_subject;
+  }
+
+  /** The newest sequence of the room that {@link purge} has let go of; 0 where there is none. */
+  async #purgedUpTo(session: Session, stream: StreamInfo, room: string): Promise<number> {
+    return Math.max(0, ...(await this.#twoHeads(session, this.#purgedOn(stream, room))).map((purged) => Number(headerOf(purged, PURGED))));
+  }
+
+  #purgedOn({ config }: StreamInfo, room: string): string {
+    return this.#subjects.purgedIn(this.#subjects.madeWith(config), room);
   }
 
   async #standing(session: Session, plan: HistoryPlan, room: string, again = true): Promise<Standing> {
@@ -239,14 +257,15 @@ export class Histories {
 
   /** Sequences of the room's newest two messages, the newest last; servers of 2.9 may have kept them in the other order. */
   async #headsOf(session: Session, { config }: StreamInfo, room: string): Promise<readonly number[]> {
-    const live = this.#subjects.liveIn(this.#subjects.madeWith(config), room);
-    const heads = await Promise.all(
-      [{ seq: 1, next_by_subj: live }, { last_by_subj: live }].map((which) => this.#jetStream.message(session, this.#heads.name, which)),
-    );
-    return heads
-      .filter((head) => head !== undefined)
-      .map(sequenceOf)
-      .toSorted((a, b) => a - b);
+    const heads = await this.#twoHeads(session, this.#subjects.liveIn(this.#subjects.madeWith(config), room));
+    return heads.map(sequenceOf).toSorted((a, b) => a - b);
+  }
+
+  /** All that the heads' stream keeps of one subject; where that is one message, the same twice. */
+  async #twoHeads(session: Session, subject: string): Promise<readonly StoredMessage[]> {
+    const which = [{ seq: 1, next_by_subj: subject }, { last_by_subj: subject }];
+    const heads = await Promise.all(which.map((one) => this.#jetStream.message(session, this.#heads.name, one)));
+    return heads.filter((head) => head !== undefined);
   }
 
   async #ensure(session: Session, plan: HistoryPlan): Promise<Incarnation> {

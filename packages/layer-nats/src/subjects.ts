@@ -84,6 +84,11 @@ export class Subjects {
     return `${this.#prefix}.live.${epoch}.${room}`;
   }
 
+  /** Up to where a room was let go of in the stream that was made with that epoch. No room has such a name, so that nobody hears it. */
+  purgedIn(epoch: string, room: string): string {
+    return this.liveIn(epoch, `!purged.${room}`);
+  }
+
   /** The record of a set that has this key. */
   record(set: string, key: string): string {
     return `${this.#prefix}.record.${token(set)}.${token(key)}`;

@@ -142,6 +142,40 @@ export const readings: Family = {
       await rejects(here.purge('live'), 'UNSUPPORTED', 'live');
     },
 
+    'what was let go of is missed by whoever had not read it, also where other rooms keep what is older, and by nobody else': async (stage) => {
+      const [here, there] = await stage.openTwo(KEPT);
+      await publishAll(here, 'kept.old', ['stays']);
+      const { position: quiet } = await here.history('kept.quiet');
+      const positions = await publishAll(here, 'kept.purged', numbers(0, 4));
+      await there.purge('kept.purged');
+      const after = await publishAll(here, 'kept.purged', numbers(5, 7));
+      await publishAll(here, 'kept.quiet', numbers(0, 2));
+      for (const layer of [here, there]) {
+        for (const [since, expected, recovered] of [
+          [positions[0], numbers(5, 7), false],
+          [positions[3], numbers(5, 7), false],
+          [positions[4], numbers(5, 7), true],
+          [after[0], numbers(6, 7), true],
+        ] as const) {
+          const reading = await layer.history('kept.purged', since);
+          assert.deepEqual([textsOf(reading), reading.recovered], [expected, recovered], since);
+        }
+        const reading = await layer.history('kept.quiet', quiet);
+        assert.deepEqual([textsOf(reading), reading.recovered], [numbers(0, 2), true]);
+      }
+      await there.purge('kept.purged');
+      await there.purge('kept.purged');
+      await publishAll(here, 'kept.purged', numbers(8, 10));
+      for (const [since, recovered] of [
+        [positions[4], false],
+        [after[1], false],
+        [after[2], true],
+      ] as const) {
+        const reading = await here.history('kept.purged', since);
+        assert.deepEqual([textsOf(reading), reading.recovered], [numbers(8, 10), recovered], since);
+      }
+    },
+
     'a room that keeps no history is UNSUPPORTED, naming it; limits that are none INVALID_OPTION': async (stage) => {
       const layer = await stage.open(KEPT);
       await rejects(layer.history('live'), 'UNSUPPORTED', 'live');
