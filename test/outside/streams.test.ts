@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { formatCursor } from '../../packages/gateway/src/hub/cursor.ts';
 import { TestGateway, until } from '../../packages/gateway/test/support/gateway.ts';
+import { ask } from '../../packages/gateway/test/support/questions.ts';
 import { RawClient, request } from '../../packages/gateway/test/support/raw.ts';
 import { StreamClient } from '../../packages/gateway/test/support/stream.ts';
 import { startNats, startRedis } from '../support/brokers.ts';
@@ -97,4 +98,14 @@ test('ten thousand clients that ask for streams and polls, and leave at once or 
   const closed = [...counters.closes.values()].reduce((sum, count) => sum + count, 0);
   expect([opened > 3000, closed, counters.refused.full]).toEqual([true, opened, 0]);
   expect(gateway.balance()).toMatchObject({ queued: 0 });
+});
+
+test.concurrent('a history whose turn does not come is refused with 429 and a time to come back, and asking where a room stands has no turn', async () => {
+  await using gateway = await TestGateway.start(['--limits-replay-total', '1KiB/s'], [{ rooms: 'kept', size: 10, ageMs: 600_000 }]);
+  const [first] = await gateway.publish('kept', 'first', 'x'.repeat(100_000));
+  expect((await ask(gateway, `/room/kept?since=${first}`)).status).toBe(200);
+  const refused = await ask(gateway, `/room/kept?poll=30&since=${first}`);
+  expect([refused.status, refused.error, Number(refused.headers['retry-after']) > 0]).toEqual([429, 'rate', true]);
+  expect((await ask(gateway, '/room/kept?last=0')).status).toBe(200);
+  expect(gateway.gateway.state.replays.waiting).toBe(0);
 });

@@ -76,6 +76,8 @@ export interface GatewayState {
   readonly inboundBytes: number;
   /** Rooms with a member in this process. */
   readonly rooms: number;
+  /** Bytes that clients were given of histories, ever, and how many wait for some. */
+  readonly replays: { readonly bytes: number; readonly waiting: number };
   readonly draining: boolean;
 }
 

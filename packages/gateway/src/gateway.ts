@@ -18,6 +18,7 @@ import { Absence, STARTING, readiness, type Readiness } from './health.ts';
 import { lossesOf } from './hub/loss.ts';
 import { Hub } from './hub.ts';
 import { Inbound } from './inbound.ts';
+import { Replays } from './limits/replays.ts';
 import { Seats } from './limits/seats.ts';
 import type { Door, Listening } from './listen.ts';
 import type { Log } from './log.ts';
@@ -37,6 +38,7 @@ import { RunningClock } from './session/running-clock.ts';
 import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
 import { ServedRoutes } from './served-routes.ts';
+import { stateOf } from './state.ts';
 import { ReadTurns } from './transports/read-turns.ts';
 import type { Transport } from './transports/transport.ts';
 import { tickOf, timesOfSessions, wiresOf } from './wires.ts';
@@ -113,7 +115,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
     const clock = { now, defer: setImmediate };
     const shared = { layer, counters: this.#counters, log: options.log };
     const lossOf = lossesOf(config.rooms);
-    this.#hub = new Hub({ ...shared, clock, backlog: limits.roomBacklog, linger: LINGER_MS, maxRooms: limits.roomsTotal, lossOf });
+    const replays = new Replays(limits, { now, after: (ms, look) => void setTimeout(look, ms).unref() });
+    this.#hub = new Hub({ ...shared, clock, backlog: limits.roomBacklog, linger: LINGER_MS, maxRooms: limits.roomsTotal, lossOf, replays });
     this.#routes = new ServedRoutes({
       ...shared,
       config,
@@ -180,33 +183,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   /** What the metrics read. */
   get state(): GatewayState {
-    const outboxes = this.#outboxes;
-    const sessions = this.#sessions;
-    const { polls } = this.#routes;
-    const hub = this.#hub;
-    const inbound = this.#inbound;
-    const isDraining = (): boolean => this.#isDraining;
-    return {
-      settle: () => outboxes.settle(),
-      get sessions() {
-        return { ...sessions.counts, poll: polls.size };
-      },
-      get queued() {
-        return outboxes.queued;
-      },
-      get outboxBytes() {
-        return outboxes.bytes;
-      },
-      get inboundBytes() {
-        return inbound.bytes;
-      },
-      get rooms() {
-        return hub.rooms;
-      },
-      get draining() {
-        return isDraining();
-      },
-    };
+    const [outboxes, sessions, hub, inbound] = [this.#outboxes, this.#sessions, this.#hub, this.#inbound];
+    return stateOf({ outboxes, sessions, hub, inbound, polls: this.#routes.polls, isDraining: () => this.#isDraining });
   }
 
   get counters(): Readonly<Counters> {

@@ -12,6 +12,7 @@ import {
 import type { Counters, PublishFailure, TransportName } from './counters.ts';
 import { Flush, type FlushClock } from './hub/flush.ts';
 import type { Loss } from './hub/loss.ts';
+import type { Replays } from './limits/replays.ts';
 import { HubRoom, type RoomContext } from './hub/room.ts';
 import { Linger } from './hub/linger.ts';
 import { Slices } from './hub/slices.ts';
@@ -32,6 +33,8 @@ export interface HubOptions {
   readonly maxRooms: number;
   /** What readers of a room lose who cannot keep up; undefined where they are closed. */
   readonly lossOf: (room: string) => Loss | undefined;
+  /** How fast clients are given histories. */
+  readonly replays: Replays;
 }
 
 /** What a session missed in a room. */
@@ -55,6 +58,7 @@ interface Entry {
  * Rooms and the sessions in them. One subscription a room and process: taken for the first who is about to join, let go late after the last has left.
  */
 export class Hub {
+  readonly replays: Replays;
   readonly #layer: Layer;
   readonly #counters: Counters;
   readonly #log: Log;
@@ -66,7 +70,8 @@ export class Hub {
   readonly #lossOf: HubOptions['lossOf'];
   readonly #publishing = new Set<Promise<unknown>>();
 
-  constructor({ layer, counters, log, clock, backlog, linger, maxRooms, lossOf }: HubOptions) {
+  constructor({ layer, counters, log, clock, backlog, linger, maxRooms, lossOf, replays }: HubOptions) {
+    this.replays = replays;
     this.#lossOf = lossOf;
     this.#maxRooms = maxRooms;
     this.#slices = new Slices(clock);
@@ -191,6 +196,7 @@ export class Hub {
   }
 
   close(): void {
+    this.replays.close();
     this.#linger.close();
   }
 

@@ -68,6 +68,8 @@ const MESSAGES: readonly MetricDefinition[] = [
   gauge('busgate_deliveries_queued', 'Deliveries that wait in outboxes.', ({ state }) => state.queued),
   counter('busgate_sent_bytes_total', 'Bytes written to sessions, frame headers included.', ({ counters }) => counters.sentBytes),
   gauge('busgate_outbox_bytes', 'Bytes that wait in outboxes; those that several sessions wait for count for each.', ({ state }) => state.outboxBytes),
+  counter('busgate_replayed_bytes_total', 'Bytes that clients were given of histories.', ({ state }) => state.replays.bytes),
+  gauge('busgate_replays_waiting', 'Clients that wait for their turn to be given a history: see limits.replay.', ({ state }) => state.replays.waiting),
   gauge('busgate_memory_limit_bytes', 'Memory that this process may use: what its cgroup allows, else all of the machine.', memoryLimit),
   gauge('busgate_inbound_bytes', 'What clients have begun and not finished, with what holds it: see limits.inbound_total.', ({ state }) => state.inboundBytes),
 ];

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCounters } from '../src/counters.ts';
 import { Slices } from '../src/hub/slices.ts';
 import { Hub, type Layer } from '../src/hub.ts';
+import { Replays } from '../src/limits/replays.ts';
 import { until } from './support/gateway.ts';
 import { PLAIN, Stage } from './support/stage.ts';
 
@@ -66,6 +67,7 @@ beforeEach(async () => {
     linger: LINGER,
     maxRooms: 5,
     lossOf: () => undefined,
+    replays: new Replays({ replay: { perSecond: 1e9, burst: 1e9 }, replayTotal: { perSecond: 1e9, burst: 1e9 } }, { now: () => 0, after: () => undefined }),
   });
 });
 

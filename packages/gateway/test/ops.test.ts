@@ -19,6 +19,7 @@ function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
     outboxBytes: 4,
     inboundBytes: 5,
     rooms: 5,
+    replays: { bytes: 7, waiting: 8 },
     get draining() {
       return parts.draining;
     },

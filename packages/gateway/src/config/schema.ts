@@ -38,6 +38,8 @@ export interface Settings {
   'limits.outbox_total': number;
   'limits.inbound_total': number;
   'limits.room_backlog': number;
+  'limits.replay': Rate;
+  'limits.replay_total': Rate;
   'limits.layer_message': number;
   'limits.rooms': number;
   'limits.rooms_total': number;
@@ -262,6 +264,16 @@ function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
       size('1KiB', '4GiB'),
       '16MiB',
       'Bytes of one room that wait for their flush; past it the newest are dropped and a gap is told.',
+    ),
+    'limits.replay': setting(
+      byteRate,
+      '8MiB/s',
+      'Bytes of histories that one session is given, or the polls and histories that one connection asks for; past it they wait. What comes live is not counted.',
+    ),
+    'limits.replay_total': setting(
+      byteRate,
+      '64MiB/s',
+      'The same for all clients of this process together; a poll or a history that has waited for 5 s is refused with 429.',
     ),
     'limits.layer_message': setting(size('1B', '512MiB'), '1MiB', 'One message on the layer, envelope included.'),
     'limits.rooms': setting(count(1, 1_000_000), 1000, 'Rooms of one session.'),

@@ -79,6 +79,10 @@ export class HttpRouteRequest implements RouteRequest, Asker {
     return { address: localAddress, port: localPort };
   }
 
+  get connection(): object {
+    return this.#request.socket;
+  }
+
   get #asking(): ClientOf {
     this.#client ??= this.#clients.of(this.#request);
     return this.#client;

@@ -17,14 +17,14 @@ export class Bucket {
     return true;
   }
 
-  /** Takes `amount` also where there is less: what is missing has to come before there is anything again. */
+  /** Takes `amount` also where there is less: what is missing has to come before there is anything again. What is less than 0 is given back. */
   spend({ perSecond }: Rate, now: number, amount: number): void {
     this.#fullAt = Math.max(this.#fullAt, now) + (amount * 1000) / perSecond;
   }
 
-  /** Milliseconds until there is one; 0 where there is. */
-  wait({ perSecond, burst }: Rate, now: number): number {
-    return Math.max(0, this.#fullAt - now - ((burst - 1) * 1000) / perSecond);
+  /** Milliseconds until there is so much; 0 where there is. */
+  wait({ perSecond, burst }: Rate, now: number, amount = 1): number {
+    return Math.max(0, this.#fullAt - now - ((burst - amount) * 1000) / perSecond);
   }
 
   /** Whether it is as one that was never taken from. */

@@ -5,6 +5,7 @@ import type { HttpErrorKey } from '../errors.ts';
 import { formatCursor } from '../hub/cursor.ts';
 import type { Identity } from '../identity.ts';
 import type { Hub } from '../hub.ts';
+import type { Replayed } from '../limits/replays.ts';
 import { joinFailure } from '../layer-errors.ts';
 import type { Seats } from '../limits/seats.ts';
 import type { Log } from '../log.ts';
@@ -19,6 +20,8 @@ import type { RouteRequest } from './request.ts';
 
 /** The longest that an answer may wait, in milliseconds. */
 const MAX_WAIT_MS = 60_000;
+/** An answer whose turn to read a history has not come after so long is refused, in milliseconds. */
+const PATIENCE_MS = 5000;
 
 export interface PollsContext {
   readonly hub: Hub;
@@ -39,6 +42,8 @@ export interface PollsContext {
 export class Polls implements PollHost {
   readonly #context: PollsContext;
   readonly #waiting = new Set<WaitingPoll>();
+  /** Connections that were given something of a history. */
+  readonly #connections = new WeakMap<object, Replayed>();
 
   constructor(context: PollsContext) {
     this.#context = context;
@@ -55,13 +60,14 @@ export class Polls implements PollHost {
 
   /**
    * What the rooms hold. Where that is nothing, and the client has a place in each of them, it may wait.
+   * `rate` where too much is read just now.
    * @throws LayerError as a history and a subscription do
    */
   async ask(question: Question, request: RouteRequest): Promise<Answer | WaitingAnswer | HttpErrorKey> {
     try {
       if (question.poll > 0 && question.rooms.every((room) => question.sinceOf(room) !== undefined)) return await this.#wait(question, request);
-      const reading = await this.read(question);
-      return this.answer(reading.positions, question.isOfMany, reading);
+      const reading = await this.#readInTurn(question, request);
+      return reading === undefined ? 'rate' : this.answer(reading.positions, question.isOfMany, reading);
     } catch (error) {
       if (isLayerError(error, 'UNSUPPORTED')) return 'no_history';
       throw error;
@@ -108,14 +114,36 @@ export class Polls implements PollHost {
     const { hub } = this.#context;
     const poll = new WaitingPoll(this, await hub.holdAll(question.rooms), question);
     try {
-      const reading = await this.read(question);
-      const refused = reading.isNews ? undefined : this.#seat(poll, request);
-      if (!reading.isNews && refused === undefined) return this.#add(poll, reading, question.poll * 1000, request);
-      poll.cancel();
-      return refused ?? this.answer(reading.positions, question.isOfMany, reading);
+      const reading = await this.#readInTurn(question, request);
+      const answer = reading === undefined ? 'rate' : this.#answerOrStay(poll, question, reading, request);
+      if (answer !== poll) poll.cancel();
+      return answer;
     } catch (error) {
       poll.cancel();
       throw error;
+    }
+  }
+
+  #answerOrStay(poll: WaitingPoll, question: Question, reading: Reading, request: RouteRequest): WaitingPoll | Answer | HttpErrorKey {
+    if (reading.isNews) return this.answer(reading.positions, question.isOfMany, reading);
+    return this.#seat(poll, request) ?? this.#add(poll, reading, question.poll * 1000, request);
+  }
+
+  /** What is read for a poll that has waited is what has come meanwhile: only what is read at once may be read again and again. */
+  async #readInTurn(question: Question, { connection }: RouteRequest): Promise<Reading | undefined> {
+    const { hub } = this.#context;
+    const asksForNone = (question.last ?? 0) === 0 && question.rooms.every((room) => question.sinceOf(room) === undefined);
+    if (asksForNone) return await this.read(question);
+    const reader = this.#connections.get(connection) ?? { isOpen: true, replayed: undefined };
+    const share = await hub.replays.share(reader, PATIENCE_MS);
+    if (share === undefined) return undefined;
+    let reading: Reading | undefined;
+    try {
+      reading = await this.read(question);
+      if (reading.bytes > 0) this.#connections.set(connection, reader);
+      return reading;
+    } finally {
+      share.settle(reading?.bytes ?? 0);
     }
   }
 

@@ -25,6 +25,8 @@ export interface RouteRequest {
   readonly remote: Endpoint;
   readonly local: Endpoint;
   readonly identity: Identity;
+  /** What it came on: the same object for all requests of one connection. */
+  readonly connection: object;
   /** `left` is called once should the client go before a session that is opened later is answered. */
   onLeft(left: () => void): void;
 }

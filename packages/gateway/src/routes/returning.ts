@@ -5,7 +5,7 @@ import type { Hub } from '../hub.ts';
 import { eventSheet, type Sheet } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
 import { gapOf } from './gap.ts';
-import { replayPieces } from './replay.ts';
+import { replay } from './replay.ts';
 import { NOWHERE } from './standing.ts';
 
 /** Brings a session of one room back into it from where it stood: what it missed first, then what comes. Ends the hold of the room. */
@@ -21,11 +21,10 @@ export async function bringBack(hub: Hub, room: HubRoom, session: Session, encod
     });
     session.sendAll(sheets, events.filter(({ gap }) => gap !== true).length);
   };
-  const reader = { isOpen: (): boolean => session.isOpen, send: (messages: readonly RoomEvent[]): void => send(messages), drained: () => session.drained() };
+  const reader = { session, send: (messages: readonly RoomEvent[]): void => send(messages), drained: () => session.drained() };
   try {
     if (since !== NOWHERE) session.mark(since);
-    const from = room.position === undefined ? since : await replayPieces(hub, room.name, since, reader);
-    await hub.recover(room.name, from, ({ events, position }) => {
+    await replay(hub, room, since, reader, ({ events, position }) => {
       if (!session.isOpen) return;
       send(events, position);
       if (!session.isOpen) return;

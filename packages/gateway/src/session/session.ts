@@ -3,6 +3,7 @@ import { closeOf, type CloseKey, type End } from '../errors.ts';
 import type { Conversation, Feed } from './conversation.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Identity } from '../identity.ts';
+import type { Bucket } from '../limits/bucket.ts';
 import type { Seat } from '../limits/seats.ts';
 import { type Framing, framesOf, type Link, type Sheet, textSheet } from './link.ts';
 import { Outbox, type Outboxes, type OutboxOwner } from './outbox.ts';
@@ -69,6 +70,8 @@ export class Session implements Timed, OutboxOwner {
   /** Its place among all sessions, and its number in the order of their beginnings; theirs to write. */
   place = -1;
   serial = 0;
+  /** What it was given of histories, for whoever paces that. */
+  replayed: Bucket | undefined;
   /** What it takes of its address and its user, where those are counted. */
   readonly seat: Seat | undefined;
   readonly #all: SessionHost;

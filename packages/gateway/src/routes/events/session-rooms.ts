@@ -5,7 +5,7 @@ import type { HubRoom } from '../../hub/room.ts';
 import type { Hub } from '../../hub.ts';
 import { eventSheet } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
-import { replayPieces } from '../replay.ts';
+import { replay } from '../replay.ts';
 import { gapOf } from '../gap.ts';
 
 export interface RoomJoin {
@@ -88,9 +88,8 @@ export class SessionRooms {
     };
     let isEntered = false;
     try {
-      const reader = { isOpen: (): boolean => this.#session.isOpen, send, drained };
-      const from = room.position === undefined ? since : await replayPieces(hub, room.name, since, reader);
-      await hub.recover(room.name, from, ({ events, position }) => {
+      const reader = { session: this.#session, send, drained };
+      await replay(hub, room, since, reader, ({ events, position }) => {
         send(events);
         isEntered = this.#add(room, position);
       });

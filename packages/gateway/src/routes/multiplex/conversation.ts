@@ -15,7 +15,7 @@ import { Faults } from './faults.ts';
 import { type ClientFrame, type Fault, parseFrame, type Ref } from './parse.ts';
 import { Missed, joined } from './missed.ts';
 import { renewedBy } from './renewal.ts';
-import { replayPieces } from '../replay.ts';
+import { replay } from '../replay.ts';
 import { type Answer, type Step, Turns } from './turns.ts';
 
 export type Join = Extract<ClientFrame, { type: 'join' }>;
@@ -230,13 +230,13 @@ export class MultiplexConversation implements Conversation {
         this.#takeOut(frame.room);
         missed.send(messages);
       };
-      const reader = { isOpen: (): boolean => this.#session.isOpen, send: begin, drained: () => this.#session.drained() };
-      const from = room.position === undefined ? since : await replayPieces(hub, frame.room, since, reader);
-      await hub.recover(frame.room, from, (recovery) => {
+      const reader = { session: this.#session, send: begin, drained: () => this.#session.drained() };
+      const isThere = await replay(hub, room, since, reader, (recovery) => {
         isUsed = true;
         this.#takeOut(frame.room);
         this.#add(room, () => missed.sendRest(recovery), recovery.position);
       });
+      if (!isThere) room.release();
     } catch (error) {
       if (isUsed) throw error;
       // Half of what it missed was sent, and the rest cannot be had: so it goes on with a gap.

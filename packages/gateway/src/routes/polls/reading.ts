@@ -36,6 +36,11 @@ export class Reading {
     return reading;
   }
 
+  /** What its messages have, in JSON. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Whether there is something to tell beyond where the rooms stand. */
   get isNews(): boolean {
     return this.items.length > 0 || this.hasGap || this.hasMore;
