@@ -5,24 +5,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../packages/gateway/src/config.ts';
 import { Client } from '../e2e/clients.ts';
-import { requireBinary } from '../support/binaries.ts';
 import { type Broker, startRedis } from '../support/brokers.ts';
-import { Child } from '../support/child.ts';
-import { freePort } from '../support/ports.ts';
 import { type GatewayProcess, startGateway } from '../support/processes.ts';
 import { outcomeOf, outputOf, ROOT } from './support/commands.ts';
 import { post } from './support/crowd.ts';
+import { PROXIES, RunningProxy, shippedFile } from './support/proxies.ts';
 import { PythonEnvironment } from './support/python.ts';
 import { until } from './support/until.ts';
 
 /** Long enough for every check of a proxy to be late: that the notice of the defaults is longer than they take is looked up in the files. */
 const DRAINING = ['--drain-notice', '8s', '--drain-deadline', '16s'];
-const proxies = join(ROOT, 'deploy/proxies');
 const DEFAULTS = loadConfig({ argv: ['--demo'], env: {}, descriptors: 20_000, readFile: () => '' });
 /** From the last that a session hears to its end as dead, in milliseconds. */
 const HEARTBEAT = DEFAULTS.heartbeat.interval + DEFAULTS.heartbeat.timeout;
-/** Ports in the files: the proxy's own, and those of three gateways. */
-const FILE_PORTS = { proxy: 8080, gateways: [8081, 8082, 8083], ops: [9091, 9092, 9093] };
 
 let scratch: string;
 let redis: Broker;
@@ -40,24 +35,6 @@ afterAll(async () => {
   await redis?.[Symbol.asyncDispose]();
   await rm(scratch, { recursive: true, force: true });
 });
-
-/** A file of `deploy/proxies` with the ports of this test's gateways instead of its own. */
-async function adapted(file: string, port: number): Promise<string> {
-  const text = await readFile(join(proxies, file), 'utf8');
-  const ports = new Map<number, number>([
-    [FILE_PORTS.proxy, port],
-    ...gateways.flatMap((gateway, index): [number, number][] => [
-      [FILE_PORTS.gateways[index] as number, gateway.port],
-      [FILE_PORTS.ops[index] as number, gateway.opsPort],
-    ]),
-  ]);
-  const path = join(scratch, `${port}-${file}`);
-  await writeFile(
-    path,
-    text.replaceAll(/\b(?:808[0-3]|909[1-3])\b/g, (written) => String(ports.get(Number(written)) ?? written)),
-  );
-  return path;
-}
 
 /** Sockets open at each gateway, when there are so many in all. */
 function sessions(wanted: number): Promise<number[]> {
@@ -86,50 +63,22 @@ async function closeAll(clients: readonly Client[]): Promise<void> {
   for (const client of clients) await client[Symbol.asyncDispose]();
 }
 
-/** How each proxy is asked whether it takes a file, and how it is started with it. */
-const PROXIES = {
-  nginx: {
-    file: 'nginx.conf',
-    binary: () => requireBinary('nginx', '', 'nginx-light'),
-    check: (file: string) => ['-t', '-q', '-e', 'stderr', '-c', file, '-g', `pid ${join(scratch, 'check.pid')};`],
-    start: (file: string) => ['-e', 'stderr', '-c', file, '-g', `daemon off; pid ${file}.pid;`],
-  },
-  haproxy: {
-    file: 'haproxy.cfg',
-    binary: () => requireBinary('haproxy'),
-    check: (file: string) => ['-c', '-q', '-f', file],
-    start: (file: string) => ['-db', '-f', file],
-  },
-} as const;
-
 describe.each(['nginx', 'haproxy'] as const)('%s', (name) => {
-  const proxy = PROXIES[name];
-  let child: Child;
-  let port: number;
+  let proxy: RunningProxy;
 
   beforeAll(async () => {
-    port = await freePort();
-    child = new Child(await proxy.binary(), proxy.start(await adapted(proxy.file, port)));
-    await until(
-      `${name} has a gateway`,
-      () => post(`http://127.0.0.1:${port}/room/first`, 'x'),
-      (status) => status === 202,
-    );
+    proxy = await (await RunningProxy.start(name, gateways)).ready();
   });
-  afterAll(async () => {
-    // In order: processes of the proxy's own would outlive its kill.
-    child?.signal('SIGTERM');
-    await child?.exited;
-  });
+  afterAll(() => proxy?.[Symbol.asyncDispose]());
 
   test('takes the file as it is, without a warning', async () => {
-    const { code, stdout, stderr } = await outcomeOf(await proxy.binary(), proxy.check(join(proxies, proxy.file)));
+    const { code, stdout, stderr } = await outcomeOf(await PROXIES[name].binary(), PROXIES[name].check(shippedFile(name)));
     expect({ code, said: stdout + stderr }).toEqual({ code: 0, said: '' });
   });
 
   test('spreads sockets over all gateways, and any of them takes a publish for all', async () => {
-    const clients = await openSpread(`ws://127.0.0.1:${port}/room/${name}`);
-    for (let number = 0; number < 10; number += 1) expect(await post(`http://127.0.0.1:${port}/room/${name}`, `message ${number}`)).toBe(202);
+    const clients = await openSpread(`ws://${proxy.origin}/room/${name}`);
+    for (let number = 0; number < 10; number += 1) expect(await post(`http://${proxy.origin}/room/${name}`, `message ${number}`)).toBe(202);
     await Promise.all(clients.map((client) => client.until((received) => received.length === 10)));
     for (const client of clients) expect(client.received).toEqual(Array.from({ length: 10 }, (_, number) => `message ${number}`));
     await closeAll(clients);
@@ -137,37 +86,23 @@ describe.each(['nginx', 'haproxy'] as const)('%s', (name) => {
 
   test('passes the host that was asked, so that its own pages may connect and others may not', async () => {
     const ask = async (origin: string): Promise<number> =>
-      (await fetch(`http://127.0.0.1:${port}/room/${name}`, { method: 'POST', body: 'x', headers: { origin } })).status;
-    expect(await ask(`http://127.0.0.1:${port}`)).toBe(202);
+      (await fetch(`http://${proxy.origin}/room/${name}`, { method: 'POST', body: 'x', headers: { origin } })).status;
+    expect(await ask(`http://${proxy.origin}`)).toBe(202);
     expect(await ask('http://elsewhere.example')).toBe(403);
   });
 });
 
 describe('haproxy, when a gateway', () => {
   /** HAProxy before two of the gateways and this one, which is its first; `edit` changes its file. */
-  async function proxyBefore(gateway: GatewayProcess, edit = (text: string) => text): Promise<{ child: Child; origin: string }> {
-    const kept = gateways[0] as GatewayProcess;
-    gateways[0] = gateway;
-    const port = await freePort();
-    const file = await adapted('haproxy.cfg', port);
-    gateways[0] = kept;
-    await writeFile(file, edit(await readFile(file, 'utf8')));
-    const child = new Child(await requireBinary('haproxy'), ['-db', '-f', file]);
-    const origin = `127.0.0.1:${port}`;
-    await until(
-      'haproxy has a gateway',
-      () => post(`http://${origin}/room/first`, 'x'),
-      (status) => status === 202,
-    );
-    return { child, origin };
+  async function proxyBefore(gateway: GatewayProcess, edit?: (text: string) => string): Promise<RunningProxy> {
+    return (await RunningProxy.start('haproxy', [gateway, ...gateways.slice(1)], edit)).ready();
   }
 
   test('drains, leaves it before it refuses, and lets it close its sessions itself', async () => {
     const args = ['--demo', '--layer', redis.url, ...DRAINING];
     await using gateway = await startGateway({ args });
-    const { child, origin } = await proxyBefore(gateway);
-    await using _proxy = child;
-    const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`ws://${origin}/room/drain`)));
+    await using proxy = await proxyBefore(gateway);
+    const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`ws://${proxy.origin}/room/drain`)));
     const codes: number[] = [];
     for (const client of clients) void client.closed.then(({ code }) => codes.push(code));
     const held = await gateway.metric('busgate_sessions{transport="websocket"}');
@@ -177,8 +112,8 @@ describe('haproxy, when a gateway', () => {
     const ended = Symbol('ended');
     const over = gateway.exited.then(() => ended);
     const refused: number[] = [];
-    while ((await Promise.race([over, post(`http://${origin}/room/drain`, 'during')])) !== ended) {
-      const status = await Client.refused(`ws://${origin}/room/not%20a%20room`);
+    while ((await Promise.race([over, post(`http://${proxy.origin}/room/drain`, 'during')])) !== ended) {
+      const status = await Client.refused(`ws://${proxy.origin}/room/not%20a%20room`);
       if (status !== 400) refused.push(status ?? 0);
     }
     expect(refused).toEqual([]);
@@ -195,8 +130,7 @@ describe('haproxy, when a gateway', () => {
   test('has lost its broker, lets everybody in all the same, and gives it no more than its share of the publishes', async () => {
     await using broker = await startRedis();
     await using gateway = await startGateway({ args: ['--demo', '--layer', broker.url] });
-    const { child, origin } = await proxyBefore(gateway);
-    await using _proxy = child;
+    await using proxy = await proxyBefore(gateway);
     await broker.kill();
     await until(
       'the gateway has no broker',
@@ -204,10 +138,10 @@ describe('haproxy, when a gateway', () => {
       (up) => up === 0,
     );
     const clients: Client[] = [];
-    for (let count = 0; count < 40; count += 1) clients.push(await Client.open(`ws://${origin}/room/alone`));
+    for (let count = 0; count < 40; count += 1) clients.push(await Client.open(`ws://${proxy.origin}/room/alone`));
     expect(await gateway.metric('busgate_refused_total{reason="away"}')).toBeGreaterThan(0);
     const statuses: number[] = [];
-    for (let count = 0; count < 30; count += 1) statuses.push(await post(`http://${origin}/room/alone`, 'x'));
+    for (let count = 0; count < 30; count += 1) statuses.push(await post(`http://${proxy.origin}/room/alone`, 'x'));
     // One in three; one in two while a check of another gateway is late.
     expect(statuses.filter((status) => status !== 202).length).toBeLessThanOrEqual(15);
     expect(new Set(statuses)).toEqual(new Set([202, 503]));
@@ -217,12 +151,11 @@ describe('haproxy, when a gateway', () => {
   test('is killed, leaves it with the first connection that it does not take', async () => {
     await using gateway = await startGateway({ args: ['--demo', '--layer', redis.url] });
     // No check would find out in time.
-    const { child, origin } = await proxyBefore(gateway, (text) => text.replaceAll('inter 1s', 'inter 300s'));
-    await using _proxy = child;
+    await using proxy = await proxyBefore(gateway, (text) => text.replaceAll('inter 1s', 'inter 300s'));
     await gateway.kill();
     const clients: Client[] = [];
-    for (let count = 0; count < 4; count += 1) clients.push(await Client.open(`ws://${origin}/room/killed`));
-    expect(await child.lines.find((line) => line.includes('Server gateways/gateway1 is DOWN'))).toContain('Health analyze');
+    for (let count = 0; count < 4; count += 1) clients.push(await Client.open(`ws://${proxy.origin}/room/killed`));
+    expect(await proxy.child.lines.find((line) => line.includes('Server gateways/gateway1 is DOWN'))).toContain('Health analyze');
     await closeAll(clients);
   });
 });
@@ -245,7 +178,7 @@ describe('envoy', () => {
   afterAll(() => python?.[Symbol.asyncDispose]());
 
   test('has every field of the file, with its type', async () => {
-    await expect(outputOf(python.command('python3'), ['-c', CHECK, join(proxies, 'envoy.yaml')])).resolves.toBe('');
+    await expect(outputOf(python.command('python3'), ['-c', CHECK, shippedFile('envoy')])).resolves.toBe('');
   });
 
   test.each([
@@ -253,7 +186,7 @@ describe('envoy', () => {
     ['a wrong type', 'stream_idle_timeout: 60s', 'stream_idle_timeout: a minute'],
     ['an unknown field of an extension', 'common_http_protocol_options:', 'common_http_options:'],
   ])('would not take %s', async (_, text, fault) => {
-    const good = await readFile(join(proxies, 'envoy.yaml'), 'utf8');
+    const good = await readFile(shippedFile('envoy'), 'utf8');
     expect(good).toContain(text);
     const file = join(scratch, 'envoy.yaml');
     await writeFile(file, good.replace(text, fault));
@@ -274,7 +207,7 @@ describe('idle timeouts are longer than a heartbeat, and health checks quicker t
   });
 
   test('nginx.conf', async () => {
-    const text = await readFile(join(proxies, 'nginx.conf'), 'utf8');
+    const text = await readFile(shippedFile('nginx'), 'utf8');
     for (const timeout of ['proxy_read_timeout', 'proxy_send_timeout']) {
       expect(Number(new RegExp(`${timeout} (\\d+)s;`).exec(text)?.[1]) * 1000, timeout).toBeGreaterThan(HEARTBEAT);
     }
@@ -282,7 +215,7 @@ describe('idle timeouts are longer than a heartbeat, and health checks quicker t
   });
 
   test('envoy.yaml', async () => {
-    const text = await readFile(join(proxies, 'envoy.yaml'), 'utf8');
+    const text = await readFile(shippedFile('envoy'), 'utf8');
     expect(Number(/stream_idle_timeout: (\d+)s/.exec(text)?.[1]) * 1000).toBeGreaterThan(HEARTBEAT);
     const { static_resources: resources } = parse(text) as {
       static_resources: { clusters: { lb_policy: string; health_checks: { interval: string; unhealthy_threshold: number }[] }[] };

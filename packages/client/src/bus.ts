@@ -153,7 +153,7 @@ export class BusHandle extends Emitter<BusEvents> implements Bus, RoomOwner {
       this.#timerAt = Infinity;
       this.#run(() => this.#core.tick());
     };
-    this.#timer = setTimeout(look, Math.min(at - performance.now(), MAX_TIMER_MS));
+    this.#timer = setTimeout(look, Math.min(Math.max(0, at - performance.now()), MAX_TIMER_MS));
   }
 
   async #ask(link: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { until } from '../../gateway/test/support/gateway.ts';
 import { type Bus, connect, type ConnectOptions, type Room } from '../src/index.ts';
 import { LetterGateway } from './support/letter.ts';
@@ -131,4 +131,21 @@ test('where no WebSocket and no stream gets through, a page polls by itself, and
   gateway.publish('kept', 'a');
   await until(() => texts.length === 1, 'the message');
   expect([bus?.transport, new Set(gateway.asked)]).toEqual(['poll', new Set(['sse', 'poll'])]);
+});
+
+test('what is due by the time that a listener is done is done at once, and no timer runs backwards', async () => {
+  using timers = vi.spyOn(globalThis, 'setTimeout');
+  const now = performance.now.bind(performance);
+  let taken = 0;
+  using _clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + taken);
+  const states: string[] = [];
+  open({ transports: ['sse'] }).on('state', (state) => {
+    states.push(state);
+    if (state === 'waiting') taken = 5000;
+  });
+  await until(() => states.includes('open'), 'it is open');
+  gateway.cut();
+  await until(() => states.at(-1) === 'open' && states.includes('waiting'), 'it is open again');
+  expect(states).toEqual(['open', 'waiting', 'connecting', 'open']);
+  expect(timers.mock.calls.filter(([, ms = 0]) => ms < 0)).toEqual([]);
 });

@@ -148,7 +148,8 @@ test.each(ROWS)('$name: $status', async ({ sent, status, error, header }) => {
   client.write(sent);
   const answer = await client.answer();
   expect(answer.status).toBe(status);
-  expect(answer.headers.get('connection')).toBe('close');
+  // What is for whoever is connected is named, so that a proxy keeps it to itself.
+  expect(answer.headers.get('connection')).toBe(answer.headers.has('upgrade') ? 'close, Upgrade' : 'close');
   if (error !== undefined) {
     expect(JSON.parse(answer.body)).toEqual({ error, message: expect.any(String) });
     expect(Buffer.byteLength(answer.body)).toBeLessThanOrEqual(200);
@@ -158,6 +159,21 @@ test.each(ROWS)('$name: $status', async ({ sent, status, error, header }) => {
   await client.closed();
   expect(counters.opened.websocket).toBe(before.opened);
 });
+
+test.each(['Via', 'Forwarded', 'X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'X-Real-IP'])(
+  'a proxy that writes %s is told of no upgrade, which it could hand on to a client of HTTP/2',
+  async (sign) => {
+    await using client = await RawClient.connect(gateway.port);
+    client.write(request('GET /room/1 HTTP/1.1', 'Host: a', `${sign}: x`));
+    const { status, headers, body } = await client.answer();
+    expect([status, JSON.parse(body), headers.get('connection'), headers.has('upgrade')]).toEqual([
+      426,
+      { error: 'no_transport', message: expect.any(String) },
+      'close',
+      false,
+    ]);
+  },
+);
 
 test.each(['/room/1?utm=a%20b', '/room/1?filter[x]=1|2', 'https://busgate.test/room/1', 'http://busgate.test/room/1'])(
   'an upgrade in order to %s is answered with 101',

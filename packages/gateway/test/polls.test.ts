@@ -159,6 +159,18 @@ describe('a long poll', () => {
     expect(socket.closeCode).toBeUndefined();
   });
 
+  test.each([
+    ['--limits-sessions', 503, 'full'],
+    ['--limits-address-sessions', 429, 'rate'],
+  ])('of no rooms is told what would refuse a session: %s', async (limit, status, error) => {
+    await using small = await TestGateway.start([limit, '1']);
+    expect(await ask(small, '/socket?poll=0')).toMatchObject({ status: 400, error: 'bad_room' });
+    await using socket = await Client.open(small.ws('/room/r'));
+    const refused = await ask(small, '/socket?poll=0');
+    expect(refused).toMatchObject({ status, error, headers: { 'retry-after': expect.any(String) } });
+    expect(socket.closeCode).toBeUndefined();
+  });
+
   test('is one of the sessions of its address while it waits', async () => {
     await using small = await TestGateway.start(['--limits-address-sessions', '1'], HISTORY);
     let { cursor } = await ask(small, '/room/kept.1?poll=0');

@@ -31,7 +31,7 @@ export interface Host {
   open(link: number, transport: TransportName, token: string | undefined): void;
   send(link: number, frames: readonly ClientFrame[]): void;
   close(link: number): void;
-  /** Find out by a plain request why a WebSocket was refused, and answer with {@link Core.probed} in any case. */
+  /** Find out by a request why a WebSocket was refused, and answer with {@link Core.probed} in any case. */
   probe(id: number, token: string | undefined): void;
   state(state: BusState, detail: BusStateDetail): void;
   room(room: string, state: RoomState, code?: string): void;

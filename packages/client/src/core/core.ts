@@ -129,7 +129,7 @@ export class Core {
     if (link) this.#fall(link, end);
   }
 
-  /** What a plain request found. */
+  /** What a request found. */
   probed(id: number, end: LinkEnd): void {
     if (this.#probe !== id) return;
     this.#probe = 0;

@@ -62,7 +62,7 @@ class PollLink implements Link {
   }
 
   async #run(): Promise<void> {
-    // A plain request asks for no transport; a gateway that lets us in says so.
+    // There may be no rooms yet; a gateway that lets us in says so.
     const found = await probe(this.#target, this.#closed.signal);
     if (!verdictOn(found).other) return this.#end(found);
     this.#events.frame({ type: 'welcome', session: '' });

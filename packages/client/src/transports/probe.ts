@@ -1,9 +1,14 @@
 import type { LinkEnd } from '../core/policy.ts';
 import type { Target } from './transport.ts';
 
-/** Finds out by a plain request what a browser does not say of a refused WebSocket. Nothing where the gateway cannot be reached. */
+/**
+ * Finds out by a request what a browser does not say of a refused WebSocket. Nothing where the gateway cannot be reached. It is a poll of no rooms, which is answered 400 where all is
+ * well: the 426 to a request without a transport may have a header that makes it unreadable over HTTP/2.
+ */
 export function probe({ url, token, credentials }: Target, signal: AbortSignal): Promise<LinkEnd> {
-  return fetch(url, { headers: headersOf(token), credentials, signal, cache: 'no-store' }).then(endOf, () => ({}));
+  const address = new URL(url);
+  address.searchParams.append('poll', '0');
+  return fetch(address, { headers: headersOf(token), credentials, signal, cache: 'no-store' }).then(endOf, () => ({}));
 }
 
 export function headersOf(token: string | undefined, accept = 'application/json'): Record<string, string> {

@@ -64,9 +64,12 @@ export class LetterGateway implements AsyncDisposable {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const session = new URL(request.url as string, 'http://x').searchParams.get('session');
+    const { searchParams } = new URL(request.url as string, 'http://x');
+    const session = searchParams.get('session');
     if (request.headers.accept === 'text/event-stream') return this.#stream(response);
-    if (request.method === 'GET') return json(response, 426, { error: 'no_transport' });
+    // A 426 would have a header that strict clients of HTTP/2 take for the end of the request.
+    if (request.method === 'GET' && searchParams.get('poll') !== '0') return void request.socket.destroy();
+    if (request.method === 'GET') return json(response, 400, { error: 'bad_room' });
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = JSON.parse(Buffer.concat(chunks).toString()) as ClientFrame[] | Publish | Question;

@@ -5,7 +5,6 @@ import { linger } from './linger.ts';
 
 /**
  * The last answer of a connection where there is no response object, or where more is on its way: an upgrade, what could not be parsed, a body that nobody wants.
- * It must say `Connection: close`.
  */
 export function answerSocket(socket: Duplex, { status, headers, body, sending }: Answer): void {
   sending?.begun(() => socket.destroy());
@@ -14,7 +13,8 @@ export function answerSocket(socket: Duplex, { status, headers, body, sending }:
     sending?.ended(false);
     return;
   }
-  const lines = Object.entries(headers).flatMap(([name, values]) =>
+  // An `Upgrade` is named in it, so that proxies keep it to themselves (RFC 9110 section 7.8).
+  const lines = Object.entries({ ...headers, Connection: headers['Upgrade'] === undefined ? 'close' : 'close, Upgrade' }).flatMap(([name, values]) =>
     [values].flat().map((value) => {
       validateHeaderValue(name, value);
       return `${name}: ${value}\r\n`;

@@ -9,6 +9,7 @@ import { refusal } from '../refusal.ts';
 import { answerSocket, endSocket } from './answer.ts';
 import { type Body, hasBody } from './body.ts';
 import type { Connection, Owed } from './connection.ts';
+import { isHandedOn } from './handed-on.ts';
 import type { Parking } from './parked.ts';
 import { hasMoreRead, takeOver } from './take-over.ts';
 
@@ -66,7 +67,9 @@ export class Exchange implements Owed {
   }
 
   refuse(refused: Refused, headers?: Headers): void {
-    this.answer(refusal(this.#sources.counters, refused, headers));
+    const answer = refusal(this.#sources.counters, refused, headers);
+    const { Upgrade, ...others } = answer.headers;
+    this.answer(Upgrade === undefined || !isHandedOn(this.request) ? answer : { ...answer, headers: others });
   }
 
   /**
@@ -82,7 +85,7 @@ export class Exchange implements Owed {
     const ends = Connection === 'close' || !this.isWhole || this.#sources.isDraining() || this.#connection.isEnding;
     if (ends && this.#connection.isLast(this)) {
       this.request.resume();
-      const last = { status, headers: { ...rest, Connection: 'close' }, body: method === 'HEAD' ? Buffer.alloc(0) : body, ...(sending && { sending }) };
+      const last = { status, headers: rest, body: method === 'HEAD' ? Buffer.alloc(0) : body, ...(sending && { sending }) };
       this.#connection.endWith(this, () => answerSocket(socket, last));
       return;
     }

@@ -101,7 +101,7 @@ class Parked {
     const all = { ...headers, Date: new Date().toUTCString(), ...this.#request.headers };
     if (this.#request.isLast || this.#hasEnded || isDraining() || headers['Connection'] === 'close') {
       this.#leave();
-      return answerSocket(tcp, { ...answer, headers: { ...all, Connection: 'close' } });
+      return answerSocket(tcp, { ...answer, headers: all });
     }
     const lines = Object.entries({ ...all, Connection: 'keep-alive', 'Keep-Alive': `timeout=${Math.floor(keepAlive / 1000)}` });
     tcp.cork();

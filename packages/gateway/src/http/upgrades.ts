@@ -190,8 +190,8 @@ export class Upgrades {
     else tcp.destroy();
   }
 
-  #answer(socket: Duplex, { status, headers, body }: Answer): void {
+  #answer(socket: Duplex, answer: Answer): void {
     destroyOnError(socket);
-    answerSocket(socket, { status, headers: { ...headers, Connection: 'close' }, body });
+    answerSocket(socket, answer);
   }
 }

@@ -73,8 +73,10 @@ export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
 
   async ask(request: RouteRequest): Promise<Answer | WaitingAnswer | Refused> {
     const question = questionOfRooms(request, this.context.limits.rooms);
-    if (typeof question === 'string') return question;
     const { rights, polls } = this.context;
+    // Of no rooms: a client that was refused a WebSocket, and is not told why by its browser, finds it out so. Whatever would refuse it does.
+    if (question === 'bad_room') return polls.denial(request) ?? question;
+    if (typeof question === 'string') return question;
     for (const room of question.rooms) {
       const denial = rights.join.denial(room, request.identity);
       if (denial !== undefined) return denial;

@@ -7,7 +7,7 @@ import type { Identity } from '../identity.ts';
 import type { Hub } from '../hub.ts';
 import type { Replayed } from '../limits/replays.ts';
 import { joinFailure } from '../layer-errors.ts';
-import type { Seats } from '../limits/seats.ts';
+import type { Seat, Seats } from '../limits/seats.ts';
 import type { Log } from '../log.ts';
 import { refusal } from '../refusal.ts';
 import { AnswerOutbox } from '../session/answer-outbox.ts';
@@ -22,6 +22,8 @@ import type { RouteRequest } from './request.ts';
 const MAX_WAIT_MS = 60_000;
 /** An answer whose turn to read a history has not come after so long is refused, in milliseconds. */
 const PATIENCE_MS = 5000;
+
+type NoSeat = Extract<HttpErrorKey, 'full' | 'rate' | 'bad_token'>;
 
 export interface PollsContext {
   readonly hub: Hub;
@@ -72,6 +74,14 @@ export class Polls implements PollHost {
       if (isLayerError(error, 'UNSUPPORTED')) return 'no_history';
       throw error;
     }
+  }
+
+  /** Why this client may not stay, which a session would be told too; undefined where it may. */
+  denial(request: RouteRequest): NoSeat | undefined {
+    const seat = this.#seatFor(request);
+    if (typeof seat === 'string') return seat;
+    seat.release();
+    return undefined;
   }
 
   turn(): Promise<void> {
@@ -148,13 +158,17 @@ export class Polls implements PollHost {
   }
 
   /** As long as it waits it is one of the sessions of its address and its user. */
-  #seat(poll: WaitingPoll, { remote, identity }: RouteRequest): 'full' | 'rate' | 'bad_token' | undefined {
+  #seat(poll: WaitingPoll, request: RouteRequest): NoSeat | undefined {
+    const seat = this.#seatFor(request);
+    if (typeof seat === 'string') return seat;
+    poll.sit(seat, request.identity);
+    return undefined;
+  }
+
+  #seatFor({ remote, identity }: RouteRequest): Seat | NoSeat {
     if (this.#context.isBanned(identity)) return 'bad_token';
     if (!this.#context.hasPlace()) return 'full';
-    const seat = this.#context.seats.take(() => remote.address, identity.user);
-    if (seat === undefined) return 'rate';
-    poll.sit(seat, identity);
-    return undefined;
+    return this.#context.seats.take(() => remote.address, identity.user) ?? 'rate';
   }
 
   /** Never for longer than its client has rights, nor than anybody may; else not for less than it asks for. */
