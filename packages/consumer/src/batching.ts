@@ -13,8 +13,6 @@ const REPLY_BYTES = 256;
 const MOST_HELD_BYTES = 64 * 1024 * 1024;
 /** A broker that is away is tried again so often, in milliseconds. */
 const AGAIN_MS = 100;
-/** Gateways have so long to come back to a broker that is back, in milliseconds: until then one that does not listen is not taken for gone. */
-const RETURN_MS = 5000;
 /** A worker that stops waits so long for a broker that is away, in milliseconds: then gateways have given its sessions to others. */
 const PATIENCE_MS = 10_000;
 
@@ -42,7 +40,6 @@ export class Replies {
   #heldBytes = 0;
   /** What was said when the broker was last found away. */
   #away: unknown;
-  #awayAt = -Infinity;
   /** Whether what waits is being tried again, or will be. */
   #isTrying = false;
   #isScheduled = false;
@@ -115,15 +112,10 @@ export class Replies {
     else batch.reject(error);
   }
 
-  /**
-   * Whether nothing was done and the same may succeed later. Of what may have been done nobody can tell, so that it is not done again. While a broker is just back,
-   * a gateway that does not listen may only be slower to come back to it.
-   */
+  /** Whether nothing was done and the same may succeed later. Of what may have been done nobody can tell, so that it is not done again. */
   #mayPass(error: unknown): boolean {
-    if (isLayerError(error, 'CHANNEL_GONE')) return performance.now() - this.#awayAt < RETURN_MS;
     if (!isLayerError(error, 'LAYER_AWAY')) return false;
     this.#away = error;
-    this.#awayAt = performance.now();
     return true;
   }
 

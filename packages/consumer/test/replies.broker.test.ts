@@ -43,7 +43,7 @@ test('a gateway that comes back to the broker later than the worker is not taken
   const replies = new Replies({
     send: (...message) =>
       layer.send(...message).catch((error: LayerError) => {
-        refused.add(error.code);
+        refused.add(`${error.code} ${layer.status.state}`);
         throw error;
       }),
   });
@@ -53,9 +53,9 @@ test('a gateway that comes back to the broker later than the worker is not taken
   way.isDown = true;
   const say = (channel: string, text: string): Promise<void> => replies.outlet(channel, 1).reply({ type: 'websocket.send', text });
   const said = [say(late, 'first'), say(other, 'of another')];
-  await expect.poll(() => [...refused]).toEqual(['LAYER_AWAY']);
+  await expect.poll(() => [...refused]).toEqual(['LAYER_AWAY away']);
   await broker.start();
-  await expect.poll(() => [...refused]).toEqual(['LAYER_AWAY', 'CHANNEL_GONE']);
+  await expect.poll(() => [...refused]).toEqual(['LAYER_AWAY away', 'LAYER_AWAY connected']);
   expect(await quick.receive(other)).toMatchObject({ text: 'of another' });
   said.push(say(late, 'second'));
   way.isDown = false;

@@ -7,7 +7,8 @@ import type { LayerFault } from './faults.ts';
  * - `INVALID_MESSAGE`: a message that is not a JSON object, or holds a value that JSON cannot carry.
  * - `MESSAGE_TOO_LARGE`: the encoded message or payload passes the layer's limit (1 MiB by default).
  * - `CHANNEL_FULL`: `capacity` unexpired messages wait in that channel. Nothing was stored.
- * - `CHANNEL_GONE`: nobody listens to that channel any more, where the broker or the owner can tell.
+ * - `CHANNEL_GONE`: nobody listens to that channel any more, where the broker or the owner can tell. In the first 5 s after the broker was away it is `LAYER_AWAY`, since
+ *   the channel's process may not be back yet.
  * - `FOREIGN_CHANNEL`: `receive` on a channel that belongs to another process.
  * - `LAYER_AWAY`: the broker cannot be reached just now. Nothing was sent, nothing is held for later.
  * - `OUTCOME_UNKNOWN`: the connection broke after the call was written and before its answer. It may have taken effect; it is never resent.

@@ -18,6 +18,14 @@ export interface MembershipRequest {
   readonly channel: string;
 }
 
+/** What the inbox asks of its layer. */
+export interface InboxHost {
+  /** Changes memberships of a channel of this process. */
+  change(request: MembershipRequest): Promise<void>;
+  /** Whether the broker was away just now, so that other processes may not be back at it yet. */
+  isReturning(): boolean;
+}
+
 interface Pending {
   resolve(): void;
   reject(error: LayerError): void;
@@ -35,30 +43,23 @@ export class Inbox implements TopicSink {
   readonly #driver: Driver;
   readonly #channels: ProcessChannels;
   readonly #stats: LayerStats;
-  readonly #change: (request: MembershipRequest) => Promise<void>;
+  readonly #host: InboxHost;
   readonly #clock: Clock;
   readonly #pending = new Map<number, Pending>();
   #asked = 0;
 
-  constructor(
-    process: string,
-    driver: Driver,
-    channels: ProcessChannels,
-    stats: LayerStats,
-    change: (request: MembershipRequest) => Promise<void>,
-    clock: Clock = SYSTEM_CLOCK,
-  ) {
+  constructor(process: string, driver: Driver, channels: ProcessChannels, stats: LayerStats, host: InboxHost, clock: Clock = SYSTEM_CLOCK) {
     this.#process = process;
     this.#driver = driver;
     this.#channels = channels;
     this.#stats = stats;
-    this.#change = change;
+    this.#host = host;
     this.#clock = clock;
   }
 
   /**
    * Sends an encoded message to a channel of another process.
-   * @throws LayerError CHANNEL_GONE where the broker knows that nobody is there
+   * @throws LayerError CHANNEL_GONE where the broker knows that nobody is there, LAYER_AWAY where it knows no more than that nobody is back yet
    */
   async send(process: string, channel: string, message: Uint8Array, options?: SendOptions): Promise<void> {
     const how = options === undefined ? '' : `,"$with":${JSON.stringify(options)}`;
@@ -68,7 +69,7 @@ export class Inbox implements TopicSink {
 
   /**
    * Asks the channel's owner and waits for its answer.
-   * @throws LayerError CHANNEL_GONE, TIMEOUT, or what the owner's own call rejected with
+   * @throws LayerError CHANNEL_GONE, LAYER_AWAY, TIMEOUT, or what the owner's own call rejected with
    */
   async ask(process: string, request: MembershipRequest): Promise<void> {
     const id = (this.#asked += 1);
@@ -119,7 +120,7 @@ export class Inbox implements TopicSink {
   async #answer(request: MembershipRequest, from: string, id: number): Promise<void> {
     let error: [string, string] | undefined;
     try {
-      await this.#change(request);
+      await this.#host.change(request);
     } catch (cause) {
       const fault = asLayerError(cause);
       error = [fault.code, fault.message];
@@ -131,7 +132,9 @@ export class Inbox implements TopicSink {
 
   async #publish(process: string, channel: string, body: Uint8Array): Promise<void> {
     const reached = await this.#driver.publish({ kind: 'process', name: process }, body);
-    if (reached === 0) throw new LayerError('CHANNEL_GONE', `nobody listens to channel ${channel}: its process is gone`);
+    if (reached !== 0) return;
+    if (this.#host.isReturning()) throw new LayerError('LAYER_AWAY', `nobody listens to channel ${channel}: its process may not be back at the broker yet`);
+    throw new LayerError('CHANNEL_GONE', `nobody listens to channel ${channel}: its process is gone`);
   }
 
   #settle(id: number, error: LayerError | undefined): void {

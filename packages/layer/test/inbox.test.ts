@@ -20,6 +20,7 @@ class Script {
   readonly inbox: Inbox;
   fault: LayerError | undefined;
   reached: number | undefined = 1;
+  isReturning = false;
 
   constructor(calls: Partial<Driver> = {}) {
     this.channels = new ProcessChannels('me', { capacity: 2, expiryMs: 1000 }, this.stats, this.clock);
@@ -34,7 +35,7 @@ class Script {
       this.changed.push(request);
       if (this.fault !== undefined) throw this.fault;
     };
-    this.inbox = new Inbox('me', driver, this.channels, this.stats, change, this.clock);
+    this.inbox = new Inbox('me', driver, this.channels, this.stats, { change, isReturning: () => this.isReturning }, this.clock);
   }
 
   hear(body: unknown): void {
@@ -53,10 +54,12 @@ describe('sending to another process', () => {
     expect(script.published).toEqual([{ to: 'process other', body: { $to: 'specific.other!1', $message: { text: 'é', bytes: { $bytes: 'AQ==' } } } }]);
   });
 
-  test('where the broker knows that nobody is there it is CHANNEL_GONE; where it cannot tell it is taken', async () => {
+  test('where the broker knows that nobody is there it is CHANNEL_GONE, or LAYER_AWAY while processes come back to it; where it cannot tell it is taken', async () => {
     const script = new Script();
     script.reached = 0;
     await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).rejects.toMatchObject({ code: 'CHANNEL_GONE' });
+    script.isReturning = true;
+    await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).rejects.toMatchObject({ code: 'LAYER_AWAY' });
     script.reached = undefined;
     await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).resolves.toBeUndefined();
   });

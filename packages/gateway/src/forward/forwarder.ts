@@ -14,6 +14,8 @@ const DISCONNECT_MS = 300_000;
 const MAX_BYTES = 16_777_216;
 /** What is under way when it is closed may take so much longer, in milliseconds. */
 const CLOSING_MS = 1000;
+/** What was answered while the broker was away is handed on so often until it is back, in milliseconds. */
+const AGAIN_MS = 100;
 /** A line on what failed is logged this often for each reason, in milliseconds. */
 const LOG_EVERY_MS = 60_000;
 
@@ -92,8 +94,18 @@ export class Forwarder {
     }
   }
 
-  #reply(event: ForwardedEvent, replies: readonly Value[]): Promise<void> {
-    return this.#context.layer.send(event.replyChannel, { replies: [...replies, ...done(event)] });
+  /** While the broker is away it is tried again, for as long as a gateway waits for an event: what its backend did is done. */
+  async #reply(event: ForwardedEvent, replies: readonly Value[]): Promise<void> {
+    const message = { replies: [...replies, ...done(event)] };
+    const ends = performance.now() + this.#timeOf(event);
+    for (;;) {
+      try {
+        return await this.#context.layer.send(event.replyChannel, message);
+      } catch (error) {
+        const mayPass = isLayerError(error, 'LAYER_AWAY') && performance.now() < ends;
+        if (!mayPass || !(await this.#wait(AGAIN_MS, this.#cutOff.signal))) throw error;
+      }
+    }
   }
 
   /** Posts it, again where that may help, within its time. */
@@ -106,7 +118,7 @@ export class Forwarder {
       const leftMs = ends - performance.now();
       const mayPass = verdict.passes && !isAwaited(event);
       const wait = mayPass ? nextWait({ attempts, leftMs, retryAfterMs: retryAfterOf(posted) }, Math.random()) : undefined;
-      const waited = wait !== undefined && (await this.#wait(wait));
+      const waited = wait !== undefined && (await this.#wait(wait, this.#closing.signal));
       if (waited) continue;
       this.#failed(verdict.failure, posted.failure === undefined ? `the status is ${posted.status}` : String(posted.error));
       return verdict;
@@ -119,8 +131,8 @@ export class Forwarder {
   }
 
   /** False where it was closed meanwhile. */
-  #wait(ms: number): Promise<boolean> {
-    return delay(ms, true, { signal: this.#closing.signal }).catch(() => false);
+  #wait(ms: number, signal: AbortSignal): Promise<boolean> {
+    return delay(ms, true, { signal }).catch(() => false);
   }
 
   #timeOf({ type }: ForwardedEvent): number {
