@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
 import { ask, type HistoryAnswer, KeptConnection } from './support/questions.ts';
@@ -216,6 +216,22 @@ describe('a long poll', () => {
     const closes = [...counters.closes.values()].reduce((sum, count) => sum + count, 0);
     expect([counters.opened.poll - closes, state.sessions.poll, gateway.balance()]).toEqual([0, 0, { due: 0, sent: 0, dropped: 0, queued: 0 }]);
   });
+});
+
+test('a long poll whose client ends its side while the history is read is answered, too, and not held for its time', async () => {
+  const { cursor } = await ask(gateway, '/room/kept.1?poll=0');
+  const read = gateway.layer.history.bind(gateway.layer);
+  const { promise: ended, resolve: go } = Promise.withResolvers<void>();
+  const reading = vi.spyOn(gateway.layer, 'history').mockImplementationOnce((...asked) => ended.then(() => read(...asked)));
+  await using client = await RawClient.connect(gateway.port);
+  client.write(poll(`/room/kept.1?poll=60&since=${cursor}`));
+  await until(() => reading.mock.calls.length === 1, 'its history is read');
+  client.socket.end();
+  // What comes after the end has come.
+  await ask(gateway, '/room/kept.2?poll=0');
+  go();
+  expect(JSON.parse((await client.answer()).body)).toEqual({ messages: [], cursor, recovered: true });
+  await waiting(0);
 });
 
 describe('the connection of a poll', () => {

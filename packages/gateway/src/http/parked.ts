@@ -45,6 +45,8 @@ export class Parking {
     this.#all.add(parked);
     this.options.owe(1);
     waiting.begin(parked);
+    // Its client said while the answer was being looked for that it says no more: no event tells it again.
+    if (tcp.readableEnded) parked.ended();
   }
 
   /** For {@link Parked} alone. */
