@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable
 
 import pytest
+import redis.asyncio
 
 from busgate_asgi import worker as worker_module
 from busgate_asgi.exchange import Exchange
@@ -65,6 +66,34 @@ async def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back() -
             await asyncio.sleep(0.1)
             assert session.replies.empty()
             await proxy.open()
+            assert [(await session.reply("websocket.send"))["text"] for _ in range(3)] == ["0", "1", "2"]
+            await session.disconnect()
+
+
+async def test_what_is_said_before_a_gateway_is_back_at_the_broker_waits_for_it() -> None:
+    say = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await say.wait()
+        for number in range(3):
+            await send({"type": "websocket.send", "text": str(number)})
+        await receive()
+
+    with start_redis() as server:
+        async with gateway_at(server.url) as (gateway, prefix), worker(server.url, prefix, application):
+            session = gateway.session()
+            await session.accepted()
+            server.kill()
+            say.set()
+            server.start()
+            async with redis.asyncio.Redis.from_url(server.url) as client:
+                # A new server counts from nothing: what is said was tried, and is tried again.
+                while (await client.info("commandstats")).get("cmdstat_publish", {"calls": 0})["calls"] < 3:
+                    await asyncio.sleep(0.05)
+            assert session.replies.empty()
+            await gateway.reconnect(server.url, prefix)
             assert [(await session.reply("websocket.send"))["text"] for _ in range(3)] == ["0", "1", "2"]
             await session.disconnect()
 

@@ -80,6 +80,10 @@ class Line:
         return [(self.topic, self._prefix + reply + b"}") for reply in waiting]
 
 
+#: A message to a topic, and the line that it is from.
+Said = tuple[Line, str, bytes]
+
+
 class Outbox:
     """Publishes what lines have, batch after batch. While the broker is away everything waits, in order."""
 
@@ -89,6 +93,8 @@ class Outbox:
         self._uncertain = uncertain
         self._due: list[Line] = []
         self._done: set[Line] = set()
+        #: What the gateways did not hear, who may not be back at the broker yet, in order.
+        self._unheard: list[Said] = []
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -141,22 +147,32 @@ class Outbox:
             await self._wake.wait()
             self._wake.clear()
             lines, self._due = self._due, []
-            self.size = 0
-            await self._publish(lines, [message for line in lines for message in line.collect()])
+            self._unheard = await self._publish(self._unheard)
+            behind = {topic for _, topic, _ in self._unheard}
+            said = [(line, topic, payload) for line in lines for topic, payload in line.collect()]
+            self._unheard += [one for one in said if one[1] in behind]
+            self.size = sum(len(payload) for _, _, payload in self._unheard)
+            self._unheard += await self._publish([one for one in said if one[1] not in behind])
             self._room.set()
-            if not self._due:
+            if self._unheard:
+                asyncio.get_running_loop().call_later(_AGAIN, self._wake.set)
+            elif not self._due:
                 self._idle.set()
 
-    async def _publish(self, lines: list[Line], messages: list[tuple[str, bytes]]) -> None:
+    async def _publish(self, said: list[Said]) -> list[Said]:
+        """What was heard by nobody yet."""
         told = False
-        while True:
+        while said:
             try:
-                return await self._broker.publish(messages)
+                unheard = await self._broker.publish([(topic, payload) for _, topic, payload in said])
+                return [said[at] for at in unheard]
             except OutcomeUnknown as error:
-                log.warning("The broker went away while it was told %d replies (%s).", len(messages), error)
-                return self._uncertain(lines)
+                log.warning("The broker went away while it was told %d replies (%s).", len(said), error)
+                self._uncertain({line for line, _, _ in said})
+                break
             except (BrokerAway, BrokerRefused) as error:
                 if not told:
                     log.warning("Replies wait for the broker (%s).", error)
                 told = True
                 await asyncio.sleep(_AGAIN)
+        return []

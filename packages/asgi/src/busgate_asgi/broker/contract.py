@@ -59,11 +59,12 @@ class Broker(Protocol):
     def queue(self, name: str) -> Queue:
         """A queue to be read."""
 
-    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[int]:
         """Publishes to topics, in order, in one go.
 
-        Raises BrokerAway where nothing was sent, OutcomeUnknown where the answer was lost. A message that the broker refuses is logged and counts as
-        sent.
+        Returns which of them nobody heard although somebody may hear them soon: the broker is back, and gateways have 5 s to come back to it. None where
+        a broker cannot tell. Raises BrokerAway where nothing was sent, OutcomeUnknown where the answer was lost. A message that the broker refuses is
+        logged and counts as sent.
         """
 
     def room(self, name: str) -> str:

@@ -81,7 +81,7 @@ class NatsBroker:
         """See Broker."""
         return self.names.room(name)
 
-    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[int]:
         """See Broker."""
         client = self.client
         try:
@@ -90,6 +90,7 @@ class NatsBroker:
             await client.flush(timeout=int(_ANSWER))
         except (Error, OSError, asyncio.TimeoutError) as error:
             raise OutcomeUnknown(str(error) or "no answer") from error
+        return ()
 
     async def push(self, queue: str, event: Taken) -> None:
         """See Broker."""

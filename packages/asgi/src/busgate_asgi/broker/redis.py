@@ -16,6 +16,8 @@ from busgate_asgi.logs import Seldom
 _WAIT = 0.5
 #: While Redis is away it is tried again that often, in seconds.
 _AGAIN = 0.25
+#: Gateways have so long to come back to a Redis that is back, in seconds.
+_RETURN = 5.0
 #: What is handed on lives as long as the longest event, in milliseconds.
 _DAY = 86_400_000
 
@@ -32,6 +34,7 @@ class RedisBroker:
         #: Behind Sentinel a server may become a replica under us.
         self._only_where_writable = f"{prefix}:nothing" if target.kind == "sentinel" else None
         self._publisher: Link | None = None
+        self._returned_at: float | None = None
         self._opening = asyncio.Lock()
         self._refusals = Seldom(log)
         self.address = target.address
@@ -56,7 +59,7 @@ class RedisBroker:
         """See Broker."""
         return f"{self._prefix}:room:{name}"
 
-    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[int]:
         """See Broker."""
         async with self._opening:
             if self._publisher is not None and self._publisher.gone:
@@ -64,6 +67,7 @@ class RedisBroker:
                 self._publisher = None
             if self._publisher is None:
                 self._publisher = await self._place.link(self._prefix)
+                self._returned_at = asyncio.get_running_loop().time()
             try:
                 answers = await self._publisher.publish(messages, self._only_where_writable)
             except (BrokerAway, OutcomeUnknown):
@@ -72,6 +76,9 @@ class RedisBroker:
         for answer in answers:
             if isinstance(answer, ResponseError):
                 self._refusals.error("Redis refused a reply: %s", answer)
+        # A node of a cluster counts its own subscribers alone.
+        is_returning = self._returned_at is not None and asyncio.get_running_loop().time() - self._returned_at < _RETURN
+        return [at for at, answer in enumerate(answers) if answer == 0] if is_returning and not self._sharded else ()
 
     async def push(self, queue: str, event: Taken) -> None:
         """See Broker."""

@@ -43,8 +43,8 @@ class Link:
     async def publish(self, messages: Sequence[tuple[str, bytes]], only_where_writable: str | None = None) -> list[Any]:
         """As `run`, for nothing but PUBLISH, whose packing is most of what a reply would cost.
 
-        With the key that never exists nothing is published by a server that has become a replica, whose subscribers are nearly nobody. Raises
-        BrokerAway then.
+        The answers are how many subscribers each had. With the key that never exists nothing is published by a server that has become a replica,
+        whose subscribers are nearly nobody. Raises BrokerAway then.
         """
         packed = [b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % _sized(topic.encode(), payload) for topic, payload in messages]
         if only_where_writable is None:
@@ -54,7 +54,8 @@ class Link:
         if isinstance(answers[1], ResponseError):
             await self.close()
             raise BrokerAway(str(answers[1]))
-        return answers[2:]
+        done = answers[-1]
+        return answers[2:-1] if isinstance(done, ResponseError) else done[1:]
 
     async def send(self, command: Command) -> None:
         """Sends a command whose answer comes through :meth:`read`. Raises OutcomeUnknown."""
