@@ -10,20 +10,17 @@ import { isName } from './names.ts';
 
 /** How long another process may take to answer. */
 const REQUEST_TIMEOUT_MS = 5000;
+/**
+ * Processes have so long to come back to a broker that is back, in milliseconds: that nobody listens to a channel does not say until then that its process is gone. Their
+ * attempts lie up to 2 s apart, and each may take as long.
+ */
+const RETURN_MS = 5000;
 
 /** What one process asks another: to change memberships of a channel that lives there. */
 export interface MembershipRequest {
   readonly op: 'add' | 'discard';
   readonly group: string;
   readonly channel: string;
-}
-
-/** What the inbox asks of its layer. */
-export interface InboxHost {
-  /** Changes memberships of a channel of this process. */
-  change(request: MembershipRequest): Promise<void>;
-  /** Whether the broker was away just now, so that other processes may not be back at it yet. */
-  isReturning(): boolean;
 }
 
 interface Pending {
@@ -43,17 +40,26 @@ export class Inbox implements TopicSink {
   readonly #driver: Driver;
   readonly #channels: ProcessChannels;
   readonly #stats: LayerStats;
-  readonly #host: InboxHost;
+  readonly #change: (request: MembershipRequest) => Promise<void>;
   readonly #clock: Clock;
   readonly #pending = new Map<number, Pending>();
   #asked = 0;
+  /** By the monotonic clock. */
+  #returnedAt = -Infinity;
 
-  constructor(process: string, driver: Driver, channels: ProcessChannels, stats: LayerStats, host: InboxHost, clock: Clock = SYSTEM_CLOCK) {
+  constructor(
+    process: string,
+    driver: Driver,
+    channels: ProcessChannels,
+    stats: LayerStats,
+    change: (request: MembershipRequest) => Promise<void>,
+    clock: Clock = SYSTEM_CLOCK,
+  ) {
     this.#process = process;
     this.#driver = driver;
     this.#channels = channels;
     this.#stats = stats;
-    this.#host = host;
+    this.#change = change;
     this.#clock = clock;
   }
 
@@ -90,6 +96,11 @@ export class Inbox implements TopicSink {
 
   gap(): void {}
 
+  /** The broker was away, and is back. */
+  returned(): void {
+    this.#returnedAt = this.#clock.now();
+  }
+
   close(reason: LayerError): void {
     for (const id of this.#pending.keys()) this.#settle(id, reason);
   }
@@ -120,7 +131,7 @@ export class Inbox implements TopicSink {
   async #answer(request: MembershipRequest, from: string, id: number): Promise<void> {
     let error: [string, string] | undefined;
     try {
-      await this.#host.change(request);
+      await this.#change(request);
     } catch (cause) {
       const fault = asLayerError(cause);
       error = [fault.code, fault.message];
@@ -133,7 +144,8 @@ export class Inbox implements TopicSink {
   async #publish(process: string, channel: string, body: Uint8Array): Promise<void> {
     const reached = await this.#driver.publish({ kind: 'process', name: process }, body);
     if (reached !== 0) return;
-    if (this.#host.isReturning()) throw new LayerError('LAYER_AWAY', `nobody listens to channel ${channel}: its process may not be back at the broker yet`);
+    if (this.#clock.now() - this.#returnedAt < RETURN_MS)
+      throw new LayerError('LAYER_AWAY', `nobody listens to channel ${channel}: its process may not be back at the broker yet`);
     throw new LayerError('CHANNEL_GONE', `nobody listens to channel ${channel}: its process is gone`);
   }
 

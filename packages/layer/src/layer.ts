@@ -40,7 +40,7 @@ import { QueueReaders } from './queue-readers.ts';
 import { Records } from './records.ts';
 import { Rooms } from './rooms.ts';
 import { newStats } from './stats.ts';
-import { checkOpen, checkReachable, closed, describe, RETURN_MS } from './status.ts';
+import { checkOpen, checkReachable, closed, describe } from './status.ts';
 import { requireCapability, requireHistory } from './abilities.ts';
 
 /**
@@ -79,8 +79,6 @@ export class ChannelLayer implements AsyncDisposable {
     return {};
   };
   #status: LayerStatus = { state: 'away', since: new Date() };
-  /** By the monotonic clock: when the broker was last back. */
-  #returnedAt = -Infinity;
   #reachable: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -94,10 +92,7 @@ export class ChannelLayer implements AsyncDisposable {
     this.#queues = new QueueReaders(driver, options.logger, this.stats);
     this.#rooms = new Rooms(driver, options, this.stats);
     this.#groups = new Groups(driver, this.#here, options, this.stats);
-    this.#inbox = new Inbox(process, driver, this.#here, this.stats, {
-      change: (request) => this.#memberships.changeHere(request),
-      isReturning: () => performance.now() - this.#returnedAt < RETURN_MS,
-    });
+    this.#inbox = new Inbox(process, driver, this.#here, this.stats, (request) => this.#memberships.changeHere(request));
     this.#channels = new Channels(process, driver, options, { here: this.#here, queues: this.#queues, inbox: this.#inbox });
     this.#memberships = new Memberships(process, driver, {
       groups: this.#groups,
@@ -365,7 +360,7 @@ export class ChannelLayer implements AsyncDisposable {
 
   #onConnected(): void {
     this.stats.connects += 1;
-    if (this.stats.connects > 1) this.#returnedAt = performance.now();
+    if (this.stats.connects > 1) this.#inbox.returned();
     this.#reachable = this.stats.connects === 1 || this.#reachable === undefined ? this.#becomeReachable() : this.#groups.reconnected();
     this.#rooms.reconnected();
     this.#leases.connected();

@@ -1,12 +1,6 @@
 import type { LayerStatus } from './contract.ts';
 import { LayerError } from './errors.ts';
 
-/**
- * Processes have so long to come back to a broker that is back, in milliseconds: that nobody listens to a channel does not say until then that its process is gone. Their
- * attempts lie up to 2 s apart, and each may take as long.
- */
-export const RETURN_MS = 5000;
-
 /** The status with what is wrong with the broker, if anything. Gateways ask with each frame that publishes or joins: where nothing is wrong nothing is made. */
 export function describe(status: LayerStatus, fault: string | undefined, partitioned: boolean): LayerStatus {
   const reason = status.state === 'closed' ? undefined : fault;

@@ -20,7 +20,6 @@ class Script {
   readonly inbox: Inbox;
   fault: LayerError | undefined;
   reached: number | undefined = 1;
-  isReturning = false;
 
   constructor(calls: Partial<Driver> = {}) {
     this.channels = new ProcessChannels('me', { capacity: 2, expiryMs: 1000 }, this.stats, this.clock);
@@ -35,7 +34,7 @@ class Script {
       this.changed.push(request);
       if (this.fault !== undefined) throw this.fault;
     };
-    this.inbox = new Inbox('me', driver, this.channels, this.stats, { change, isReturning: () => this.isReturning }, this.clock);
+    this.inbox = new Inbox('me', driver, this.channels, this.stats, change, this.clock);
   }
 
   hear(body: unknown): void {
@@ -58,7 +57,7 @@ describe('sending to another process', () => {
     const script = new Script();
     script.reached = 0;
     await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).rejects.toMatchObject({ code: 'CHANNEL_GONE' });
-    script.isReturning = true;
+    script.inbox.returned();
     await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).rejects.toMatchObject({ code: 'LAYER_AWAY' });
     script.reached = undefined;
     await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).resolves.toBeUndefined();
