@@ -1,6 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { requireBinary } from '../../support/binaries.ts';
 import { Child } from '../../support/child.ts';
 import { freePort } from '../../support/ports.ts';
@@ -24,6 +24,13 @@ export const PROXIES = {
   },
   haproxy: {
     file: 'haproxy.cfg',
+    binary: () => requireBinary('haproxy'),
+    check: (file: string) => ['-c', '-q', '-f', file],
+    start: (file: string) => ['-db', '-f', file],
+  },
+  /** Of the Compose file. */
+  'haproxy in a container': {
+    file: '../haproxy/haproxy.cfg',
     binary: () => requireBinary('haproxy'),
     check: (file: string) => ['-c', '-q', '-f', file],
     start: (file: string) => ['-db', '-f', file],
@@ -66,7 +73,7 @@ export class RunningProxy implements AsyncDisposable {
     const proxy = PROXIES[name];
     const folder = await mkdtemp(join(tmpdir(), 'busgate-proxy-'));
     const port = await freePort();
-    const file = join(folder, proxy.file);
+    const file = join(folder, basename(proxy.file));
     await writeFile(file, edit(withPorts(await readFile(shippedFile(name), 'utf8'), port, gateways)));
     return new RunningProxy(port, new Child(await proxy.binary(), proxy.start(file)), folder);
   }

@@ -93,8 +93,9 @@ export class RawClient implements AsyncDisposable {
     });
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  /** `from`: which address of this machine it is to have. */
+  static async connect(port: number, from?: string): Promise<RawClient> {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, ...(from !== undefined && { localAddress: from }) });
     await once(socket, 'connect');
     return new RawClient(socket);
   }
