@@ -59,6 +59,8 @@ describe('sending to another process', () => {
     await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).rejects.toMatchObject({ code: 'CHANNEL_GONE' });
     script.inbox.returned();
     await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).rejects.toMatchObject({ code: 'LAYER_AWAY' });
+    script.clock.advance(5000);
+    await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).rejects.toMatchObject({ code: 'CHANNEL_GONE' });
     script.reached = undefined;
     await expect(script.inbox.send('other', 'specific.other!1', Buffer.from('{}'))).resolves.toBeUndefined();
   });
