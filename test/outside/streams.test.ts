@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { connect } from 'nats';
 import { expect, test } from 'vitest';
 import { formatCursor } from '../../packages/gateway/src/hub/cursor.ts';
+import { Client } from '../../packages/gateway/test/support/client.ts';
 import { TestGateway, until } from '../../packages/gateway/test/support/gateway.ts';
 import { ask } from '../../packages/gateway/test/support/questions.ts';
 import { RawClient, request } from '../../packages/gateway/test/support/raw.ts';
@@ -108,4 +110,52 @@ test.concurrent('a history whose turn does not come is refused with 429 and a ti
   expect([refused.status, refused.error, Number(refused.headers['retry-after']) > 0]).toEqual([429, 'rate', true]);
   expect((await ask(gateway, '/room/kept?last=0')).status).toBe(200);
   expect(gateway.gateway.state.replays.waiting).toBe(0);
+});
+
+const KEPT_ROUTES = '[{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path: /socket, kind: multiplex, join: anyone, publish: anyone}]';
+const KEPT = ['--host', '127.0.0.1', '--routes', KEPT_ROUTES, '--history', '[{rooms: "kept.>", size: 100, age: 10m}]'];
+
+const PATHS = ['/room/kept.a', '/socket?rooms=kept.a'];
+const OPENINGS = [
+  async (port: number, path: string) => {
+    const stream = await StreamClient.open(port, path);
+    return { path, stream, place: () => stream.lastId };
+  },
+  async (port: number, path: string) => {
+    const stream = await StreamClient.openLines(port, path);
+    return { path, stream, place: () => stream.lines.findLast(({ type }) => type === 'cursor')?.['cursor'] as string | undefined };
+  },
+];
+
+// On NATS a loss is noticed without a message that would say where the room goes on.
+test.concurrent('after a loss that nothing follows yet streams and joins say where the room goes on, so that whoever comes back is told no other gap', async () => {
+  await using stack = new AsyncDisposableStack();
+  const broker = stack.use(await startNats());
+  const gateways = await Promise.all([1, 2].map(() => startGateway({ args: ['--layer', broker.url, ...KEPT] })));
+  for (const gateway of gateways) stack.use(gateway);
+  const [here = 0, there = 0] = gateways.map(({ port }) => port);
+  const publish = async (body: string): Promise<string> => {
+    const answer = await fetch(`http://127.0.0.1:${here}/room/kept.a`, { method: 'POST', body });
+    return ((await answer.json()) as { position: string }).position;
+  };
+  await publish('1');
+  const opened = await Promise.all(PATHS.flatMap((path) => OPENINGS.map((open) => open(here, path))));
+  for (const { stream } of opened) stack.use(stream);
+  for (const { stream, place } of opened) await stream.until(() => place() !== undefined);
+  const before = opened.map(({ place }) => place());
+
+  const nats = stack.adopt(await connect({ servers: broker.url }), (connection) => connection.close());
+  const { streams } = await nats.jetstreamManager();
+  await streams.delete(await streams.find('busgate.room.kept.a'));
+  for (const [index, { stream, place }] of opened.entries()) await stream.until(() => place() !== before[index]);
+  for (const { stream } of opened) expect(stream.blocks.filter((block) => block.includes('gap'))).toHaveLength(1);
+  const late = stack.use(await Client.multiplex(`ws://127.0.0.1:${here}/socket`));
+  const { position } = await late.ask({ type: 'join', room: 'kept.a', ref: 1 });
+
+  const next = await publish('2');
+  const places = [...opened.map(({ path, place }) => [path, place() ?? '']), ['/room/kept.a', String(position)]];
+  for (const [path = '', since = ''] of places) {
+    const answer = await fetch(`http://127.0.0.1:${there}${path}${path.includes('?') ? '&' : '?'}poll=20&since=${encodeURIComponent(since)}`);
+    expect(await answer.json()).toMatchObject({ messages: [{ position: next }], recovered: true });
+  }
 });

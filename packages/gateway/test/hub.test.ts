@@ -4,6 +4,7 @@ import { createCounters } from '../src/counters.ts';
 import { Slices } from '../src/hub/slices.ts';
 import { Hub, type Layer } from '../src/hub.ts';
 import { Replays } from '../src/limits/replays.ts';
+import { rawEncoding } from '../src/routes/raw-encoding.ts';
 import { until } from './support/gateway.ts';
 import { PLAIN, Stage } from './support/stage.ts';
 
@@ -211,4 +212,14 @@ describe('the hub', () => {
     await expect(hub.publish('a', 'x', 'http')).rejects.toThrow('away');
     expect([counters.published - before.published, counters.publishFailures.away - before.away]).toEqual([1, 1]);
   });
+});
+
+test('a gap that says where the room goes on moves the room there, and tells streams of one room; one that does not leaves it where it was', () => {
+  const room = stage.room('a');
+  room.start('e:1');
+  room.take({ gap: true, position: 'f:0' });
+  expect(room.position).toBe('f:0');
+  room.take({ gap: true });
+  expect(room.position).toBe('f:0');
+  expect(rawEncoding('auto', 'stay').encoder('a', true).gap(1, 'f:0')).toMatchObject({ named: { event: 'gap' }, position: 'f:0' });
 });

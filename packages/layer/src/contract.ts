@@ -35,7 +35,8 @@ export interface RoomMessage {
 export interface RoomGap {
   readonly gap: true;
   readonly payload?: never;
-  readonly position?: never;
+  /** Rooms with history: where the room goes on, so that what follows this position is what comes; absent where nobody can tell. */
+  readonly position?: string;
 }
 
 /** Called once an event, in order, never re-entered for one room; what it throws is logged and stops nothing. */

@@ -8,8 +8,6 @@ import { RecentMessages, type KeptMessage } from './recent-messages.ts';
 import { MESSAGE_BYTES, ROOM_BYTES, type RoomBytes } from './room-bytes.ts';
 import type { ReadAnswer, ReadPage } from './shared-reads.ts';
 
-const GAP: RoomEvent = Object.freeze({ gap: true });
-
 /** One listener of a room. */
 interface Member {
   readonly listener: RoomListener;
@@ -142,7 +140,7 @@ export class Room implements TopicSink {
   goLiveWithGap(member: Member): void {
     member.live = true;
     this.#context.stats.gaps += 1;
-    this.#call(member, GAP);
+    this.#call(member, this.#gapHere());
   }
 
   message(payload: Uint8Array, stamp?: Stamp): void {
@@ -288,9 +286,9 @@ export class Room implements TopicSink {
     const { epoch } = page;
     if (page.complete) this.#context.stats.repaired += 1;
     else {
-      this.#tellGap();
       const oldest = page.messages[0]?.offset ?? page.head + 1;
       this.#beginAt({ epoch, offset: Math.max(this.#at.offset, oldest - 1) });
+      this.#tellGap();
     }
     for (const { offset, payload } of page.messages) if (offset > this.#at.offset) this.#advance({ epoch, offset }, payload);
     this.#at = { epoch, offset: Math.max(this.#at.offset, page.head) };
@@ -301,8 +299,7 @@ export class Room implements TopicSink {
   #adoptEpoch({ epoch, head, fresh }: HistoryPage): void {
     this.#waiting = this.#waiting?.filter(({ stamp }) => stamp === undefined || stamp.epoch === epoch);
     const first = this.#waiting?.find(({ stamp }) => stamp !== undefined)?.stamp;
-    this.#enterEpoch({ epoch, offset: head });
-    this.#beginAt({ epoch, offset: fresh === true ? 0 : Math.min(head, first?.previous ?? head) });
+    this.#enterEpoch({ epoch, offset: fresh === true ? 0 : Math.min(head, first?.previous ?? head) });
     if (fresh === true && head > 0) this.#readsAgain = true;
   }
 
@@ -319,7 +316,12 @@ export class Room implements TopicSink {
 
   #tellGap(): void {
     this.#context.stats.gaps += 1;
-    this.#tell(GAP);
+    this.#tell(this.#gapHere());
+  }
+
+  /** It says where the room goes on, where that is known. */
+  #gapHere(): RoomEvent {
+    return Object.freeze(this.#at === undefined ? { gap: true } : { gap: true, position: formatPosition(this.#at) });
   }
 
   #tell(event: RoomEvent, at?: Position): void {

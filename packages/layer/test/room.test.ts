@@ -259,6 +259,29 @@ describe('a room with history finds out what it missed', () => {
     expect(script.reads).toHaveLength(3);
   });
 
+  test('a gap says where the room goes on: before the oldest that is kept, in another epoch, nowhere where that cannot be read', async () => {
+    const script = await Script.started(2);
+    const positions: (string | undefined)[] = [];
+    script.room.add((event) => event.gap === true && positions.push(event.position), true);
+    for (let offset = 3; offset <= 5; offset += 1) script.keep(offset);
+    script.kept.delete(3);
+    script.room.gap();
+    await settled();
+    script.head = 9;
+    script.kept.clear();
+    script.room.gap();
+    await settled();
+    script.epoch = 'f';
+    script.head = 4;
+    script.room.gap();
+    await settled();
+    script.room.goLiveWithGap(script.room.add((event) => positions.push(event.position), false));
+    script.fault = new LayerError('TIMEOUT', 'no answer');
+    script.room.gap();
+    await settled();
+    expect(positions).toEqual(['e:3', 'e:9', 'f:4', 'f:4', undefined, undefined]);
+  });
+
   test('a history that cannot be read for another reason is a gap, and the room goes on', async () => {
     const script = await Script.started(1);
     const events = script.join();

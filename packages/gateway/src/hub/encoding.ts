@@ -7,8 +7,8 @@ type GapAnswer = Sheet | 'silent' | 'close';
 /** How a room's messages look to the sessions of one kind of route. */
 export interface Encoder {
   message(message: RoomMessage): Sheet;
-  /** Asked once a session; `members` are told at the same time. */
-  gap(members: number): GapAnswer;
+  /** Asked once a session; `members` are told at the same time, and the room goes on at `position`, where that is known. */
+  gap(members: number, position?: string): GapAnswer;
   /** Tells a session that so many messages were dropped at this place. */
   missed(count: number): Sheet | 'silent';
 }

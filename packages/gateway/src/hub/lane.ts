@@ -17,6 +17,8 @@ interface Run {
   endCount: number;
   /** Written from the front and never changed after: parts of it may be on their way while more is added behind. */
   frames: Buffer | undefined;
+  /** Of a gap: where the room goes on, if that is known. */
+  readonly position?: string | undefined;
   /** Of a lossy room: where each message ends. */
   readonly marks?: Mark[];
 }
@@ -163,11 +165,12 @@ export class Lane implements Flushed {
     run.marks?.push({ end: this.#end, payload: this.loss?.key === undefined ? undefined : message.payload, held: undefined });
   }
 
-  appendGap(): void {
+  /** `position`: where the room goes on, if that is known. */
+  appendGap(position?: string): void {
     this.#dropping = false;
-    if (this.#encoder.gap(this.members.length) === 'silent') return;
+    if (this.#encoder.gap(this.members.length, position) === 'silent') return;
     // It stands for one byte, so that each member is before it or after it.
-    this.#runs.push({ start: this.#end, end: this.#end + 1, endCount: this.#endCount, frames: undefined });
+    this.#runs.push({ start: this.#end, end: this.#end + 1, endCount: this.#endCount, frames: undefined, position });
     this.#end += 1;
   }
 
@@ -238,7 +241,7 @@ export class Lane implements Flushed {
       if (run.start >= upTo) break;
       if (run.frames === undefined) {
         member.at = run.end;
-        const answer = this.#encoder.gap(this.members.length);
+        const answer = this.#encoder.gap(this.members.length, run.position);
         if (answer === 'close') return false;
         if (answer !== 'silent') member.holdBackGap(frameOf(this.framing, answer));
       } else this.#holdBackRun(member, run, upTo);
@@ -272,7 +275,7 @@ export class Lane implements Flushed {
 
   #takeGap(member: Passenger, run: Run, batch: Batch): boolean {
     member.at = run.end;
-    const answer = this.#encoder.gap(this.members.length);
+    const answer = this.#encoder.gap(this.members.length, run.position);
     if (answer === 'close') return false;
     if (answer !== 'silent') batch.pieces.push(frameOf(this.framing, answer));
     return true;

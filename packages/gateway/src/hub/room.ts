@@ -116,7 +116,7 @@ export class HubRoom implements Home {
     if (this.#watchers !== undefined) this.#stir();
     for (const lane of this.#lanes) {
       if (lane.members.length === 0) continue;
-      if (event.gap === true) lane.appendGap();
+      if (event.gap === true) lane.appendGap(event.position);
       else if (this.#ahead.length === 0) lane.append(event);
       else this.#appendPast(lane, event);
       if (lane.hasUnsent) this.#context.flush.mark(lane);

@@ -31,7 +31,7 @@ class RawEncoding implements Encoding {
     const gap = GAPS[this.#onGap];
     return {
       message: SHEETS[this.#frames],
-      gap: marks && gap === 'silent' ? (members) => eventSheet('gap', gapOf(room, members)) : () => gap,
+      gap: marks && gap === 'silent' ? (members, position) => eventSheet('gap', gapOf(room, members), position) : () => gap,
       missed: marks ? (count) => eventSheet('missed', { room, count }) : () => 'silent',
     };
   }
