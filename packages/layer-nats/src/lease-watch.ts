@@ -1,5 +1,8 @@
 import type { LeaseState } from './lease-messages.ts';
 
+/** The part of a lease's time in which it is looked at again, as the layer does; who lives has renewed it long before its last one. */
+const LITTLE = 1 / 20;
+
 /** What is known of a lease. */
 interface Seen {
   state: LeaseState;
@@ -61,6 +64,17 @@ export class LeaseWatch {
 
   get silent(): readonly string[] {
     return [...this.#seen.keys()].filter((lease) => this.isSilent(lease));
+  }
+
+  /** How long until the next of those will be silent that have little of their time left; undefined where there is none. */
+  get nextSilentMs(): number | undefined {
+    const now = this.#now();
+    const left = [...this.#seen.values()].flatMap(({ state, heardAt }) => {
+      if (state === 'ended') return [];
+      const ms = heardAt + state.ttlMs - now;
+      return ms > 0 && ms <= state.ttlMs * LITTLE ? [ms] : [];
+    });
+    return left.length === 0 ? undefined : Math.min(...left);
   }
 
   settled(lease: string): void {

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore, PushOptions } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
@@ -99,7 +100,7 @@ export class NatsLeases implements LeaseStore {
   async renew(lease: string, ttlMs: number): Promise<LeaseAnswer> {
     const session = this.#session();
     this.#attend(session).catch(() => undefined);
-    await this.#removePushed(session);
+    await this.#removeAllPushed(session);
     const own = this.#own.get(lease);
     if (own === undefined || own.start !== this.#jetStream.startOf(session)) return this.#answerNow(session, lease, 'missing');
     const asked = performance.now();
@@ -146,7 +147,7 @@ export class NatsLeases implements LeaseStore {
     }
     const record = await this.#message(session, subject);
     if (record === undefined) return (await this.#answerNow(session, lease)) === 'ended' ? 'ended' : 'missing';
-    const { isSeen } = await this.#pushInPlace(session, subject, record, message);
+    const { isSeen } = await this.#pushInPlace(session, record, message, () => this.#jetStream.deleteMessage(session, this.#plan.name, record.seq));
     // Where it was pushed before and nobody has ended the lease it was this process that did.
     return isSeen && (await this.#stateOf(session, lease))?.state === 'ended' ? 'ended' : 'done';
   }
@@ -160,6 +161,7 @@ export class NatsLeases implements LeaseStore {
     const session = this.#session();
     await this.#attend(session);
     await Promise.all(this.#watch.doubted.map((lease) => this.#look(session, lease)));
+    if (this.#watch.unsettled.length === 0 && this.#watch.silent.length === 0) await this.#awaitNextSilence();
     const silent = this.#watch.silent;
     const news = await Promise.all(silent.map((lease) => this.#look(session, lease)));
     return [...this.#watch.unsettled, ...silent.filter((lease, index) => news[index] === false && !this.#watch.hasEnded(lease))];
@@ -180,6 +182,12 @@ export class NatsLeases implements LeaseStore {
       const failed = outcomes.find((outcome) => outcome.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     }
+  }
+
+  /** One that is over before the next look is waited for, so that it is settled at once. */
+  async #awaitNextSilence(): Promise<void> {
+    const nextMs = this.#watch.nextSilentMs;
+    if (nextMs !== undefined) await delay(Math.ceil(nextMs) + 1, undefined, { ref: false });
   }
 
   /** Hears what leases are from now on, and learns what they are. Once a connection: the silence of all of them is counted anew. */
@@ -263,31 +271,34 @@ export class NatsLeases implements LeaseStore {
   async #settleRecord(session: Session, subject: string): Promise<boolean> {
     const record = await this.#message(session, subject);
     if (record === undefined) return false;
-    return (await this.#pushInPlace(session, subject, record, readRecord(record))).isRemoved;
+    const remove = (): Promise<boolean> => this.#jetStream.deleteQuickly(session, this.#plan.name, record);
+    return (await this.#pushInPlace(session, record, readRecord(record), remove)).isRemoved;
   }
 
   /** Pushes a message in the place of a record, once. The record goes now, or where that fails later. */
-  async #pushInPlace(session: Session, subject: string, record: StoredMessage, { queue, payload, expiryMs }: LastMessage): Promise<InPlace> {
+  async #pushInPlace(session: Session, record: StoredMessage, { queue, payload, expiryMs }: LastMessage, remove: () => Promise<boolean>): Promise<InPlace> {
+    const { subject } = record;
     const { id } = readRecord(record);
     const isSeen = this.#pushed.get(subject) !== id && (await this.#push(session, queue, payload, { expiryMs, id })) === 'seen';
     this.#pushed.set(subject, id);
-    const isRemoved = await this.#remove(session, subject, record).catch(() => false);
+    const isRemoved = await this.#removePushed(subject, remove).catch(() => false);
     return { isSeen, isRemoved };
   }
 
   /** False where others were quicker. */
-  async #remove(session: Session, subject: string, { seq }: StoredMessage): Promise<boolean> {
-    const isRemoved = await this.#jetStream.deleteMessage(session, this.#plan.name, seq);
+  async #removePushed(subject: string, remove: () => Promise<boolean>): Promise<boolean> {
+    const isRemoved = await remove();
     this.#pushed.delete(subject);
     return isRemoved;
   }
 
-  async #removePushed(session: Session): Promise<void> {
+  async #removeAllPushed(session: Session): Promise<void> {
     await Promise.all(
       [...this.#pushed].map(async ([subject, id]) => {
         const record = await this.#message(session, subject);
-        if (record !== undefined && readRecord(record).id === id) await this.#remove(session, subject, record);
-        else this.#pushed.delete(subject);
+        if (record !== undefined && readRecord(record).id === id) {
+          await this.#removePushed(subject, () => this.#jetStream.deleteMessage(session, this.#plan.name, record.seq));
+        } else this.#pushed.delete(subject);
       }),
     );
   }

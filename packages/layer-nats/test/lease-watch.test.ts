@@ -21,6 +21,21 @@ describe('which leases are silent', () => {
     expect(watch.silent).toEqual(['brief', 'long']);
   });
 
+  test('how long until the next one is silent is known of those alone that have a twentieth of their time left', () => {
+    const { watch, pass } = watchAt();
+    watch.heard('late', alive(1, 1000));
+    pass(949);
+    expect(watch.nextSilentMs).toBe(undefined);
+    watch.heard('ended', 'ended');
+    watch.heard('brief', alive(1, 60));
+    pass(1);
+    expect(watch.nextSilentMs).toBe(50);
+    pass(8);
+    expect(watch.nextSilentMs).toBe(42);
+    pass(49);
+    expect([watch.silent, watch.nextSilentMs]).toEqual([['late'], 2]);
+  });
+
   test('the same renewal again is no news, a new one is', () => {
     const { watch, pass } = watchAt();
     expect(watch.heard('l', alive(1))).toBe(true);
