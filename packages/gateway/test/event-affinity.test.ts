@@ -230,6 +230,63 @@ describe('what a worker that has gone did not read', () => {
   });
 });
 
+describe('a worker that has sessions', () => {
+  const READY = { close: () => Promise.resolve() };
+
+  /** Workers on a bus whose subscriptions are in effect when `subscribed` is settled; `lost` are the sessions whose worker was taken for dead. */
+  async function watched(subscribed: () => Promise<typeof READY>) {
+    const layer = await openLayer(`memory:${crypto.randomUUID()}`);
+    const lost: string[] = [];
+    const calls = { status: layer.status, listen: layer.listen.bind(layer), send: layer.send.bind(layer) };
+    const workers = new OwnWorkers({ ...calls, subscribe: subscribed }, SILENT, 1000);
+    return {
+      lost,
+      join: (session: string) => workers.join('app.w.1', { workerStops() {}, workerLost: () => void lost.push(session) }, 'app'),
+      looks(times: number): void {
+        for (let count = 0; count < times; count += 1) workers.look();
+      },
+      [Symbol.asyncDispose]: () => layer.close(),
+    };
+  }
+
+  test('is not judged before it can be heard, however long that takes', async () => {
+    const { promise, resolve } = Promise.withResolvers<typeof READY>();
+    await using stage = await watched(() => promise);
+    stage.join('one');
+    stage.looks(30);
+    expect(stage.lost).toEqual([]);
+    resolve(READY);
+    await promise;
+    stage.looks(10);
+    expect(stage.lost).toEqual([]);
+    stage.looks(1);
+    expect(stage.lost).toEqual(['one']);
+  });
+
+  test('is listened to again where that failed, and not judged meanwhile', async () => {
+    let attempts = 0;
+    await using stage = await watched(() => ((attempts += 1) <= 20 ? Promise.reject(new Error('not now')) : Promise.resolve(READY)));
+    stage.join('one');
+    for (let look = 0; look < 30; look += 1) {
+      stage.looks(1);
+      await new Promise(setImmediate);
+    }
+    expect([attempts, stage.lost]).toEqual([21, []]);
+  });
+
+  test('is heard when it accepts one more', async () => {
+    await using stage = await watched(() => Promise.resolve(READY));
+    stage.join('one');
+    await new Promise(setImmediate);
+    stage.looks(10);
+    stage.join('two');
+    stage.looks(10);
+    expect(stage.lost).toEqual([]);
+    stage.looks(1);
+    expect(stage.lost).toEqual(['one', 'two']);
+  });
+});
+
 describe('the silence of a worker', () => {
   const stage = (lookMs = 1000) => {
     const silent: string[] = [];

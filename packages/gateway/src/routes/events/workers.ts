@@ -21,6 +21,8 @@ interface Entry {
   /** The queue of the route, whose workers are told what this one no longer reads. */
   readonly shared: string;
   subscription: Promise<{ close(): Promise<void> }> | undefined;
+  /** That it cannot be listened to has been logged. */
+  isReported: boolean;
   /** An end was queued for it since it said that it works: it may be dead, or about to stop, and not read it. */
   hasUnheard: boolean;
 }
@@ -55,11 +57,12 @@ export class OwnWorkers {
     let entry = this.#entries.get(queue);
     if (entry === undefined) {
       this.#leftovers.leave(queue);
-      entry = { charges: new Set(), shared, subscription: undefined, hasUnheard: false };
+      entry = { charges: new Set(), shared, subscription: undefined, isReported: false, hasUnheard: false };
       this.#entries.set(queue, entry);
-      this.#watch.add(queue);
       this.#subscribe(queue, entry);
     }
+    // It has just accepted the session, whatever it said in its room.
+    this.#watch.heard(queue);
     entry.charges.add(charge);
   }
 
@@ -74,20 +77,24 @@ export class OwnWorkers {
   /** To be called at regular times, after what had arrived was read. While the broker is away nobody can be heard, and the count begins anew. */
   look(): void {
     this.#leftovers.look();
-    if (this.#watch.size === 0) return;
+    if (this.#entries.size === 0) return;
     if (this.#layer.status.state !== 'connected') return this.#watch.begin();
     for (const [queue, entry] of this.#entries) if (entry.subscription === undefined) this.#subscribe(queue, entry);
     this.#watch.look();
   }
 
+  /** Its silence counts from when it can be heard. */
   #subscribe(queue: string, entry: Entry): void {
     const subscription = this.#layer.subscribe(workerRoom(queue), (event) => this.#onEvent(queue, event));
     entry.subscription = subscription;
     subscription.then(
-      () => this.#watch.heard(queue),
+      () => {
+        if (this.#entries.get(queue) === entry) this.#watch.add(queue);
+      },
       (error: unknown) => {
         entry.subscription = undefined;
-        this.#log.warn('a worker cannot be listened to', { queue, error: String(error) });
+        if (!entry.isReported) this.#log.warn('a worker cannot be listened to', { queue, error: String(error) });
+        entry.isReported = true;
       },
     );
   }
