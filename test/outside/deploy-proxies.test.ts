@@ -92,6 +92,16 @@ describe.each(['nginx', 'haproxy'] as const)('%s', (name) => {
   });
 });
 
+test('nginx that is not told to speak HTTP/1.1 is refused, whatever it asks', async () => {
+  await using proxy = await RunningProxy.start('nginx', gateways, (text) => text.replace('proxy_http_version 1.1;', 'proxy_http_version 1.0;'));
+  const answer = await until(
+    'nginx answers',
+    () => fetch(`http://${proxy.origin}/demo.css`),
+    () => true,
+  );
+  expect([answer.status, await answer.json()]).toEqual([400, { error: 'bad_request', message: expect.any(String) }]);
+});
+
 describe('haproxy, when a gateway', () => {
   /** HAProxy before two of the gateways and this one, which is its first; `edit` changes its file. */
   async function proxyBefore(gateway: GatewayProcess, edit?: (text: string) => string): Promise<RunningProxy> {
@@ -194,7 +204,7 @@ describe('envoy', () => {
   });
 });
 
-describe('idle timeouts are longer than a heartbeat, and health checks quicker than the notice of a drain', () => {
+describe('idle timeouts are longer than a heartbeat, health checks quicker than the notice of a drain, and nothing is kept back', () => {
   test.each(['deploy/proxies/haproxy.cfg', 'deploy/haproxy/haproxy.cfg'])('%s', async (path) => {
     const text = (await readFile(join(ROOT, path), 'utf8')).replaceAll(/^\s*#.*$/gm, '');
     for (const timeout of ['client', 'server', 'tunnel']) {
@@ -203,6 +213,7 @@ describe('idle timeouts are longer than a heartbeat, and health checks quicker t
     }
     const [, inter, fall] = /\binter (\d+)s fall (\d+)\b/.exec(text) ?? [];
     expect(Number(inter) * Number(fall) * 1000).toBeLessThan(DEFAULTS.drain.notice);
+    expect(text).toMatch(/^ *option http-no-delay$/m);
     expect(text).not.toMatch(/on-marked-down|cookie|stick|balance source/);
   });
 

@@ -206,6 +206,23 @@ describe('a program has', () => {
     await expect(Promise.all([streams(served, 'sse'), streams(served, 'stream')])).resolves.toHaveLength(2);
   });
 
+  // Each of them waits for the one before: what keeps a message for a moment (HAProxy without `http-no-delay`: 0.2 s) is a minute late.
+  test.concurrent.for([...CASES, ...TLS].filter(({ name }) => name.endsWith('as documented')))(
+    'messages of a stream at once through $proxy $name',
+    { timeout: 45_000 },
+    async (served) => {
+      const room = newRoom();
+      await using wire = await get(served, `/room/${room}`, { accept: 'text/event-stream' });
+      await wire.find(SIGNS_OF.sse.begun);
+      let all = '';
+      for (let number = 0; number < 300; number += 1) {
+        await publish(room, `number ${number}`);
+        ({ input: all } = await wire.find(SIGNS_OF.sse.message(`number ${number}`)));
+      }
+      expect(all.match(/^data: number \d+$/gm)).toHaveLength(300);
+    },
+  );
+
   test.concurrent.for([...CASES, ...TLS])('polls through $proxy $name', async (served) => {
     const room = newRoom();
     await using first = await get(served, `/room/${room}?poll=0`);
