@@ -8,6 +8,40 @@ const KIB = 1024;
 /** Flags of Node with which a process can be looked into. */
 export const INSPECTED = '--inspect=127.0.0.1:0';
 
+/** What a process refers to. */
+export interface Census {
+  /** Of the heap, and of buffers outside of it. */
+  readonly bytes: number;
+  /** Objects and functions of any kind, however small: what the compiler makes is none. */
+  readonly objects: number;
+  /** Of all emitters and event targets that there are. */
+  readonly listeners: number;
+  /** Those that are yet to come, whether or not they keep the process. */
+  readonly timers: number;
+}
+
+type Referred<Name extends string> = Readonly<Record<Name, { readonly objectId: string }>>;
+
+/** Runs in the process that is looked into, which has nothing of this file, on the array of all its objects. */
+function count(this: readonly object[]): Omit<Census, 'bytes'> {
+  const { EventEmitter } = process.getBuiltinModule('node:events');
+  const timer = setTimeout(() => undefined, 0);
+  clearTimeout(timer);
+  const Timer = timer.constructor as new () => { readonly _destroyed: boolean };
+  const heard = Object.getOwnPropertySymbols(new EventTarget()).find(({ description }) => description === 'kEvents') as symbol;
+  let [listeners, timers] = [0, 0];
+  for (const object of this) {
+    // A prototype of emitters has no events, and does not bear to be asked.
+    if (object instanceof EventEmitter && Object.hasOwn(object, '_events')) {
+      for (const name of object.eventNames()) listeners += object.listenerCount(name);
+    } else if (object instanceof EventTarget) {
+      const roots = (object as unknown as Record<symbol, ReadonlyMap<string, { readonly size: number }> | undefined>)[heard];
+      for (const { size } of roots?.values() ?? []) listeners += size;
+    } else if (object instanceof Timer && object._destroyed === false) timers += 1;
+  }
+  return { objects: this.length, listeners, timers };
+}
+
 /** What a process holds, as told after its garbage was collected: by its inspector, which needs {@link INSPECTED}. */
 export class Inspector implements AsyncDisposable {
   readonly #pid: number;
@@ -36,6 +70,26 @@ export class Inspector implements AsyncDisposable {
   async held(): Promise<number> {
     for (let round = 0; round < 2; round += 1) await this.#call('HeapProfiler.collectGarbage');
     return this.#evaluate('{ const { heapUsed, external } = process.memoryUsage(); heapUsed + external; }');
+  }
+
+  /** What is alive after a collection. */
+  async census(): Promise<Census> {
+    const bytes = await this.held();
+    const { result: prototype } = (await this.#call('Runtime.evaluate', { expression: 'Object.prototype' })) as Referred<'result'>;
+    const { objects: alive } = (await this.#call('Runtime.queryObjects', { prototypeObjectId: prototype.objectId })) as Referred<'objects'>;
+    const counting = { objectId: alive.objectId, functionDeclaration: String(count), returnByValue: true };
+    const { result, exceptionDetails } = (await this.#call('Runtime.callFunctionOn', counting)) as {
+      result: { value: Omit<Census, 'bytes'> };
+      exceptionDetails?: object;
+    };
+    if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
+    for (const { objectId } of [prototype, alive]) await this.#call('Runtime.releaseObject', { objectId });
+    return { bytes, ...result.value };
+  }
+
+  /** Runs it there, as a script. */
+  async run(script: string): Promise<void> {
+    await this.#evaluate(script);
   }
 
   /** Bytes that were resident at most. */
@@ -70,7 +124,8 @@ export class Inspector implements AsyncDisposable {
   }
 
   async #evaluate(expression: string): Promise<number> {
-    const { result } = (await this.#call('Runtime.evaluate', { expression })) as { result: { value: number } };
+    const { result, exceptionDetails } = (await this.#call('Runtime.evaluate', { expression })) as { result: { value: number }; exceptionDetails?: object };
+    if (exceptionDetails !== undefined) throw new Error(`${expression}: ${JSON.stringify(exceptionDetails)}`);
     return result.value;
   }
 

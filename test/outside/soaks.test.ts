@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { kindsOn } from '../soak/kinds.ts';
+import { soak } from '../soak/soak.ts';
+import { SoakStage } from '../soak/stage.ts';
+import { INSPECTED, Inspector } from '../support/inspector.ts';
+import { startGateway } from '../support/processes.ts';
+
+test.concurrent.each(['memory', 'redis', 'nats'] as const)(
+  'nothing grows with repetitions of all that clients, workers and operators do: %s',
+  async (layer) => {
+    await using stage = await SoakStage.start(layer);
+    expect(await soak(stage, kindsOn(layer))).toEqual([]);
+  },
+);
+
+test.concurrent('what is left behind is seen: each kind of it', async () => {
+  await using gateway = await startGateway({ args: ['--demo'], env: { NODE_OPTIONS: INSPECTED } });
+  await using inspector = await Inspector.of(gateway);
+  const leak = `
+    kept.objects.push({});
+    kept.listeners.on('event', () => undefined);
+    kept.timers.push(setTimeout(() => undefined, 3_600_000).unref());
+    kept.signal.addEventListener('abort', () => undefined);
+    kept.bytes.set(crypto.randomUUID(), 0);`;
+  const leaks = (times: number): Promise<void> => inspector.run(`for (let time = 0; time < ${times}; time += 1) { ${leak} }`);
+  await inspector.run(`
+    const { EventEmitter } = process.getBuiltinModule('node:events');
+    globalThis.kept = { objects: [], listeners: new EventEmitter().setMaxListeners(0), timers: [], signal: new AbortController().signal, bytes: new Map() };`);
+  await leaks(10);
+  const before = await inspector.census();
+  await leaks(1000);
+  const after = await inspector.census();
+  expect([after.listeners - before.listeners, after.timers - before.timers]).toEqual([2000, 1000]);
+  expect(after.objects - before.objects).toBeGreaterThan(4000);
+  expect(after.bytes - before.bytes).toBeGreaterThan(300_000);
+});

@@ -1,0 +1,11 @@
+import type { Kind } from './kind.ts';
+import { SOCKETS } from './kinds/sockets.ts';
+import { STREAMS } from './kinds/streams.ts';
+import type { LayerName } from './stage.ts';
+
+/** All that clients, workers and operators do, and what goes wrong meanwhile. */
+const KINDS: readonly Kind[] = [...SOCKETS, ...STREAMS];
+
+export function kindsOn(layer: LayerName): readonly Kind[] {
+  return KINDS.filter(({ layers }) => layers?.includes(layer) ?? true);
+}
