@@ -242,6 +242,7 @@ test('past its backlog a room drops its newest, counts them and tells a gap wher
     [...Array.from({ length: 11 }, (_, round) => String(round)).slice(0, 10), 'gap', 'after'].filter((_, index) => index < 12),
   );
   expect(stage.counters.dropped.backlog).toBe(10);
+  expect(stage.room('a').drops).toEqual({ backlog: 10, missed: 0 });
   expect(stage.balance()).toEqual({ due: 21, sent: 11, dropped: 10, queued: 0 });
 });
 

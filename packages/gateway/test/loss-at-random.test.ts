@@ -114,6 +114,7 @@ describe('readers that read at random', () => {
           if (reader.session.isOpen) expect(reader.link.texts().filter((text) => text.startsWith('direct'))).toEqual(reader.direct);
         }
         expect(stage.balance()).toMatchObject({ queued: 0 });
+        expect(ROOMS.reduce((sum, name) => sum + (stage.room(name).drops['missed'] ?? 0), 0)).toBe(stage.counters.dropped.missed);
         if (readers.every(({ session }) => session.isOpen)) expect(stage.counters.dropped.missed).toBe(missed);
         for (const { session, link } of readers) session.unlinked(link, { code: 1006, reason: '' });
         expect(stage.outboxes.bytes).toBe(0);

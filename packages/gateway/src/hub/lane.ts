@@ -72,8 +72,8 @@ export class Lane implements Flushed {
   readonly framing: Framing;
   readonly members: Passenger[] = [];
   isDue = false;
-  /** Deliveries that never were on the stream, since too much waited. */
-  dropped = 0;
+  /** Deliveries that never were on the stream, since too much waited; and those that members were owed of a lossy room and lost. */
+  readonly drops = { backlog: 0, missed: 0 };
   readonly loss: Loss | undefined;
   readonly #counters: Counters;
   readonly #encoder: Encoder;
@@ -148,7 +148,7 @@ export class Lane implements Flushed {
   append(message: RoomMessage): void {
     if (this.#unsent >= this.#maxUnsent) {
       this.#dropping = true;
-      this.dropped += this.members.length;
+      this.drops.backlog += this.members.length;
       this.#counters.due += this.members.length;
       this.#counters.dropped.backlog += this.members.length;
       return;

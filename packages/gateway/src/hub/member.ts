@@ -66,7 +66,7 @@ export class Member implements Feed, Passenger, Debtor {
     const { outbox, others } = this;
     outbox.owe(message.frame);
     const share = outbox.limit / Math.max(1, others?.lossy ?? 1);
-    for (const { frame } of this.#owed().add(message, share)) outbox.miss(frame, 'missed');
+    this.#miss(this.#owed().add(message, share));
   }
 
   holdBackGap(frame: Uint8Array): void {
@@ -81,7 +81,7 @@ export class Member implements Feed, Passenger, Debtor {
   /** Writes what is owed, or how much that was where it is more than may wait; nothing that comes after it. */
   payAll(): void {
     const { outbox } = this;
-    if (this.#arrears !== undefined && !outbox.hasRoomFor(this.#arrears.bytes)) for (const { frame } of this.#arrears.drop()) outbox.miss(frame, 'missed');
+    if (this.#arrears !== undefined && !outbox.hasRoomFor(this.#arrears.bytes)) this.#miss(this.#arrears.drop());
     while (this.#arrears !== undefined) this.#pay(this.#arrears);
     outbox.forget(this);
   }
@@ -97,6 +97,11 @@ export class Member implements Feed, Passenger, Debtor {
     this.outbox.forget(this);
     for (let next = arrears?.take(); next !== undefined; next = arrears?.take()) if ('message' in next) this.outbox.miss(next.message, 'closed');
     if (this.index >= 0) this.room.leave(this);
+  }
+
+  #miss(messages: readonly HeldMessage[]): void {
+    for (const { frame } of messages) this.outbox.miss(frame, 'missed');
+    this.lane.drops.missed += messages.length;
   }
 
   #owed(): Arrears {

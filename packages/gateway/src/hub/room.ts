@@ -57,9 +57,14 @@ export class HubRoom implements Home {
     return this.#subscribedAt;
   }
 
-  /** Deliveries that were dropped before they were anybody's, by reason. */
+  /** Deliveries that the room dropped, by reason. What is dropped since a session ends may be of all its rooms, and is counted by session alone. */
   get drops(): Readonly<Record<string, number>> {
-    return { backlog: this.#lanes.reduce((sum, { dropped }) => sum + dropped, 0) };
+    const sum = { backlog: 0, missed: 0 };
+    for (const { drops } of this.#lanes) {
+      sum.backlog += drops.backlog;
+      sum.missed += drops.missed;
+    }
+    return sum;
   }
 
   /** Its members just now. */

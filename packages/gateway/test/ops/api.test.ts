@@ -127,7 +127,7 @@ describe('rooms', () => {
     expect(body).toMatchObject({
       members: { process: 0, fleet: 1 },
       position: published['results'][0]?.position,
-      drops: { backlog: 0 },
+      drops: { backlog: 0, missed: 0 },
     });
     expect(Math.abs(Date.now() - Date.parse(body.subscribed_at))).toBeLessThan(60_000);
     expect(body.gateways.map(({ gateway }) => gateway)).toEqual([there.layer.process]);

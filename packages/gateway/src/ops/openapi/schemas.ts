@@ -45,7 +45,12 @@ const ROOM_FACTS = {
   members: object({ process: { ...COUNT, description: 'Of the gateway that answers.' }, fleet: COUNT }),
   subscribed_at: { ...orNull(TIME), description: 'When the broker last proved a subscription of the room, of those gateways that have one the earliest.' },
   position: orNull(POSITION),
-  drops: { type: 'object', additionalProperties: COUNT, description: 'Deliveries of the room that never reached the kernel, by reason.' },
+  drops: {
+    type: 'object',
+    additionalProperties: COUNT,
+    description:
+      'Deliveries that the room dropped, by reason: `backlog`, too much of it waited; `missed`, readers of a room with `slow` did not keep up. Those that ended with their session are in the metrics alone.',
+  },
 } as const;
 
 /** Of these one. */
