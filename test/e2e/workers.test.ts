@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { KEY, Operator } from '../../packages/gateway/test/support/operator.ts';
 import { type Broker, startRedis } from '../support/brokers.ts';
 import { Child } from '../support/child.ts';
 import { type GatewayProcess, runBusgate, startGateway } from '../support/processes.ts';
@@ -155,14 +156,18 @@ describe('several workers', () => {
     await closeAll(clients);
   });
 
-  test('one that is frozen costs its gauges and not the scrape, and is replaced when it has been silent for 10 s', async () => {
-    await using gateway = await start('--workers', '2');
+  test('one that is frozen costs its gauges, and neither the scrape nor the ops API, and is replaced when it has been silent for 10 s', async () => {
+    await using gateway = await start('--workers', '2', '--ops-key', KEY);
     await served(gateway, 2);
+    const operator = new Operator(gateway.ops(''));
+    await expect.poll(async () => (await operator.get('/api/fleet')).body.gateways.length).toBe(2);
     for (let number = 0; number < 20; number += 1) await fetch(gateway.http('/room/r'), { method: 'POST', body: 'x', headers: { connection: 'close' } });
     await expect.poll(() => gateway.metric('busgate_publish_total')).toBe(20);
     await using counters = new Counters(gateway);
     const frozen = pidOf(gateway, 1);
     process.kill(frozen, 'SIGSTOP');
+    await expect.poll(async () => (await operator.get('/api/fleet')).body.missing.length).toBe(1);
+    expect(lines(gateway, 'a worker died and is replaced')).toEqual([]);
     await expect.poll(() => gateway.metric('busgate_worker_up{worker="1"}')).toBe(0);
     await expect.poll(() => gateway.metric('busgate_worker_up{worker="2"}')).toBe(1);
     await expect.poll(() => gateway.metric('busgate_publish_total')).toBe(20);

@@ -1,5 +1,5 @@
 /** A worker that has said nothing for so long is taken for dead, in milliseconds. */
-const SILENCE_MS = 10_000;
+export const SILENCE_MS = 10_000;
 /** Its first word may take so long: on a busy machine a program is not soon loaded. */
 const FIRST_WORD_MS = 60_000;
 /** Whether it has is looked at this often, in milliseconds. */

@@ -13,13 +13,15 @@ import { type Door, openDoor } from './door.ts';
 import type { Sharing } from './messages.ts';
 import { Replacement } from './replacement.ts';
 import type { Settings } from './settings.ts';
-import { LOOK_MS } from './silence.ts';
+import { LOOK_MS, SILENCE_MS } from './silence.ts';
 import { MetricSums } from './sums.ts';
 import { type Ending, LocalWorker, type Worker } from './worker.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /** A worker has so long to answer; what it has not said by then is left out. In milliseconds. */
 const ANSWER_MS = 500;
+/** A call of the ops API is the first worker's, unless that says nothing for so long while another one speaks. In milliseconds. */
+const HEAD_START_MS = 100;
 /** Whether a fresh worker has reached the layer is asked this often, in milliseconds. */
 const ASK_AGAIN_MS = 100;
 /** Of the deadline workers leave this share to the supervisor, at most {@link MOST_REST_MS}. */
@@ -276,8 +278,21 @@ export class Supervisor implements OpsSource {
       this.#onDrain();
       return drainAnswer();
     }
-    const worker = this.#serving().find(({ isServing }) => isServing);
+    const worker = await this.#speaker();
     return worker === undefined ? opsRefusal('no_worker') : await worker.call(call);
+  }
+
+  /** A worker that has an ear just now, and not one that is frozen; undefined where none has said a word before it is taken for dead. */
+  #speaker(): Promise<Worker | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Worker | undefined>();
+    const asked = this.#serving().filter(({ isServing }) => isServing);
+    const answers = asked.map(async (worker, place) => {
+      if ((await worker.ask('readiness', SILENCE_MS)) === undefined) return;
+      if (place > 0) await sleep(HEAD_START_MS, undefined, { ref: false });
+      resolve(worker);
+    });
+    void Promise.all(answers).then(() => resolve(undefined));
+    return promise;
   }
 
   #beginToWatch(): void {
