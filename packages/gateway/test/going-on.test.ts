@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
@@ -101,4 +102,20 @@ test('after a loss the position of joined is where a socket stands: what was kep
   expect(await next.ask({ type: 'join', room: 'kept.a', since: String(joined['position']), ref: 1 })).toMatchObject({ recovered: true });
   await next.until(() => numbersOf(next.frames).length > 0);
   expect(numbersOf(next.frames)).toEqual([3]);
+});
+
+test('a raw socket from a place that is gone ends with 1012 where the route says on_gap: close, and stays where it does not', async () => {
+  const paths = { close: 'path: "/strict/:room", on_gap: close', stay: 'path: "/room/:room"' };
+  const routes = Object.values(paths).map((path) => `{${path}, kind: room, join: anyone, publish: anyone}`);
+  await using gateway = await TestGateway.start(['--routes', `[${routes.join(', ')}]`], HISTORY, here.bus);
+  const [position] = await here.publish('kept.a', '1');
+  await using ended = await Client.open(gateway.ws('/strict/kept.a?since=another:7'));
+  expect([await ended.closed(), ended.received]).toEqual([1012, []]);
+  await using whole = await Client.open(gateway.ws(`/strict/kept.a?since=${position}`));
+  await using staying = await Client.open(gateway.ws('/room/kept.a?since=another:7'));
+  await here.publish('kept.a', '2');
+  await whole.until(() => whole.received.length === 1);
+  // From when it goes on nobody tells it.
+  for (; staying.received.length === 0; await setImmediate()) await here.publish('kept.a', '3');
+  expect([whole.received[0], staying.closeCode]).toEqual(['2', undefined]);
 });

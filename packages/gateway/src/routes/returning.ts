@@ -27,6 +27,8 @@ export async function bringBack(hub: Hub, room: HubRoom, session: Session, encod
     await replay(hub, room, since, reader, ({ events, position }) => {
       if (!session.isOpen) return;
       send(events, position);
+      // A stream is told of it, and where it stands now, so that it does not come back from before the gap again.
+      if (!marks && events.some(({ gap }) => gap === true) && encoder.gap(1) === 'close') session.close('gap');
       if (!session.isOpen) return;
       isJoined = true;
       session.feed = room.join(session, encoding, undefined, position);
