@@ -183,12 +183,18 @@ export class Histories {
     const nothing: HistoryPage = { epoch, head: Math.max(head, offset), complete: true, messages: [] };
     if (newest !== undefined && newest.sequence <= offset) return nothing;
     if (newest?.kept !== true) return { ...nothing, complete: newest === undefined && isUntouched(stream, offset) };
-    const [kept] = await Promise.all([
-      this.#reader.read(session, stream, this.#subjects.room(room), { from: offset + 1, to: newest.sequence }),
+    const subject = this.#subjects.room(room);
+    const [read] = await Promise.all([
+      this.#reader.read(session, stream, subject, { from: offset + 1, to: newest.sequence }),
       // Where it cannot be read just now, what was known of it will do.
       this.#clock.set(session).catch(() => undefined),
     ]);
-    return this.#page({ epoch, rule, known: await this.#isWhole(session, plan, { stream, room, kept }, offset), head }, kept);
+    const oldest = await this.#jetStream.message(session, plan.name, { seq: 1, next_by_subj: subject });
+    const kept = stillKept(read, oldest?.seq, newest.sequence);
+    const [first] = kept;
+    const isUncut = oldest !== undefined && first !== undefined && kept.length === read.length;
+    const known = isUncut && (await this.#isWhole(session, plan, { stream, room, first: first.offset, oldest: oldest.seq }, offset));
+    return this.#page({ epoch, rule, known, head }, kept);
   }
 
   #page(at: { epoch: string; rule: HistoryRule; known: boolean; head: number }, kept: readonly Kept[]): HistoryPage {
@@ -203,22 +209,18 @@ export class Histories {
   }
 
   /**
-   * Whether what was read is all that followed `offset`. Asked after the reading, since what the stream let go of meanwhile is not in it: the oldest
-   * messages of a room go first. Then none is missing where one from before is still known, in the stream or among the heads, or where the stream has
-   * never had as many of the room as it keeps.
+   * Whether what was read is all that followed `offset`, where `oldest` is the oldest of the room after the reading: none is missing where one from before
+   * is still known, in the stream or among the heads, or where the stream has never had as many of the room as it keeps.
    */
   async #isWhole(
     session: Session,
     plan: HistoryPlan,
-    { stream, room, kept }: { stream: StreamInfo; room: string; kept: readonly Kept[] },
+    { stream, room, first, oldest }: { stream: StreamInfo; room: string; first: number; oldest: number },
     offset: number,
   ): Promise<boolean> {
     const subject = this.#subjects.room(room);
-    const first = kept[0]?.offset;
-    const oldest = await this.#jetStream.message(session, plan.name, { seq: 1, next_by_subj: subject });
-    if (first === undefined || oldest === undefined || oldest.seq > first) return false;
     // The heads are another stream's: nobody waits for its leader who need not.
-    if (oldest.seq <= offset) return true;
+    if (oldest <= offset) return true;
     const [now, [before, last]] = await Promise.all([this.#jetStream.streamWithSubjects(session, plan.name, subject), this.#headsOf(session, stream, room)]);
     if (now === undefined) return false;
     if (before !== undefined && before <= offset && last === first) return true;
@@ -296,6 +298,15 @@ export class Histories {
 
 function withId(entry: Entry, id: string): Entry {
   return { ...entry, headers: { [MESSAGE_ID]: id } };
+}
+
+/**
+ * Of what was read one by one, the oldest first, what the stream had still when all had been: it lets go of the oldest first, so between them none is missing. None
+ * where it has let go of the newest.
+ */
+function stillKept(read: readonly Kept[], oldest: number | undefined, newest: number): readonly Kept[] {
+  if (oldest === undefined || (read.at(-1)?.offset ?? 0) < newest) return [];
+  return read.filter(({ offset }) => offset >= oldest);
 }
 
 /** A head's sequence in the stream that republished it. */

@@ -176,6 +176,24 @@ export const readings: Family = {
       }
     },
 
+    'what is let go of while it is read leaves no hole: whatever is read goes on up to where it says that the room stands': async (stage) => {
+      const [here, there] = await stage.openTwo(KEPT);
+      for (let round = 0; round < 8; round += 1) {
+        const room = `kept.hole.${round}`;
+        const positions = await publishAll(here, room, numbers(0, 14));
+        // A reading is under way when the purge comes, at one moment or another.
+        const readings = positions.map(async (since, index) => [index, await there.history(room, since)] as const);
+        for (let turn = 0; turn < round; turn += 1) await there.history(`kept.other.${turn}`);
+        await here.purge(room);
+        for (const [index, reading] of await Promise.all(readings)) {
+          const texts = textsOf(reading);
+          assert.deepEqual(texts, numbers(15 - texts.length, 14), `after ${index}`);
+          assert.equal(reading.position, positions[14]);
+          assert.ok(reading.recovered === false || texts.length === 14 - index, `after ${index} came ${texts.length}`);
+        }
+      }
+    },
+
     'a room that keeps no history is UNSUPPORTED, naming it; limits that are none INVALID_OPTION': async (stage) => {
       const layer = await stage.open(KEPT);
       await rejects(layer.history('live'), 'UNSUPPORTED', 'live');
