@@ -1,9 +1,11 @@
 import { isName, NAME_RULE } from '@busgate/layer';
 import { ConfigError, shown } from '../config/faults.ts';
+import { isRoomPattern, ROOMS as PATTERN } from '../config/room-pattern.ts';
 import type { GatewayFacts, SessionFacts } from '../fleet/calls.ts';
+import { CLOSE_CODE } from '../ops/written.ts';
 import { note } from './reasons.ts';
 import { OpsClient } from './operate/api.ts';
-import { type Environment, readAsked } from './operate/asked.ts';
+import { demand, type Environment, readAsked } from './operate/asked.ts';
 import { bytes, type Column, duration, table, wantsColour } from './operate/table.ts';
 
 /** Answers of the whole fleet say who is missing in them. */
@@ -60,6 +62,7 @@ const GATEWAYS: readonly Column<GatewayFacts>[] = [
 /** `busgate sessions`: those of the whole fleet. */
 export async function sessions(argv: readonly string[], env: Environment): Promise<number> {
   const asked = readAsked(argv, env, ['user', 'address', 'room'], []);
+  demand('--room', asked.said.room, isName, 'the name of a room');
   const { rows, missing } = await all<SessionFacts>(new OpsClient(asked), '/api/sessions', 'sessions', asked.said);
   return show('sessions', asked.json, { sessions: rows, missing }, () => table(SESSIONS, rows, wantsColour(process.stdout, env)));
 }
@@ -67,6 +70,7 @@ export async function sessions(argv: readonly string[], env: Environment): Promi
 /** `busgate rooms [PATTERN]`. */
 export async function rooms(argv: readonly string[], env: Environment): Promise<number> {
   const asked = readAsked(argv, env, [], ['[PATTERN]']);
+  demand('PATTERN', asked.words[0], isRoomPattern, PATTERN.allowed);
   const { rows, missing } = await all<RoomRow>(new OpsClient(asked), '/api/rooms', 'rooms', { match: asked.words[0] });
   const sorted = rows.toSorted((a, b) => b.members.fleet - a.members.fleet);
   return show('rooms', asked.json, { rooms: rows, missing }, () => table(ROOMS, sorted, wantsColour(process.stdout, env)));
@@ -82,6 +86,7 @@ export async function fleet(argv: readonly string[], env: Environment): Promise<
 /** `busgate close SESSION`. */
 export async function close(argv: readonly string[], env: Environment): Promise<number> {
   const asked = readAsked(argv, env, ['code'], ['SESSION']);
+  demand('--code', asked.said.code, (code) => CLOSE_CODE.read(code) !== undefined, CLOSE_CODE.must);
   const session = asked.words[0] ?? '';
   const answer = await new OpsClient(asked).ask<{ code: number }>('DELETE', `/api/sessions/${encodeURIComponent(session)}`, asked.said);
   return show('close', asked.json, answer, () => `closed with ${answer.code}\n`);

@@ -1,7 +1,8 @@
 import { styleText } from 'node:util';
 import { escapeUnsafe } from '../escape.ts';
+import { TAP_RATE } from '../ops/written.ts';
 import { OpsClient } from './operate/api.ts';
-import { type Environment, readAsked } from './operate/asked.ts';
+import { demand, type Environment, readAsked } from './operate/asked.ts';
 import { roomIn } from './operate.ts';
 import { wantsColour } from './operate/table.ts';
 import { note } from './reasons.ts';
@@ -20,6 +21,7 @@ interface Frame {
 export async function tap(argv: readonly string[], env: Environment): Promise<number> {
   const asked = readAsked(argv, env, ['rate'], ['ROOM']);
   const room = roomIn(asked.words);
+  demand('--rate', asked.said.rate, (rate) => TAP_RATE.read(rate) !== undefined, TAP_RATE.must);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
   process.stdout.on('error', () => stop.abort());

@@ -1,5 +1,6 @@
 import { ref, type Schema, SCHEMAS, TEXT } from './openapi/schemas.ts';
 import { MOST } from './paging.ts';
+import { CLOSE_CODE } from './written.ts';
 
 type Method = 'get' | 'post' | 'delete';
 
@@ -31,7 +32,7 @@ const SESSION: Parameter = { name: 'session', in: 'path', required: true, descri
 const CODE: Parameter = {
   name: 'code',
   in: 'query',
-  description: 'What a close frame may carry: 1000 to 1014 without 1004 to 1006, or 3000 to 4999.',
+  description: `It must be ${CLOSE_CODE.must}.`,
   schema: { type: 'integer', default: 1012 },
 };
 

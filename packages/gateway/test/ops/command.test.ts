@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { close, drain, fleet, rooms, sessions } from '../../src/cli/operate.ts';
+import { tap } from '../../src/cli/tap.ts';
 import { bytes, duration, table, wantsColour } from '../../src/cli/operate/table.ts';
 import { ConfigError } from '../../src/config/faults.ts';
 import { Client } from '../support/client.ts';
@@ -7,6 +8,7 @@ import { TestGateway, until } from '../support/gateway.ts';
 import { KEY, Operator } from '../support/operator.ts';
 
 const COMMANDS = { close, drain, fleet, rooms, sessions };
+const ASKING = { ...COMMANDS, tap };
 
 let gateway: TestGateway;
 let url: string;
@@ -105,6 +107,19 @@ describe('a command for operators', () => {
     ['an unknown flag', ['--user', 'x', '--usr', 'y'], { BUSGATE_OPS_KEY: KEY }, '--usr'],
   ])('%s is a mistake of what was written: nothing is asked', async (_, argv, env, message) => {
     const failure = await sessions(argv, env).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(ConfigError);
+    expect((failure as ConfigError).faults.join('\n')).toContain(message);
+  });
+
+  test.each<[keyof typeof ASKING, readonly string[], string]>([
+    ['rooms', ['a..b'], 'PATTERN is "a..b", but must be a room name'],
+    ['sessions', ['--room', 'a..b'], '--room is "a..b", but must be the name of a room'],
+    ['close', ['some-session', '--code', '1006'], '--code is "1006", but must be what a close frame may carry'],
+    ['close', ['some-session', '--code', '4000.0'], '--code is "4000.0"'],
+    ['tap', ['a', '--rate', '0'], '--rate is "0", but must be a whole number from 1 to 1000'],
+    ['tap', ['a..b'], 'ROOM is "a..b"'],
+  ])('%s %j is a mistake of what was written: nothing is asked', async (name, argv, message) => {
+    const failure = await ASKING[name]([...argv, '--ops-url', 'http://127.0.0.1:1'], { BUSGATE_OPS_KEY: KEY }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ConfigError);
     expect((failure as ConfigError).faults.join('\n')).toContain(message);
   });

@@ -35,6 +35,11 @@ export function readAsked<F extends string>(argv: readonly string[], env: Enviro
   return { url, key, json: read.values.has('json'), words: read.words, said: Object.fromEntries(said) as Asked<F>['said'] };
 }
 
+/** @throws ConfigError where something was written that is not what it must be. `where`: the flag, or the word */
+export function demand(where: string, written: string | undefined, isMeant: (written: string) => boolean, must: string): void {
+  if (written !== undefined && !isMeant(written)) throw new ConfigError([sentence(where, { got: written, must }, false)]);
+}
+
 function urlOf(written: string, faults: string[]): URL {
   const url = URL.canParse(written) ? new URL(written) : undefined;
   if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.search === '' && url.hash === '') return url;

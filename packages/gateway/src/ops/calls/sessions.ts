@@ -1,7 +1,7 @@
 import { isName } from '@busgate/layer';
 import type { FleetCalls, SessionFacts, SessionsAsked } from '../../fleet/calls.ts';
 import type { Fleet } from '../../fleet/fleet.ts';
-import { mayBeSent } from '../../transports/websocket/frames.ts';
+import { CLOSE_CODE } from '../written.ts';
 import type { ApiCall } from '../api.ts';
 import { OpsError } from '../errors.ts';
 import { limitOf, readCursor, writeCursor } from '../paging.ts';
@@ -102,10 +102,9 @@ async function askOwner<C extends 'session' | 'close'>(
   return answer;
 }
 
-/** One that a close frame may carry. */
 function codeOf(written: string | null): number {
   if (written === null) return DRAINED;
-  const code = /^\d{4}$/.test(written) ? Number(written) : 0;
-  if (!mayBeSent(code)) throw new OpsError('bad_request');
+  const code = CLOSE_CODE.read(written);
+  if (code === undefined) throw new OpsError('bad_request');
   return code;
 }

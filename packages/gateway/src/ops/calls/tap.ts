@@ -4,10 +4,10 @@ import type { ApiCall } from '../api.ts';
 import type { OpsReader, OpsStream } from '../call.ts';
 import { OpsError } from '../errors.ts';
 import { publishFailure } from '../../layer-errors.ts';
+import { TAP_RATE } from '../written.ts';
 
-/** Messages a second that a tap shows, and how many it may be asked for. */
+/** Messages a second that a tap shows. */
 const DEFAULT_RATE = 50;
-const MOST_RATE = 1000;
 /** So many taps at a time; each costs a copy of what it shows. */
 const MOST_TAPS = 32;
 const SECOND_MS = 1000;
@@ -98,7 +98,7 @@ function eventOf(event: string, json: string): string {
 
 function rateOf(written: string | null): number {
   if (written === null) return DEFAULT_RATE;
-  const rate = /^\d{1,4}$/.test(written) ? Number(written) : 0;
-  if (rate < 1 || rate > MOST_RATE) throw new OpsError('bad_request');
+  const rate = TAP_RATE.read(written);
+  if (rate === undefined) throw new OpsError('bad_request');
   return rate;
 }
