@@ -46,6 +46,8 @@ export class Room implements TopicSink {
   #recent: RecentMessages | undefined;
   /** Live messages that wait for the history; undefined while none is being read. */
   #waiting: Waiting[] | undefined;
+  /** Resolves when it has been read. */
+  #reading: Promise<void> = Promise.resolve();
   #waitingBytes = 0;
   /** Of those that wait some without a position were dropped: the history does not have them. */
   #lostUnpositioned = false;
@@ -156,6 +158,12 @@ export class Room implements TopicSink {
     else this.#repair();
   }
 
+  /** Somebody has found the history in another epoch than the listeners stand in: resolves once they stand there too, after a gap, or that cannot be read. */
+  async catchUp(): Promise<void> {
+    this.#repair();
+    while (this.#waiting !== undefined && !this.#closed) await this.#reading;
+  }
+
   /** The broker is back: what could not be repaired meanwhile is repaired now, also where nothing of this room was missed on its own connection. */
   reconnected(): void {
     if (this.#repairIsDue && !this.#closed) this.#repair();
@@ -251,7 +259,7 @@ export class Room implements TopicSink {
     }
     this.#repairIsDue = false;
     this.#waiting = [];
-    void this.#readMissed();
+    this.#reading = this.#readMissed();
   }
 
   async #readMissed(): Promise<void> {

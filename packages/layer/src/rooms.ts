@@ -129,6 +129,7 @@ export class Rooms {
       if (!answer.complete) break;
       room.giveMissed(member, answer);
       after = { epoch: answer.epoch, offset: Math.max(answer.head, after.offset) };
+      if (room.at !== undefined && room.at.epoch !== after.epoch) await room.catchUp();
       if (room.at !== undefined && room.at.epoch !== after.epoch) break;
       if (room.goLive(member, after)) return true;
     }

@@ -280,6 +280,21 @@ export const history: Family = {
       assert.equal((await layer.subscribe('kept.flushed', recorder.listen, { since: first! })).recovered, false);
       assert.deepEqual(recorder.texts, ['GAP']);
     },
+
+    'a position from after a flush is good, also in a process that has not heard of the flush': async (stage) => {
+      const [here, there] = await stage.openTwo(KEPT);
+      const recorder = await record(there, 'kept.unheard');
+      await publishAll(here, 'kept.unheard', ['1', '2']);
+      await recorder.seen('2');
+      await here.flush();
+      const { position } = await here.history('kept.unheard');
+      const late = new Recorder();
+      assert.equal((await there.subscribe('kept.unheard', late.listen, { since: position })).recovered, true);
+      await publishAll(here, 'kept.unheard', ['3']);
+      for (const one of [recorder, late]) await one.seen('3');
+      assert.deepEqual(late.texts, ['3']);
+      assert.equal(recorder.texts.at(-1), '3');
+    },
   },
 };
 
