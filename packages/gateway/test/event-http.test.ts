@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway } from './support/gateway.ts';
+import { RawClient, request } from './support/raw.ts';
 import { TestWorker } from './support/worker.ts';
 
 /** A gateway whose path `/page/*` takes sockets and requests, on the queue `app`. */
@@ -85,6 +86,21 @@ describe('a request of an event route', () => {
     await asking;
     leave.abort();
     expect(await worker.next()).toMatchObject({ type: 'http.disconnect', session: event.session });
+  });
+
+  test.each([
+    ['an answer in time is passed on', { type: 'http.response', text: 'late' }, 200],
+    ['the lack of one is no time-out', undefined, 504],
+  ])('whose client ends its side before it is answered is told to its worker, and %s', async (_, reply, status) => {
+    await using gateway = await start(reply === undefined ? ', handler_timeout: 300ms' : '');
+    await using worker = new TestWorker(gateway.layer, 'app');
+    await using client = await RawClient.connect(gateway.port);
+    client.socket.end(request('GET /page/a HTTP/1.1', 'Host: a'));
+    const event = await worker.next();
+    expect(await worker.next()).toMatchObject({ type: 'http.disconnect', session: event.session, order: 1 });
+    if (reply !== undefined) await worker.reply(event, reply);
+    expect((await client.answer()).status).toBe(status);
+    expect(gateway.gateway.events.map(({ timeouts }) => timeouts.handler)).toEqual([0]);
   });
 
   test('that is HEAD has the headers of its answer, and no body', async () => {

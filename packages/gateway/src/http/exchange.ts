@@ -6,6 +6,7 @@ import type { Answer, StreamedAnswer, WaitingAnswer } from '../answer.ts';
 import type { Counters } from '../counters.ts';
 import type { Refused } from '../errors.ts';
 import { refusal } from '../refusal.ts';
+import type { Leave } from '../routes/route.ts';
 import { answerSocket, endSocket } from './answer.ts';
 import { type Body, hasBody } from './body.ts';
 import type { Connection, Owed } from './connection.ts';
@@ -119,14 +120,17 @@ export class Exchange implements Owed {
     else this.#sources.parking.take(tcp, { headers: this.headers, isLast }, waiting);
   }
 
-  /** Aborts when the client goes before its answer was whole. */
-  get left(): AbortSignal {
-    const left = new AbortController();
+  /** Calls `left` as {@link Leaving} says. Who is owed others on its connection, before this one, waits for them. */
+  watch(left: (how: Leave) => void): void {
+    const { socket } = this.request;
     const response = this.#response;
+    const ended = (): void => left('ended');
+    if (socket.readableEnded) ended();
+    else if (this.#connection.isAlone(this)) socket.once('end', ended);
     response.once('close', () => {
-      if (!response.writableFinished) left.abort(new Error('the client has gone'));
+      socket.off('end', ended);
+      if (!response.writableFinished) left('gone');
     });
-    return left.signal;
   }
 
   /**

@@ -158,7 +158,7 @@ export class PlainRequests {
     const fault = await this.#sources.admission.admitPost(asked, () => undefined);
     if (fault !== undefined) return exchange.refuse(fault);
     const body = await this.#wholeBody(exchange, route);
-    if (body !== undefined) void this.#answer(exchange, () => serving.serve(asked, body, exchange.left));
+    if (body !== undefined) void this.#answer(exchange, () => serving.serve(asked, body, (left) => exchange.watch(left)));
   }
 
   /** Undefined where there is none to hand on: it was refused, or its client has gone. */

@@ -19,7 +19,7 @@ import type { EventSettings } from './events/settings.ts';
 import type { OwnWorkers } from './events/workers.ts';
 import { rawEncoding } from './raw-encoding.ts';
 import type { RouteRequest } from './request.ts';
-import type { Opening, Posting, Route, Serving } from './route.ts';
+import type { Leaving, Opening, Posting, Route, Serving } from './route.ts';
 import type { Taken, Uplinked, Uplinks, UplinkTaker } from './uplinks.ts';
 
 /** A line on replies that were not obeyed is logged this often for each route and reason, in milliseconds. */
@@ -162,12 +162,12 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
     return this.#servesHttp ? this : undefined;
   }
 
-  serve(request: RouteRequest, body: Uint8Array, left: AbortSignal): Promise<Answer | StreamedAnswer> {
+  serve(request: RouteRequest, body: Uint8Array, leaving: Leaving): Promise<Answer | StreamedAnswer> {
     const context = { ...this.#session, outbox: this.#outbox, ended: ({ subject }: EventRequest) => this.#answered(subject) };
     const asking = new EventRequest(this.#subjectOf(request), this.#askedOf(request, 'http'), body, context);
     this.#requests.set(asking.subject.session, asking);
     this.#listen(asking);
-    return asking.open(left);
+    return asking.open(leaving);
   }
 
   /** Resolves when the end of every session has been told, and handlers in this process have ended. */

@@ -40,9 +40,15 @@ export interface Route {
   readonly serving?: Serving | undefined;
 }
 
+/** `ended`: the client has ended its side of the connection before its answer began, as one does that has gone, and one that waits for it. `gone`: nobody can read it any more. */
+export type Leave = 'ended' | 'gone';
+
+/** Calls `left` when the client leaves before its answer was whole, for either or for both. */
+export type Leaving = (left: (how: Leave) => void) => void;
+
 export interface Serving {
-  /** `left` aborts when the client goes before its answer was whole. Rejects with a LayerError. */
-  serve(request: RouteRequest, body: Uint8Array, left: AbortSignal): Promise<Answer | StreamedAnswer>;
+  /** Rejects with a LayerError. */
+  serve(request: RouteRequest, body: Uint8Array, leaving: Leaving): Promise<Answer | StreamedAnswer>;
 }
 
 /** Questions that have one answer each, which may wait. */

@@ -2,6 +2,7 @@ import { isLayerError } from '@busgate/layer';
 import type { Answer, StreamedAnswer } from '../../answer.ts';
 import { httpError } from '../../errors.ts';
 import type { Timed } from '../../session/deadlines.ts';
+import type { Leaving } from '../route.ts';
 import type { DispatchContext } from './dispatch.ts';
 import { headersOf, WholeAnswer } from './whole-answer.ts';
 import { leftEvent, requestEvent, type Asked, type Standing, type Subject } from './event.ts';
@@ -35,6 +36,7 @@ export class EventRequest implements Timed {
   #pieces: Pieces | undefined;
   #queuedAt = 0;
   #isQueued = false;
+  #isTold = false;
   #isOver = false;
 
   constructor(subject: Subject, asked: Asked, body: Uint8Array, context: EventRequestContext) {
@@ -44,15 +46,16 @@ export class EventRequest implements Timed {
     this.#context = context;
   }
 
-  /** Asks for a worker. `left` aborts when the client goes. */
-  async open(left: AbortSignal): Promise<Answer | StreamedAnswer> {
+  /** Asks for a worker. */
+  async open(leaving: Leaving): Promise<Answer | StreamedAnswer> {
     const { backend, counters, settings, now } = this.#context;
     this.#queuedAt = now();
     this.#wait();
-    left.addEventListener('abort', () => this.#left(), { once: true });
     counters.due += 1;
     try {
-      await backend.send(requestEvent(this.subject, { ...STANDING, order: 0 }, this.#asked, this.#body), this.#delivery(0, settings.handlerTimeout));
+      const sending = backend.send(requestEvent(this.subject, { ...STANDING, order: 0 }, this.#asked, this.#body), this.#delivery(0, settings.handlerTimeout));
+      leaving((how) => (how === 'gone' ? this.#left() : this.#tell()));
+      await sending;
       if (!this.#isOver) this.#taken();
     } catch (error) {
       if (this.#isOver) return this.#answer.promise;
@@ -88,7 +91,7 @@ export class EventRequest implements Timed {
   }
 
   onDue(): void {
-    this.#context.counters.timeouts.handler += 1;
+    if (!this.#isTold) this.#context.counters.timeouts.handler += 1;
     this.#giveUp();
   }
 
@@ -141,12 +144,18 @@ export class EventRequest implements Timed {
     this.#end();
   }
 
-  /** The client has gone: a worker that is at its answer is told so. */
   #left(): void {
     if (this.#isOver) return;
-    const { backend, settings } = this.#context;
+    this.#tell();
     this.#abandon();
     this.#break('the client has left');
+  }
+
+  /** A worker that is at its answer is told that the client has left; what it answers all the same is passed on while it can be. */
+  #tell(): void {
+    if (this.#isOver || this.#isTold) return;
+    this.#isTold = true;
+    const { backend, settings } = this.#context;
     const event = leftEvent(this.subject, { ...STANDING, order: 1 });
     backend.send(event, this.#delivery(1, settings.handlerTimeout)).catch((error: unknown) => this.#context.failed(error));
   }
