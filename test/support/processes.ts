@@ -38,7 +38,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   for (let attempt = 1; ; attempt += 1) {
     const [port, opsPort] = [await freePort(), await freePort()];
     try {
-      return await startOn(port, opsPort, options);
+      return await startGatewayOn(port, opsPort, options);
     } catch (error) {
       const isTaken = [port, opsPort].some((chosen) => String(error).includes(`port ${chosen} is taken`));
       if (attempt === ATTEMPTS || !isTaken) throw error;
@@ -46,7 +46,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   }
 }
 
-async function startOn(port: number, opsPort: number, { args = [], env = {}, root = ROOT, until = 'ready' }: GatewayOptions): Promise<GatewayProcess> {
+/** The same on ports that it must have: in the place of one that has ended. */
+export async function startGatewayOn(
+  port: number,
+  opsPort: number,
+  { args = [], env = {}, root = ROOT, until = 'ready' }: GatewayOptions,
+): Promise<GatewayProcess> {
   const child = runBusgate(['serve', '--port', `${port}`, '--ops-port', `${opsPort}`, ...args], { env, root });
   const gateway = new GatewayProcess(child, port, opsPort);
   try {

@@ -293,7 +293,11 @@ export class Gateway implements AsyncDisposable, OpsSource {
         for (const session of this.#sessions.all()) session.cutOff();
         this.#public.close();
       },
-      took: (step, ms) => this.metrics.drained(step, ms),
+      took: (step, ms) => {
+        this.metrics.drained(step, ms);
+        // The page of metrics goes with its port.
+        this.#log.info('a step of the drain is over', { step, ms: Math.round(ms) });
+      },
       finish: () => this.#finish(),
     };
   }
