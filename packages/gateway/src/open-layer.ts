@@ -6,7 +6,7 @@ import type { Log } from './log.ts';
 /** The layer that the configuration names. Rejects for one that can never be opened. */
 export function openLayerOf(config: Config, logger: Log): Promise<ChannelLayer> {
   const { prefix, expiry, groupExpiry, history, limits, routes } = config;
-  // One bound for all queues of a layer: that of the route that asks for most.
+  // Where a layer has one bound for all queues it is that of the route that asks for most; elsewhere each message says that of its own.
   const capacity = Math.max(config.capacity, ...routes.map((route) => (route.kind === 'events' ? route.capacity : 0)));
   return openLayer(config.layer, {
     prefix,

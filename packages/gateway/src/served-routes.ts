@@ -148,7 +148,7 @@ export class ServedRoutes {
   #createEvents(settings: EventsSettings): EventsRoute {
     const { layer, counters } = this.#context;
     const route = this.#handledBy(settings, {
-      backend: ({ session }) => new QueueBackend(layer, counters.layerCalls, this.#testaments, settings.queue, session),
+      backend: ({ session }) => new QueueBackend(layer, counters.layerCalls, this.#testaments, settings, session),
     });
     this.#forwarders.add(settings, route.counters.forwarding);
     return route;

@@ -109,6 +109,19 @@ describe('a connect', () => {
     await using worker = new TestWorker(gateway.layer, 'app');
     expect(await worker.next()).toMatchObject({ type: 'websocket.disconnect', code: 1006 });
   });
+
+  test('is refused with 503 at once where as many wait in the queue as the capacity of its route says, whatever the layer and other routes say', async () => {
+    const route = (path: string, capacity: number): string => `{path: '/${path}', kind: events, queue: ${path}, capacity: ${capacity}}`;
+    await using gateway = await TestGateway.start(['--layer', 'redis://unused', '--routes', `[${route('small', 2)}, ${route('large', 10_000)}]`]);
+    await using waiting = await RawClient.connect(gateway.port);
+    await using other = await RawClient.connect(gateway.port);
+    for (const client of [waiting, other]) client.write(upgrade('/small'));
+    await until(() => gateway.gateway.events[0]?.queued === 2, 'two wait');
+    await using refused = await RawClient.connect(gateway.port);
+    refused.write(upgrade('/small'));
+    const answer = await refused.answer();
+    expect([answer.status, JSON.parse(answer.body), gateway.gateway.events[0]?.failed]).toMatchObject([503, { error: 'no_worker' }, 1]);
+  });
 });
 
 describe('messages', () => {

@@ -27,6 +27,9 @@ import type { Target } from './url.ts';
 const REMEDY =
   'the NATS server has no JetStream for this account, so start it with nats-server -js or put jetstream {} into its configuration, and where it has accounts jetstream: enabled into this one';
 
+/** `max_msgs_per_subject` is the stream's. */
+const ONE_BOUND = 'a stream of NATS has one bound for all its subjects';
+
 const WITHOUT_JETSTREAM: Capabilities = {
   roomOrder: 'publisher',
   history: false,
@@ -36,6 +39,7 @@ const WITHOUT_JETSTREAM: Capabilities = {
   lacks: { history: REMEDY, queues: REMEDY, leases: REMEDY, sendOptions: REMEDY, publishIds: REMEDY, records: REMEDY },
 };
 const WITH_JETSTREAM: Capabilities = {
+  lacks: { queueCapacities: ONE_BOUND },
   roomOrder: 'publisher',
   history: true,
   queues: true,

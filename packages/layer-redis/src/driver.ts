@@ -42,6 +42,7 @@ export class RedisDriver implements Driver {
     processes: true,
     leases: true,
     sendOptions: true,
+    queueCapacities: true,
     publishIds: true,
     records: true,
   };
@@ -100,8 +101,10 @@ export class RedisDriver implements Driver {
 
   async push(queue: string, payload: Uint8Array, options: PushOptions = {}): Promise<boolean> {
     const key = this.#keys.queue(queue);
-    const { capacity, expiryMs } = this.#context.options;
-    const outcome = await this.#joined.add(key, { payload: bytes(payload), options: { expiryMs, ...options } }, (items) =>
+    const { expiryMs } = this.#context.options;
+    const { capacity = this.#context.options.capacity } = options;
+    // One step has one bound.
+    const outcome = await this.#joined.add(`${key} ${capacity}`, { payload: bytes(payload), options: { expiryMs, ...options } }, (items) =>
       push(this.#broker.on(key), key, capacity, items),
     );
     return outcome !== 'full';

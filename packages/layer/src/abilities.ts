@@ -9,6 +9,7 @@ const ABILITIES: Readonly<Record<Ability, { readonly what: string; readonly wher
   groups: { what: 'groups', where: 'memory:, redis://, nats://' },
   leases: { what: 'leases', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
   sendOptions: { what: 'options of send', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
+  queueCapacities: { what: 'capacities of single queues', where: 'memory:, redis:// (not with wire=channels-…)' },
   publishIds: { what: 'ids of publishes', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
   records: { what: 'records', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
 };

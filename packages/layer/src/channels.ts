@@ -42,11 +42,11 @@ export class Channels {
   async send(channel: string, address: ChannelAddress, payload: Uint8Array, options: SendOptions | undefined): Promise<void> {
     const { here, inbox } = this.#places;
     if ('queue' in address) {
-      if (!(await this.#push(address.queue, payload, options))) throw this.#full(channel, this.#driver.capacityMet);
+      if (!(await this.#push(address.queue, payload, options))) throw this.#full(channel, options?.capacity ?? this.#driver.capacityMet);
     } else if (address.process !== this.#process) {
       await inbox.send(address.process, channel, payload, options);
     } else if (!here.push(channel, new Body(payload, OWN), options)) {
-      throw this.#full(channel);
+      throw this.#full(channel, options?.capacity);
     }
   }
 
@@ -97,6 +97,7 @@ export class Channels {
     if (this.#capabilities.sendsToWorkers !== true) requireCapability(this.#capabilities, 'queues');
     if (options === undefined) return this.#driver.push(queue, payload);
     requireCapability(this.#capabilities, 'sendOptions');
+    if (options.capacity !== undefined) requireCapability(this.#capabilities, 'queueCapacities');
     const { id, ...others } = options;
     return this.#driver.push(queue, payload, id === undefined ? others : { ...others, id: idIn(queue, id) });
   }

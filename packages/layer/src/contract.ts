@@ -115,6 +115,8 @@ export interface SendOptions {
   readonly id?: string;
   /** It is taken also where the channel is full, of which it is a part for those that come later. */
   readonly exempt?: boolean;
+  /** So many unexpired messages may wait in the channel for this one to be taken, 1 to 1 000 000, in place of the layer's `capacity`. For worker queues with `capabilities.queueCapacities` only. */
+  readonly capacity?: number;
 }
 
 export interface PublishOptions {
@@ -192,7 +194,7 @@ export interface LayerStatus {
 }
 
 /** What some layers can, and others cannot. */
-export type Ability = 'history' | 'queues' | 'groups' | 'leases' | 'sendOptions' | 'publishIds' | 'records';
+export type Ability = 'history' | 'queues' | 'groups' | 'leases' | 'sendOptions' | 'queueCapacities' | 'publishIds' | 'records';
 
 /** What a layer can do. A call beyond it rejects with UNSUPPORTED. */
 export interface Capabilities {
@@ -208,6 +210,8 @@ export interface Capabilities {
   readonly leases?: true;
   /** `send` takes options, for worker queues too. */
   readonly sendOptions?: true;
+  /** One of these is `capacity`, for worker queues too: each may have a bound of its own. */
+  readonly queueCapacities?: true;
   /** `publish` takes an `id`, in rooms with history. */
   readonly publishIds?: true;
   /** Small messages that are kept for all processes: `records`. */

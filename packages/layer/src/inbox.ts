@@ -185,11 +185,12 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function readOptions(value: unknown): SendOptions {
   if (!isObject(value)) return {};
-  const { expiryMs, id, exempt } = value;
+  const { expiryMs, id, exempt, capacity } = value;
   return {
     ...(typeof expiryMs === 'number' && expiryMs > 0 ? { expiryMs } : {}),
     ...(typeof id === 'string' ? { id } : {}),
     ...(exempt === true ? { exempt } : {}),
+    ...(typeof capacity === 'number' ? { capacity } : {}),
   };
 }
 

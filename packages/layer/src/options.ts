@@ -18,6 +18,7 @@ const DEFAULTS: ResolvedOptions = {
 
 /** Every number of milliseconds fits a 32-bit timer and a Redis time to live. */
 const MAX_MS = 2_147_483_647;
+const MAX_CAPACITY = 1_000_000;
 
 /**
  * Fills in defaults.
@@ -33,7 +34,7 @@ export function resolveOptions(options: LayerOptions): ResolvedOptions {
   }
   const resolved: ResolvedOptions = { ...DEFAULTS, ...options };
   checkPrefix(resolved.prefix);
-  checkWhole('capacity', resolved.capacity, 1_000_000, 'messages');
+  checkWhole('capacity', resolved.capacity, MAX_CAPACITY, 'messages');
   checkWhole('expiryMs', resolved.expiryMs, MAX_MS, 'milliseconds');
   checkWhole('groupExpiryMs', resolved.groupExpiryMs, MAX_MS, 'milliseconds');
   checkWhole('maxMessageBytes', resolved.maxMessageBytes, 512 * 1_048_576, 'bytes');
@@ -53,8 +54,9 @@ export const LONGEST_EXPIRY_MS = 86_400_000;
  * Refuses options of `send` that are out of range.
  * @throws LayerError INVALID_OPTION
  */
-export function checkSendOptions({ expiryMs, id }: SendOptions, layer: ResolvedOptions): void {
+export function checkSendOptions({ expiryMs, id, capacity }: SendOptions, layer: ResolvedOptions): void {
   if (expiryMs !== undefined) checkWhole('expiryMs', expiryMs, Math.max(LONGEST_EXPIRY_MS, layer.expiryMs), 'milliseconds');
+  if (capacity !== undefined) checkWhole('capacity', capacity, MAX_CAPACITY, 'messages');
   checkId(id);
 }
 

@@ -66,11 +66,11 @@ export class ProcessChannels {
    * Hands the message to who waits longest, else to a listener whose turn it is, else keeps it until it expires; false where the channel is full: the newest is
    * the one that goes.
    */
-  push(channel: string, body: Body, { id, expiryMs, exempt }: SendOptions = PLAIN): boolean {
+  push(channel: string, body: Body, { id, expiryMs, exempt, capacity = this.#capacity }: SendOptions = PLAIN): boolean {
     const state = this.#state(channel);
     const known = id === undefined ? undefined : `${channel} ${id}`;
     if (known !== undefined && this.#sent.find(known, this.#clock.now()) === true) return true;
-    const taken = this.#hand(channel, state, body) || this.#keep(channel, state, body, expiryMs ?? this.#expiryMs, exempt === true);
+    const taken = this.#hand(channel, state, body) || this.#keep(channel, state, body, expiryMs ?? this.#expiryMs, exempt === true ? Infinity : capacity);
     if (taken && known !== undefined) this.#sent.add(known, true, this.#clock.now());
     return taken;
   }
@@ -174,9 +174,9 @@ export class ProcessChannels {
     this.#tidy(channel, state);
   }
 
-  #keep(channel: string, state: State, body: Body, expiryMs: number, exempt: boolean): boolean {
+  #keep(channel: string, state: State, body: Body, expiryMs: number, capacity: number): boolean {
     this.#dropExpired(state);
-    if (!exempt && state.waiting.length >= this.#capacity) return false;
+    if (state.waiting.length >= capacity) return false;
     state.waiting.push({ body: body.copy(), expiresAt: this.#clock.now() + expiryMs });
     this.#occupied.add(channel);
     this.#sweepLater();

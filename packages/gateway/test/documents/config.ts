@@ -47,7 +47,7 @@ Of \`kind: events\`, a socket whose logic lives in workers or in a backend ([PRO
 | \`concurrency\` | with \`url\`: events that each gateway has under way at a time. Default 256 |
 | \`http\` | \`true\`: plain requests of the path become events, too. Default \`false\` |
 | \`accept_timeout\`, \`handler_timeout\`, \`resume_timeout\` | how long a connect may wait for its answer, any other event for being done, and a session for another worker. Default \`10s\`, \`30s\`, \`30s\` |
-| \`capacity\` | events that may wait in the queue. Default 10000 |
+| \`capacity\` | events that may wait in the queue. Default 10000. NATS has one bound for all queues: the highest of these and [capacity](#capacity) |
 | \`window\` | events of a session that are under way at a time. Default 1 |
 | \`acks\` | \`false\`: an event is done when the queue has taken it. Default \`true\` |
 | \`frames\` | as above, for messages of rooms that the session is in |

@@ -29,7 +29,7 @@ import { queues } from './queues.ts';
 import { readings } from './readings.ts';
 import { records } from './records.ts';
 import { rooms } from './rooms.ts';
-import { sendOptions } from './send-options.ts';
+import { queueCapacities, sendOptions } from './send-options.ts';
 import type { Runner, Subject } from './subject.ts';
 import { runFamilies } from './suite.ts';
 
@@ -44,6 +44,7 @@ const FAMILIES = [
   listeners,
   queues,
   sendOptions,
+  queueCapacities,
   leases,
   records,
   groups,

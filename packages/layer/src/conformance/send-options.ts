@@ -119,6 +119,37 @@ export const sendOptions: Family = {
 };
 
 /** By the channel's own process it is refused, by another one dropped there and counted. */
+export const queueCapacities: Family = {
+  title: 'capacities of single queues',
+  needs: 'queueCapacities',
+  tests: {
+    'a message is refused where so many wait as it says itself, below and above what the layer says': async (stage) => {
+      for (const { sender, reader, channel } of await places(stage, { capacity: 3 })) {
+        await sender.send(channel, { n: 0 }, { capacity: 1 });
+        await refused(sender, reader, channel, { n: 1 }, { capacity: 1 });
+        await sender.send(channel, { n: 2 });
+        await sender.send(channel, { n: 3 });
+        await refused(sender, reader, channel, { n: 4 });
+        await sender.send(channel, { n: 5 }, { capacity: 4 });
+        await refused(sender, reader, channel, { n: 6 }, { capacity: 4 });
+        assert.deepEqual(await take(reader, channel, 4), [{ n: 0 }, { n: 2 }, { n: 3 }, { n: 5 }]);
+      }
+    },
+
+    'messages that are sent at once have each their own, and the error names it': async (stage) => {
+      const layer = await stage.open();
+      const sent = [2, 4, 2, 4, 2, 4].map((capacity, n) => layer.send('work', { n }, { capacity }));
+      await Promise.all(sent.map((accepted, n) => (n === 2 || n === 4 ? rejects(accepted, 'CHANNEL_FULL', ': 2 unexpired') : accepted)));
+      assert.deepEqual(await take(layer, 'work', 4), [{ n: 0 }, { n: 1 }, { n: 3 }, { n: 5 }]);
+    },
+
+    'one that is no whole number from 1 to 1 000 000 is INVALID_OPTION': async (stage) => {
+      const layer = await stage.open();
+      for (const capacity of [0, 1.5, 1_000_001]) await rejects(layer.send('work', {}, { capacity }), 'INVALID_OPTION', 'capacity');
+    },
+  },
+};
+
 async function refused(sender: ChannelLayer, reader: ChannelLayer, channel: string, message: Message, options = {}): Promise<void> {
   if (sender === reader || !channel.includes('!')) {
     await rejects(sender.send(channel, message, options), 'CHANNEL_FULL');

@@ -24,6 +24,7 @@ const CALLS: Readonly<Record<Ability, readonly Call[]>> = {
   ],
   leases: [(layer) => layer.lease()],
   sendOptions: [sendWithOptions],
+  queueCapacities: [(layer) => layer.send('work', { a: 1 }, { capacity: 1 })],
   records: [(layer) => layer.records.keep('set', 'key', {}, new Date(Date.now() + 60_000)), (layer) => layer.records.all('set')],
   publishIds: [(layer) => layer.publish('kept', 'x', { id: 'key' })],
 };

@@ -108,6 +108,8 @@ export interface PushOptions {
   readonly id?: string;
   /** Taken also where the queue is full, of which it is a part for those that come later. */
   readonly exempt?: boolean;
+  /** In place of the layer's `capacity`; with `capabilities.queueCapacities` only. */
+  readonly capacity?: number;
 }
 
 export interface GroupPublishResult {

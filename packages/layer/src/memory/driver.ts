@@ -16,6 +16,7 @@ export class MemoryDriver implements Driver {
     processes: false,
     leases: true,
     sendOptions: true,
+    queueCapacities: true,
     publishIds: true,
     records: true,
   };
@@ -61,7 +62,7 @@ export class MemoryDriver implements Driver {
 
   async push(queue: string, payload: Uint8Array, options?: PushOptions): Promise<boolean> {
     const { capacity, expiryMs } = this.#context.options;
-    return this.#bus.push(queue, payload, capacity, { expiryMs, ...options });
+    return this.#bus.push(queue, payload, options?.capacity ?? capacity, { expiryMs, ...options });
   }
 
   async pop(queue: string, max: number, signal: AbortSignal): Promise<readonly Taken[]> {
