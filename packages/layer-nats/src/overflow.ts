@@ -18,9 +18,14 @@ interface Beside {
   puts: number;
   underWay: number;
   moving: Promise<boolean> | undefined;
+  /** Somebody here waits until all is moved, so that it is not left to others. */
+  isWanted: boolean;
   timer: NodeJS.Timeout | undefined;
   waitMs: number;
 }
+
+/** What became of a message: `seen` where another process has moved it, `full` where there is no place for it. */
+type Moved = 'moved' | 'seen' | 'full';
 
 export interface OverflowContext {
   readonly jetStream: JetStream;
@@ -70,8 +75,8 @@ export class Overflow {
   async drain(session: Session, queue: string): Promise<boolean> {
     const beside = this.#beside.get(queue);
     if (beside === undefined) return true;
-    beside.moving ??= this.#drain(session, queue, beside).finally(() => (beside.moving = undefined));
-    return beside.moving;
+    beside.isWanted = true;
+    return this.#drainOnce(session, queue, beside);
   }
 
   /** Hears what others put beside queues from now on, and learns what is there already. Once a connection. */
@@ -100,7 +105,7 @@ export class Overflow {
   #know(queue: string): Beside {
     const known = this.#beside.get(queue);
     if (known !== undefined) return known;
-    const beside: Beside = { puts: 0, underWay: 0, moving: undefined, timer: undefined, waitMs: FIRST_WAIT_MS };
+    const beside: Beside = { puts: 0, underWay: 0, moving: undefined, isWanted: false, timer: undefined, waitMs: FIRST_WAIT_MS };
     this.#beside.set(queue, beside);
     this.#moveLater(queue, beside);
     return beside;
@@ -114,19 +119,21 @@ export class Overflow {
 
   async #move(queue: string, beside: Beside): Promise<void> {
     const session = this.#context.session();
-    const done = session !== undefined && (await this.drain(session, queue).catch(() => false));
+    const done = session !== undefined && (await this.#drainOnce(session, queue, beside).catch(() => false));
     if (!done) this.#moveLater(queue, beside);
   }
 
+  #drainOnce(session: Session, queue: string, beside: Beside): Promise<boolean> {
+    return (beside.moving ??= this.#drain(session, queue, beside).finally(() => Object.assign(beside, { moving: undefined, isWanted: false })));
+  }
+
   async #drain(session: Session, queue: string, beside: Beside): Promise<boolean> {
-    const { jetStream, subjects, stream, clock } = this.#context;
-    await clock.set(session);
+    await this.#context.clock.set(session);
     for (;;) {
       const { puts, underWay } = beside;
-      const oldest = await jetStream.message(session, stream, { seq: 1, next_by_subj: subjects.beside(queue) });
+      const oldest = await this.#oldest(session, queue, 1);
       if (oldest !== undefined) {
-        if (!(await this.#moveOne(session, queue, oldest))) return false;
-        beside.waitMs = FIRST_WAIT_MS;
+        if (!(await this.#moveAll(session, queue, beside, oldest))) return false;
       } else if (underWay === 0 && puts === beside.puts) {
         clearTimeout(beside.timer);
         this.#beside.delete(queue);
@@ -135,21 +142,51 @@ export class Overflow {
     }
   }
 
-  /** False where there is no place for it. */
-  async #moveOne(session: Session, queue: string, message: StoredMessage): Promise<boolean> {
-    const { jetStream, subjects, stream, clock } = this.#context;
+  /** What waits, from the oldest on, one after the other; each is removed while the next one is moved. False where something may be left. */
+  async #moveAll(session: Session, queue: string, beside: Beside, oldest: StoredMessage): Promise<boolean> {
+    const removals: Promise<boolean>[] = [];
+    let goesOn = true;
+    for (let message: StoredMessage | undefined = oldest; message !== undefined && goesOn;) {
+      const [outcome, next]: readonly [Moved, StoredMessage | undefined] = await Promise.all([
+        this.#moveOne(session, queue, message),
+        this.#oldest(session, queue, message.seq + 1),
+      ]);
+      if (outcome !== 'full') removals.push(this.#remove(session, beside, message));
+      // Where another process is at it both would only hold each other up.
+      goesOn = outcome === 'moved' || (outcome === 'seen' && beside.isWanted);
+      message = next;
+    }
+    return (await Promise.all(removals)).every(Boolean) && goesOn;
+  }
+
+  /** False where it may still be there. */
+  async #remove(session: Session, beside: Beside, message: StoredMessage): Promise<boolean> {
+    try {
+      if (await this.#context.jetStream.deleteQuickly(session, this.#context.stream, message)) beside.waitMs = FIRST_WAIT_MS;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #oldest(session: Session, queue: string, from: number): Promise<StoredMessage | undefined> {
+    const { jetStream, subjects, stream } = this.#context;
+    return jetStream.message(session, stream, { seq: from, next_by_subj: subjects.beside(queue) });
+  }
+
+  async #moveOne(session: Session, queue: string, message: StoredMessage): Promise<Moved> {
+    const { jetStream, subjects, clock } = this.#context;
     const leftMs = Math.ceil(message.time + (lifetimeOf(message) ?? 0) - clock.now());
+    if (leftMs <= 0) return 'moved';
     const headers = { [LIFETIME]: `${leftMs}`, [MESSAGE_ID]: `over!${message.seq}` };
-    while (leftMs > 0) {
+    for (;;) {
       try {
-        await jetStream.store(session, subjects.queue(queue), Buffer.from(message.data, 'base64'), headers);
-        break;
+        const { duplicate = false } = await jetStream.store(session, subjects.queue(queue), Buffer.from(message.data, 'base64'), headers);
+        return duplicate ? 'seen' : 'moved';
       } catch (error) {
         if (!isFullQueue(error)) throw error;
-        if (!(await this.#context.free(session, queue))) return false;
+        if (!(await this.#context.free(session, queue))) return 'full';
       }
     }
-    await jetStream.deleteMessage(session, stream, message.seq);
-    return true;
   }
 }

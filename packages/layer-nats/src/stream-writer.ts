@@ -183,7 +183,9 @@ class Line<Ready> {
     const [first] = refused;
     const last = refused.at(-1);
     if (first === undefined || last === undefined) return [];
-    const mayAll = await this.#mayTryAgain(first.call, last.why);
+    // What can be sent otherwise need not wait until it is clear whether it may be tried again.
+    const canAll = refused.every(({ call, why }) => call.instead?.(why) !== undefined);
+    const mayAll = !canAll && (await this.#mayTryAgain(first.call, last.why));
     return refused.filter(({ call, why }) => mayAll || turnsTo(call, call.instead?.(why))).map(({ call }) => call);
   }
 

@@ -43,6 +43,15 @@ console.log('sent');
 setInterval(() => undefined, 1000);
 `;
 
+/** Moves what waits beside queues, as every process does that has sent something. */
+const MOVER = `
+import { openLayer } from '@busgate/layer';
+const layer = await openLayer(process.argv[1], { capacity: 3 });
+await layer.send('warm', { n: 0 });
+console.log('moves');
+setInterval(() => undefined, 1000);
+`;
+
 describe('what is sent though its queue is full', () => {
   test('reaches a worker that knows nothing but the queue and its consumer, in order', async () => {
     await using layer = await openLayer(nats.url, { capacity: 2 });
@@ -111,6 +120,23 @@ describe('what is sent though its queue is full', () => {
     await using reader = await openLayer(nats.url, { capacity: 2 });
     expect(await read(reader, 'work', 5)).toEqual([0, 1, 2, 3, 4]);
     await expect.poll(waiting).toEqual({ beside: 0, inside: 0 });
+  });
+
+  test('is read once and in order, though several move it and die at it', async () => {
+    const start = (): Child => new Child(process.execPath, ['--conditions=@busgate/source', '--input-type=module', '-e', MOVER, nats.url]);
+    await using one = start();
+    await using two = start();
+    for (const mover of [one, two]) await mover.output.find((line) => line === 'moves');
+    await using layer = await openLayer(nats.url, { capacity: 3 });
+    const sent = Array.from({ length: 150 }, (_, n) => n);
+    await Promise.all(sent.map((n) => layer.send('work', { n }, { exempt: true })));
+    const got = await read(layer, 'work', 50);
+    await one.kill();
+    got.push(...(await read(layer, 'work', 50)));
+    await two.kill();
+    got.push(...(await read(layer, 'work', 50)));
+    expect(got).toEqual(sent);
+    await expect.poll(waiting).toEqual({ beside: 0, inside: 2 });
   });
 
   test('outlives a restart of the server', async () => {
