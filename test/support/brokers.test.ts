@@ -2,9 +2,11 @@ import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { connect as connectNats } from 'nats';
 import { describe, expect, test } from 'vitest';
 import { type Broker, startNats, startRedis } from './brokers.ts';
 import { Collector } from './events.ts';
+import { NatsCluster } from './nats-cluster.ts';
 import { sharedNats, sharedRedis } from './shared-brokers.ts';
 
 /** A connection that speaks the broker's lines. */
@@ -93,4 +95,15 @@ test('shared brokers answer', async () => {
   await using nats = await sharedNats();
   expect(await ask(redis.url, 'PING')).toBe('+PONG');
   expect(await ask(nats.url, 'PING')).toMatch(/^INFO .*"jetstream":true/);
+});
+
+test('a cluster of nats-servers makes streams of three copies from its start on, whichever of them is asked', async () => {
+  await using cluster = await NatsCluster.start();
+  for (const [index, { port }] of cluster.nodes.entries()) {
+    const client = await connectNats({ servers: `127.0.0.1:${port}` });
+    const { streams } = await client.jetstreamManager();
+    const { config } = await streams.add({ name: `S${index}`, subjects: [`s.${index}`], num_replicas: 3 });
+    expect(config.num_replicas).toBe(3);
+    await client.close();
+  }
 });

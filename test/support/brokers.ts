@@ -140,6 +140,11 @@ export class Broker implements AsyncDisposable {
     }
   }
 
+  /** Resolves when it has logged such a line since its start, or does. */
+  async logged(line: RegExp): Promise<void> {
+    await this.#running().lines.find((text) => line.test(text), `the line ${String(line)}`);
+  }
+
   /** Lets it end in order (SIGTERM). */
   async stop(): Promise<void> {
     const child = this.#running();

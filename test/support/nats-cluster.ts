@@ -1,6 +1,9 @@
 import { type Broker, startNats } from './brokers.ts';
 import { freePort } from './ports.ts';
 
+/** What a node logs once it knows who leads JetStream: before that nobody answers who asks it for a stream. */
+export const LED = /(Self is new JetStream cluster|JetStream cluster new) metadata leader/;
+
 /** Three nats-servers that form a cluster with JetStream, each of which can be killed and started again. */
 export class NatsCluster implements AsyncDisposable {
   readonly nodes: readonly Broker[];
@@ -9,6 +12,7 @@ export class NatsCluster implements AsyncDisposable {
     this.nodes = nodes;
   }
 
+  /** Resolves when each of them knows who leads JetStream. */
   static async start(): Promise<NatsCluster> {
     const ports = [await freePort(), await freePort(), await freePort()];
     const routes = ports.map((port) => `nats://127.0.0.1:${port}`).join(', ');
@@ -17,7 +21,14 @@ export class NatsCluster implements AsyncDisposable {
         startNats({ config: [`server_name: n${index}`, `cluster { name: busgate, listen: "127.0.0.1:${port}", routes: [${routes}], no_advertise: false }`] }),
       ),
     );
-    return new NatsCluster(nodes);
+    const cluster = new NatsCluster(nodes);
+    try {
+      await Promise.all(nodes.map((node) => node.logged(LED)));
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+    return cluster;
   }
 
   /** One URL for all of them. */
