@@ -54,7 +54,8 @@ function read(input: ConfigInput): { config: Config; faults: string[]; unsaid: s
   const settings = schema({ demo, descriptors: input.descriptors, readFile: input.readFile, directory: dirname(path ?? '') });
   const values = KEYS.map((key) => [key, resolve<unknown>(key, settings[key], sources, faults)] as const);
   const config = nest(values);
-  faults.push(...inconsistencies(config));
+  const unread = values.flatMap(([key, value]) => (value === undefined && sources.some(({ said }) => said.has(key)) ? key : []));
+  faults.push(...inconsistencies(config, new Set(unread)));
   return { config, faults, unsaid: file.unreadable === true ? [] : unsaidIn(settings, sources) };
 }
 

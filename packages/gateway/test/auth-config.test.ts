@@ -158,6 +158,14 @@ describe('who is known', () => {
     expect(faultsOf('auth: { cookie: "a b" }')).toEqual([expect.stringContaining('the name of a cookie'), expect.anything()].slice(0, 1));
   });
 
+  test('auth that is said, and wrong, is not told to be missing', () => {
+    const faults = faultsOf(`
+      auth: { jwt: { key: secret, algorithms: [none] }, http: { url: "ftp://app" }, cookie: t }
+      rooms: [{ rooms: "user.{sub}.>", join: user }]
+      limits: { user: { sessions: 2 } }`);
+    expect(faults.map((fault) => fault.split(' is ')[0])).toEqual(['b.yaml: auth.jwt.algorithms[0]', 'b.yaml: auth.http.url']);
+  });
+
   test('a rule of rooms has a pattern of theirs, and words that are known', () => {
     expect(load(`${JWT}\nrooms: [{ rooms: "user.{sub}.>", join: user }, { rooms: "public.>", join: anyone, publish: nobody }]`).rooms).toMatchObject([
       { rooms: 'user.{sub}.>', join: 'user', publish: undefined },

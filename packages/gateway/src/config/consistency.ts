@@ -1,21 +1,25 @@
 import { LAYER_URLS } from '@busgate/layer';
 import type { Access } from './access.ts';
+import type { Key } from './schema.ts';
 import type { Config } from './values.ts';
 
+/** What was said and could not be read. */
+type Unread = ReadonlySet<Key>;
+
 /** Settings that do not fit each other, one sentence each. A value that could not be read is undefined here, and fits everything. */
-export function inconsistencies(config: Config): string[] {
+export function inconsistencies(config: Config, unread: Unread): string[] {
   const { limits, drain, ops } = config;
   return [
     workersFault(config),
     queueFault(config),
-    authFault(config),
-    cookieFault(config),
+    authFault(config, unread),
+    cookieFault(config, unread),
     limits.message > limits.layerMessage && 'limits.message must not be larger than limits.layer_message: such messages could not leave the gateway',
     limits.frame > limits.inboundTotal && 'limits.frame must not be larger than limits.inbound_total, which is for all clients together',
     limits.message > limits.inboundTotal && 'limits.message must not be larger than limits.inbound_total, which is for all clients together',
     limits.outbox > limits.outboxTotal && 'limits.outbox must not be larger than limits.outbox_total, which is for all sessions together',
     proxyFault(config),
-    userFault(config),
+    userFault(config, unread),
     limits.user.replace && limits.user.sessions === undefined && 'limits.user.replace needs limits.user.sessions, past which it holds',
     drain.notice >= drain.deadline && 'drain.notice must be shorter than drain.deadline, which is counted from the signal too',
     ops.port === config.port && ops.port > 0 && overlap(ops.host, config.host) && `ops.port must not be port (${config.port}): the ops port is never public`,
@@ -40,18 +44,22 @@ function proxyFault({ proxyProtocol, trustedProxies }: Config): string | false {
   return proxyProtocol && trustedProxies?.length === 0 && 'proxy_protocol needs trusted_proxies: nobody else is believed what it says';
 }
 
-function cookieFault({ auth }: Config): string | false {
-  return auth.cookie !== undefined && auth.jwt === undefined && 'auth.cookie needs auth.jwt, which says how the token in it is checked';
+function cookieFault({ auth }: Config, unread: Unread): string | false {
+  return (
+    auth.cookie !== undefined && auth.jwt === undefined && !unread.has('auth.jwt') && 'auth.cookie needs auth.jwt, which says how the token in it is checked'
+  );
 }
 
 /** Nobody is counted by user where nobody has one. */
-function userFault({ limits, auth }: Config): string | false {
-  return limits.user.sessions !== undefined && !isAsked(auth) && 'limits.user.sessions needs auth.jwt or auth.http, which say who the user of a session is';
+function userFault({ limits, auth }: Config, unread: Unread): string | false {
+  return (
+    limits.user.sessions !== undefined && !isAsked(auth, unread) && 'limits.user.sessions needs auth.jwt or auth.http, which say who the user of a session is'
+  );
 }
 
 /** Who would have to be known, where nobody is asked. */
-function authFault({ routes = [], rooms = [], auth }: Partial<Config>): string | false {
-  if (isAsked(auth)) return false;
+function authFault({ routes = [], rooms = [], auth }: Partial<Config>, unread: Unread): string | false {
+  if (isAsked(auth, unread)) return false;
   const route = routes.find((one) => 'join' in one && (asksWho(one.join) || asksWho(one.publish)));
   const rule = rooms.find((one) => asksWho(one.join) || asksWho(one.publish) || one.owned.length > 0);
   if (route === undefined && rule === undefined) return false;
@@ -60,8 +68,8 @@ function authFault({ routes = [], rooms = [], auth }: Partial<Config>): string |
 }
 
 /** Whether clients are asked who they are. */
-function isAsked(auth: Config['auth'] | undefined): boolean {
-  return auth?.jwt !== undefined || auth?.http !== undefined;
+function isAsked(auth: Config['auth'] | undefined, unread: Unread): boolean {
+  return auth?.jwt !== undefined || auth?.http !== undefined || unread.has('auth.jwt') || unread.has('auth.http');
 }
 
 function asksWho(access: Access | undefined): boolean {
