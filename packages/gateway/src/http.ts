@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net';
-import type { HttpErrorKey } from './errors.ts';
 import { Connections } from './http/connection.ts';
+import { clientErrorKey } from './http/failure.ts';
 import { destroyOnError } from './http/linger.ts';
 import { Parking } from './http/parked.ts';
 import { PlainRequests, type PlainSources } from './http/plain.ts';
@@ -164,7 +164,7 @@ export class PublicServer {
     if (code === 'ECONNRESET' || code === 'EPIPE') socket.destroy();
     // While we do not read it is not the client that is late.
     else if (code === 'ERR_HTTP_REQUEST_TIMEOUT' && this.#connections.find(socket)?.isHeld === true) this.#end(socket);
-    else this.#end(socket, () => this.#upgrades.refuse(socket, CLIENT_ERRORS[code ?? ''] ?? 'bad_request'));
+    else this.#end(socket, () => this.#upgrades.refuse(socket, clientErrorKey(error)));
   }
 
   /** Nothing more is read from the connection; it ends when what has begun there is answered, with `last` where there is one. */
@@ -173,9 +173,6 @@ export class PublicServer {
     this.#connections.of(socket).fail(last);
   }
 }
-
-/** What Node's parser and timers tell; anything else is a malformed request. */
-const CLIENT_ERRORS: Readonly<Record<string, HttpErrorKey>> = { HPE_HEADER_OVERFLOW: 'headers_too_large', ERR_HTTP_REQUEST_TIMEOUT: 'timeout' };
 
 /** An upgrade to what is not spoken here is ignored, and the request served as it is (RFC 9110 section 7.8). */
 function isSpoken({ method, headers }: IncomingMessage): boolean {

@@ -1,7 +1,10 @@
 import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { httpError } from './errors.ts';
 import type { Readiness } from './health.ts';
+import { answerSocket } from './http/answer.ts';
+import { clientErrorKey } from './http/failure.ts';
 import { listen, type Listening } from './listen.ts';
 import type { OpsApi } from './ops/call.ts';
 import { pageFiles } from './ops/page.ts';
@@ -28,6 +31,8 @@ export class OpsServer {
   readonly #server: Server;
   readonly #api: ApiPort | undefined;
   readonly #files: ReadonlyMap<string, StaticFile>;
+  /** Answers that are not sent yet. */
+  readonly #answers = new Set<ServerResponse>();
   #listening: Listening | undefined;
 
   /** `key`: of the API; without one there is none. */
@@ -36,11 +41,12 @@ export class OpsServer {
     this.#api = key === undefined ? undefined : new ApiPort(key);
     this.#files = key === undefined ? new Map() : pageFiles();
     this.#server = createServer(
-      { headersTimeout: HEADERS_TIMEOUT, requestTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 1000 },
+      { headersTimeout: HEADERS_TIMEOUT, requestTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 1000, requireHostHeader: false },
       (request, response) => {
         void this.#serve(request, response);
       },
     );
+    this.#server.on('clientError', (error, socket) => this.#onClientError(error, socket));
   }
 
   /** From now on it answers for another. */
@@ -59,10 +65,20 @@ export class OpsServer {
     this.#server.closeAllConnections();
   }
 
+  /** What is no request is refused as a request is, unless an answer to another one has begun there. */
+  #onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const hasBegun = [...this.#answers].some((answering) => answering.socket === socket && answering.headersSent);
+    if (error.code === 'ECONNRESET' || hasBegun) socket.destroy();
+    else answerSocket(socket, httpError(clientErrorKey(error)));
+  }
+
   /** No error of a request may go further than this. */
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#answers.add(response);
+    response.once('close', () => this.#answers.delete(response));
     try {
-      await this.#answer(request, response);
+      if (request.httpVersion !== '1.0' && request.headers.host === undefined) refuse(response, 'bad_request');
+      else await this.#answer(request, response);
     } catch {
       if (response.headersSent) response.destroy();
       else refuse(response, 'internal');
@@ -102,7 +118,7 @@ function answer(response: ServerResponse, status: number, type: string, text: st
   response.writeHead(status, { 'Content-Type': type, 'Content-Length': body.length, 'Cache-Control': 'no-store' }).end(body);
 }
 
-function refuse(response: ServerResponse, key: 'no_route' | 'method' | 'internal', extra: Record<string, string> = {}): void {
+function refuse(response: ServerResponse, key: 'bad_request' | 'no_route' | 'method' | 'internal', extra: Record<string, string> = {}): void {
   const { status, headers, body } = httpError(key, extra);
   response.writeHead(status, headers).end(body);
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
@@ -193,6 +194,27 @@ test.each([
   const response = await fetch(base + path, { method });
   expect(response.status).toBe(status);
   expect(response.headers.get('allow')).toBe(status === 405 ? 'GET, HEAD' : null);
+});
+
+test.each([
+  ['nothing of HTTP', '\0\u00FF\r\n\r\n', 400, 'bad_request'],
+  ['no Host', 'GET /healthz HTTP/1.1\r\n\r\n', 400, 'bad_request'],
+  ['two lengths', 'POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', 400, 'bad_request'],
+  ['headers that are too large', `GET /healthz HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large'],
+])('%s is refused in the shape of all errors', async (_, sent, status, error) => {
+  const socket = connect(Number(new URL(base).port), '127.0.0.1');
+  socket.write(sent);
+  const text = Buffer.concat(await socket.toArray()).toString();
+  expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(JSON.parse(text.split('\r\n\r\n')[1] ?? '')).toEqual({ error, message: expect.any(String) as string });
+});
+
+test('so is what follows an answer on the same connection', async () => {
+  const socket = connect(Number(new URL(base).port), '127.0.0.1');
+  socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+  expect(String((await once(socket, 'data'))[0])).toContain('alive');
+  socket.write('\0\r\n\r\n');
+  expect(Buffer.concat(await socket.toArray()).toString()).toMatch(/^HTTP\/1.1 400 [^]*"bad_request"/);
 });
 
 describe('listen', () => {

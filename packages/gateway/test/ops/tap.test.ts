@@ -62,6 +62,17 @@ describe('a tap', () => {
     }
   });
 
+  test('ends where its reader sends what is no request: no answer stands among its events', async () => {
+    await using watching = await tap('t.raw');
+    await watching.until(() => watching.blocks.length > 0);
+    let text = '';
+    // Read as it is: as a stream it would be none.
+    watching.socket.removeAllListeners('data').on('data', (bytes) => (text += String(bytes)));
+    watching.socket.write('\0\r\n\r\n');
+    await watching.closed();
+    expect(text).not.toContain('HTTP/1.1');
+  });
+
   test('more than 32 at a time are refused with 503, and there is room again when one goes', async () => {
     const taps = await Promise.all(Array.from({ length: 32 }, () => tap('t.full')));
     await using refused = await tap('t.full');
