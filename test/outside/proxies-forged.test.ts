@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RawClient, request, upgrade } from '../../packages/gateway/test/support/raw.ts';
 import { type GatewayProcess, startGateway } from '../support/processes.ts';
 import { ROOT } from './support/commands.ts';
-import { type ProxyName, RunningProxy } from './support/proxies.ts';
+import { packagedProxies, type ProxyName, RunningProxy } from './support/proxies.ts';
+import type { PythonEnvironment } from './support/python.ts';
 
 /** Who is not there. */
 const NOBODY = '203.0.113.7';
@@ -43,10 +44,10 @@ const CASES: readonly Case[] = [
     name: 'haproxy of the Compose file',
     proxy: 'haproxy in a container',
     // No names of Docker's are here.
-    edit: (text, { port, opsPort }) =>
+    edit: (text, { port }) =>
       text
         .replaceAll(/server-template .*/g, `server gateway 127.0.0.1:${port}`)
-        .replaceAll(/ port 9090(.*) resolvers .*/g, ` port ${opsPort}$1`)
+        .replaceAll(/( port \d+.*) resolvers .*/g, '$1')
         .replace(/^frontend ops\n[^]*/m, ''),
   },
   {
@@ -55,14 +56,22 @@ const CASES: readonly Case[] = [
     edit: (text) => text.replaceAll(/default-server /g, '$&send-proxy-v2 '),
     settings: { proxy_protocol: true },
   },
+  { name: 'envoy', proxy: 'envoy' },
+  { name: 'caddy', proxy: 'caddy' },
+  { name: 'traefik', proxy: 'traefik' },
 ];
 
 let scratch: string;
+let packaged: PythonEnvironment;
 
 beforeAll(async () => {
+  packaged = await packagedProxies();
   scratch = await mkdtemp(join(tmpdir(), 'busgate-forged-'));
 });
-afterAll(() => rm(scratch, { recursive: true, force: true }));
+afterAll(async () => {
+  await packaged?.[Symbol.asyncDispose]();
+  await rm(scratch, { recursive: true, force: true });
+});
 
 async function start({ settings }: Case): Promise<GatewayProcess> {
   const config = join(await mkdtemp(join(scratch, 'gateway-')), 'busgate.yaml');
@@ -87,7 +96,7 @@ describe.each(CASES)('through $name', (served) => {
   let proxy: RunningProxy;
   beforeAll(async () => {
     gateway = await start(served);
-    proxy = await (await RunningProxy.start(served.proxy, [gateway, gateway, gateway], (text) => served.edit?.(text, gateway) ?? text)).ready();
+    proxy = await (await RunningProxy.start(served.proxy, [gateway, gateway, gateway], (text) => served.edit?.(text, gateway) ?? text, packaged)).ready();
   });
   afterAll(async () => {
     await proxy?.[Symbol.asyncDispose]();

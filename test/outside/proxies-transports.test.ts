@@ -11,7 +11,8 @@ import { Collector } from '../support/events.ts';
 import { type GatewayProcess, startGateway } from '../support/processes.ts';
 import { startBrowser } from './support/browser.ts';
 import { outputOf } from './support/commands.ts';
-import { type ProxyName, RunningProxy } from './support/proxies.ts';
+import { packagedProxies, type ProxyName, RunningProxy } from './support/proxies.ts';
+import type { PythonEnvironment } from './support/python.ts';
 import { until } from './support/until.ts';
 import { Wire } from './support/wire.ts';
 
@@ -22,6 +23,7 @@ const IDLE = '2s';
 const SIGNS = 7;
 
 let scratch: string;
+let packaged: PythonEnvironment;
 let redis: Broker;
 let gateways: GatewayProcess[];
 let browser: Browser;
@@ -88,6 +90,23 @@ const CASES: readonly Case[] = [
   { proxy: 'haproxy', name: 'that compresses', edits: [HAPROXY.compressing], transport: 'websocket' },
   { proxy: 'haproxy', name: 'that compresses and passes no upgrade', edits: [HAPROXY.compressing, HAPROXY.noUpgrade], transport: 'sse' },
   { proxy: 'haproxy', name: 'with a short idle timeout', edits: [HAPROXY.idle], transport: 'websocket', isIdle: true },
+  { proxy: 'envoy', name: 'as documented', edits: [], transport: 'websocket' },
+  {
+    proxy: 'envoy',
+    name: 'with a short idle timeout',
+    edits: [replacing(/stream_idle_timeout: 60s/g, `stream_idle_timeout: ${IDLE}`)],
+    transport: 'websocket',
+    isIdle: true,
+  },
+  { proxy: 'caddy', name: 'as documented', edits: [], transport: 'websocket' },
+  { proxy: 'traefik', name: 'as documented', edits: [], transport: 'websocket' },
+  {
+    proxy: 'traefik',
+    name: 'with a short read timeout',
+    edits: [replacing(/readTimeout: 60s/g, `readTimeout: ${IDLE}`)],
+    transport: 'websocket',
+    isIdle: true,
+  },
 ];
 const TLS: readonly Case[] = [
   { proxy: 'nginx', name: 'with HTTP/2, else as documented', edits: [NGINX.http2], transport: 'websocket', isTls: true },
@@ -121,6 +140,7 @@ beforeAll(async () => {
   ca = await outputOf(await requireBinary('openssl'), ['req', '-x509', '-days', '2', ...names, ...key]);
   // Proxies read both from one file.
   await appendFile(certificate(), ca);
+  packaged = await packagedProxies();
   redis = await startRedis();
   gateways = await Promise.all([1, 2, 3].map(() => startGateway({ args: [...GATEWAY, '--layer', redis.url] })));
   browser = await startBrowser();
@@ -132,12 +152,13 @@ afterAll(async () => {
   for (const proxy of running.values()) await proxy[Symbol.asyncDispose]();
   for (const gateway of gateways ?? []) await gateway[Symbol.asyncDispose]();
   await redis?.[Symbol.asyncDispose]();
+  await packaged?.[Symbol.asyncDispose]();
   await rm(scratch, { recursive: true, force: true });
 });
 
 async function start(served: Case): Promise<void> {
   const edit = (text: string): string => served.edits.reduce((edited, apply) => apply(edited), text);
-  running.set(served, await RunningProxy.start(served.proxy, gateways, edit));
+  running.set(served, await RunningProxy.start(served.proxy, gateways, edit, packaged));
   await until(
     'the proxy has a gateway',
     async () => {
