@@ -66,6 +66,14 @@ describe('a stream of a room', () => {
     const bad = await fetch(gateway.http('/room/kept.1?since=17'), { headers: { Accept: 'text/event-stream' } });
     expect([bad.status, await bad.json()]).toMatchObject([400, { error: 'bad_position' }]);
   });
+
+  test('has no ids where its room keeps no history, from whatever place its client comes', async () => {
+    await using stream = await StreamClient.open(gateway.port, '/room/live?since=another:7');
+    await stream.until(() => stream.events.some((block) => block.startsWith('event: gap')));
+    await gateway.layer.publish('live', 'x');
+    await stream.until(() => stream.events.includes('data: x'));
+    expect(stream.lastId).toBeUndefined();
+  });
 });
 
 describe('a stream', () => {

@@ -23,7 +23,7 @@ export async function bringBack(hub: Hub, room: HubRoom, session: Session, encod
   };
   const reader = { session, send: (messages: readonly RoomEvent[]): void => send(messages), drained: () => session.drained() };
   try {
-    if (since !== NOWHERE) session.mark(since);
+    if (since !== NOWHERE && room.position !== undefined) session.mark(since);
     await replay(hub, room, since, reader, ({ events, position }) => {
       if (!session.isOpen) return;
       send(events, position);
