@@ -17,7 +17,8 @@ interface Answer {
 const KEPT_CURSORS = 4;
 const KEPT_NOTES = 20;
 const PATIENCE_MS = 30_000;
-const CATCH_UP: Going = { wire: 'poll', many: true, room: 0, cursor: undefined, last: undefined, limit: 1000, poll: 20 };
+/** In small answers, so that they leave some of the messages for the next one. */
+const CATCH_UP: Going = { wire: 'poll', many: true, room: 0, cursor: undefined, last: undefined, limit: 2, poll: 20 };
 
 /** A client that goes on by any wire, at any gateway, from whatever it was given; what it is told is compared with the books of its rooms. */
 export class Reader {
