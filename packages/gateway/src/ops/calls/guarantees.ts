@@ -1,5 +1,8 @@
 import type { Capabilities, ChannelLayer, LayerStatus } from '@busgate/layer';
 import type { HistorySetting } from '../../config/history.ts';
+import { meet } from '../../config/pattern-meet.ts';
+import { withoutOwner } from '../../config/room-pattern.ts';
+import type { RoomRule } from '../../config/room-rules.ts';
 import type { RouteConfig } from '../../config/route-settings.ts';
 import { layerFacts } from '../../fleet/calls.ts';
 import type { ApiCall } from '../api.ts';
@@ -13,34 +16,66 @@ interface Guarantee<T> {
 export interface Promised {
   readonly routes: readonly RouteConfig[];
   readonly history: readonly HistorySetting[];
+  /** The rules for rooms. */
+  readonly rooms: readonly RoomRule[];
+}
+
+/** Rooms for which the same holds. */
+interface Covered {
+  readonly rooms: string;
+  readonly history: HistorySetting | undefined;
+  readonly rule: RoomRule | undefined;
 }
 
 /** Every room that no rule before it covers. */
 const OTHERS = '>';
 
+/** What a reader loses that cannot keep up. */
+const LOST = {
+  newest: 'a reader that cannot keep up loses what comes',
+  oldest: 'a reader that cannot keep up loses what has waited the longest',
+  latest: 'a reader that cannot keep up loses all but the last message',
+};
+
 /** `GET /api/guarantees`: for each route and each pattern of rooms what holds just now. */
 export function guaranteesCall(config: Promised, layer: Pick<ChannelLayer, 'status' | 'capabilities'>): ApiCall {
+  const covered = coveredBy(config);
   return {
     method: 'GET',
     path: '/api/guarantees',
     async serve() {
       const { status, capabilities } = layer;
-      const patterns = [...config.history.map((rule) => ({ rooms: rule.rooms, rule })), { rooms: OTHERS, rule: undefined }];
       const guarantees = config.routes.flatMap((route) =>
-        patterns.map(({ rooms, rule }) => ({ route: route.path.text, kind: route.kind, rooms, ...guaranteesOf(route, rule, capabilities, status) })),
+        covered.map((rooms) => ({ route: route.path.text, kind: route.kind, rooms: rooms.rooms, ...guaranteesOf(route, rooms, capabilities, status) })),
       );
       return { layer: layerFacts(status), guarantees };
     },
   };
 }
 
-function guaranteesOf(route: RouteConfig, rule: HistorySetting | undefined, capabilities: Capabilities, status: LayerStatus): object {
+/** Each history and each rule in the rooms that both are for. The first that covers a room holds for it, and none stands behind another one that covers all of its rooms. */
+function coveredBy({ history, rooms }: Promised): Covered[] {
+  const found: Covered[] = [];
+  for (const kept of [...history, undefined]) {
+    for (const rule of [...rooms, undefined]) {
+      const both = meet(kept?.rooms ?? OTHERS, rule?.rooms ?? OTHERS);
+      if (both !== undefined && !found.some(({ rooms: before }) => covers(before, both))) found.push({ rooms: both, history: kept, rule });
+    }
+  }
+  return found;
+}
+
+function covers(pattern: string, other: string): boolean {
+  return withoutOwner(meet(pattern, other) ?? '') === withoutOwner(other);
+}
+
+function guaranteesOf(route: RouteConfig, { history, rule }: Covered, capabilities: Capabilities, status: LayerStatus): object {
   return {
-    delivery: deliveryOf(rule, status),
-    order: orderOf(rule, capabilities, status),
-    history: historyOf(rule, capabilities),
-    resume: resumeOf(rule),
-    loss: lossOf(route),
+    delivery: deliveryOf(history, status),
+    order: orderOf(history, capabilities, status),
+    history: historyOf(history, capabilities),
+    resume: resumeOf(history),
+    loss: lossOf(route, rule),
   };
 }
 
@@ -73,8 +108,9 @@ function resumeOf(rule: HistorySetting | undefined): Guarantee<boolean> {
   return { holds: true, why: `who comes back within ${rule.ageMs / 1000} s and ${rule.size} messages misses nothing` };
 }
 
-function lossOf(route: RouteConfig): Guarantee<string> {
-  const slow = 'a reader that passes limits.outbox, or reads nothing for 10 s, is closed with 1013';
-  if (route.kind !== 'room' || route.onGap === 'stay') return { holds: 'close', why: slow };
-  return { holds: 'close', why: `${slow}; at a gap the session is closed with 1012` };
+function lossOf(route: RouteConfig, { rooms, slow = 'close', key }: Partial<RoomRule> = {}): Guarantee<string> {
+  const slowly =
+    slow === 'close' ? 'a reader that passes limits.outbox, or reads nothing for 10 s, is closed with 1013' : `the rule for the rooms ${rooms}: ${LOST[slow]}`;
+  const why = key === undefined ? slowly : `${slowly}, of each ${key}`;
+  return { holds: slow, why: route.kind === 'room' && route.onGap === 'close' ? `${why}; at a gap the session is closed with 1012` : why };
 }

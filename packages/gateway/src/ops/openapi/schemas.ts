@@ -102,7 +102,11 @@ export const SCHEMAS = {
   Sessions: object({ sessions: listOf({ $ref: '#/components/schemas/Session' }), cursor: CURSOR, missing: MISSING }, ['cursor']),
   Closed: object({ id: TEXT, code: COUNT }),
   Revoke: {
-    ...object({ ...WHO, until: { ...TIME, description: 'A day from now where it is not said.' }, all: ALL }, [...Object.keys(WHO), 'until', 'all']),
+    ...object({ ...WHO, until: { ...TIME, description: 'Within 100 years; a day from now where it is not said.' }, all: ALL }, [
+      ...Object.keys(WHO),
+      'until',
+      'all',
+    ]),
     ...ONE_OF_WHO,
   },
   Revoked: { ...object({ ...WHO, until: TIME, all: ALL }, [...Object.keys(WHO), 'all']), ...ONE_OF_WHO },
@@ -130,7 +134,7 @@ export const SCHEMAS = {
         order: guarantee({ enum: ['total', 'publisher'] }),
         history: guarantee(orNull(object({ size: COUNT, age: SECONDS }))),
         resume: guarantee(TRUTH),
-        loss: guarantee(TEXT),
+        loss: guarantee({ enum: ['close', 'newest', 'oldest', 'latest'] }),
       }),
     ),
   }),
