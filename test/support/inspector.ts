@@ -20,10 +20,17 @@ export interface Census {
   readonly timers: number;
 }
 
+/** The same, and what of the objects costs more than it seems. */
+export interface Holdings extends Census {
+  /** Closures among them. */
+  readonly functions: number;
+  readonly buffers: number;
+}
+
 type Referred<Name extends string> = Readonly<Record<Name, { readonly objectId: string }>>;
 
 /** Runs in the process that is looked into, which has nothing of this file, on the array of all its objects. */
-function count(this: readonly object[]): Omit<Census, 'bytes'> {
+function count(this: readonly object[]): Pick<Holdings, 'objects' | 'listeners' | 'timers'> {
   const { EventEmitter } = process.getBuiltinModule('node:events');
   const timer = setTimeout(() => undefined, 0);
   clearTimeout(timer);
@@ -40,6 +47,12 @@ function count(this: readonly object[]): Omit<Census, 'bytes'> {
     } else if (object instanceof Timer && object._destroyed === false) timers += 1;
   }
   return { objects: this.length, listeners, timers };
+}
+
+/** The same, of other kinds. */
+function countOthers(this: readonly object[]): Pick<Holdings, 'functions' | 'buffers'> {
+  const functions = this.filter((object) => typeof object === 'function').length;
+  return { functions, buffers: this.filter((object) => ArrayBuffer.isView(object) || object instanceof ArrayBuffer).length };
 }
 
 /** What a process holds, as told after its garbage was collected: by its inspector, which needs {@link INSPECTED}. */
@@ -73,18 +86,21 @@ export class Inspector implements AsyncDisposable {
   }
 
   /** What is alive after a collection. */
-  async census(): Promise<Census> {
+  async census(): Promise<Holdings> {
     const bytes = await this.held();
     const { result: prototype } = (await this.#call('Runtime.evaluate', { expression: 'Object.prototype' })) as Referred<'result'>;
     const { objects: alive } = (await this.#call('Runtime.queryObjects', { prototypeObjectId: prototype.objectId })) as Referred<'objects'>;
-    const counting = { objectId: alive.objectId, functionDeclaration: String(count), returnByValue: true };
-    const { result, exceptionDetails } = (await this.#call('Runtime.callFunctionOn', counting)) as {
-      result: { value: Omit<Census, 'bytes'> };
-      exceptionDetails?: object;
-    };
-    if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
+    const counted = { ...(await this.#on(alive.objectId, count)), ...(await this.#on(alive.objectId, countOthers)) };
     for (const { objectId } of [prototype, alive]) await this.#call('Runtime.releaseObject', { objectId });
-    return { bytes, ...result.value };
+    return { bytes, ...counted };
+  }
+
+  /** What a function says that runs there on this object. */
+  async #on<T>(objectId: string, asked: (this: readonly object[]) => T): Promise<T> {
+    const asking = { objectId, functionDeclaration: String(asked), returnByValue: true };
+    const { result, exceptionDetails } = (await this.#call('Runtime.callFunctionOn', asking)) as { result: { value: T }; exceptionDetails?: object };
+    if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
+    return result.value;
   }
 
   /** Runs it there, as a script. */

@@ -292,7 +292,7 @@ describe('the turns of a session', () => {
     let ended = 0;
     let cost = 0;
     const served: number[] = [];
-    const turns = new Turns({ answered: () => (ended += 1), served: ({ cost }) => void served.push(cost) });
+    const turns = new Turns({ refill: () => (ended += 1) }, { give: (bytes) => void served.push(bytes) });
     const take = (name: string, overlaps: boolean, isLate = true): void => {
       const answer: Answer = () => void happened.push(`answer ${name}`);
       turns.take({

@@ -59,7 +59,7 @@ export class MultiplexConversation implements Conversation {
     this.#quota = Quota.under(route.context.asks);
     this.#members = new Members(session);
     this.#intake = new Intake(session, MAX_UNDER_WAY);
-    this.#turns = new Turns({ answered: () => this.#intake.refill(), served: ({ cost }) => route.context.inbound.give(cost) });
+    this.#turns = new Turns(this.#intake, route.context.inbound);
     session.feed = this.#members;
     const { heartbeat, now } = route.context;
     session.send(JSON.stringify({ type: 'welcome', session: session.id, heartbeat: heartbeat / 1000, expires: secondsLeft(session.identity, now()) }));

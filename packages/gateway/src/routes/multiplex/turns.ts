@@ -1,3 +1,6 @@
+import type { Inbound } from '../../inbound.ts';
+import type { Intake } from '../intake.ts';
+
 /** Writes the answer to a frame. */
 export type Answer = () => void;
 
@@ -16,23 +19,18 @@ interface Waiting {
   answer: Answer | undefined;
 }
 
-/** Told what becomes of the steps. */
-interface TurnsWatch {
-  /** Once for each: it was served, or never will be. */
-  served(step: Step): void;
-  /** Its answer has been written. */
-  answered(): void;
-}
-
 /** A session's frames are answered in the order they came in; those that may overlap are under way together. */
 export class Turns {
-  readonly #watch: TurnsWatch;
+  readonly #intake: Pick<Intake, 'refill'>;
+  readonly #inbound: Pick<Inbound, 'give'>;
   #waiting: Waiting[] = [];
   /** How many of them have begun: the first alone, or the first few that overlap. */
   #begun = 0;
 
-  constructor(watch: TurnsWatch) {
-    this.#watch = watch;
+  /** `inbound` is given back what a step keeps, once it was served or never will be; `intake` is refilled with each answer that was written. */
+  constructor(intake: Pick<Intake, 'refill'>, inbound: Pick<Inbound, 'give'>) {
+    this.#intake = intake;
+    this.#inbound = inbound;
   }
 
   take(step: Step): void {
@@ -42,7 +40,7 @@ export class Turns {
 
   /** No answer is written any more, and nothing begins. What is under way ends by itself. */
   end(): void {
-    for (const { step } of this.#waiting.slice(this.#begun)) this.#watch.served(step);
+    for (const { step } of this.#waiting.slice(this.#begun)) this.#inbound.give(step.cost);
     this.#waiting = [];
     this.#begun = 0;
   }
@@ -55,7 +53,7 @@ export class Turns {
       this.#waiting.shift();
       this.#begun -= 1;
       answer();
-      this.#watch.answered();
+      this.#intake.refill();
     }
   }
 
@@ -70,11 +68,11 @@ export class Turns {
     const answer = waiting.step.begin();
     if (typeof answer === 'function') {
       waiting.answer = answer;
-      this.#watch.served(waiting.step);
+      this.#inbound.give(waiting.step.cost);
       return;
     }
     void answer.then((late) => {
-      this.#watch.served(waiting.step);
+      this.#inbound.give(waiting.step.cost);
       waiting.answer = late;
       if (this.#waiting[0] === waiting) this.#go();
     });
