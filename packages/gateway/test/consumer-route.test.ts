@@ -208,10 +208,12 @@ describe('a consumer route', () => {
     await client.until(() => client.received.length === 2);
     const metrics = await gateway.gateway.metrics.scrape();
     expect(Number(/busgate_consumer_loop_seconds_total\{route="\/app\/\*"\} (\S+)/.exec(metrics)?.[1])).toBeGreaterThanOrEqual(0.15);
-    expect(metrics).toContain('busgate_consumer_holdups_total{route="/app/*"} 1\n');
-    expect(gateway.lines).toEqual([
-      { message: expect.stringContaining('held up everybody') as string, fields: { route: '/app/*', ms: expect.any(Number) as number } },
-    ]);
+    // On a busy machine the short one may be held up, too.
+    const holdups = Number(/busgate_consumer_holdups_total\{route="\/app\/\*"\} (\d+)/.exec(metrics)?.[1]);
+    expect([1, 2]).toContain(holdups);
+    const told = { message: expect.stringContaining('held up everybody') as string, fields: { route: '/app/*', ms: expect.any(Number) as number } };
+    expect(gateway.lines).toEqual(Array.from({ length: holdups }, () => told));
+    expect(Math.max(...gateway.lines.map(({ fields }) => Number(fields?.['ms'])))).toBeGreaterThanOrEqual(150);
   });
 });
 
