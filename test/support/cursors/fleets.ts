@@ -60,7 +60,7 @@ async function redisFleet(size: number): Promise<Fleet> {
   };
 }
 
-/** Here only what comes is lost, by size: a stream that is deleted under a busy server is another one more than once. */
+/** Only what size lets go of is lost here: what a client may expect of a stream that is deleted or purged under it the model cannot say yet, as the server takes a moment for either. */
 async function natsFleet(size: number): Promise<Fleet> {
   await using stack = new AsyncDisposableStack();
   const broker = stack.use(await startNats());
