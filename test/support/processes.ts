@@ -17,6 +17,10 @@ interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The checkout whose sources are run, in place of this one. */
   readonly root?: string;
+  /** The beginning of a command that runs what follows. */
+  readonly within?: readonly string[];
+  /** Whether what was built is run, as it is shipped, in place of the sources, whose compiler takes memory. */
+  readonly isBuilt?: boolean;
   /** Whether to wait until the layer has been reached (`/readyz` says 200) or only until the process serves. */
   readonly until?: 'ready' | 'alive';
 }
@@ -26,11 +30,18 @@ interface CommandOptions {
   readonly stdin?: 'ignore' | 'pipe';
   /** The checkout whose sources are run, in place of this one. */
   readonly root?: string;
+  /** The beginning of a command that runs what follows. */
+  readonly within?: readonly string[];
+  /** Whether what was built is run, in place of the sources. */
+  readonly isBuilt?: boolean;
 }
 
 /** Any `busgate …` as a process of its own, from the sources as they are. */
-export function runBusgate(args: readonly string[], { root = ROOT, ...options }: CommandOptions = {}): Child {
-  return new Child(process.execPath, ['--conditions=@busgate/source', join(root, 'packages/gateway/src/cli.ts'), ...args], options);
+export function runBusgate(args: readonly string[], { root = ROOT, within = [], isBuilt = false, ...options }: CommandOptions = {}): Child {
+  const script = isBuilt ? ['packages/gateway/dist/cli.js'] : ['--conditions=@busgate/source', 'packages/gateway/src/cli.ts'];
+  const path = join(root, script.pop() ?? '');
+  const [command = '', ...rest] = [...within, process.execPath, ...script, path, ...args];
+  return new Child(command, rest, options);
 }
 
 /** A `busgate serve` on free ports, resolved when it is ready. */
@@ -50,9 +61,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 export async function startGatewayOn(
   port: number,
   opsPort: number,
-  { args = [], env = {}, root = ROOT, until = 'ready' }: GatewayOptions,
+  { args = [], env = {}, root = ROOT, within = [], isBuilt = false, until = 'ready' }: GatewayOptions,
 ): Promise<GatewayProcess> {
-  const child = runBusgate(['serve', '--port', `${port}`, '--ops-port', `${opsPort}`, ...args], { env, root });
+  const child = runBusgate(['serve', '--port', `${port}`, '--ops-port', `${opsPort}`, ...args], { env, root, within, isBuilt });
   const gateway = new GatewayProcess(child, port, opsPort);
   try {
     await gateway.answers(until === 'ready' ? '/readyz' : '/healthz');

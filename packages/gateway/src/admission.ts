@@ -5,6 +5,7 @@ import type { Refused } from './errors.ts';
 import { ANYONE, type Identity } from './identity.ts';
 import type { Seat, Seats } from './limits/seats.ts';
 import type { Log } from './log.ts';
+import type { Memory } from './memory/memory.ts';
 import type { Endpoint } from './net/endpoint.ts';
 
 /** Which page asks, of which host, and from where. */
@@ -30,6 +31,7 @@ export interface Guest {
 
 export interface AdmissionSources {
   readonly layer: { readonly status: LayerStatus };
+  readonly memory: Pick<Memory, 'isFull'>;
   /** Whether the gateway takes nothing new any more. */
   readonly refuses: () => boolean;
   readonly sessions: () => number;
@@ -54,7 +56,7 @@ const MAX_LOGGED = 200;
 export type Denial = () => Refused | undefined;
 
 /**
- * Decides who comes in, cheapest first, nothing costly before it: draining, address and handshake rate, host, origin, identity, rights, capacity, layer. The steps stand in that
+ * Decides who comes in, cheapest first, nothing costly before it: draining, address and handshake rate, host, origin, identity, rights, capacity, memory, layer. The steps stand in that
  * order in {@link admitSession}, {@link admitQuestion} and {@link admitPost}, and nowhere else.
  */
 export class Admission {
@@ -71,7 +73,7 @@ export class Admission {
   /** A place for one session, to be given to {@link settle}; or why there is none. At once where it is known at once who asks. */
   admitSession(asker: Asker, denial: Denial): Refused | Seat | Promise<Refused | Seat> {
     const refused = this.#draining() ?? this.#rate(asker) ?? this.#room(asker) ?? this.#page(asker);
-    return refused ?? this.#known(asker, () => denial() ?? this.#capacity() ?? this.#reach() ?? this.#seat(asker));
+    return refused ?? this.#known(asker, () => denial() ?? this.#capacity() ?? this.#memory() ?? this.#reach() ?? this.#seat(asker));
   }
 
   /** The admitted session has begun, and has its seat for as long as it lasts; or it will not. */
@@ -82,11 +84,11 @@ export class Admission {
 
   /** What has one answer, and takes a place only while it waits for it: it costs what a session's handshake does, and counts as one. */
   admitQuestion(asker: Asker, denial: Denial): Refused | undefined | Promise<Refused | undefined> {
-    return this.#draining() ?? this.#rate(asker) ?? this.#page(asker) ?? this.#known(asker, () => denial() ?? this.#reach());
+    return this.#draining() ?? this.#rate(asker) ?? this.#page(asker) ?? this.#known(asker, () => denial() ?? this.#memory() ?? this.#reach());
   }
 
   admitPost(asker: Asker, denial: Denial): Refused | undefined | Promise<Refused | undefined> {
-    return this.#draining() ?? this.#page(asker) ?? this.#known(asker, () => denial() ?? this.#reach());
+    return this.#draining() ?? this.#page(asker) ?? this.#known(asker, () => denial() ?? this.#memory() ?? this.#reach());
   }
 
   /** The step that holds for every request, whatever it asks for. */
@@ -150,6 +152,10 @@ export class Admission {
 
   #capacity(): Refused | undefined {
     return this.#sources.sessions() + this.#coming >= this.#sources.limit ? 'full' : undefined;
+  }
+
+  #memory(): Refused | undefined {
+    return this.#sources.memory.isFull ? 'full' : undefined;
   }
 
   #reach(): Refused | undefined {

@@ -18,20 +18,22 @@ export type TransportName = (typeof TRANSPORTS)[number];
  * - `closed`: the session ended first.
  * - `slow`: the session was closed for passing `limits.outbox`, or for 10 s without reading.
  * - `total`: all sessions together passed `limits.outbox_total`, and this was the slowest.
+ * - `memory`: memory was at `limits.memory`, and this was the slowest.
  * - `backlog`: the room's unsent bytes passed `limits.room_backlog`.
  * - `missed`: the session read too slowly for a lossy room.
  */
-export type DropReason = 'closed' | 'slow' | 'total' | 'backlog' | 'missed';
+export type DropReason = 'closed' | 'slow' | 'total' | 'memory' | 'backlog' | 'missed';
 
 /**
  * Why a client's publish was not taken by the layer.
  * - `away`: the layer could not be reached; nothing was sent.
  * - `unknown`: the connection broke before the broker's answer; it may have taken effect.
  * - `not_allowed`: the route does not let clients publish.
+ * - `full`: memory is at `limits.memory`.
  * - `rate`: the session publishes more often than `rate.publishes` says.
  * - `refused`: the layer refused it for another reason, such as its size.
  */
-export type PublishFailure = 'away' | 'unknown' | 'not_allowed' | 'rate' | 'refused';
+export type PublishFailure = 'away' | 'unknown' | 'not_allowed' | 'full' | 'rate' | 'refused';
 
 /** Plain numbers that the hot path adds to and a scrape reads. They only grow. */
 export interface Counters {
@@ -74,6 +76,8 @@ export interface GatewayState {
   readonly outboxBytes: number;
   /** What clients have begun and not finished, with what holds it, in bytes. */
   readonly inboundBytes: number;
+  /** What counts towards `limits.memory`, in bytes. */
+  readonly memoryUsed: number;
   /** Rooms with a member in this process. */
   readonly rooms: number;
   /** Bytes that clients were given of histories, ever, and how many wait for some. */
@@ -100,10 +104,10 @@ export function createCounters(): Counters {
     received: zeros(TRANSPORTS),
     receivedBytes: zeros(TRANSPORTS),
     published: 0,
-    publishFailures: { away: 0, unknown: 0, not_allowed: 0, rate: 0, refused: 0 },
+    publishFailures: { away: 0, unknown: 0, not_allowed: 0, full: 0, rate: 0, refused: 0 },
     due: 0,
     sent: 0,
-    dropped: { closed: 0, slow: 0, total: 0, backlog: 0, missed: 0 },
+    dropped: { closed: 0, slow: 0, total: 0, memory: 0, backlog: 0, missed: 0 },
     sentBytes: 0,
     errorFrames: 0,
   };

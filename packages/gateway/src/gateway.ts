@@ -22,6 +22,8 @@ import { Replays } from './limits/replays.ts';
 import { Seats } from './limits/seats.ts';
 import type { Door, Listening } from './listen.ts';
 import type { Log } from './log.ts';
+import type { Memory } from './memory/memory.ts';
+import { watchedMemory } from './memory/watched.ts';
 import { checkLayer, openLayerOf } from './open-layer.ts';
 import { Metrics } from './metrics.ts';
 import { Clients } from './net/clients.ts';
@@ -74,6 +76,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   readonly #deadlines: Deadlines;
   readonly #clock: RunningClock;
   readonly #outboxes: Outboxes;
+  readonly #memory: Memory;
   readonly #auth: Auth;
   readonly #sessions: Sessions;
   readonly #hub: Hub;
@@ -110,6 +113,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
     const uplinks = new Uplinks(layer, this.#deadlines, options.log);
     this.#clock = new RunningClock(now, 2 * this.#deadlines.tickMs);
     this.#outboxes = new Outboxes(this.#counters, limits.outbox, limits.outboxTotal, this.#clock.now);
+    const holders = [this.#outboxes, this.#inbound];
+    this.#memory = watchedMemory(config, { holders, now, onFull: (isFull) => this.#public.hold(isFull), log: options.log });
     this.#auth = new Auth(config, { layer, log: options.log });
     this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, uplinks.address, this.#auth.renewals);
     const clock = { now, defer: setImmediate };
@@ -123,6 +128,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       consumers,
       hub: this.#hub,
       inbound: this.#inbound,
+      memory: this.#memory,
       sessions: this.#sessions,
       auth: this.#auth,
       seats,
@@ -183,8 +189,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   /** What the metrics read. */
   get state(): GatewayState {
-    const [outboxes, sessions, hub, inbound] = [this.#outboxes, this.#sessions, this.#hub, this.#inbound];
-    return stateOf({ outboxes, sessions, hub, inbound, polls: this.#routes.polls, isDraining: () => this.#isDraining });
+    const [outboxes, sessions, hub, inbound, memory] = [this.#outboxes, this.#sessions, this.#hub, this.#inbound, this.#memory];
+    return stateOf({ outboxes, sessions, hub, inbound, memory, polls: this.#routes.polls, isDraining: () => this.#isDraining });
   }
 
   get counters(): Readonly<Counters> {
@@ -261,6 +267,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     // After the loop's next reading, so that an answer that waits in the kernel counts, however long the process stood still.
     this.#timer = setInterval(() => setImmediate(() => this.#tick()), this.#deadlines.tickMs);
     this.#timer.unref();
+    this.#memory.start();
     this.#isStarting = false;
     if (this.isReached) this.#reached.resolve();
     this.#operations.look();
@@ -310,6 +317,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
 
   async #finish(): Promise<void> {
     clearInterval(this.#timer);
+    this.#memory.close();
     this.#public.stopListening();
     await this.#routes.close();
     await this.#hub.published();
@@ -329,6 +337,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
       router: new Router(this.#routes.all),
       admission: new Admission({
         layer: this.#layer,
+        memory: this.#memory,
         refuses: () => this.#isRefusing,
         sessions: () => this.#sessions.size + this.#routes.polls.size,
         limit: limits.sessions,

@@ -100,6 +100,13 @@ export class PublicServer {
     look(0, 0);
   }
 
+  /** Past those that there are, only a few at a time are accepted and told why they are refused: others are closed as they come. Undone with false. */
+  hold(isHeld: boolean): void {
+    const most = this.#options.sessions + SPARE_CONNECTIONS;
+    if (isHeld) this.#door.getConnections((_error, count) => (this.#door.maxConnections = Math.min(most, count + SPARE_CONNECTIONS)));
+    else this.#door.maxConnections = most;
+  }
+
   /** Accepts no more connections, and ends those on which nothing happens. */
   stopListening(): void {
     this.#listening?.close();

@@ -2,7 +2,7 @@ import type { LayerStats, LayerStatus } from '@busgate/layer';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Counters, GatewayState } from './counters.ts';
 import type { DrainStep } from './drain/draining.ts';
-import { memoryLimit } from './memory-limit.ts';
+import { memoryLimit } from './memory/limit.ts';
 import { Histograms } from './metrics/histograms.ts';
 import type { ConsumerCounters } from './routes/consumer/counters.ts';
 import { EventCounters } from './routes/events/counters.ts';
@@ -71,6 +71,11 @@ const MESSAGES: readonly MetricDefinition[] = [
   counter('busgate_replayed_bytes_total', 'Bytes that clients were given of histories.', ({ state }) => state.replays.bytes),
   gauge('busgate_replays_waiting', 'Clients that wait for their turn to be given a history: see limits.replay.', ({ state }) => state.replays.waiting),
   gauge('busgate_memory_limit_bytes', 'Memory that this process may use: what its cgroup allows, else all of the machine.', memoryLimit),
+  gauge(
+    'busgate_memory_used_bytes',
+    'What is held of it and cannot be given back, by its cgroup or else by this process: see limits.memory.',
+    ({ state }) => state.memoryUsed,
+  ),
   gauge('busgate_inbound_bytes', 'What clients have begun and not finished, with what holds it: see limits.inbound_total.', ({ state }) => state.inboundBytes),
 ];
 

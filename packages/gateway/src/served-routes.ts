@@ -13,6 +13,7 @@ import type { Hub } from './hub.ts';
 import type { Inbound } from './inbound.ts';
 import type { Seats } from './limits/seats.ts';
 import type { Log } from './log.ts';
+import type { Memory } from './memory/memory.ts';
 import { ConsumerCounters } from './routes/consumer/counters.ts';
 import { LocalBackend } from './routes/consumer/local-backend.ts';
 import { LoopWatch } from './routes/consumer/loop-watch.ts';
@@ -39,6 +40,7 @@ export interface RoutesContext {
   readonly hub: Hub;
   readonly counters: Counters;
   readonly inbound: Inbound;
+  readonly memory: Pick<Memory, 'isFull'>;
   readonly sessions: Sessions;
   readonly auth: Pick<Auth, 'authority' | 'isBanned' | 'watch'>;
   readonly seats: Seats;
@@ -110,7 +112,7 @@ export class ServedRoutes {
   }
 
   #create(settings: RouteConfig): Route {
-    const { config, hub, counters, inbound, log, sessions, uplinks, auth } = this.#context;
+    const { config, hub, counters, inbound, memory, log, sessions, uplinks, auth } = this.#context;
     const { limits, heartbeat, rate } = config;
     if (settings.kind === 'events') return this.#createEvents(settings);
     if (settings.kind === 'consumer') return this.#createConsumer(settings);
@@ -118,6 +120,7 @@ export class ServedRoutes {
       hub,
       counters,
       inbound,
+      memory,
       log,
       polls: this.polls,
       rights: new Rights(settings, config.rooms),
@@ -139,9 +142,9 @@ export class ServedRoutes {
   }
 
   #createPolls(): Polls {
-    const { config, hub, counters, sessions, seats, deadlines, auth, log } = this.#context;
+    const { config, hub, counters, memory, sessions, seats, deadlines, auth, log } = this.#context;
     const { outboxes, now } = sessions;
-    const hasPlace = (): boolean => sessions.size + this.polls.size < config.limits.sessions;
+    const hasPlace = (): boolean => sessions.size + this.polls.size < config.limits.sessions && !memory.isFull;
     return new Polls({ hub, counters, deadlines, outboxes, now, log, hasPlace, seats, isBanned: (identity) => auth.isBanned(identity) });
   }
 

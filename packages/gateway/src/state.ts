@@ -1,6 +1,7 @@
 import type { GatewayState } from './counters.ts';
 import type { Hub } from './hub.ts';
 import type { Inbound } from './inbound.ts';
+import type { Memory } from './memory/memory.ts';
 import type { Polls } from './routes/polls.ts';
 import type { Outboxes } from './session/outbox.ts';
 import type { Sessions } from './session/registry.ts';
@@ -12,11 +13,12 @@ export interface StateSources {
   readonly polls: Polls;
   readonly hub: Hub;
   readonly inbound: Inbound;
+  readonly memory: Memory;
   readonly isDraining: () => boolean;
 }
 
 /** What the metrics read, at the moment at which they do. */
-export function stateOf({ outboxes, sessions, polls, hub, inbound, isDraining }: StateSources): GatewayState {
+export function stateOf({ outboxes, sessions, polls, hub, inbound, memory, isDraining }: StateSources): GatewayState {
   return {
     settle: () => outboxes.settle(),
     get sessions() {
@@ -30,6 +32,9 @@ export function stateOf({ outboxes, sessions, polls, hub, inbound, isDraining }:
     },
     get inboundBytes() {
       return inbound.bytes;
+    },
+    get memoryUsed() {
+      return memory.used;
     },
     get rooms() {
       return hub.rooms;

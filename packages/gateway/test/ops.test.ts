@@ -19,6 +19,7 @@ function stateOf(parts: { settled: number; draining: boolean }): GatewayState {
     queued: 3,
     outboxBytes: 4,
     inboundBytes: 5,
+    memoryUsed: 6,
     rooms: 5,
     replays: { bytes: 7, waiting: 8 },
     get draining() {

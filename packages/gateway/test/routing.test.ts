@@ -156,7 +156,7 @@ test('whatever is written as a target is read or refused', () => {
 });
 
 describe('admission', () => {
-  const state = { refuses: false, sessions: 0, away: false };
+  const state = { refuses: false, sessions: 0, isFull: false, away: false };
   const remote = { address: '192.0.2.7', port: 5 };
   const asker = (origin: string | undefined, host: string): Asker => ({
     origin,
@@ -180,6 +180,7 @@ describe('admission', () => {
           return { state: state.away ? ('away' as const) : ('connected' as const), since: new Date() };
         },
       },
+      memory: state,
       refuses: () => state.refuses,
       sessions: () => state.sessions,
       limit: 2,
@@ -268,18 +269,18 @@ describe('admission', () => {
     expect([own.filter((host) => !answersTo(host)), foreign.filter(answersTo)]).toEqual([[], []]);
   });
 
-  test('judges draining before address before the host before origin before rights before capacity before the layer, and those that are coming count', () => {
+  test('judges draining before address before the host before origin before rights before capacity and memory before the layer, and those that are coming count', () => {
     const lost = asker('null', 'elsewhere');
     const stranger = asker('null', 'a');
     const friend = asker(undefined, 'a');
     let now = 0;
-    const limits = { address: { sessions: undefined, handshakes: { perSecond: 1, burst: 9 } }, user: { sessions: undefined, replace: false } };
+    const limits = { address: { sessions: undefined, handshakes: { perSecond: 1, burst: 12 } }, user: { sessions: undefined, replace: false } };
     const admission = admissionOf([], new Seats(limits, () => now));
     const open = (who: Asker, may = true): ReturnType<Admission['admitSession']> => admission.admitSession(who, () => (may ? undefined : 'not_allowed'));
-    Object.assign(state, { refuses: true, sessions: 2, away: true });
+    Object.assign(state, { refuses: true, sessions: 2, isFull: true, away: true });
     expect(open(lost, false)).toBe('draining');
     state.refuses = false;
-    for (let asked = 0; asked < 9; asked += 1) expect(open(lost, false)).toBe('host');
+    for (let asked = 0; asked < 12; asked += 1) expect(open(lost, false)).toBe('host');
     expect(open(lost, false)).toBe('rate');
     now = 60_000;
     expect(open(lost, false)).toBe('host');
@@ -287,8 +288,12 @@ describe('admission', () => {
     expect(open(friend, false)).toBe('not_allowed');
     expect(open(friend)).toBe('full');
     expect(admission.admitPost(friend, () => 'not_allowed')).toBe('not_allowed');
-    expect(admission.admitPost(friend, () => undefined)).toBe('away');
+    expect(admission.admitQuestion(friend, () => 'not_allowed')).toBe('not_allowed');
     state.sessions = 1;
+    expect([open(friend), admission.admitPost(friend, () => undefined), admission.admitQuestion(friend, () => undefined)]).toEqual(['full', 'full', 'full']);
+    state.isFull = false;
+    expect(admission.admitQuestion(friend, () => undefined)).toBe('away');
+    expect(admission.admitPost(friend, () => undefined)).toBe('away');
     expect(open(friend)).toBe('away');
     state.away = false;
     const seat = open(friend);

@@ -10,7 +10,7 @@ import { byteRate, paceOf, rate } from './rates.ts';
 import { type RoomRule, roomRules } from './room-rules.ts';
 import { DEMO_ROUTES, type RouteConfig, type RouteFiles, routes } from './route-settings.ts';
 import { trustedProxies } from './trusted-proxies.ts';
-import { count, duration, oneOf, orWord, size, text, toggle, type ValueType } from './types.ts';
+import { count, duration, oneOf, orWord, shareOr, size, text, toggle, type ValueType } from './types.ts';
 
 /** The value of each setting by its key. Sizes are in bytes, durations in milliseconds. */
 export interface Settings {
@@ -37,6 +37,8 @@ export interface Settings {
   'limits.outbox': number;
   'limits.outbox_total': number;
   'limits.inbound_total': number;
+  /** A share where it is 1 or less, else bytes. */
+  'limits.memory': number;
   'limits.room_backlog': number;
   'limits.replay': Rate;
   'limits.replay_total': Rate;
@@ -138,6 +140,46 @@ const PROXIES: Pick<Schema, 'trusted_proxies' | 'proxy_protocol'> = {
     'Connections of trusted_proxies must begin with the PROXY protocol, version 1 or 2, and those of others must not: else they are refused with 400.',
   ),
 };
+
+const SIZES = {
+  'limits.message': setting(size('1B', '512MiB'), '64KiB', 'Payload of one message from a client.'),
+  'limits.frame': setting(size('1B', '1GiB'), '96KiB', 'One frame of a multiplex route, which holds a payload and its envelope.'),
+  'limits.outbox': setting(
+    size('1KiB', '4GiB'),
+    '1MiB',
+    'Bytes that wait for one session before it is too slow a reader. The kernel holds up to tcp_wmem besides.',
+  ),
+  'limits.outbox_total': setting(size('1KiB', '1024GiB'), '256MiB', 'Bytes that wait for all sessions together; past it the slowest is closed.'),
+  'limits.inbound_total': setting(
+    size('1KiB', '1024GiB'),
+    '64MiB',
+    'What all clients together have begun and not finished: requests, frames, fragments, bodies, with what holds them; past it what comes is refused.',
+  ),
+  'limits.memory': {
+    ...setting(
+      shareOr(size('16MiB', '1024GiB'), 0.1),
+      0.9,
+      'What may be held of the memory of the cgroup and not be given back, by all its processes together; where no cgroup has a limit, of the memory of the machine, by this process. Past it new sessions, polls and publishes are refused with 503, `full` on a multiplex route, and then those sessions go for which the most waits.',
+    ),
+    presetText: '`0.9`: of the limit of the cgroup, or of what the machine has, shared among `workers`',
+  },
+  'limits.room_backlog': setting(
+    size('1KiB', '4GiB'),
+    '16MiB',
+    'Bytes of one room that wait for their flush; past it the newest are dropped and a gap is told.',
+  ),
+  'limits.replay': setting(
+    byteRate,
+    '8MiB/s',
+    'Bytes of histories that one session is given, or the polls and histories that one connection asks for; past it they wait. What comes live is not counted.',
+  ),
+  'limits.replay_total': setting(
+    byteRate,
+    '64MiB/s',
+    'The same for all clients of this process together; a poll or a history that has waited for 5 s is refused with 429.',
+  ),
+  'limits.layer_message': setting(size('1B', '512MiB'), '1MiB', 'One message on the layer, envelope included.'),
+} satisfies Partial<Schema>;
 
 const RATES: Pick<Schema, Extract<Key, `rate.${string}`>> = {
   'rate.frames': unset(rate, 'Frames of messages from one session; past it the session is not read for a while.'),
@@ -247,35 +289,7 @@ function auth({ readFile }: Facts): Pick<Schema, Extract<Key, `auth.${string}`>>
 
 function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
   return {
-    'limits.message': setting(size('1B', '512MiB'), '64KiB', 'Payload of one message from a client.'),
-    'limits.frame': setting(size('1B', '1GiB'), '96KiB', 'One frame of a multiplex route, which holds a payload and its envelope.'),
-    'limits.outbox': setting(
-      size('1KiB', '4GiB'),
-      '1MiB',
-      'Bytes that wait for one session before it is too slow a reader. The kernel holds up to tcp_wmem besides.',
-    ),
-    'limits.outbox_total': setting(size('1KiB', '1024GiB'), '256MiB', 'Bytes that wait for all sessions together; past it the slowest is closed.'),
-    'limits.inbound_total': setting(
-      size('1KiB', '1024GiB'),
-      '64MiB',
-      'What all clients together have begun and not finished: requests, frames, fragments, bodies, with what holds them; past it what comes is refused.',
-    ),
-    'limits.room_backlog': setting(
-      size('1KiB', '4GiB'),
-      '16MiB',
-      'Bytes of one room that wait for their flush; past it the newest are dropped and a gap is told.',
-    ),
-    'limits.replay': setting(
-      byteRate,
-      '8MiB/s',
-      'Bytes of histories that one session is given, or the polls and histories that one connection asks for; past it they wait. What comes live is not counted.',
-    ),
-    'limits.replay_total': setting(
-      byteRate,
-      '64MiB/s',
-      'The same for all clients of this process together; a poll or a history that has waited for 5 s is refused with 429.',
-    ),
-    'limits.layer_message': setting(size('1B', '512MiB'), '1MiB', 'One message on the layer, envelope included.'),
+    ...SIZES,
     'limits.rooms': setting(count(1, 1_000_000), 1000, 'Rooms of one session.'),
     'limits.rooms_total': setting(
       count(1, 10_000_000),

@@ -80,6 +80,24 @@ export function orWord<T>(type: ValueType<T>, word: string, value: () => T): Val
   };
 }
 
+/** A share of something, from `least` to 1, or how much it is. */
+export function shareOr(type: ValueType<number>, least: number): ValueType<number> {
+  const share = `a share from ${least} to 1`;
+  return {
+    ...type,
+    allowed: `${share}, or ${type.allowed}`,
+    placeholder: `SHARE|${type.placeholder}`,
+    read(raw, report) {
+      if (!isBareNumber(raw)) return type.read(raw, (fault) => report({ ...fault, must: `${share}, or ${fault.must}` }));
+      const value = Number(raw);
+      if (value >= least && value <= 1) return value;
+      report({ got: raw, must: `${share}, or ${type.allowed}` });
+      return undefined;
+    },
+    write: (value) => (value > 1 ? type.write(value) : value),
+  };
+}
+
 /** On or off. A flag of this type stands alone, or says `=false`. */
 export const toggle: ValueType<boolean> = {
   name: 'boolean',

@@ -11,6 +11,7 @@ import { publishFailure } from '../layer-errors.ts';
 import type { Inbound } from '../inbound.ts';
 import { type AskLimits, Quota } from '../limits/quota.ts';
 import type { Log } from '../log.ts';
+import type { Memory } from '../memory/memory.ts';
 import type { Conversation } from '../session/conversation.ts';
 import type { Session } from '../session/session.ts';
 import { askedRoom, type AskFault } from './asked-rooms.ts';
@@ -29,6 +30,7 @@ interface RoomRouteContext {
   readonly hub: Hub;
   readonly counters: Counters;
   readonly inbound: Inbound;
+  readonly memory: Pick<Memory, 'isFull'>;
   readonly rights: Rights;
   /** How often one session may publish. */
   readonly asks: AskLimits;
@@ -49,6 +51,7 @@ export class RoomRoute implements Route, Posting, Asking {
   readonly #hub: Hub;
   readonly #counters: Counters;
   readonly #inbound: Inbound;
+  readonly #memory: Pick<Memory, 'isFull'>;
   readonly #polls: Polls;
   readonly #log: Log;
   readonly #encoding: Encoding;
@@ -56,13 +59,14 @@ export class RoomRoute implements Route, Posting, Asking {
   readonly #asks: AskLimits;
 
   /** `messageLimit` in bytes. */
-  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, rights, asks, polls, log }: RoomRouteContext) {
+  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, memory, rights, asks, polls, log }: RoomRouteContext) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
     this.rights = rights;
     this.#hub = hub;
     this.#counters = counters;
     this.#inbound = inbound;
+    this.#memory = memory;
     this.#polls = polls;
     this.#log = log;
     this.#asks = asks;
@@ -131,8 +135,8 @@ export class RoomRoute implements Route, Posting, Asking {
   /** What a session's frame holds. Answers what the session ends with where the layer did not take it, since a raw socket has no words for it. */
   async publishFrame(room: string, payload: Buffer, transport: SessionTransport): Promise<CloseKey | undefined> {
     const cost = payload.length + MESSAGE_COST;
-    if (!this.#inbound.take(cost)) {
-      this.#counters.publishFailures.refused += 1;
+    if (this.#memory.isFull || !this.#inbound.take(cost)) {
+      this.#counters.publishFailures[this.#memory.isFull ? 'full' : 'refused'] += 1;
       return this.#staysUnpublished ? undefined : 'full';
     }
     try {

@@ -1,5 +1,5 @@
 import type { Sending } from '../answer.ts';
-import { Outbox, type Outboxes, type OutboxOwner, type Sink } from './outbox.ts';
+import { Outbox, type Outboxes, type OutboxOwner, type Sink, type SlowReason } from './outbox.ts';
 
 /** The messages of one HTTP answer pass an outbox as those of a session do: they are counted, and a client that does not read them is cut off. Somebody else writes them. */
 export class AnswerOutbox implements Sending, Sink, OutboxOwner {
@@ -39,7 +39,7 @@ export class AnswerOutbox implements Sending, Sink, OutboxOwner {
   /** It is whole from the beginning. */
   onceDrained(): void {}
 
-  tooSlow(reason: 'slow' | 'total'): void {
+  tooSlow(reason: SlowReason): void {
     this.#outbox.shut(reason);
     this.destroy();
   }

@@ -1,16 +1,21 @@
 import type { Counters, DropReason } from '../counters.ts';
+import type { MemoryHolder } from '../memory/memory.ts';
 import type { Link } from './link.ts';
 import { SharedBytes } from './shared-bytes.ts';
 
 /** Bytes that wait longer than this make their session too slow a reader. */
 const MAX_AGE_MS = 10_000;
+/** What may wait however short memory is, as a share of the bound of all together: who reads is not closed for what has just been written. */
+const FLOOR = 1 / 256;
 
 /** Why a session is not written to any more; what is dropped from then on is counted so. */
-export type ShutReason = Extract<DropReason, 'closed' | 'slow' | 'total'>;
+export type ShutReason = Extract<DropReason, 'closed' | SlowReason>;
+/** Which bound a session that reads too slowly has met. */
+export type SlowReason = Extract<DropReason, 'slow' | 'total' | 'memory'>;
 
 /** Told when a session reads too slowly. It must shut the outbox. */
 export interface OutboxOwner {
-  tooSlow(reason: 'slow' | 'total'): void;
+  tooSlow(reason: SlowReason): void;
 }
 
 /** Has something that its session is owed. */
@@ -38,11 +43,13 @@ interface Waiting {
  * All outboxes of a process: the bound that they share, and the counts. Only those in which something waits are known here, and looked at.
  * Exact whenever settled: due = sent + dropped + queued.
  */
-export class Outboxes {
+export class Outboxes implements MemoryHolder {
   readonly counters: Counters;
   readonly limit: number;
   readonly now: () => number;
   readonly #totalLimit: number;
+  /** As much of it as there is memory for. */
+  #bound: number;
   readonly #waiting = new Set<Outbox>();
   #bytes = 0;
   /** Of all but those that are being closed: they let go of theirs within 5 s. */
@@ -53,12 +60,26 @@ export class Outboxes {
     this.counters = counters;
     this.limit = limit;
     this.#totalLimit = totalLimit;
+    this.#bound = totalLimit;
     this.now = now;
   }
 
   /** Bytes not yet handed to the kernel, as of each outbox's last look; those that several wait for count for each. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** The same but for those that are being closed, and what several wait for counts once. */
+  get held(): number {
+    return this.#held.total;
+  }
+
+  /** Where memory is short those that are being closed are not waited for, and others go only for what is short then. */
+  allow(bytes: number): void {
+    this.settle();
+    const more = bytes < 0 ? Math.min(0, bytes + this.#cutOffShut()) : bytes;
+    this.#bound = Math.min(this.#totalLimit, Math.max(this.#totalLimit * FLOOR, this.#held.total + more));
+    if (more < 0) this.#relieve();
   }
 
   /** Deliveries due that are neither sent nor dropped. */
@@ -87,7 +108,7 @@ export class Outboxes {
     this.#bytes += after - before;
     if (after > 0) this.#waiting.add(outbox);
     else this.#waiting.delete(outbox);
-    if (after > before && this.#held.total > this.#totalLimit) this.#relieve();
+    if (after > before && this.#held.total > this.#bound) this.#relieve();
   }
 
   /** For {@link Outbox} alone: these wait, and count for all who wait for them together. */
@@ -102,13 +123,22 @@ export class Outboxes {
     else for (const piece of frames) this.#held.release(piece);
   }
 
+  /** Answers what they held. */
+  #cutOffShut(): number {
+    const shut = [...this.#waiting].filter(({ isShut }) => isShut);
+    const held = shut.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const outbox of shut) outbox.overflow('memory');
+    return held;
+  }
+
   /** Closes the slowest, that is the one for which the most waits, until the rest is within the bound. */
   #relieve(): void {
     this.settle();
+    const reason = this.#bound < this.#totalLimit ? 'memory' : 'total';
     const open = [...this.#waiting].filter((outbox) => !outbox.isShut).toSorted((a, b) => b.bytes - a.bytes);
     for (const outbox of open) {
-      if (this.#held.total <= this.#totalLimit) return;
-      outbox.overflow('total');
+      if (this.#held.total <= this.#bound) return;
+      outbox.overflow(reason);
     }
   }
 }
@@ -291,7 +321,7 @@ export class Outbox {
   }
 
   /** Ends the session for its slowness; where it is being ended already, at once. */
-  overflow(reason: 'slow' | 'total'): void {
+  overflow(reason: SlowReason): void {
     if (this.isShut) this.#link?.destroy();
     else this.#owner.tooSlow(reason);
   }

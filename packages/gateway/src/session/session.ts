@@ -6,7 +6,7 @@ import type { Identity } from '../identity.ts';
 import type { Bucket } from '../limits/bucket.ts';
 import type { Seat } from '../limits/seats.ts';
 import { type Framing, framesOf, type Link, type Sheet, textSheet } from './link.ts';
-import { Outbox, type Outboxes, type OutboxOwner } from './outbox.ts';
+import { Outbox, type Outboxes, type OutboxOwner, type SlowReason } from './outbox.ts';
 
 /** Ticks and tokens stay below this, where numbers cost no memory of their own. */
 const NEVER = 0x3fff_ffff;
@@ -239,7 +239,7 @@ export class Session implements Timed, OutboxOwner {
     this.close('gap');
   }
 
-  tooSlow(reason: 'slow' | 'total'): void {
+  tooSlow(reason: SlowReason): void {
     this.outbox.shut(reason);
     this.close('slow');
   }

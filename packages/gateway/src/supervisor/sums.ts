@@ -6,6 +6,7 @@ const NOT_SUMMED: ReadonlyMap<string, 'min' | 'max'> = new Map([
   ['busgate_info', 'max'],
   // Of the container, in which all of them are.
   ['busgate_memory_limit_bytes', 'max'],
+  ['busgate_memory_used_bytes', 'max'],
   // All of them, or it goes on: one that is replaced is no drain to the outside, and a layer that one has lost is a fault.
   ['busgate_draining', 'min'],
   ['busgate_layer_up', 'min'],

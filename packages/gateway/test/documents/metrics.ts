@@ -40,7 +40,7 @@ In each process, when it is quiet, exactly:
 ${[...METRICS, ...HISTOGRAMS].map(({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`).join('\n')}
 
 Why a delivery was dropped: \`closed\`, the session ended first; \`slow\`, it was closed as too slow a reader; \`total\`, it was the slowest when all outboxes together passed
-\`limits.outbox_total\`; \`backlog\`, its room passed \`limits.room_backlog\`; \`missed\`, the session read too slowly for a room whose rule (\`rooms\`) says what it loses.
+\`limits.outbox_total\`; \`memory\`, it was the slowest when memory was at \`limits.memory\`; \`backlog\`, its room passed \`limits.room_backlog\`; \`missed\`, the session read too slowly for a room whose rule (\`rooms\`) says what it loses.
 
 Of events, by route, in each process, when it is quiet, exactly: \`busgate_events_due_total\` = \`busgate_events_queued_total\` + \`busgate_events_failed_total\`, and
 \`busgate_events_queued_total\` = \`busgate_events_handled_total\` + \`busgate_events_undone_total\` (all reasons) + \`busgate_events_in_flight\`. Why one is undone: \`timeout\`, nobody answered in time; \`lost\`, its worker, or the gateway's own process,
@@ -50,7 +50,7 @@ died with it; \`returned\`, its worker stopped and gave it back, and another one
 such work. What a handler does after it waited for something else than Busgate (a file, a database) is counted from its next word to the socket on; all of it is in \`nodejs_eventloop_lag_seconds\`.
 
 Why a publish failed: \`away\`, the layer could not be reached and nothing was sent; \`unknown\`, the connection broke before the answer and it may have taken effect;
-\`not_allowed\`, the route lets no client publish; \`rate\`, the session publishes more often than \`rate.publishes\` says; \`refused\`, the layer refused it.
+\`not_allowed\`, the route lets no client publish; \`full\`, memory is at \`limits.memory\`; \`rate\`, the session publishes more often than \`rate.publishes\` says; \`refused\`, the layer refused it.
 
 Kinds of faults of the broker, the same on Redis and NATS. The log has a line of each, \`a fault of the broker\`, with the broker's own words as its \`reason\`, at most one of a kind in 10 s.
 

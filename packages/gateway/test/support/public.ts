@@ -82,6 +82,7 @@ export class TestPublic implements AsyncDisposable {
       router: new Router([this.route]),
       admission: new Admission({
         layer,
+        memory: { isFull: false },
         refuses: () => false,
         sessions: () => 0,
         limit: 10,

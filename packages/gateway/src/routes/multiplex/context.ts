@@ -4,6 +4,7 @@ import type { Inbound } from '../../inbound.ts';
 import type { ReadRates } from '../../limits/pace.ts';
 import type { AskLimits } from '../../limits/quota.ts';
 import type { Log } from '../../log.ts';
+import type { Memory } from '../../memory/memory.ts';
 import type { Authority } from '../../auth/authority.ts';
 import type { Rights } from '../../auth/rights.ts';
 import type { Session } from '../../session/session.ts';
@@ -31,6 +32,7 @@ export interface MultiplexContext {
   readonly reads: ReadRates;
   readonly asks: AskLimits;
   readonly inbound: Inbound;
+  readonly memory: Pick<Memory, 'isFull'>;
   readonly rights: Rights;
   /** Who knows what a token says; undefined: nobody. */
   readonly authority: Pick<Authority, 'renew'> | undefined;

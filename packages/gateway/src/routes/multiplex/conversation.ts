@@ -167,8 +167,12 @@ export class MultiplexConversation implements Conversation {
   }
 
   #publish(frame: Publish): Answer | Promise<Answer> {
-    const { hub, counters, rights } = this.#route.context;
+    const { hub, counters, memory, rights } = this.#route.context;
     const { room, ref } = frame;
+    if (memory.isFull) {
+      counters.publishFailures.full += 1;
+      return () => this.#refuse('full', ref);
+    }
     if (rights.publish.allows(room, this.#session.identity)) {
       return hub.publish(room, frame.payload, this.#session.transport, frame.id).then(
         ({ position }) =>
