@@ -5,12 +5,16 @@ import { SoakStage } from '../soak/stage.ts';
 import { INSPECTED, Inspector } from '../support/inspector.ts';
 import { startGateway } from '../support/processes.ts';
 
+/** Some two minutes, and several times that on a machine that is busy. */
+const PATIENCE_MS = 900_000;
+
 test.concurrent.each(['memory', 'redis', 'nats'] as const)(
   'nothing grows with repetitions of all that clients, workers and operators do: %s',
   async (layer) => {
     await using stage = await SoakStage.start(layer);
     expect(await soak(stage, kindsOn(layer))).toEqual([]);
   },
+  PATIENCE_MS,
 );
 
 test.concurrent('what is left behind is seen: each kind of it', async () => {
@@ -30,7 +34,8 @@ test.concurrent('what is left behind is seen: each kind of it', async () => {
   const before = await inspector.census();
   await leaks(1000);
   const after = await inspector.census();
-  expect([after.listeners - before.listeners, after.timers - before.timers]).toEqual([2000, 1000]);
+  expect(after.listeners - before.listeners).toBeGreaterThan(1900);
+  expect(after.timers - before.timers).toBeGreaterThan(950);
   expect(after.objects - before.objects).toBeGreaterThan(4000);
   expect(after.bytes - before.bytes).toBeGreaterThan(300_000);
 });

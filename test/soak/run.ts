@@ -24,7 +24,9 @@ async function all(layer: LayerName): Promise<readonly string[]> {
   for (let time = 0; time === 0 || performance.now() < end; time += 1) {
     const turn = turns[time % turns.length] ?? kinds;
     const name = turn === kinds ? 'all together' : turn.map((kind) => kind.name).join();
-    const faults = (await soak(stage, turn)).map((fault) => `${layer}: ${name}: ${fault}`);
+    const faults = (await soak(stage, turn, (growth) => console.log(`${layer}: ${name}: a round leaves`, growth))).map(
+      (fault) => `${layer}: ${name}: ${fault}`,
+    );
     found.push(...faults);
     resident.push(await stage.inspector.resident());
     console.log(`${layer}: ${name}: ${((resident.at(-1) ?? 0) / MIB).toFixed(1)} MiB resident`);

@@ -23,7 +23,7 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   static async start(target: number): Promise<FaultProxy> {
-    const server = createServer((client) => proxy.#accept(client));
+    const server = createServer({ noDelay: true }, (client) => proxy.#accept(client));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const proxy = new FaultProxy(server, target);
@@ -57,7 +57,7 @@ export class FaultProxy implements AsyncDisposable {
       client.resetAndDestroy();
       return;
     }
-    const server = connect(this.target, '127.0.0.1');
+    const server = connect({ port: this.target, host: '127.0.0.1', noDelay: true });
     const pair = [client, server] as const;
     this.#pairs.add(pair);
     client.on('data', () => (this.sent += 1));

@@ -10,8 +10,8 @@ export const INSPECTED = '--inspect=127.0.0.1:0';
 
 /** What a process refers to. */
 export interface Census {
-  /** Of the heap, and of buffers outside of it. */
-  readonly bytes: number;
+  /** Of the heap. Every buffer outside of it has an object there, and may be one of a pool that others keep, too. */
+  readonly heap: number;
   /** Objects and functions of any kind, however small: what the compiler makes is none. */
   readonly objects: number;
   /** Of all emitters and event targets that there are. */
@@ -22,6 +22,8 @@ export interface Census {
 
 /** The same, and what of the objects costs more than it seems. */
 export interface Holdings extends Census {
+  /** Of the heap, and of buffers outside of it. */
+  readonly bytes: number;
   /** Closures among them. */
   readonly functions: number;
   readonly buffers: number;
@@ -88,11 +90,12 @@ export class Inspector implements AsyncDisposable {
   /** What is alive after a collection. */
   async census(): Promise<Holdings> {
     const bytes = await this.held();
+    const heap = await this.#evaluate('process.memoryUsage().heapUsed');
     const { result: prototype } = (await this.#call('Runtime.evaluate', { expression: 'Object.prototype' })) as Referred<'result'>;
     const { objects: alive } = (await this.#call('Runtime.queryObjects', { prototypeObjectId: prototype.objectId })) as Referred<'objects'>;
     const counted = { ...(await this.#on(alive.objectId, count)), ...(await this.#on(alive.objectId, countOthers)) };
     for (const { objectId } of [prototype, alive]) await this.#call('Runtime.releaseObject', { objectId });
-    return { bytes, ...counted };
+    return { bytes, heap, ...counted };
   }
 
   /** What a function says that runs there on this object. */
