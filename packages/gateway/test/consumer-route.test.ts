@@ -123,7 +123,9 @@ describe('a consumer route', () => {
     client.send('x');
     client.send('never read');
     expect(await client.closed()).toBe(1011);
-    expect(gateway.lines).toEqual([{ message: 'a consumer failed', fields: { route: '/app/*', error: expect.stringContaining('cannot take x') as string } }]);
+    // A busy machine may hold up whatever runs.
+    const failures = gateway.lines.filter(({ message }) => !message.includes('held up everybody'));
+    expect(failures).toEqual([{ message: 'a consumer failed', fields: { route: '/app/*', error: expect.stringContaining('cannot take x') as string } }]);
     other.send('still here');
     await other.until(() => other.received.length === 1);
     await until(() => gateway.gateway.events[0]?.disconnects === 1, 'the end was told');
