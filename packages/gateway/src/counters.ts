@@ -13,6 +13,10 @@ const STAYS = [...SESSION_TRANSPORTS, 'poll'] as const;
 type StayName = (typeof STAYS)[number];
 export type TransportName = (typeof TRANSPORTS)[number];
 
+/** What the settings call the kinds of routes; the values of the label `kind`. */
+const ROUTE_KINDS = ['room', 'multiplex', 'events', 'consumer'] as const;
+export type RouteKind = (typeof ROUTE_KINDS)[number];
+
 /**
  * Why a delivery that was due never reached the kernel.
  * - `closed`: the session ended first.
@@ -39,6 +43,8 @@ export type PublishFailure = 'away' | 'unknown' | 'not_allowed' | 'full' | 'rate
 export interface Counters {
   /** Sessions opened, and polls that had to wait. */
   readonly opened: Record<StayName, number>;
+  /** The same, by the kind of their route. */
+  readonly openedOn: Record<RouteKind, number>;
   /** Requests and upgrades refused, by error code. */
   readonly refused: Record<HttpErrorKey, number>;
   /** Of them, those who were told to come back. */
@@ -97,6 +103,7 @@ export function createCounters(): Counters {
   >;
   return {
     opened: zeros(STAYS),
+    openedOn: zeros(ROUTE_KINDS),
     refused,
     returns: new Returns(() => performance.now()),
     layerCalls: new LayerCalls(() => performance.now()),

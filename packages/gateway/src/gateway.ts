@@ -375,6 +375,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     let hasBegun = false;
     transport.accept(request, tcp, head, opening.greeting, (link) => {
       hasBegun = true;
+      this.#counters.openedOn[opening.kind] += 1;
       return new Session(link, this.#sessions, identity, (session) => opening.begin(session), {
         id: opening.id,
         seat,

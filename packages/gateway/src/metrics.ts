@@ -50,6 +50,12 @@ const SESSIONS: readonly MetricDefinition[] = [
   gauge('busgate_sessions', 'Sessions open now.', ({ state }) => state.sessions, 'transport'),
   gauge('busgate_sessions_limit', 'Sessions that this process may hold.', ({ sessionsLimit }) => sessionsLimit),
   counter('busgate_connections_total', 'Sessions opened.', ({ counters }) => counters.opened, 'transport'),
+  counter(
+    'busgate_route_connections_total',
+    'Sessions opened, and polls that had to wait, by the kind of their route.',
+    ({ counters }) => counters.openedOn,
+    'kind',
+  ),
   counter('busgate_refused_total', 'Requests and upgrades refused, by error code.', ({ counters }) => counters.refused, 'reason'),
   counter('busgate_closes_total', 'Sessions ended, by close code; other: a code that only a client may choose.', ({ counters }) => counters.closes, 'code'),
   counter('busgate_error_frames_total', 'Error frames sent on multiplex routes.', ({ counters }) => counters.errorFrames),

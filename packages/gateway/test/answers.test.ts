@@ -81,7 +81,7 @@ describe('an error that nobody expected', () => {
     if (where === 'right') Object.assign(route, { denial: throws });
     if (where === 'open') route.onOpen = throws;
     if (where === 'opening') route.onOpen = () => Promise.reject(new TypeError('not expected'));
-    if (where === 'begin') route.onOpen = () => ({ begin: throws, cancel: () => undefined });
+    if (where === 'begin') route.onOpen = () => ({ kind: 'room', begin: throws, cancel: () => undefined });
     // More than there are places.
     for (let round = 0; round < 12; round += 1) {
       await using client = await RawClient.connect(server.port);

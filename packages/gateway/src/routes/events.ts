@@ -100,6 +100,7 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
     this.#session = {
       ...context,
       route: this.route,
+      kind: consumers === undefined ? 'events' : 'consumer',
       settings,
       counters: this.counters,
       backend: backend({ session: (id) => this.#sessions.get(id), sessionOrRequest: (id) => this.#sessions.get(id) ?? this.#requests.get(id) }),

@@ -125,6 +125,7 @@ export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
 
   #opening(joins: readonly Join[], held: readonly HubRoom[]): Opening {
     return {
+      kind: 'multiplex',
       begin: (session) => {
         if (session.transport !== 'websocket') this.#streams.set(session, Pace.ofMessages(this.context.reads, this.context.now));
         return new MultiplexConversation(session, this, joins, held);

@@ -136,7 +136,7 @@ export class Polls implements PollHost {
 
   #answerOrStay(poll: WaitingPoll, question: Question, reading: Reading, request: RouteRequest): WaitingPoll | Answer | HttpErrorKey {
     if (reading.isNews) return this.answer(reading.positions, question.isOfMany, reading);
-    return this.#seat(poll, request) ?? this.#add(poll, reading, question.poll * 1000, request);
+    return this.#seat(poll, request) ?? this.#add(poll, reading, question, request);
   }
 
   /** What is read for a poll that has waited is what has come meanwhile: only what is read at once may be read again and again. */
@@ -172,14 +172,15 @@ export class Polls implements PollHost {
   }
 
   /** Never for longer than its client has rights, nor than anybody may; else not for less than it asks for. */
-  #add(poll: WaitingPoll, reading: Reading, ms: number, { identity: { until } }: RouteRequest): WaitingPoll {
+  #add(poll: WaitingPoll, reading: Reading, { poll: seconds, isOfMany }: Question, { identity: { until } }: RouteRequest): WaitingPoll {
     const { counters, deadlines, now } = this.#context;
     const rights = until === undefined ? Infinity : until - now();
-    const ticks = Math.min(deadlines.ticks(ms) + 1, deadlines.ticks(Math.min(MAX_WAIT_MS, rights)));
+    const ticks = Math.min(deadlines.ticks(seconds * 1000) + 1, deadlines.ticks(Math.min(MAX_WAIT_MS, rights)));
     poll.place(reading);
     this.#waiting.add(poll);
     deadlines.set(poll, deadlines.now + ticks);
     counters.opened.poll += 1;
+    counters.openedOn[isOfMany ? 'multiplex' : 'room'] += 1;
     return poll;
   }
 }

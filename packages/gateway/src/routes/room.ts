@@ -184,6 +184,7 @@ export class RoomRoute implements Route, Posting, Asking {
 
   #open(room: HubRoom, since: string | undefined): Opening {
     return {
+      kind: 'room',
       begin: (session) => {
         if (since === undefined) this.#join(room, session);
         else void bringBack(this.#hub, room, session, this.#encoding, since);

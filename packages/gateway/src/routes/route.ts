@@ -1,4 +1,5 @@
 import type { Answer, StreamedAnswer, WaitingAnswer } from '../answer.ts';
+import type { RouteKind } from '../counters.ts';
 import type { HttpErrorKey, Refused } from '../errors.ts';
 import type { PathPattern } from '../config/path.ts';
 import type { Conversation } from '../session/conversation.ts';
@@ -8,6 +9,8 @@ import type { Params, RouteRequest } from './request.ts';
 
 /** A session that may begin. Either it begins, or it is cancelled. */
 export interface Opening {
+  /** Of the route. */
+  readonly kind: RouteKind;
   /** The session's id, where the route has told it to somebody already. */
   readonly id?: string;
   /** What the answer to the request says; without it what the transport says by itself. */

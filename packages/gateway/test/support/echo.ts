@@ -47,7 +47,7 @@ export class EchoServer implements AsyncDisposable {
         return undefined;
       },
     });
-    server.route.onOpen = () => ({ begin: echo, cancel() {} });
+    server.route.onOpen = () => ({ kind: 'room', begin: echo, cancel() {} });
     return new EchoServer(server);
   }
 

@@ -27,6 +27,7 @@ import type { Charge, OwnWorkers } from './workers.ts';
 export interface EventSessionContext extends DispatchContext {
   /** The path, as the settings say it. */
   readonly route: string;
+  readonly kind: 'events' | 'consumer';
   readonly backend: Backend;
   readonly layer: Pick<ChannelLayer, 'groupAdd' | 'groupDiscard' | 'groupSend'>;
   readonly hub: Hub;
@@ -220,6 +221,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
       if (subprotocol !== undefined && !subprotocolsOf(this.asked.rawHeaders).includes(subprotocol)) return 'not_offered';
       this.#phase = 'accepted';
       this.#opening.resolve({
+        kind: this.#context.kind,
         id: this.subject.session,
         greeting: { subprotocol, headers },
         begin: (session) => this.#begin(session),
