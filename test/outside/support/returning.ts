@@ -81,12 +81,14 @@ export class NumberedPublisher {
   /** The last number of each room. */
   readonly last = new Map<string, number>();
   readonly #origin: string;
+  readonly #bodyOf: (n: number) => string;
   readonly #stop = new AbortController();
   readonly #done: Promise<unknown>;
 
   /** Each room has one message `everyMs`. */
-  constructor(origin: string, rooms: readonly string[], everyMs: number) {
+  constructor(origin: string, rooms: readonly string[], everyMs: number, bodyOf = (n: number): string => JSON.stringify({ n } satisfies Numbered)) {
     this.#origin = origin;
+    this.#bodyOf = bodyOf;
     this.#done = Promise.all(rooms.map((room, index) => this.#run(room, everyMs, (index * everyMs) / rooms.length)));
   }
 
@@ -105,13 +107,12 @@ export class NumberedPublisher {
   }
 
   async #post(room: string, n: number): Promise<boolean> {
-    const message: Numbered = { n };
     try {
       const headers = { 'Idempotency-Key': `${room}-${n}` };
       const response = await fetch(`http://${this.#origin}/room/${room}`, {
         method: 'POST',
         headers,
-        body: JSON.stringify(message),
+        body: this.#bodyOf(n),
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
       await response.body?.cancel();
