@@ -11,6 +11,9 @@ const ROUNDS = 50;
 const PROOFS = 2;
 const MOST_STRETCHES = 6;
 
+/** Of what grows, by kind. */
+const KINDS_TOLD = 30;
+
 type Growth = Readonly<Record<keyof Census, number>>;
 
 /** Does pieces of work again and again, in turn, and tells what they leave behind: an empty list is good. `tell` is told of each stretch. */
@@ -32,7 +35,17 @@ export async function soak(stage: SoakStage, kinds: readonly Kind[], tell: (grow
     tell(growth);
     before = census;
   }
-  return [...grownOf(growths).map((measure) => `${measure} a round: ${growths.map((growth) => growth[measure].toFixed(2)).join(', ')}`), ...stage.errors];
+  const grown = grownOf(growths).map((measure) => `${measure} a round: ${growths.map((growth) => growth[measure].toFixed(2)).join(', ')}`);
+  return [...grown, ...(grown.length > 0 ? await whatGrows(stage, stretch) : []), ...stage.errors];
+}
+
+/** The kinds of objects of which there are more after another stretch. */
+async function whatGrows({ inspector }: SoakStage, stretch: () => Promise<void>): Promise<readonly string[]> {
+  const before = await inspector.kinds();
+  await stretch();
+  const growths = Object.entries(await inspector.kinds()).map(([kind, count]) => [kind, count - (before[kind] ?? 0)] as const);
+  const most = growths.filter(([, by]) => by >= ROUNDS / 10).toSorted(([, a], [, b]) => b - a);
+  return most.slice(0, KINDS_TOLD).map(([kind, by]) => `${by} more: ${kind}`);
 }
 
 /** Of a round. */

@@ -57,6 +57,21 @@ function countOthers(this: readonly object[]): Pick<Holdings, 'functions' | 'buf
   return { functions, buffers: this.filter((object) => ArrayBuffer.isView(object) || object instanceof ArrayBuffer).length };
 }
 
+/** How many there are of each kind: of objects by their class and the first of their members, of functions by how they begin. */
+function countKinds(this: readonly object[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const object of this) {
+    let kind = 'a prototype';
+    try {
+      kind = typeof object === 'function' ? String(object).slice(0, 80) : `${object.constructor.name} {${Object.keys(object).slice(0, 6).join()}}`;
+    } catch {
+      // Not all of them bear to be asked.
+    }
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}
+
 /** What a process holds, as told after its garbage was collected: by its inspector, which needs {@link INSPECTED}. */
 export class Inspector implements AsyncDisposable {
   readonly #pid: number;
@@ -91,11 +106,22 @@ export class Inspector implements AsyncDisposable {
   async census(): Promise<Holdings> {
     const bytes = await this.held();
     const heap = await this.#evaluate('process.memoryUsage().heapUsed');
+    return await this.#onAll(async (alive) => ({ bytes, heap, ...(await this.#on(alive, count)), ...(await this.#on(alive, countOthers)) }));
+  }
+
+  /** How many are alive after a collection, by kind: for whoever has to find out what it is that grows. */
+  async kinds(): Promise<Readonly<Record<string, number>>> {
+    await this.held();
+    return await this.#onAll((alive) => this.#on(alive, countKinds));
+  }
+
+  /** `ask` is given the array of all objects. */
+  async #onAll<T>(ask: (alive: string) => Promise<T>): Promise<T> {
     const { result: prototype } = (await this.#call('Runtime.evaluate', { expression: 'Object.prototype' })) as Referred<'result'>;
     const { objects: alive } = (await this.#call('Runtime.queryObjects', { prototypeObjectId: prototype.objectId })) as Referred<'objects'>;
-    const counted = { ...(await this.#on(alive.objectId, count)), ...(await this.#on(alive.objectId, countOthers)) };
+    const answer = await ask(alive.objectId);
     for (const { objectId } of [prototype, alive]) await this.#call('Runtime.releaseObject', { objectId });
-    return { bytes, heap, ...counted };
+    return answer;
   }
 
   /** What a function says that runs there on this object. */
