@@ -9,6 +9,9 @@ const MOST = 8;
 /** Who was cut off, or refused, comes back after so long, and up to as long again, in milliseconds. */
 const BACK_AFTER = 50;
 const BACK_SPREAD = 200;
+/** It is away for longer this often, and for so many milliseconds at most: so it misses more than a few. */
+const LONG_SHARE = 0.1;
+const LONG_MS = 2000;
 const POLL_S = 20;
 
 interface Answer {
@@ -57,7 +60,9 @@ export class Wanderer {
       const from = this.last;
       const isDone = await this.#visit(way, this.#random() < 0.5, 1 + Math.floor(this.#random() * MOST)).catch(() => false);
       if (this.last > from) this.visits[way] += 1;
-      if (!isDone) await delay(BACK_AFTER + this.#random() * BACK_SPREAD, undefined, { signal }).catch(() => undefined);
+      const away = isDone ? 0 : BACK_AFTER + this.#random() * BACK_SPREAD;
+      const long = this.#random() < LONG_SHARE ? this.#random() * LONG_MS : 0;
+      await delay(away + long, undefined, { signal }).catch(() => undefined);
     }
   }
 
