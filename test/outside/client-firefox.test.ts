@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { type GatewayProcess, startGateway } from '../support/processes.ts';
 import { Firefox, type FirefoxPage } from './support/firefox.ts';
+import { joining, type Seen } from './support/room-page.ts';
 
 let gateway: GatewayProcess;
 let firefox: Firefox;
@@ -23,28 +24,11 @@ beforeEach(async () => {
 
 afterEach(() => proxy[Symbol.asyncDispose]());
 
-interface Seen {
-  readonly texts: string[];
-  readonly gaps: number;
-  readonly states: string[];
-  readonly transport: string;
-}
-
 /** A page whose client is in a room, and keeps what it gets. */
 async function open(room: string, options = '{}', entry = '/client/index.js'): Promise<FirefoxPage> {
   // A page of the gateway without a script of its own.
   const page = await firefox.open(`http://localhost:${proxy.port}/demo.css`);
-  await page.evaluate(`(async () => {
-    const { connect } = await import('${entry}');
-    const bus = connect('/socket', ${options});
-    const room = bus.join('${room}');
-    const seen = (window.seen = { texts: [], gaps: 0, states: [], get transport() { return bus.transport; } });
-    bus.on('state', (state) => seen.states.push(state));
-    room.on('message', ({ text }) => seen.texts.push(text));
-    room.on('gap', () => (seen.gaps += 1));
-    await new Promise((resolve) => room.on('state', (state) => state === 'joined' && resolve()));
-    seen.states.length = 0;
-  })()`);
+  await page.evaluate(joining(room, options, entry));
   return page;
 }
 

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { type GatewayProcess, startGateway } from '../support/processes.ts';
 import { newPage, startBrowser } from './support/browser.ts';
+import { joining, type Seen } from './support/room-page.ts';
 
 let gateway: GatewayProcess;
 let browser: Browser;
@@ -24,14 +25,6 @@ beforeEach(async () => {
 
 afterEach(() => proxy[Symbol.asyncDispose]());
 
-interface Seen {
-  readonly texts: string[];
-  readonly gaps: number;
-  readonly states: string[];
-  /** Whether the page came out of the back/forward cache. */
-  readonly wasKept: boolean;
-}
-
 /** A page whose client is in a room, and keeps what it gets. */
 async function open(room: string, options = '{}'): Promise<Page> {
   const page = await newPage(browser);
@@ -42,18 +35,7 @@ async function open(room: string, options = '{}'): Promise<Page> {
 async function join(page: Page, room: string, entry: string, options = '{}'): Promise<void> {
   // A page of the gateway without a script of its own.
   await page.goto(`http://localhost:${proxy.port}/demo.css`);
-  await page.evaluate(`(async () => {
-    const { connect } = await import('${entry}');
-    const bus = connect('/socket', ${options});
-    const room = bus.join('${room}');
-    const seen = (window.seen = { texts: [], gaps: 0, states: [], wasKept: false });
-    addEventListener('pageshow', (event) => (seen.wasKept = event.persisted));
-    bus.on('state', (state) => seen.states.push(state));
-    room.on('message', ({ text }) => seen.texts.push(text));
-    room.on('gap', () => (seen.gaps += 1));
-    await new Promise((resolve) => room.on('state', (state) => state === 'joined' && resolve()));
-    seen.states.length = 0;
-  })()`);
+  await page.evaluate(joining(room, options, entry));
 }
 
 const seenBy = (page: Page): Promise<Seen> => page.evaluate('window.seen');

@@ -65,8 +65,8 @@ async function replace(indexes: readonly number[]): Promise<{ closes: number; se
 }
 
 function closingSeconds({ lines }: GatewayProcess): number {
-  const line = lines.all.find((text) => text.includes('"step":"closing"')) ?? '{}';
-  return (JSON.parse(line) as { ms: number }).ms / 1000;
+  const line = lines.all.find((text) => text.includes('"closing_ms"')) ?? '{}';
+  return (JSON.parse(line) as { closing_ms: number }).closing_ms / 1000;
 }
 
 test('three gateways with 5,000 sockets are replaced, one alone and two at once: the fleet closes at its pace, and with history nobody misses or doubles anything', async () => {

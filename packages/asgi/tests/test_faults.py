@@ -10,7 +10,7 @@ import redis.asyncio
 from busgate_asgi import worker as worker_module
 from busgate_asgi.exchange import Exchange
 from busgate_asgi.session import Session
-from busgate_asgi.types import Receive, Scope, Send
+from busgate_asgi.types import Application, Receive, Scope, Send
 from tests.support.gateway import gateway_at
 from tests.support.proxy import proxy_to
 from tests.support.servers import Server, start_nats, start_redis
@@ -27,6 +27,20 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
         await send({**message, "type": "websocket.send"})
+
+
+def saying_three(say: asyncio.Event) -> Application:
+    """Sends three frames once it is told to."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await say.wait()
+        for number in range(3):
+            await send({"type": "websocket.send", "text": str(number)})
+        await receive()
+
+    return application
 
 
 @pytest.mark.parametrize("start", [start_redis, start_nats])
@@ -48,15 +62,7 @@ async def test_a_worker_reads_on_after_a_restart_of_the_broker(start: Callable[[
 
 async def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back() -> None:
     say = asyncio.Event()
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await say.wait()
-        for number in range(3):
-            await send({"type": "websocket.send", "text": str(number)})
-        await receive()
-
+    application = saying_three(say)
     with start_redis() as server:
         async with gateway_at(server.url) as (gateway, prefix), proxy_to(server.port) as proxy, worker(proxy.url, prefix, application):
             session = gateway.session()
@@ -72,15 +78,7 @@ async def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back() -
 
 async def test_what_is_said_before_a_gateway_is_back_at_the_broker_waits_for_it() -> None:
     say = asyncio.Event()
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await say.wait()
-        for number in range(3):
-            await send({"type": "websocket.send", "text": str(number)})
-        await receive()
-
+    application = saying_three(say)
     with start_redis() as server:
         async with gateway_at(server.url) as (gateway, prefix), worker(server.url, prefix, application):
             session = gateway.session()

@@ -9,7 +9,7 @@ import type { Config } from './config.ts';
 import { type Counters, createCounters, type GatewayState } from './counters.ts';
 import { demoFiles } from './demo.ts';
 import { FleetBudget } from './drain/budget.ts';
-import type { DrainClock, Draining, DrainOrder } from './drain/draining.ts';
+import { DRAIN_STEPS, type DrainClock, type Draining, type DrainOrder } from './drain/draining.ts';
 import { drain } from './drain.ts';
 import type { HttpErrorKey } from './errors.ts';
 import type { Upgrade } from './http/upgrades.ts';
@@ -286,6 +286,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   }
 
   #draining(leave: boolean): Draining {
+    const steps: Record<string, number> = {};
     return {
       announce: () => {
         this.#isDraining = true;
@@ -302,8 +303,9 @@ export class Gateway implements AsyncDisposable, OpsSource {
       },
       took: (step, ms) => {
         this.metrics.drained(step, ms);
+        steps[`${step}_ms`] = Math.round(ms);
         // The page of metrics goes with its port.
-        this.#log.info('a step of the drain is over', { step, ms: Math.round(ms) });
+        if (step === DRAIN_STEPS.at(-1)) this.#log.info('what the steps of the drain took', steps);
       },
       finish: () => this.#finish(),
     };
