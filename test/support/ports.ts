@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 
-/** Below the range from which systems take the source ports of outgoing connections: a client that redials a stopped server could otherwise be given that very port, and hold it. */
-const LOWEST = 10_000;
+/** Below the range from which systems take the source ports of outgoing connections: a client that redials a stopped server could otherwise be given that very port, and hold it. Above the last of the ports that `fetch` refuses to ask (Fetch, "Port blocking"), which is 10080. */
+const LOWEST = 10_081;
 const HIGHEST = 32_000;
 /** Those that this process was given: whoever chooses two before it uses the first has two. */
 const given = new Set<number>();
