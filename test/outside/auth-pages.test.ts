@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { requireBinary } from '../support/binaries.ts';
 import { startRedis } from '../support/brokers.ts';
 import { Child } from '../support/child.ts';
 import { freePort } from '../support/ports.ts';
@@ -12,6 +13,8 @@ import { PythonEnvironment } from './support/python.ts';
 const PASSWORD = 'of the test alone';
 /** A file of a page, by the name that stands before it. */
 const FILE = /^`([\w./]+)`:\n\n```\w+\n(.*?)^```$/gms;
+/** An application as the page begins with, but for what Debian's Rails has no gems of. */
+const NEW_RAILS = ['new', '.', '--minimal', '--skip-active-record', '--skip-bundle', '--skip-listen'];
 
 /** A folder with the files of a page of docs/guides/auth, gone after its disposal. */
 class Page implements AsyncDisposable {
@@ -51,14 +54,19 @@ async function streaming(gateway: GatewayProcess, path: string, headers: Readonl
   return answer.status;
 }
 
+/** The cookie with which a login of Express's or Rails' page is answered, once there is somebody who answers. */
+async function loggedIn(url: string): Promise<string> {
+  const login = (): Promise<Response | undefined> => fetch(url, { method: 'POST' }).catch(() => undefined);
+  await expect.poll(async () => (await login())?.status).toBe(204);
+  return (await login())?.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+}
+
 test('docs/guides/auth/express.md: whoever has logged in has their own rooms, from pages of the application alone', async () => {
   const port = await freePort();
   await using page = await Page.of('express', port);
   await outputOf('npm', ['install', '--no-audit', '--no-fund', 'express@5', 'express-session@1'], { cwd: page.folder });
   await using _app = new Child(process.execPath, ['app.mjs'], { cwd: page.folder, env: { PORT: `${port}` } });
-  const login = (): Promise<Response | undefined> => fetch(`http://localhost:${port}/login/ann`, { method: 'POST' }).catch(() => undefined);
-  await expect.poll(async () => (await login())?.status).toBe(204);
-  const Cookie = (await login())?.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  const Cookie = await loggedIn(`http://localhost:${port}/login/ann`);
   const Origin = `http://localhost:${port}`;
   await using gateway = await page.gateway();
   const room = (user: string): string => `/room/user.${user}.news`;
@@ -95,6 +103,24 @@ async function djangoSession(url: string): Promise<string> {
   const [session = ''] = answer.headers.getSetCookie().filter((one) => one.startsWith('sessionid='));
   return session.split(';')[0] ?? '';
 }
+
+test('docs/guides/auth/rails.md: whoever has logged in has their own rooms, by the encrypted cookie of Rails', async () => {
+  const port = await freePort();
+  const rails = await requireBinary('rails', '', 'ruby-rails');
+  await requireBinary('puma');
+  await using page = await Page.of('rails', port, (folder) => outputOf(rails, NEW_RAILS, { cwd: folder }));
+  await page.write('Gemfile', "gem 'rails'\ngem 'puma'\n");
+  await using _app = new Child(join(page.folder, 'bin/rails'), ['server', '-p', `${port}`], { cwd: page.folder });
+  const Cookie = await loggedIn(`http://localhost:${port}/login/ann`);
+  const Origin = `http://localhost:${port}`;
+  await using gateway = await page.gateway();
+  expect(await streaming(gateway, '/room/user.ann.news', { Cookie, Origin })).toBe(200);
+  expect(await streaming(gateway, '/room/user.bob.news', { Cookie, Origin })).toBe(403);
+  expect(await streaming(gateway, '/room/user.ann.news', { Origin })).toBe(401);
+  // Not a character of it may change.
+  expect(await streaming(gateway, '/room/user.ann.news', { Cookie: Cookie.replace('=', '=a'), Origin })).toBe(401);
+  expect(await streaming(gateway, '/room/user.ann.news', { Cookie, Origin: 'https://evil.example' })).toBe(403);
+});
 
 test('docs/guides/auth/jwt.md: a token of the page has the rooms that it names', async () => {
   await using page = await Page.of('jwt');
