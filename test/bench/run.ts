@@ -4,6 +4,7 @@ import { benchEvents, eventScenarios, eventServers } from './events/bench.ts';
 import { benchLayer, layerScenarios, layerServers } from './layer/bench.ts';
 import { benchNats, natsScenarios, natsServers } from './nats/bench.ts';
 import { benchReturns, returnScenarios, returnServers } from './returns/bench.ts';
+import { benchRollout, rolloutScenarios, rolloutServers } from './rollout/bench.ts';
 import { benchRooms, roomServers, roomScenarios } from './rooms/bench.ts';
 import { benchStrangers, strangerScenarios, strangerServers } from './strangers/bench.ts';
 import { benchTransports, transportScenarios, transportServers } from './transports/bench.ts';
@@ -21,6 +22,7 @@ const families: Readonly<Record<string, Family>> = {
   layer: { scenarios: layerScenarios, servers: layerServers, run: benchLayer },
   nats: { scenarios: natsScenarios, servers: natsServers, run: benchNats },
   returns: { scenarios: returnScenarios, servers: returnServers, run: benchReturns },
+  rollout: { scenarios: rolloutScenarios, servers: rolloutServers, run: benchRollout },
   strangers: { scenarios: strangerScenarios, servers: strangerServers, run: benchStrangers },
   transports: { scenarios: transportScenarios, servers: transportServers, run: benchTransports },
 };

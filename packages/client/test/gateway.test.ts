@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { TestGateway, until } from '../../gateway/test/support/gateway.ts';
 import { type Bus, connect, type Room } from '../src/index.ts';
 
@@ -29,6 +30,15 @@ class Forbidden {
     throw new Error('no WebSocket here');
   }
 }
+
+test("the class of 'ws' does in place of a global one, and is one to the types", async () => {
+  bus = connect(gateway.http('/socket'), { WebSocket, transports: ['websocket'] });
+  const said = record(bus.join('kept'));
+  await bus.ready;
+  await bus.join('kept').publish('hi');
+  await until(() => said.includes('hi'), 'the message has come');
+  expect(bus.transport).toBe('websocket');
+});
 
 describe('where no WebSocket gets through', () => {
   test('a page is given a stream by itself: it joins, publishes, leaves, and is told everything once and in order', async () => {

@@ -23,12 +23,15 @@ export class Returning {
   joined = false;
   readonly room: string;
   readonly #url: string;
+  readonly #heard: (data: Numbered) => void;
   #since: string | undefined;
   #socket: WebSocket | undefined;
   #hasLeft = false;
 
-  constructor(origin: string, room: string) {
+  /** `heard` is called with what each message holds. */
+  constructor(origin: string, room: string, heard: (data: Numbered) => void = () => undefined) {
     this.room = room;
+    this.#heard = heard;
     this.#url = `ws://${origin}/socket`;
     this.#connect();
   }
@@ -58,6 +61,7 @@ export class Returning {
       if (n !== this.last + 1) this.faults.push(`${n} after ${this.last}`);
       this.last = n;
       this.#since = frame.position;
+      this.#heard(frame.data);
     } else if (frame.type !== 'welcome' && frame.type !== 'reconnect') {
       this.faults.push(JSON.stringify(frame));
     }

@@ -38,12 +38,15 @@ type Opener = (target: Target, events: LinkEvents) => Link;
 /** How a link of each kind is opened. */
 export type Openers = Readonly<Record<TransportName, () => Opener | Promise<Opener>>>;
 
-/** As much of the browser's WebSocket as is needed. */
+/** What hears an event of a class that says more of it: only a method's parameter may be narrower there. */
+type Hears<Event> = { hears(event: Event): void }['hears'] | null;
+
+/** As much of the browser's WebSocket as is needed, which that of `ws` has as well. */
 interface WebSocketLike {
   readonly bufferedAmount: number;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number }) => void) | null;
-  onerror: ((event: unknown) => void) | null;
+  onmessage: Hears<{ data: unknown }>;
+  onclose: Hears<{ code: number }>;
+  onerror: Hears<unknown>;
   send(data: string): void;
   close(code?: number): void;
 }
