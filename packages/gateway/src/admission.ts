@@ -1,7 +1,7 @@
 import type { LayerStatus } from '@busgate/layer';
 import { Origins } from './admission/origins.ts';
-import type { Authority, AuthRefusal, Identifiable } from './auth/authority.ts';
-import type { Refused } from './errors.ts';
+import type { Authority, Identifiable } from './auth/authority.ts';
+import { isRefused, type Refused } from './errors.ts';
 import { ANYONE, type Identity } from './identity.ts';
 import type { Seat, Seats } from './limits/seats.ts';
 import type { Log } from './log.ts';
@@ -170,8 +170,8 @@ export class Admission {
   }
 }
 
-function admitAs<T>(asker: Asker, found: Identity | AuthRefusal, then: () => T): Refused | T {
-  if (typeof found === 'string') return found;
+function admitAs<T>(asker: Asker, found: Identity | Refused, then: () => T): Refused | T {
+  if (isRefused(found)) return found;
   asker.identity = found;
   return then();
 }

@@ -1,3 +1,4 @@
+import { isTokenOffer } from './auth/credentials.ts';
 import type { Config } from './config.ts';
 import type { RouteConfig } from './config/route-settings.ts';
 import type { SessionTransport } from './counters.ts';
@@ -21,8 +22,10 @@ const MAX_TICK_MS = 1000;
 const MIN_TICK_MS = 20;
 
 /** In what ways the sessions of a route reach their clients, the one that is wanted first where a request asks for several. */
-export function wiresOf(route: Route, { limits, rate }: Config, inbound: Inbound, turns: ReadTurns): readonly Transport[] {
-  return [new WebSocketTransport({ message: route.messageLimit, fragments: limits.fragments, rates: rate }, inbound, turns), ...streamsOf(route)];
+export function wiresOf(route: Route, { limits, rate, auth }: Config, inbound: Inbound, turns: ReadTurns): readonly Transport[] {
+  // Where somebody is asked who a client is, more than one token is no malformed request, but nobody's.
+  const mayRepeat = auth.jwt === undefined && auth.http === undefined ? () => false : isTokenOffer;
+  return [new WebSocketTransport({ message: route.messageLimit, fragments: limits.fragments, rates: rate, mayRepeat }, inbound, turns), ...streamsOf(route)];
 }
 
 /** How long sessions may be silent, by their wire. */

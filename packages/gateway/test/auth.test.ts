@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway } from './support/gateway.ts';
+import { RawClient, upgrade } from './support/raw.ts';
 import { StreamClient } from './support/stream.ts';
 import { JWT, seconds, signed, tokenFor } from './support/tokens.ts';
 
@@ -83,6 +84,20 @@ describe.each(Object.entries(WAYS))('tokens, by %s', (wire, ask) => {
     const headers = { ...bearer(token), 'Sec-WebSocket-Protocol': `busgate.v1, busgate.token.${token}` };
     expect((await ask(gateway, '/open/a', headers))[0]).toBe(401);
   });
+});
+
+test('one token that is offered twice as the same subprotocol is more than one: 401, with the reason; where nobody is known it is malformed', async () => {
+  await using gateway = await TestGateway.start(['--routes', ROUTES, '--auth-jwt', JWT]);
+  await using open = await TestGateway.start();
+  const offer = `busgate.token.${tokenFor()}`;
+  const answerOf = async ({ port }: TestGateway): Promise<{ status: number; body: string }> => {
+    await using client = await RawClient.connect(port);
+    client.write(upgrade('/room/chat.a', { 'Sec-WebSocket-Protocol': `busgate.v1, ${offer}, ${offer}` }));
+    return await client.answer();
+  };
+  const [twice, malformed] = [await answerOf(gateway), await answerOf(open)];
+  expect([twice.status, JSON.parse(twice.body)]).toEqual([401, { error: 'bad_token', message: 'there is more than one token: send one' }]);
+  expect([malformed.status, JSON.parse(malformed.body)]).toMatchObject([400, { error: 'bad_request' }]);
 });
 
 describe('a token', () => {

@@ -1,3 +1,4 @@
+import type { Refused } from '../errors.ts';
 import { ANYONE, type Identity, type Question } from '../identity.ts';
 import type { Log } from '../log.ts';
 import type { Endpoint } from '../net/endpoint.ts';
@@ -10,6 +11,7 @@ import type { JwtChecker } from './jwt.ts';
 import type { Subrequest } from './subrequest.ts';
 
 const AUTHORIZATION = 'authorization';
+const TWO_TOKENS: Refused = { key: 'bad_token', message: 'there is more than one token: send one' };
 
 /** A request, as far as it says who makes it. */
 export interface Identifiable extends Presenting {
@@ -60,11 +62,14 @@ export class Authority {
   }
 
   /** Who makes a request; at once where it says nothing and nobody is to be asked. */
-  identify(request: Identifiable): Identity | AuthRefusal | Promise<Identity | AuthRefusal> {
+  identify(request: Identifiable): Identity | Refused | Promise<Identity | AuthRefusal> {
     const { credentials, jwt, application, knowsBans, attempts } = this.#sources;
     if (!knowsBans()) return 'auth_away';
     const [token, ...others] = credentials.tokensOf(request);
-    if (others.length > 0) return this.#refuse('two_tokens', request.remote.address);
+    if (others.length > 0) {
+      this.#refuse('two_tokens', request.remote.address);
+      return TWO_TOKENS;
+    }
     if (token !== undefined && jwt !== undefined) {
       const { address } = request.remote;
       return attempts.look(address, () => this.#check(jwt, token, address));

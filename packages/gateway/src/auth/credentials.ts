@@ -34,7 +34,7 @@ export class Credentials {
       else if (name === 'sec-websocket-protocol')
         tokens.push(
           ...offersOf(value)
-            .filter(isToken)
+            .filter(isTokenOffer)
             .map((offer) => offer.slice(SUBPROTOCOL.length)),
         );
       else if (name === 'cookie') tokens.push(...this.#inCookies(value));
@@ -54,9 +54,9 @@ export class Credentials {
   #withoutTokens(name: string, value: string): string {
     if (name === 'authorization') return BEARER.test(value) ? '' : value;
     if (name === 'sec-websocket-protocol')
-      return offersOf(value).some(isToken)
+      return offersOf(value).some(isTokenOffer)
         ? offersOf(value)
-            .filter((offer) => !isToken(offer))
+            .filter((offer) => !isTokenOffer(offer))
             .join(', ')
         : value;
     if (name !== 'cookie' || this.#inCookies(value).length === 0) return value;
@@ -87,7 +87,8 @@ function offersOf(header: string): readonly string[] {
   return header.split(',').map((offer) => offer.trim());
 }
 
-function isToken(offer: string): boolean {
+/** Whether a subprotocol is a token. */
+export function isTokenOffer(offer: string): boolean {
   return offer.startsWith(SUBPROTOCOL);
 }
 

@@ -15,7 +15,7 @@ const TABLE = {
   bad_room: { status: 400, message: 'a room name is 1 to 200 of A-Z a-z 0-9 _ : @ - with single dots between levels' },
   bad_position: { status: 400, message: 'the position must be one that the gateway gave' },
   no_history: { status: 400, message: 'this room keeps no history: see the setting history' },
-  no_auth: { status: 400, message: 'nobody is known here: neither auth.jwt nor auth.http is said' },
+  no_auth: { status: 400, message: 'no user or token is known here, sessions alone: neither auth.jwt nor auth.http is said' },
   no_records: { status: 400, message: 'this layer keeps no records of whom it was asked to refuse; with JetStream, NATS does' },
   unauthorized: { status: 401, headers: { 'WWW-Authenticate': 'Bearer' }, message: 'the key of this port is wanted: Authorization: Bearer KEY' },
   key_in_query: { status: 401, headers: { 'WWW-Authenticate': 'Bearer' }, message: 'a key never belongs into a query: Authorization: Bearer KEY' },

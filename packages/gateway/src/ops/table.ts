@@ -35,7 +35,7 @@ export function callsOf({ fleet, layer, config, publish, message, drain, version
     ...roomsCalls({ fleet, process: layer.process, standing }),
     ...historyCalls(layer),
     ...sessionsCalls(fleet),
-    ...revocationCalls(revocations),
+    ...revocationCalls(revocations, fleet),
     tapCall(layer),
     fleetCall(fleet),
     guaranteesCall(config, layer),

@@ -17,6 +17,8 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 export interface WebSocketOptions extends ReceiveLimits {
   readonly rates: ReadRates;
+  /** Subprotocols that may be offered twice, since somebody else refuses that: see {@link handshakeFault}. */
+  readonly mayRepeat: (subprotocol: string) => boolean;
 }
 
 /** What is spoken on `/socket`; on other routes it is offered by those who have a token to offer beside it. */
@@ -27,8 +29,10 @@ export class WebSocketTransport implements Transport {
   readonly name = 'websocket';
   readonly headers = {};
   readonly #context: SocketContext;
+  readonly #mayRepeat: WebSocketOptions['mayRepeat'];
 
-  constructor({ message, fragments, rates }: WebSocketOptions, inbound: Inbound, turns: ReadTurns) {
+  constructor({ message, fragments, rates, mayRepeat }: WebSocketOptions, inbound: Inbound, turns: ReadTurns) {
+    this.#mayRepeat = mayRepeat;
     const limits = { message, fragments };
     this.#context = { limits, inbound, turns, rates, now: () => performance.now(), spare: new Receiver(limits, inbound) };
   }
@@ -38,7 +42,7 @@ export class WebSocketTransport implements Transport {
   }
 
   fault(request: IncomingMessage): HttpErrorKey | undefined {
-    return handshakeFault(request);
+    return handshakeFault(request, this.#mayRepeat);
   }
 
   accept({ headers }: IncomingMessage, tcp: Socket, head: Buffer, greeting: Greeting | undefined, begin: (link: Link) => Session): void {

@@ -38,7 +38,7 @@ export class EchoServer implements AsyncDisposable {
         renew: () => undefined,
       },
     );
-    const transport = new WebSocketTransport({ ...limits, rates: UNPACED }, inbound, new ReadTurns({ now, defer: setImmediate }));
+    const transport = new WebSocketTransport({ ...limits, rates: UNPACED, mayRepeat: () => false }, inbound, new ReadTurns({ now, defer: setImmediate }));
     const server = await TestPublic.start({
       inbound,
       transports: () => [transport],

@@ -74,7 +74,7 @@ export class TestPublic implements AsyncDisposable {
     const log: Log = { debug: write, info: write, warn: write, error: write };
     const layer = { status: { state: 'connected' as const, since: new Date() } };
     const transport = new WebSocketTransport(
-      { message: 1024, fragments: 16, rates: UNPACED },
+      { message: 1024, fragments: 16, rates: UNPACED, mayRepeat: () => false },
       this.inbound,
       new ReadTurns({ now: () => performance.now(), defer: setImmediate }),
     );

@@ -4,19 +4,25 @@ import type { Revocation, Revocations } from '../../auth/revocations.ts';
 import { publishFailure } from '../../layer-errors.ts';
 import type { ApiCall, ApiRequest } from '../api.ts';
 import { mayBeSent } from '../../transports/websocket/frames.ts';
+import { ERRORS } from '../../errors.ts';
 import { OpsError } from '../errors.ts';
 import { readObject } from '../json.ts';
+import { type Asking, askOwner } from './sessions.ts';
 
 const DAY_MS = 86_400_000;
 const DRAINED = 1012;
+const EXPIRED = ERRORS.expired.close ?? DRAINED;
 const MOST = 1000;
 /** A time with its offset (RFC 3339 section 5.6). */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** `POST /api/revoke` and `POST /api/disconnect`, which every gateway of the fleet obeys. `revocations`: undefined where nobody is known. */
-export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disconnect'> | undefined): ApiCall[] {
+/**
+ * `POST /api/revoke` and `POST /api/disconnect`, which every gateway of the fleet obeys. `revocations`: undefined where nobody is known: a session can be ended there too, and no
+ * other one ever has its id.
+ */
+export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disconnect'> | undefined, fleet: Asking): ApiCall[] {
   const known = (): Pick<Revocations, 'revoke' | 'disconnect'> => {
     if (revocations === undefined) throw new OpsError('no_auth');
     return revocations;
@@ -28,7 +34,8 @@ export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disco
       async serve(request) {
         const members = membersOf(request);
         const revocation = revocationOf(members, Date.now());
-        await orRefused(() => known().revoke(revocation));
+        if (revocations === undefined && revocation.session !== undefined) await end(fleet, revocation.session);
+        else await orRefused(() => known().revoke(revocation));
         return { ...revocation, until: revocation.until.toISOString() };
       },
     },
@@ -43,6 +50,10 @@ export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disco
       },
     },
   ];
+}
+
+async function end(fleet: Asking, session: string): Promise<void> {
+  if (!(await askOwner(fleet, 'close', session, { session, code: EXPIRED }))) throw new OpsError('no_session');
 }
 
 function membersOf({ body }: ApiRequest): Members {

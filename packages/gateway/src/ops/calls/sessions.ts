@@ -8,7 +8,7 @@ import { limitOf, readCursor, writeCursor } from '../paging.ts';
 
 const DRAINED = 1012;
 
-type Asking = Pick<Fleet, 'ask' | 'gateways'>;
+export type Asking = Pick<Fleet, 'ask' | 'gateways'>;
 
 /** `GET /api/sessions`, and `GET` and `DELETE /api/sessions/<id>`, at whatever gateway of the fleet they are. */
 export function sessionsCalls(fleet: Asking): ApiCall[] {
@@ -87,8 +87,8 @@ function pageOf(answers: ReadonlyMap<string, FleetCalls['sessions']['answer']>, 
   return { sessions, ...(rest === undefined ? {} : { cursor: writeCursor([rest, 0]) }) };
 }
 
-/** Asks the gateway whose session it is, which its id says. */
-async function askOwner<C extends 'session' | 'close'>(
+/** Asks the gateway whose session it is, which its id says. Rejects with `no_session` where there is none of that id, `no_gateway` where it does not answer. */
+export async function askOwner<C extends 'session' | 'close'>(
   fleet: Asking,
   call: C,
   session: string,
