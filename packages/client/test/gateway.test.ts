@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import { TestGateway, until } from '../../gateway/test/support/gateway.ts';
 import { type Bus, connect, type Room } from '../src/index.ts';
 
-const HISTORY = [{ rooms: 'kept', size: 1000, ageMs: 60_000 }];
+const HISTORY = ['kept', 'kept.>'].map((rooms) => ({ rooms, size: 1000, ageMs: 60_000 }));
 let gateway: TestGateway;
 let bus: Bus | undefined;
 /** The page remembers what worked: each test is on a path of its own. */
@@ -76,4 +76,16 @@ describe('where no WebSocket gets through', () => {
     expect(said).toEqual([1, 2, 3]);
     await other[Symbol.asyncDispose]();
   });
+});
+
+test.each(['websocket', 'sse', 'poll'] as const)('what is published right behind a join comes back from the room, once: %s', async (transport) => {
+  bus = connect(`${gateway.http('/socket')}?test=${(paths += 1)}`, { transports: [transport] });
+  const rooms = Array.from({ length: 20 }, (_, n) => (bus as Bus).join(`kept.${n}`));
+  const said = rooms.map(record);
+  const isThere = (text: string) => (): boolean => said.every((of) => of.at(-1) === text);
+  await Promise.all(rooms.map((room) => room.publish('first')));
+  await until(isThere('first'), 'all have come back');
+  await Promise.all(rooms.map((room) => room.publish('second')));
+  await until(isThere('second'), 'so have the next ones');
+  expect(said).toEqual(rooms.map(() => ['first', 'second']));
 });

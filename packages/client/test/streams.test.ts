@@ -113,6 +113,39 @@ describe('an event stream', () => {
   });
 });
 
+test('over polls too what is published behind a join waits until it is known where the room stands, and comes back from it', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gateway.polls = promise;
+  const room = open({ transports: ['poll'] }).join('kept');
+  const texts = record(room);
+  const published = room.publish(1);
+  await until(() => gateway.asked.length > 0, 'it is asked where the room stands');
+  // A request that is sent after a publish that does not wait.
+  await fetch(`${gateway.url}?poll=0`);
+  expect(gateway.asked).toEqual(['poll']);
+  resolve();
+  expect(await published).toEqual({ position: 'e:1' });
+  await until(() => texts.length > 0, 'it comes back');
+  gateway.publish('kept', '2');
+  await until(() => texts.length > 1, 'the next one');
+  expect(texts).toEqual(['1', '2']);
+});
+
+test('polled publishes wait for no room that is left or refused, and such a room is polled no more', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gateway.polls = promise;
+  open({ transports: ['poll'] });
+  const [kept, live, left] = ['kept', 'live.1', 'left'].map((name) => bus?.join(name) as Room) as [Room, Room, Room];
+  const refused = live.publish(1);
+  await until(() => gateway.asked.length > 0, 'it is asked where the rooms stand');
+  left.leave();
+  resolve();
+  expect(await refused).toEqual({ position: 'e:1' });
+  await until(() => live.state === 'left', 'it is refused');
+  expect(await kept.publish(2)).toEqual({ position: 'e:1' });
+  expect(gateway.polled).toEqual(['kept']);
+});
+
 test('polled rooms without history end with no_history, and the others are polled all the same', async () => {
   open({ transports: ['poll'] });
   const [live, kept] = [bus?.join('live.1') as Room, bus?.join('kept') as Room];

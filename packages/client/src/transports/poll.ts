@@ -28,6 +28,10 @@ class PollLink implements Link {
   /** Where all of them stand. */
   #cursor: string | undefined;
   #joins: JoinFrame[] = [];
+  /** Rooms that are about to be polled: until it is known where they stand, what is published there would not come back. */
+  readonly #unplaced = new Set<string>();
+  /** Publishes that wait for that: behind a join, as on the other wires. */
+  #behind: PublishFrame[] = [];
   /** Publishes go one after the other, so that they keep their order. */
   #published: Promise<void> = Promise.resolve();
   #wakeUp: (() => void) | undefined;
@@ -40,19 +44,29 @@ class PollLink implements Link {
 
   send(frames: readonly ClientFrame[]): void {
     for (const frame of frames) {
-      if (frame.type === 'publish') this.#published = this.#published.then(() => this.#publish(frame));
-      else if (frame.type === 'join') this.#joins.push(frame);
-      else if (frame.type === 'leave') {
+      if (frame.type === 'publish') this.#behind.push(frame);
+      else if (frame.type === 'join') {
+        this.#unplaced.add(frame.room);
+        this.#joins.push(frame);
+      } else if (frame.type === 'leave') {
         this.#rooms.delete(frame.room);
+        this.#unplaced.delete(frame.room);
         this.#joins = this.#joins.filter(({ room }) => room !== frame.room);
       }
     }
+    this.#goOn();
     if (frames[0]?.type === 'join' || frames[0]?.type === 'leave') this.#interrupt();
   }
 
   close(): void {
     this.#closed.abort();
     this.#interrupt();
+  }
+
+  /** Publishes what waits, once nothing that it waits for is left. */
+  #goOn(): void {
+    if (this.#unplaced.size > 0) return;
+    for (const frame of this.#behind.splice(0)) this.#published = this.#published.then(() => this.#publish(frame));
   }
 
   #interrupt(): void {
@@ -89,14 +103,25 @@ class PollLink implements Link {
   async #join(joins: readonly JoinFrame[]): Promise<void> {
     for (const { room } of joins) this.#rooms.add(room);
     const end = await this.#poll(0);
-    if (end) for (const { room } of joins) this.#rooms.delete(room);
-    for (const join of joins) {
-      if (!end) await this.#begin(join);
-      else if (end.code !== 400) this.#end(end);
-      // One of them cannot be polled.
-      else if (joins.length > 1) await this.#join([join]);
-      else this.#events.frame({ type: 'error', code: end.error ?? 'bad_request', ref: join.ref });
-    }
+    if (end) return this.#refused(joins, end);
+    this.#placed(joins);
+    for (const join of joins) await this.#begin(join);
+  }
+
+  /** Where one of several cannot be polled they are asked for one by one, but for those that were left meanwhile. */
+  async #refused(joins: readonly JoinFrame[], end: LinkEnd): Promise<void> {
+    for (const { room } of joins) this.#rooms.delete(room);
+    if (end.code !== 400) return this.#end(end);
+    const [join, ...others] = joins;
+    if (join && others.length === 0) {
+      this.#placed(joins);
+      this.#events.frame({ type: 'error', code: end.error ?? 'bad_request', ref: join.ref });
+    } else for (const each of joins) if (this.#unplaced.has(each.room)) await this.#join([each]);
+  }
+
+  #placed(joins: readonly JoinFrame[]): void {
+    for (const { room } of joins) this.#unplaced.delete(room);
+    this.#goOn();
   }
 
   /** Reads what came before. Where nothing is asked for, the newest message tells where the room stands. */

@@ -18,12 +18,16 @@ export class LetterGateway implements AsyncDisposable {
   readonly #log = new Map<string, string[]>();
   readonly #sessions = new Map<string, { readonly response: ServerResponse; readonly rooms: Set<string> }>();
   readonly #waiting = new Set<() => void>();
-  /** What was asked, by transport. */
+  /** What was asked, by transport, and what was published without a session. */
   readonly asked: string[] = [];
   /** Lists of frames that came up. */
   readonly lists: ClientFrame[][] = [];
   /** A proxy that lets no stream through before it ends. */
   isBuffering = false;
+  /** Rooms of the last poll. */
+  polled: readonly string[] = [];
+  /** Polls are looked at once it resolves. */
+  polls = Promise.resolve();
   /** Answers to the next uplinks. */
   readonly refusals: number[] = [];
 
@@ -74,8 +78,13 @@ export class LetterGateway implements AsyncDisposable {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = JSON.parse(Buffer.concat(chunks).toString()) as ClientFrame[] | Publish | Question;
     if (Array.isArray(body)) return this.#uplink(response, session, body);
-    if ('type' in body) return json(response, 202, { room: body.room, position: this.publish(body.room, body.text ?? JSON.stringify(body.data)) });
+    if ('type' in body) return this.#published(response, body);
     return this.#poll(response, body);
+  }
+
+  #published(response: ServerResponse, { room, text, data }: Publish): void {
+    this.asked.push('publish');
+    json(response, 202, { room, position: this.publish(room, text ?? JSON.stringify(data)) });
   }
 
   #stream(response: ServerResponse): void {
@@ -119,6 +128,8 @@ export class LetterGateway implements AsyncDisposable {
 
   async #poll(response: ServerResponse, { rooms, since, last, poll }: Question): Promise<void> {
     this.asked.push('poll');
+    this.polled = rooms;
+    await this.polls;
     if (rooms.some((room) => room.startsWith('live'))) return json(response, 400, { error: 'no_history' });
     const known = (typeof since === 'string' ? JSON.parse(atob(since)) : (since ?? {})) as Record<string, string>;
     const end = (room: string): number => this.#log.get(room)?.length ?? 0;
