@@ -41,6 +41,7 @@ import { Sessions } from './session/registry.ts';
 import { Session } from './session/session.ts';
 import { ServedRoutes } from './served-routes.ts';
 import { stateOf } from './state.ts';
+import { Tracing } from './tracing.ts';
 import { ReadTurns } from './transports/read-turns.ts';
 import type { Transport } from './transports/transport.ts';
 import { tickOf, timesOfSessions, wiresOf } from './wires.ts';
@@ -118,7 +119,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#auth = new Auth(config, { layer, log: options.log });
     this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, uplinks.address, this.#auth.renewals);
     const clock = { now, defer: setImmediate };
-    const shared = { layer, counters: this.#counters, log: options.log };
+    const tracing = Tracing.of(config.tracing, version, options.log);
+    const shared = { layer, counters: this.#counters, log: options.log, tracing };
     const lossOf = lossesOf(config.rooms);
     const replays = new Replays(limits, { now, after: (ms, look) => void setTimeout(look, ms).unref() });
     this.#hub = new Hub({ ...shared, clock, backlog: limits.roomBacklog, linger: LINGER_MS, maxRooms: limits.roomsTotal, lossOf, replays });

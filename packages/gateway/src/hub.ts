@@ -17,6 +17,7 @@ import { HubRoom, type RoomContext } from './hub/room.ts';
 import { Linger } from './hub/linger.ts';
 import { Slices } from './hub/slices.ts';
 import type { Log } from './log.ts';
+import type { Tracing } from './tracing.ts';
 
 export type Layer = Pick<ChannelLayer, 'publish' | 'subscribe' | 'history' | 'status'>;
 
@@ -35,6 +36,8 @@ export interface HubOptions {
   readonly lossOf: (room: string) => Loss | undefined;
   /** How fast clients are given histories. */
   readonly replays: Replays;
+  /** Undefined: nobody follows traces. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** What a session missed in a room. */
@@ -68,9 +71,11 @@ export class Hub {
   readonly #slices: Slices;
   readonly #maxRooms: number;
   readonly #lossOf: HubOptions['lossOf'];
+  readonly #tracing: Tracing | undefined;
   readonly #publishing = new Set<Promise<unknown>>();
 
-  constructor({ layer, counters, log, clock, backlog, linger, maxRooms, lossOf, replays }: HubOptions) {
+  constructor({ layer, counters, log, clock, backlog, linger, maxRooms, lossOf, replays, tracing }: HubOptions) {
+    this.#tracing = tracing;
     this.replays = replays;
     this.#lossOf = lossOf;
     this.#maxRooms = maxRooms;
@@ -168,11 +173,13 @@ export class Hub {
 
   /**
    * Publishes what a client sent. With an `id` that was given for the same room within 5 minutes nothing is published, and the answer is that of the first.
+   * `traceparent`: of the trace that the client wants followed; what is none is as if there were none.
    * @throws LayerError as the layer does, UNSUPPORTED for an `id` in a room without history; counted here
    */
-  async publish(room: string, payload: string | Uint8Array, transport: TransportName, id?: string): Promise<{ position?: string }> {
+  async publish(room: string, payload: string | Uint8Array, transport: TransportName, id?: string, traceparent?: string): Promise<{ position?: string }> {
     const { layerCalls } = this.#counters;
     const begun = layerCalls.now();
+    const step = this.#tracing?.publishing(room, traceparent);
     const publishing = id === undefined ? this.#layer.publish(room, payload) : this.#layer.publish(room, payload, { id });
     this.#publishing.add(publishing);
     this.#counters.received[transport] += 1;
@@ -180,9 +187,12 @@ export class Hub {
     try {
       const result = await publishing;
       this.#counters.published += 1;
+      step?.end();
       return result;
     } catch (error) {
-      this.#counters.publishFailures[failureOf(error)] += 1;
+      const failure = failureOf(error);
+      this.#counters.publishFailures[failure] += 1;
+      step?.end(failure);
       throw error;
     } finally {
       layerCalls.took('publish', begun);

@@ -31,6 +31,7 @@ import type { Uplinks } from './routes/uplinks.ts';
 import type { Deadlines } from './session/deadlines.ts';
 import type { Sessions } from './session/registry.ts';
 import type { Session } from './session/session.ts';
+import type { Tracing } from './tracing.ts';
 
 export interface RoutesContext {
   readonly config: Config;
@@ -49,6 +50,8 @@ export interface RoutesContext {
   /** Milliseconds in which this process ran. */
   readonly now: () => number;
   readonly log: Log;
+  /** Undefined: nobody follows traces. */
+  readonly tracing: Tracing | undefined;
 }
 
 /** The routes of a gateway, made from its configuration, and what those with workers share. */
@@ -176,7 +179,7 @@ export class ServedRoutes {
   }
 
   #handledBy(settings: EventsRouteSettings, handling: Handling): EventsRoute {
-    const { config, layer, hub, sessions, uplinks, inbound, deadlines, now, log, auth } = this.#context;
+    const { config, layer, hub, sessions, uplinks, inbound, deadlines, now, log, auth, tracing } = this.#context;
     const { message, rooms, outbox, layerMessage } = config.limits;
     const route = new EventsRoute(settings, handling, {
       layer,
@@ -194,6 +197,7 @@ export class ServedRoutes {
       newId: () => sessions.newId(),
       now,
       sleep: (ms) => sleep(ms),
+      tracing,
     });
     uplinks.add(route.route, route);
     return route;

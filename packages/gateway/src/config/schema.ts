@@ -73,6 +73,7 @@ export interface Settings {
   group_expiry: number;
   'log.level': LogLevel;
   'log.format': LogFormat;
+  tracing: boolean;
 }
 
 export type Key = keyof Settings;
@@ -192,6 +193,16 @@ const RATES: Pick<Schema, Extract<Key, `rate.${string}`>> = {
   'rate.control': setting(rate, '20/s', 'Pings of one session, and pongs that answer nothing; past it the session is not read for a while.'),
 };
 
+const OBSERVED: Pick<Schema, 'log.level' | 'log.format' | 'tracing'> = {
+  'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least that is logged.'),
+  'log.format': setting(oneOf('auto', 'text', 'json'), 'auto', 'Lines for people, or JSON; auto: for people on a terminal, JSON elsewhere.'),
+  tracing: setting(
+    toggle,
+    false,
+    'Follows the traces of what is published and asked with a traceparent, with the OpenTelemetry SDK that the process was started with.',
+  ),
+};
+
 /** Every setting, in the order of documents: key, type, preset, help. Its variable and flag follow from the key. */
 export function schema(facts: Facts): Schema {
   return {
@@ -248,8 +259,7 @@ export function schema(facts: Facts): Schema {
     capacity: setting(count(1, 1_000_000), 100, 'Unexpired messages that may wait in one channel.'),
     expiry: setting(duration('1ms', '24d'), '60s', 'A message of a channel lives this long.'),
     group_expiry: setting(duration('1ms', '24d'), '24h', 'A membership of a group lives this long.'),
-    'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least that is logged.'),
-    'log.format': setting(oneOf('auto', 'text', 'json'), 'auto', 'Lines for people, or JSON; auto: for people on a terminal, JSON elsewhere.'),
+    ...OBSERVED,
   };
 }
 

@@ -7,6 +7,7 @@ import type { Hub } from '../hub.ts';
 import type { Inbound } from '../inbound.ts';
 import type { Log } from '../log.ts';
 import type { Deadlines } from '../session/deadlines.ts';
+import type { Tracing } from '../tracing.ts';
 import { EventCounters } from './events/counters.ts';
 import { type Asked, knownClient, type Subject } from './events/event.ts';
 import { EventRequest } from './events/event-request.ts';
@@ -18,7 +19,7 @@ import type { Refusal } from './events/reply.ts';
 import type { EventSettings } from './events/settings.ts';
 import type { OwnWorkers } from './events/workers.ts';
 import { rawEncoding } from './raw-encoding.ts';
-import type { RouteRequest } from './request.ts';
+import { type RouteRequest, traceparentOf } from './request.ts';
 import type { Leaving, Opening, Posting, Route, Serving } from './route.ts';
 import type { Taken, Uplinked, Uplinks, UplinkTaker } from './uplinks.ts';
 
@@ -71,6 +72,8 @@ export interface EventsContext {
   /** Milliseconds, never going back. */
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
+  /** Undefined: nobody follows traces. */
+  readonly tracing: Tracing | undefined;
 }
 
 /** Sockets whose logic lives elsewhere, in workers or in handlers of this process: each thing that happens is an event, and each thing that is replied is done. */
@@ -192,7 +195,8 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
   }
 
   #askedOf(request: RouteRequest, scheme: 'ws' | 'http'): Asked {
-    return askedOf(request, this.#context.credentials?.without(request) ?? request, scheme);
+    const { credentials, tracing } = this.#context;
+    return askedOf(request, credentials?.without(request) ?? request, scheme, tracing === undefined ? undefined : traceparentOf(request.headers));
   }
 
   #subjectOf({ path, params, identity }: RouteRequest): Subject {
@@ -234,7 +238,7 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
   }
 }
 
-function askedOf(request: RouteRequest, { queryString, rawHeaders }: Presenting, scheme: 'ws' | 'http'): Asked {
+function askedOf(request: RouteRequest, { queryString, rawHeaders }: Presenting, scheme: 'ws' | 'http', traceparent: string | undefined): Asked {
   return {
     scheme: request.scheme === 'https' ? `${scheme}s` : scheme,
     method: request.method,
@@ -242,6 +246,7 @@ function askedOf(request: RouteRequest, { queryString, rawHeaders }: Presenting,
     rawPath: request.path,
     queryString,
     rawHeaders,
+    traceparent,
     client: [request.remote.address, request.remote.port],
     server: [request.local.address, request.local.port],
   };

@@ -11,7 +11,7 @@ import { askedOf, framesOf } from './multiplex/uplink.ts';
 import { askedRooms } from './asked-rooms.ts';
 import { questionOfRooms } from './polls/question.ts';
 import { isPublishId } from './publish-id.ts';
-import type { RouteRequest } from './request.ts';
+import { type RouteRequest, traceparentOf } from './request.ts';
 import type { Taken, Uplinked, UplinkTaker } from './uplinks.ts';
 import type { Asking, Opening, Posting, Route } from './route.ts';
 
@@ -118,7 +118,8 @@ export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
     const id = frame.id ?? headers['idempotency-key'];
     if (id !== undefined && !isPublishId(id)) return 'bad_id';
     const denial = rights.publish.denial(frame.room, identity);
-    if (denial === undefined) return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http', id)) });
+    if (denial === undefined)
+      return jsonAnswer(202, { room: frame.room, ...(await hub.publish(frame.room, frame.payload, 'http', id, frame.traceparent ?? traceparentOf(headers))) });
     counters.publishFailures.not_allowed += 1;
     return denial;
   }

@@ -30,3 +30,9 @@ export interface RouteRequest {
   /** `left` is called once should the client go before a session that is opened later is answered. */
   onLeft(left: () => void): void;
 }
+
+/** The trace that the client wants followed. Where it says several it says none: Node joins them. */
+export function traceparentOf(headers: RouteRequest['headers']): string | undefined {
+  const { traceparent } = headers;
+  return typeof traceparent === 'string' ? traceparent : undefined;
+}

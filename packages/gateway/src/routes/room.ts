@@ -22,7 +22,7 @@ import { questionOfRoom } from './polls/question.ts';
 import type { Polls } from './polls.ts';
 import { bringBack } from './returning.ts';
 import { isPublishId } from './publish-id.ts';
-import type { Params, RouteRequest } from './request.ts';
+import { type Params, type RouteRequest, traceparentOf } from './request.ts';
 import type { Asking, Opening, Posting, Route } from './route.ts';
 
 /** What rooms' routes share. */
@@ -129,7 +129,7 @@ export class RoomRoute implements Route, Posting, Asking {
     const { room = '' } = params;
     const id = headers['idempotency-key'];
     if (id !== undefined && !isPublishId(id)) return 'bad_id';
-    return jsonAnswer(202, { room, ...(await this.#hub.publish(room, body, 'http', id)) });
+    return jsonAnswer(202, { room, ...(await this.#hub.publish(room, body, 'http', id, traceparentOf(headers))) });
   }
 
   /** What a session's frame holds. Answers what the session ends with where the layer did not take it, since a raw socket has no words for it. */

@@ -6,6 +6,7 @@ import type { EventCounters } from './counters.ts';
 import { connectEvent, type Asked, disconnectEvent, receiveEvent, type Standing, type Subject } from './event.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { Flow, type Frame } from './flow.ts';
+import type { Tracing } from '../../tracing.ts';
 import type { State } from './reply.ts';
 import type { EventSettings } from './settings.ts';
 
@@ -36,6 +37,8 @@ export interface DispatchContext {
   readonly now: () => number;
   /** Resolves after so many milliseconds. */
   readonly sleep: (ms: number) => Promise<void>;
+  /** Undefined: nobody follows traces. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /**
@@ -271,8 +274,11 @@ export class Dispatch implements Timed {
     if (resumed && !(await this.#patiently(() => backend.hold(this.#owner.subject.session, this.#testament()), order))) return;
     this.#isHeldOld = false;
     const { subject, asked } = this.#owner;
-    const event = connectEvent(subject, this.#standing(order), asked, resumed, undone);
-    await this.#queue(event, order, lifetime, resumed ? undefined : (failure, error) => this.#withdraw(failure, error));
+    // The request that a session began with is over when another worker is asked.
+    const step = resumed ? undefined : this.#context.tracing?.asking(backend.queue ?? subject.route, 'websocket.connect', asked.traceparent);
+    const event = connectEvent(subject, this.#standing(order), asked, { resumed, undone, traceparent: step?.traceparent });
+    const taken = await this.#queue(event, order, lifetime, resumed ? undefined : (failure, error) => this.#withdraw(failure, error));
+    step?.end(taken ? undefined : 'not_queued');
   }
 
   /** Sends what waits, as far as the window goes; and the end, when there is nothing before it. */

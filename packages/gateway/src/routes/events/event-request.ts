@@ -9,6 +9,7 @@ import { leftEvent, requestEvent, type Asked, type Standing, type Subject } from
 import type { Parsed } from './parse-reply.ts';
 import { Pieces } from './pieces.ts';
 import type { Action, Refusal } from './reply.ts';
+import { endWith } from '../../tracing.ts';
 
 export interface EventRequestContext extends DispatchContext {
   /** Bytes of an answer that wait for the client. */
@@ -48,12 +49,14 @@ export class EventRequest implements Timed {
 
   /** Asks for a worker. */
   async open(leaving: Leaving): Promise<Answer | StreamedAnswer> {
-    const { backend, counters, settings, now } = this.#context;
+    const { backend, counters, settings, now, tracing } = this.#context;
     this.#queuedAt = now();
     this.#wait();
     counters.due += 1;
     try {
-      const sending = backend.send(requestEvent(this.subject, { ...STANDING, order: 0 }, this.#asked, this.#body), this.#delivery(0, settings.handlerTimeout));
+      const step = tracing?.asking(backend.queue ?? this.subject.route, 'http.request', this.#asked.traceparent);
+      const event = requestEvent(this.subject, { ...STANDING, order: 0 }, this.#asked, this.#body, step?.traceparent);
+      const sending = endWith(step, backend.send(event, this.#delivery(0, settings.handlerTimeout)));
       leaving((how) => (how === 'gone' ? this.#left() : this.#tell()));
       await sending;
       if (!this.#isOver) this.#taken();

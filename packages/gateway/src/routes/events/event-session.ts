@@ -19,6 +19,7 @@ import { subprotocolsOf, type Asked, type Subject } from './event.ts';
 import type { Parsed } from './parse-reply.ts';
 import { Posted } from './posted.ts';
 import type { Action, Refusal } from './reply.ts';
+import { endWith } from '../../tracing.ts';
 import { SessionRooms } from './session-rooms.ts';
 import type { Taken } from '../uplinks.ts';
 import type { Charge, OwnWorkers } from './workers.ts';
@@ -317,13 +318,14 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   #pass(action: Extract<Action, { type: 'group' | 'publish' | 'groupSend' }>): undefined {
-    const { layer, hub } = this.#context;
+    const { layer, hub, tracing } = this.#context;
     if (action.type === 'publish') {
-      const publish = (): Promise<unknown> => hub.publish(action.room, action.payload, 'http');
+      const publish = (): Promise<unknown> => hub.publish(action.room, action.payload, 'http', undefined, action.traceparent);
       return this.#attempt(this.#afterEntering(`room ${action.room}`, publish), action.room);
     }
     if (action.type === 'groupSend') {
-      const send = (): Promise<unknown> => layer.groupSend(action.group, action.message);
+      const { group, message, traceparent } = action;
+      const send = (): Promise<unknown> => endWith(tracing?.publishing(group, traceparent), layer.groupSend(group, message));
       return this.#attempt(this.#afterEntering(`group ${action.group}`, send), action.group);
     }
     return this.#attempt(this.#changeGroup(action), action.group);

@@ -45,6 +45,8 @@ export interface Asked {
   readonly queryString: string;
   /** Names and values, as they came. */
   readonly rawHeaders: readonly string[];
+  /** Of the trace that it is part of, where that is followed. */
+  readonly traceparent?: string | undefined;
   readonly client: readonly [address: string, port: number];
   readonly server: readonly [address: string, port: number];
 }
@@ -63,8 +65,15 @@ const LEFT_OUT = new Set([
   'upgrade',
 ]);
 
-/** The first event of a socket; again, `resumed`, when another worker is to have it, with how many events the last one left undone. */
-export function connectEvent(subject: Subject, standing: Standing, asked: Asked, resumed: boolean, undone?: number): Message {
+/** What a connect says besides: whether another worker had the session before, and how many events that one left undone; and which trace it is part of. */
+interface Connecting {
+  readonly resumed: boolean;
+  readonly undone: number | undefined;
+  readonly traceparent: string | undefined;
+}
+
+/** The first event of a socket; again, `resumed`, when another worker is to have it. */
+export function connectEvent(subject: Subject, standing: Standing, asked: Asked, { resumed, undone, traceparent }: Connecting): Message {
   return {
     type: 'websocket.connect',
     ...common(subject, standing),
@@ -72,6 +81,7 @@ export function connectEvent(subject: Subject, standing: Standing, asked: Asked,
     subprotocols: subprotocolsOf(asked.rawHeaders),
     resumed,
     ...(undone === undefined ? {} : { undone }),
+    ...(traceparent === undefined ? {} : { traceparent }),
   };
 }
 
@@ -96,8 +106,9 @@ export function disconnectEvent(
   };
 }
 
-export function requestEvent(subject: Subject, standing: Standing, asked: Asked, body: Uint8Array): Message {
-  return { type: 'http.request', ...common(subject, standing), ...request(subject, asked), method: asked.method, body };
+export function requestEvent(subject: Subject, standing: Standing, asked: Asked, body: Uint8Array, traceparent: string | undefined): Message {
+  const traced = traceparent === undefined ? {} : { traceparent };
+  return { type: 'http.request', ...common(subject, standing), ...request(subject, asked), method: asked.method, ...traced, body };
 }
 
 /** The client has left before its answer was whole. */

@@ -46,7 +46,7 @@ const ACTIONS: Readonly<Record<string, (members: Members) => readonly Action[]>>
   'room.leave': (members) => [{ type: 'leave', room: readRoom(members['room'], 'room') }],
   'group.add': (members) => [{ type: 'group', op: 'add', group: readName(members['group'], 'group') }],
   'group.discard': (members) => [{ type: 'group', op: 'discard', group: readName(members['group'], 'group') }],
-  'room.publish': (members) => [{ type: 'publish', room: readRoom(members['room'], 'room'), payload: readPayload(members, ['text', 'bytes', 'json']).payload }],
+  'room.publish': (members) => [readPublish(members)],
   'group.send': (members) => [readGroupSend(members)],
   'websocket.release': () => [{ type: 'release' }],
   state: (members) => {
@@ -200,6 +200,16 @@ function readJoin(members: Members): Action {
   };
 }
 
+function readPublish(members: Members): Action {
+  const { payload } = readPayload(members, ['text', 'bytes', 'json']);
+  return { type: 'publish', room: readRoom(members['room'], 'room'), payload, ...readTraceparent(members) };
+}
+
 function readGroupSend(members: Members): Action {
-  return { type: 'groupSend', group: readName(members['group'], 'group'), message: readMessage(members['message'], 'message') };
+  return { type: 'groupSend', group: readName(members['group'], 'group'), message: readMessage(members['message'], 'message'), ...readTraceparent(members) };
+}
+
+/** What is none stops nothing. */
+function readTraceparent({ traceparent }: Members): { readonly traceparent?: string } {
+  return typeof traceparent === 'string' ? { traceparent } : {};
 }

@@ -16,8 +16,8 @@ export type Action =
   | { readonly type: 'join'; readonly room: string; readonly since?: string; readonly last?: number }
   | { readonly type: 'leave'; readonly room: string }
   | { readonly type: 'group'; readonly op: 'add' | 'discard'; readonly group: string }
-  | { readonly type: 'publish'; readonly room: string; readonly payload: Uint8Array }
-  | { readonly type: 'groupSend'; readonly group: string; readonly message: Message }
+  | { readonly type: 'publish'; readonly room: string; readonly payload: Uint8Array; readonly traceparent?: string }
+  | { readonly type: 'groupSend'; readonly group: string; readonly message: Message; readonly traceparent?: string }
   | { readonly type: 'release' };
 
 /** Which request an HTTP answer is for: the upgrade of a socket that is refused with it, or a plain request. */

@@ -174,7 +174,7 @@ export class MultiplexConversation implements Conversation {
       return () => this.#refuse('full', ref);
     }
     if (rights.publish.allows(room, this.#session.identity)) {
-      return hub.publish(room, frame.payload, this.#session.transport, frame.id).then(
+      return hub.publish(room, frame.payload, this.#session.transport, frame.id, frame.traceparent).then(
         ({ position }) =>
           () =>
             this.#session.send(JSON.stringify({ type: 'published', room, ref, position })),

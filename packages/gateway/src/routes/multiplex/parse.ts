@@ -11,7 +11,14 @@ export type Ref = string | number;
 export type ClientFrame =
   | { readonly type: 'join'; readonly room: string; readonly since: string | undefined; readonly last: number | undefined; readonly ref: Ref | undefined }
   | { readonly type: 'leave'; readonly room: string; readonly ref: Ref | undefined }
-  | { readonly type: 'publish'; readonly room: string; readonly payload: Buffer; readonly id: string | undefined; readonly ref: Ref | undefined }
+  | {
+      readonly type: 'publish';
+      readonly room: string;
+      readonly payload: Buffer;
+      readonly id: string | undefined;
+      readonly traceparent: string | undefined;
+      readonly ref: Ref | undefined;
+    }
   | { readonly type: 'token'; readonly token: string; readonly ref: Ref | undefined }
   | { readonly type: 'ping' };
 
@@ -54,10 +61,12 @@ function parseRoomFrame(type: 'join' | 'leave' | 'publish', members: Members, re
   if (!isName(room)) return fault('bad_room', ref);
   if (type === 'leave') return { type, room, ref };
   if (type === 'join') return parseJoin(room, members, ref);
-  const { id } = members;
+  const { id, traceparent } = members;
   const payload = payloadOf(members, json);
   if (payload === undefined || (id !== undefined && !isPublishId(id))) return fault('bad_frame', ref);
-  return payload.length > maxPayload ? fault('too_large', ref) : { type, room, ref, payload, id };
+  return payload.length > maxPayload
+    ? fault('too_large', ref)
+    : { type, room, ref, payload, id, traceparent: typeof traceparent === 'string' ? traceparent : undefined };
 }
 
 function parseJoin(room: string, { since, last }: Members, ref: Ref | undefined): ClientFrame | Fault {
