@@ -43,9 +43,8 @@ export async function benchEvents(choice: Choice): Promise<void> {
   await using python = choice.servers.some((name) => servers[name]?.isPython) ? await PythonEnvironment.with(...PACKAGES) : undefined;
   const measured: Measured[] = [];
   for (const scenario of choice.scenarios) {
-    const runs = await inTurn(scenario, choice.servers, choice.runs, (server) =>
-      measure(cores, scenarios[scenario] as Scenario, servers[server] as Server, python),
-    );
+    const names = choice.servers.filter((name) => scenarios[scenario]?.path === 'echo' || servers[name]?.echoes !== true);
+    const runs = await inTurn(scenario, names, choice.runs, (server) => measure(cores, scenarios[scenario] as Scenario, servers[server] as Server, python));
     measured.push(...runs.map(({ server, figures }) => ({ scenario, server, ...figures })));
   }
   const text = report(measured, choice.runs);
@@ -65,7 +64,14 @@ async function measure(
   const running = await server.start({ core: cores.server, redisUrl: redis.url, python });
   await using _front = running.front;
   await using _worker = running.worker;
-  await using load = startPinned(cores.load, process.execPath, [join(import.meta.dirname, 'load.ts'), running.port, path, sockets, SECONDS]);
+  await using load = startPinned(cores.load, process.execPath, [
+    join(import.meta.dirname, 'load.ts'),
+    running.port,
+    path,
+    sockets,
+    SECONDS,
+    server.wire ?? 'plain',
+  ]);
   await said(load, 'begin', [running.front]);
   const before = usage(running);
   await said(load, 'end', [running.front]);

@@ -1,10 +1,11 @@
 /**
- * `load.ts <port> <echo|all> <sockets> <seconds>`: sockets that each say their next message when the last one has come back (`echo`), or of which one
+ * `load.ts <port> <echo|all> <sockets> <seconds> <wire>`: sockets that each say their next message when the last one has come back (`echo`), or of which one
  * speaks and says the next when all of them have heard the last one (`all`). Prints `begin` and `end` around the measured seconds, then one line of JSON.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from './client.ts';
 import { Latencies } from './latencies.ts';
+import { wires } from './wires.ts';
 
 /** What was measured: messages that clients were given in so many seconds, and the milliseconds from each one's saying to its hearing. */
 export interface Heard {
@@ -20,6 +21,7 @@ const AT_ONCE = 50;
 
 const [port = 0, sockets = 1, seconds = 4] = [process.argv[2], process.argv[4], process.argv[5]].map(Number);
 const path = `/${process.argv[3]}`;
+const wire = wires[process.argv[6] as keyof typeof wires];
 const clients: Client[] = [];
 const latencies = new Latencies();
 let count = 0;
@@ -80,7 +82,7 @@ let opened = 0;
 const openOneAfterTheOther = async (): Promise<void> => {
   while (opened < sockets) {
     const index = opened++;
-    clients[index] = await Client.open(port, path, path === '/all' ? hearing(index) : echoing(index));
+    clients[index] = await Client.open(port, path, wire, path === '/all' ? hearing(index) : echoing(index));
   }
 };
 await Promise.all(Array.from({ length: AT_ONCE }, openOneAfterTheOther));

@@ -76,6 +76,16 @@ function goals(all: readonly Measured[]): string[] {
           'at most',
         ),
     ],
+    [
+      has('url', 'centrifugo'),
+      () =>
+        verdict(
+          "1,000 sockets, `url:`: round trips a second, of Centrifugo's proxy by HTTP",
+          of('echo-1000', 'url', 'rate') / of('echo-1000', 'centrifugo', 'rate'),
+          1,
+          'at least',
+        ),
+    ],
     ...[100, 1000].map((sockets): [boolean, () => string] => [
       has('asgi', 'daphne'),
       () =>

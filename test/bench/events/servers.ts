@@ -3,7 +3,9 @@ import type { PythonEnvironment } from '../../outside/support/python.ts';
 import type { Child } from '../../support/child.ts';
 import { freePort } from '../../support/ports.ts';
 import { GatewayProcess } from '../../support/processes.ts';
+import { startCentrifugo } from '../rig/centrifugo.ts';
 import { startPinned } from '../rig/pinned.ts';
+import type { wires } from './wires.ts';
 
 /** Where a server under test is put. */
 interface Place {
@@ -26,6 +28,10 @@ export interface Server {
   /** In tables. */
   readonly title: string;
   readonly isPython?: true;
+  /** Whether it echoes, and has nobody speak to all. */
+  readonly echoes?: true;
+  /** What its clients speak, where that is not plain text. */
+  readonly wire?: keyof typeof wires;
   start(place: Place): Promise<Running>;
 }
 
@@ -34,6 +40,7 @@ const CLI = join(HERE, '../../../packages/gateway/src/cli.ts');
 const SOURCES = '--conditions=@busgate/source';
 const APPLICATION = join(HERE, 'modules/echo.ts');
 const QUEUE = 'bench';
+const SECRET = `whsec_${Buffer.alloc(32, 'bench').toString('base64')}`;
 
 /** The gateway as its users start it, with every limit, bound and metric in force as by default. */
 async function startGateway({ core, redisUrl }: Place, route: string): Promise<Running> {
@@ -82,11 +89,32 @@ async function startBare({ core }: Place): Promise<Running> {
   return { port, front };
 }
 
+async function startBackend({ core }: Place): Promise<{ worker: Child; url: string }> {
+  const port = await freePort();
+  const worker = startPinned(core, process.execPath, [join(HERE, '../servers/backend.ts'), port]);
+  await worker.output.next();
+  return { worker, url: `http://127.0.0.1:${port}/` };
+}
+
+async function startForwarding(place: Place): Promise<Running> {
+  const { worker, url } = await startBackend(place);
+  return { ...(await startGateway(place, `kind: events, url: '${url}', secret: ${SECRET}`)), worker };
+}
+
+async function startProxying(place: Place): Promise<Running> {
+  const { worker, url } = await startBackend(place);
+  const port = await freePort();
+  const rpc = { proxy: { endpoint: url, timeout: '30s' }, without_namespace: { proxy_enabled: true } };
+  return { port, worker, front: await startCentrifugo(place.core, port, { client: { insecure: true, allowed_origins: ['*'] }, rpc }) };
+}
+
 /** Everything compared, by the name it has on the command line, in the order of the tables. */
 export const servers: Readonly<Record<string, Server>> = {
   worker: { title: 'gateway, `busgate work`', start: startWork },
   consumer: { title: 'gateway, consumer in it', start: (place) => startGateway(place, `kind: consumer, module: '${APPLICATION}'`) },
   ws: { title: 'bare `ws`', start: startBare },
+  url: { title: 'gateway, `url:`, each event signed', echoes: true, start: startForwarding },
+  centrifugo: { title: 'Centrifugo, proxy by HTTP', echoes: true, wire: 'centrifugo', start: startProxying },
   asgi: { title: 'gateway, `busgate-asgi`', isPython: true, start: startAsgi },
   daphne: {
     title: 'Daphne',
