@@ -9,6 +9,7 @@ import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
 import { said } from '../rig/said.ts';
 import type { Heard } from './load.ts';
+import { measureIdle, type Idle } from './idle.ts';
 import { report, type Measured } from './report.ts';
 import { servers, type Running, type Server } from './servers.ts';
 
@@ -34,7 +35,10 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   'all-1000': { path: 'all', sockets: 1000 },
 };
 
-export const eventScenarios: readonly string[] = Object.keys(scenarios);
+/** 10,000 sockets that do nothing, of a gateway whose worker has gone. */
+const IDLE = 'idle-10000';
+
+export const eventScenarios: readonly string[] = [...Object.keys(scenarios), IDLE];
 export const eventServers: readonly string[] = Object.keys(servers);
 
 /** Sockets whose logic is in a worker, in the gateway, or in a server of its own that has no bus behind it. */
@@ -42,12 +46,18 @@ export async function benchEvents(choice: Choice): Promise<void> {
   const cores = chooseCores();
   await using python = choice.servers.some((name) => servers[name]?.isPython) ? await PythonEnvironment.with(...PACKAGES) : undefined;
   const measured: Measured[] = [];
+  const idle: Idle[] = [];
   for (const scenario of choice.scenarios) {
+    if (scenario === IDLE) {
+      const names = choice.servers.filter((name) => name === 'worker');
+      idle.push(...(await inTurn(scenario, names, choice.runs, () => measureIdle(cores))).map(({ figures }) => figures));
+      continue;
+    }
     const names = choice.servers.filter((name) => scenarios[scenario]?.path === 'echo' || servers[name]?.echoes !== true);
     const runs = await inTurn(scenario, names, choice.runs, (server) => measure(cores, scenarios[scenario] as Scenario, servers[server] as Server, python));
     measured.push(...runs.map(({ server, figures }) => ({ scenario, server, ...figures })));
   }
-  const text = report(measured, choice.runs);
+  const text = report(measured, idle, choice.runs);
   console.log(`\n${text}`);
   if (choice.whole) await keep(text, 'RESULTS-events.md');
 }

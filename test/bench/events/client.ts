@@ -36,14 +36,14 @@ export class Client {
   }
 
   say(text: string): void {
-    this.#write(this.#wire.say(text));
+    this.#write(TEXT, this.#wire.say(text));
   }
 
   /** One masked frame of up to 64 KiB; the key is zero, which leaves the text as it is. */
-  #write(text: string): void {
+  #write(kind: number, text: string): void {
     const head = text.length < LONG ? 6 : 8;
     const frame = Buffer.alloc(head + text.length);
-    frame[0] = 0x81;
+    frame[0] = kind;
     frame[1] = 0x80 | Math.min(text.length, LONG);
     if (text.length >= LONG) frame.writeUInt16BE(text.length, 2);
     frame.write(text, head, 'latin1');
@@ -59,10 +59,11 @@ export class Client {
       this.#isUpgraded = true;
       this.#waiting = this.#waiting.slice(end + 4);
       if (this.#wire.hello === undefined) this.#open(opened);
-      else this.#write(this.#wire.hello);
+      else this.#write(TEXT, this.#wire.hello);
     }
     for (let frame = this.#next(failed); frame !== undefined; frame = this.#next(failed)) {
-      if (this.#isOpen) this.#heard(this.#wire.heard(frame));
+      if (frame.kind === PING) this.#write(PONG, frame.text);
+      else if (this.#isOpen) this.#heard(this.#wire.heard(frame.text));
       else this.#open(opened);
     }
   }
@@ -72,13 +73,14 @@ export class Client {
     opened();
   }
 
-  /** The next whole frame's text: a server masks none, and none here is longer than 64 KiB (RFC 6455 section 5.2). */
-  #next(failed: (error: Error) => void): string | undefined {
+  /** The next whole frame: a server masks none, and none here is longer than 64 KiB (RFC 6455 section 5.2). */
+  #next(failed: (error: Error) => void): { readonly kind: number; readonly text: string } | undefined {
     const waiting = this.#waiting;
     if (waiting.length < 2) return undefined;
     const short = waiting.charCodeAt(1);
     const head = short < LONG ? 2 : 4;
-    if (waiting.charCodeAt(0) !== 0x81 || short > LONG) {
+    const kind = waiting.charCodeAt(0);
+    if ((kind !== TEXT && kind !== PING) || short > LONG) {
       failed(new Error(`a frame that nobody sent: ${waiting.slice(0, 100)}`));
       return undefined;
     }
@@ -86,12 +88,16 @@ export class Client {
     const end = head + (short < LONG ? short : waiting.charCodeAt(2) * 256 + waiting.charCodeAt(3));
     if (waiting.length < end) return undefined;
     this.#waiting = waiting.slice(end);
-    return waiting.slice(head, end);
+    return { kind, text: waiting.slice(head, end) };
   }
 }
 
 /** In place of a length that needs two bytes more. */
 const LONG = 126;
+/** Whole frames, by their first byte. */
+const TEXT = 0x81;
+const PING = 0x89;
+const PONG = 0x8a;
 
 function upgrade(port: number, path: string): string {
   const key = randomBytes(16).toString('base64');

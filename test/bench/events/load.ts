@@ -1,6 +1,6 @@
 /**
- * `load.ts <port> <echo|all> <sockets> <seconds> <wire>`: sockets that each say their next message when the last one has come back (`echo`), or of which one
- * speaks and says the next when all of them have heard the last one (`all`). Prints `begin` and `end` around the measured seconds, then one line of JSON.
+ * `load.ts <port> <echo|all|idle> <sockets> <seconds> <wire>`: sockets that each say their next message when the last one has come back (`echo`), or of which one
+ * speaks and says the next when all of them have heard the last one (`all`); or that say nothing for as long as this runs (`idle`, which prints `begin` alone). Prints `begin` and `end` around the measured seconds, then one line of JSON.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from './client.ts';
@@ -91,6 +91,9 @@ if (path === '/all') {
   await everybodyJoined.promise;
   clearInterval(asking);
   say();
+} else if (path === '/idle') {
+  console.log('begin');
+  await new Promise(() => undefined);
 } else for (const start of starts) start();
 
 await delay(WARM_UP_MS);

@@ -56,7 +56,7 @@ async function withWorker(place: Place, worker: Child, isReady: (line: string) =
   return { ...(await startGateway(place, `kind: events, queue: ${QUEUE}`)), worker };
 }
 
-function startWork(place: Place): Promise<Running> {
+export function startWork(place: Place): Promise<Running> {
   const worker = startPinned(place.core, process.execPath, [SOURCES, CLI, 'work', APPLICATION, '--layer', place.redisUrl, '--queue', QUEUE]);
   return withWorker(place, worker, (line) => line.includes('working'));
 }

@@ -1,4 +1,4 @@
-import { consumer, router } from '@busgate/consumer';
+import { consumer, handlers, router } from '@busgate/consumer';
 
 const echo = consumer(async (socket) => {
   for await (const message of socket) await socket.send(message);
@@ -10,4 +10,4 @@ const all = consumer(async (socket) => {
 });
 
 /** The application under measurement, for workers and in the gateway's process. */
-export default router({ '/echo': echo, '/all': all });
+export default router({ '/echo': echo, '/all': all, '/idle': handlers({}) });
