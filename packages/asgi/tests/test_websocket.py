@@ -56,6 +56,25 @@ async def test_the_scope_is_what_the_event_says(layer: str) -> None:
         assert "user" not in scope
 
 
+async def test_the_extension_says_which_trace_the_gateway_follows(layer: str) -> None:
+    seen: asyncio.Queue[Scope] = asyncio.Queue()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await seen.put(scope)
+        await receive()
+        await send({"type": "websocket.accept"})
+        traceparent = scope["extensions"]["busgate"]["traceparent"]
+        await send({"type": "room.publish", "room": "news", "text": "x", "traceparent": traceparent})
+
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    async with gateway_at(layer) as (gateway, prefix), worker(layer, prefix, application):
+        session = gateway.session(traceparent=traceparent)
+        await session.accepted()
+        assert (await seen.get())["extensions"]["busgate"]["traceparent"] == traceparent
+        published = await session.reply()
+        assert (published["type"], published["traceparent"]) == ("room.publish", traceparent)
+
+
 async def test_one_publish_has_all_that_a_turn_brings(layer: str) -> None:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

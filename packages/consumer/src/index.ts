@@ -8,6 +8,6 @@ export { http, type HttpFunction } from './http.ts';
 export type { ReceiveOptions } from './inbox.ts';
 export type { SocketRequest } from './request.ts';
 export { router, type Routable, type Router } from './router.ts';
-export type { AcceptOptions, Data, JoinOptions, SendOptions, Socket } from './socket.ts';
+export type { AcceptOptions, Data, JoinOptions, SendOptions, Socket, TraceOptions } from './socket.ts';
 export { connectTo, type TestConnection, type TestOptions } from './test-connection.ts';
 export type { Header } from './wire.ts';

@@ -17,6 +17,8 @@ export interface SocketRequest {
   readonly server: readonly [address: string, port: number];
   /** Who asks, where the gateway knows. */
   readonly user: string | null;
+  /** Of the trace that the request is part of (W3C Trace Context), where the gateway follows it: the gateway's own span. */
+  readonly traceparent?: string;
 }
 
 export function socketRequest(event: ConnectEvent): SocketRequest {
@@ -32,12 +34,14 @@ export function socketRequest(event: ConnectEvent): SocketRequest {
     client: event.client,
     server: event.server,
     user: event.user,
+    ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }),
   };
 }
 
-/** As a request of the Fetch standard; `signal` aborts when the client leaves. */
+/** As a request of the Fetch standard; `signal` aborts when the client leaves. Where the gateway follows a trace, its span stands in the header in place of the client's. */
 export function fetchRequest(event: HttpRequestEvent, signal: AbortSignal): Request {
   const headers = new Headers(event.headers.map(([name, value]): [string, string] => [name, value]));
+  if (event.traceparent !== undefined) headers.set('traceparent', event.traceparent);
   const host = headers.get('host') ?? 'localhost';
   const query = event.query_string === '' ? '' : `?${event.query_string}`;
   const hasBody = event.method !== 'GET' && event.method !== 'HEAD';

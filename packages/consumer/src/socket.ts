@@ -27,6 +27,11 @@ export interface JoinOptions {
   readonly last?: number;
 }
 
+export interface TraceOptions {
+  /** Of the trace that this is part of (W3C Trace Context): the gateway follows it, where it traces. */
+  readonly traceparent?: string | undefined;
+}
+
 /** A frame that came, and the event that it came with. */
 interface Received {
   readonly data: Data;
@@ -319,8 +324,8 @@ class SocketRooms {
   }
 
   /** To everybody in the room. Strings and bytes as they are, anything else as JSON. */
-  publish(room: string, payload: Data | object): Promise<void> {
-    return this.#outlet.reply({ type: 'room.publish', room, ...contentOf(payload) });
+  publish(room: string, payload: Data | object, options: TraceOptions = {}): Promise<void> {
+    return this.#outlet.reply({ type: 'room.publish', room, ...contentOf(payload), ...options });
   }
 }
 
@@ -341,8 +346,8 @@ class SocketGroups {
   }
 
   /** `message` is a reply, such as `{type: 'websocket.send', text: 'hi'}`, to every session of the group. */
-  send(group: string, message: { readonly [member: string]: Value }): Promise<void> {
-    return this.#outlet.reply({ type: 'group.send', group, message });
+  send(group: string, message: { readonly [member: string]: Value }, options: TraceOptions = {}): Promise<void> {
+    return this.#outlet.reply({ type: 'group.send', group, message, ...options });
   }
 }
 

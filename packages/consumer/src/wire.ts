@@ -31,6 +31,8 @@ interface Asked {
   readonly client: readonly [address: string, port: number];
   readonly server: readonly [address: string, port: number];
   readonly user: string | null;
+  /** Of the trace that the request is part of (W3C Trace Context), where the gateway follows it. */
+  readonly traceparent?: string;
 }
 
 export interface ConnectEvent extends EventBase, Asked {
@@ -95,9 +97,9 @@ export type Reply = { readonly done?: number } & (
   | { readonly type: 'http.response'; readonly status: number; readonly headers?: readonly Header[]; readonly text?: string }
   | { readonly type: 'room.join'; readonly room: string; readonly since?: string; readonly last?: number }
   | { readonly type: 'room.leave'; readonly room: string }
-  | ({ readonly type: 'room.publish'; readonly room: string } & Content)
+  | ({ readonly type: 'room.publish'; readonly room: string; readonly traceparent?: string | undefined } & Content)
   | { readonly type: 'group.add' | 'group.discard'; readonly group: string }
-  | { readonly type: 'group.send'; readonly group: string; readonly message: { readonly [member: string]: Value } }
+  | { readonly type: 'group.send'; readonly group: string; readonly message: { readonly [member: string]: Value }; readonly traceparent?: string | undefined }
   | { readonly type: 'state'; readonly state: Value }
   | { readonly type: 'done' | 'working'; readonly order: number }
 );

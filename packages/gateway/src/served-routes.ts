@@ -161,7 +161,7 @@ export class ServedRoutes {
   }
 
   #createConsumer(settings: ConsumerRoute): EventsRoute {
-    const { layer, log, consumers } = this.#context;
+    const { layer, log, consumers, tracing } = this.#context;
     const router = consumers.get(settings.module);
     if (router === undefined) throw new TypeError(`${settings.module} was not loaded`);
     const route = settings.path.text;
@@ -172,7 +172,7 @@ export class ServedRoutes {
       // What no worker can be in time for, or lost with, has no meaning here.
       { ...settings, window: 1, acks: true, resumeTimeout: settings.acceptTimeout, onWorkerLoss: 'close' },
       {
-        backend: ({ sessionOrRequest }) => new LocalBackend({ router, layer, log, counters, watch: this.#watch, takerOf: sessionOrRequest }),
+        backend: ({ sessionOrRequest }) => new LocalBackend({ router, layer, log, counters, watch: this.#watch, tracing, takerOf: sessionOrRequest }),
         consumers: counters,
       },
     );

@@ -1,5 +1,6 @@
 import {
   type Attributes,
+  context,
   isSpanContextValid,
   ProxyTracerProvider,
   ROOT_CONTEXT,
@@ -8,8 +9,8 @@ import {
   SpanKind,
   SpanStatusCode,
   trace,
+  type Tracer,
 } from '@opentelemetry/api';
-import type { Tracer } from '@opentelemetry/api';
 import { isLayerError } from '@busgate/layer';
 import type { Log } from './log.ts';
 
@@ -29,8 +30,7 @@ export class TracedStep {
 
   /** By which what comes next follows it. */
   get traceparent(): string {
-    const { traceId, spanId, traceFlags } = this.#span.spanContext();
-    return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
+    return write(this.#span.spanContext());
   }
 
   /** `failure`: one word for what went wrong. */
@@ -86,6 +86,18 @@ export class Tracing {
     return this.#step('busgate.event', SpanKind.PRODUCER, traceparent, { ...messaging('event', 'send', destination), 'busgate.event.type': type });
   }
 
+  /** Calls a handler in this trace, for whatever SDK and instrumentation there is: whatever it begins is in it, too. */
+  within<T>(traceparent: string, call: () => T): T {
+    const parent = parse(traceparent);
+    return parent === undefined ? call() : context.with(trace.setSpanContext(ROOT_CONTEXT, parent), call);
+  }
+
+  /** Of the trace in which this is called, where it is in one. */
+  active(): string | undefined {
+    const span = trace.getActiveSpan();
+    return span === undefined ? undefined : write(span.spanContext());
+  }
+
   #step(name: string, kind: SpanKind, traceparent: string | undefined, attributes: Attributes): TracedStep | undefined {
     const parent = traceparent === undefined ? undefined : parse(traceparent);
     if (parent === undefined) return undefined;
@@ -101,6 +113,10 @@ function messaging(operation: string, type: 'send' | 'process', destination: str
     'messaging.operation.type': type,
     'messaging.destination.name': destination,
   };
+}
+
+function write({ traceId, spanId, traceFlags }: SpanContext): string {
+  return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
 }
 
 function parse(traceparent: string): SpanContext | undefined {

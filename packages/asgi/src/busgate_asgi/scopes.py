@@ -87,12 +87,12 @@ def _address(value: Any) -> tuple[str, int] | None:
 
 
 def _busgate(event: Json) -> Json:
-    undone = {"undone": event["undone"]} if "undone" in event else {}
+    named: Json = {name: event[name] for name in ("undone", "traceparent") if name in event}
     return {
         "session": event["session"],
         "state": event.get("state"),
         "resumed": bool(event.get("resumed")),
         "user": event.get("user"),
         "params": event.get("params") or {},
-        **undone,
+        **named,
     }

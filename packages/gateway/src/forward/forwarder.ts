@@ -127,7 +127,8 @@ export class Forwarder {
 
   #post(event: ForwardedEvent, timeoutMs: number): Promise<Posted> {
     const headers = signedHeaders(event.id, Math.floor(Date.now() / 1000), event.body, this.#keys);
-    return this.#poster.post(event.body, headers, Math.max(1, Math.ceil(timeoutMs)), this.#cutOff.signal);
+    const traced = event.traceparent === undefined ? headers : { ...headers, traceparent: event.traceparent };
+    return this.#poster.post(event.body, traced, Math.max(1, Math.ceil(timeoutMs)), this.#cutOff.signal);
   }
 
   /** False where it was closed meanwhile. */

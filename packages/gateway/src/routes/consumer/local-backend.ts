@@ -3,6 +3,7 @@ import type { ChannelLayer, Message } from '@busgate/layer';
 import type { Backend } from '../events/backend.ts';
 import { type Parsed, parseReply } from '../events/parse-reply.ts';
 import type { ConsumerCounters } from './counters.ts';
+import type { Tracing } from '../../tracing.ts';
 import type { LoopWatch } from './loop-watch.ts';
 
 /** What obeys the replies of a handler. */
@@ -18,6 +19,8 @@ export interface LocalBackendOptions {
   readonly log: ConsumerLog;
   readonly counters: ConsumerCounters;
   readonly watch: LoopWatch;
+  /** Undefined: nobody follows traces. */
+  readonly tracing: Tracing | undefined;
   /** What has this session, while something does. */
   readonly takerOf: (session: string) => Taker | undefined;
 }
@@ -30,16 +33,18 @@ export class LocalBackend implements Backend {
   readonly #runner: Runner;
   readonly #counters: ConsumerCounters;
   readonly #watch: LoopWatch;
+  readonly #tracing: Tracing | undefined;
   readonly #takerOf: LocalBackendOptions['takerOf'];
   /** Resolves in the loop's next turn, for all who wait for it. */
   #turn: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
 
-  constructor({ router, layer, log, counters, watch, takerOf }: LocalBackendOptions) {
+  constructor({ router, layer, log, counters, watch, tracing, takerOf }: LocalBackendOptions) {
     this.#runner = new Runner(router, { layer, log }, (event, stays) => this.#outletOf(event, stays));
     this.#counters = counters;
     counters.handlers = this.#runner.counts;
     this.#watch = watch;
+    this.#tracing = tracing;
     this.#takerOf = takerOf;
   }
 
@@ -47,7 +52,9 @@ export class LocalBackend implements Backend {
     this.#watch.begins(this.#counters);
     // What a handler does to it, and does not put on the session, is its own.
     const own = typeof event['state'] === 'object' ? { ...event, state: structuredClone(event['state']) } : event;
-    this.#runner.handle(own as unknown as GatewayEvent, () => this.#ended());
+    const { traceparent } = event;
+    if (this.#tracing === undefined || typeof traceparent !== 'string') this.#handle(own);
+    else this.#tracing.within(traceparent, () => this.#handle(own));
     return SAID;
   }
 
@@ -68,6 +75,10 @@ export class LocalBackend implements Backend {
     });
   }
 
+  #handle(event: Message): void {
+    this.#runner.handle(event as unknown as GatewayEvent, () => this.#ended());
+  }
+
   #ended(): void {
     if (this.#runner.size === 0) this.#whenIdle?.();
   }
@@ -80,7 +91,7 @@ export class LocalBackend implements Backend {
     this.#watch.speaks(this.#counters);
     const taker = this.#takerOf(session);
     if (taker === undefined) return SAID;
-    taker.take(parseReply(reply));
+    taker.take(parseReply(this.#tracing === undefined ? reply : traced(reply, this.#tracing)));
     // Who sends in a loop lets others have their turn, and goes no faster than the client reads.
     return hasContent(reply) ? (taker.room() ?? this.#nextTurn()) : SAID;
   }
@@ -98,4 +109,9 @@ export class LocalBackend implements Backend {
 
 function hasContent({ type }: Reply): boolean {
   return type === 'websocket.send' || type === 'http.response.body' || type === 'room.publish';
+}
+
+/** What a handler publishes is part of the trace in which it does so. */
+function traced(reply: Reply, tracing: Tracing): Reply {
+  return reply.type === 'room.publish' || reply.type === 'group.send' ? { traceparent: tracing.active(), ...reply } : reply;
 }
