@@ -8,6 +8,7 @@ import { headerOf, leadsMajority, MESSAGE_ID, type JetStream, type StoredMessage
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
 import { readRecord, writeRecord } from './record.ts';
 import type { Session } from './session.ts';
+import { type Look, SharedLook } from './shared-look.ts';
 import type { Entry, StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
@@ -36,6 +37,7 @@ export class Histories {
   readonly #heads: StreamPlan;
   readonly #reader: HistoryReader;
   readonly #incarnations: Incarnations;
+  readonly #looks = new WeakMap<Session, Map<HistoryPlan, SharedLook<Incarnation>>>();
   /** Streams of which something could not be read although the server is there, or was read where there may be more. */
   readonly #unread = new Set<HistoryPlan>();
   /** The epoch of each stream when it was looked at last, and the server that led it. */
@@ -244,11 +246,9 @@ export class Histories {
   }
 
   async #standing(session: Session, plan: HistoryPlan, room: string, again = true): Promise<Standing> {
-    this.#streams.forget(session, plan.name);
-    const [{ epoch, stream }, last] = await Promise.all([
-      this.#ensure(session, plan),
-      this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) }),
-    ]);
+    const { begun, seen } = this.#look(session, plan);
+    await begun;
+    const [{ epoch, stream }, last] = await Promise.all([seen, this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) })]);
     if (!leadsMajority(stream)) this.#unread.add(plan);
     if (last !== undefined) return { epoch, stream, newest: { sequence: last.seq, kept: true } };
     const head = (await this.#headsOf(session, stream, room)).at(-1);
@@ -268,6 +268,20 @@ export class Histories {
     const which = [{ seq: 1, next_by_subj: subject }, { last_by_subj: subject }];
     const heads = await Promise.all(which.map((one) => this.#jetStream.message(session, this.#heads.name, one)));
     return heads.filter((head) => head !== undefined);
+  }
+
+  /** What the stream is just now. */
+  #look(session: Session, plan: HistoryPlan): Look<Incarnation> {
+    const looks = this.#looks.get(session) ?? new Map<HistoryPlan, SharedLook<Incarnation>>();
+    this.#looks.set(session, looks);
+    const shared =
+      looks.get(plan) ??
+      new SharedLook(() => {
+        this.#streams.forget(session, plan.name);
+        return this.#ensure(session, plan);
+      });
+    looks.set(plan, shared);
+    return shared.ask();
   }
 
   async #ensure(session: Session, plan: HistoryPlan): Promise<Incarnation> {

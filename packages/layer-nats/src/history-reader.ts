@@ -1,46 +1,44 @@
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
-import { withResolvers, Patience } from '@busgate/layer/driver';
-import type { Arrival } from './connection.ts';
 import { unanswered } from './errors.ts';
-import { nanoseconds, type ConsumerInfo, type JetStream, type StreamInfo } from './jetstream.ts';
-import { REQUEST_TIMEOUT_MS, outcome, type Session } from './session.ts';
+import type { JetStream, StreamInfo } from './jetstream.ts';
+import type { Session } from './session.ts';
+import { type Kept, readStretch } from './stream-pages.ts';
+import { FEWEST, type Range, sweep, together, type Wanted } from './sweep.ts';
 
-/** Messages asked for at a time, and their bytes, so that a large history does not choke the connection. */
+export type { Kept } from './stream-pages.ts';
+
+/** Messages asked for at a time. */
 const PAGE = 256;
-const PAGE_BYTES = 8 * 1_048_576;
 /** Rooms read at a time: a fleet that comes back would ask for thousands at once. */
 const MOST_AT_ONCE = 16;
-const INACTIVE_MS = 10_000;
+/** Of those who wait so many are looked at who may be read together. */
+const MOST_TOGETHER = 2048;
 /** So many messages are asked for one by one: that is cheaper than a consumer, which is on one server of a cluster or the other. */
 const FEW = 16;
-/** How many consumers are made until one is on the server that leads the stream. */
-const PLACINGS = 12;
 /** How often a leader that has less than is there is asked again, and how much longer each waits than the one before. */
 const ATTEMPTS = 8;
 const BEHIND_MS = 50;
 
-/** A message of a stream. */
-export interface Kept {
-  readonly offset: number;
-  /** Milliseconds of the broker's clock. */
-  readonly time: number;
-  readonly payload: Uint8Array;
-}
-
-/** Sequences of a stream, both included. */
-interface Range {
-  readonly from: number;
-  readonly to: number;
+interface Waiter extends Wanted {
+  readonly session: Session;
+  readonly stream: StreamInfo;
+  /** What was read for it together with others was not all. */
+  isAlone: boolean;
+  /** It has its turn to read, or `swept` is what was read for it. */
+  readonly go: (swept?: readonly Kept[]) => void;
 }
 
 /**
  * Reads what a stream has of one subject, from the server that leads it alone. The copies of others may have stayed behind, and more: a server of 2.9 that
- * was cut off while it led the stream may keep, in the place of what the others took meanwhile, what it alone had been sent.
+ * was cut off while it led the stream may keep, in the place of what the others took meanwhile, what it alone had been sent. Those who wait for their
+ * turn are read together where that is cheaper: thousands of rooms that are come back to cost a few requests each.
  */
 export class HistoryReader {
   readonly #jetStream: JetStream;
-  readonly #waiting: (() => void)[] = [];
+  #waiting: Waiter[] = [];
+  /** Names of the streams that are read for many just now. */
+  readonly #swept = new Set<string>();
   #reading = 0;
 
   constructor(jetStream: JetStream) {
@@ -53,7 +51,8 @@ export class HistoryReader {
    */
   async read(session: Session, stream: StreamInfo, subject: string, range: Range): Promise<readonly Kept[]> {
     const { name } = stream.config;
-    await this.#enter();
+    const swept = await this.#turn(session, stream, { subject, range });
+    if (swept !== undefined) return swept;
     try {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
         const kept = await this.#readOnce(session, stream, subject, range);
@@ -64,7 +63,7 @@ export class HistoryReader {
       }
     } finally {
       this.#reading -= 1;
-      this.#waiting.shift()?.();
+      this.#next();
     }
     throw unanswered(`the server that leads the stream ${name} has less of it than was there`);
   }
@@ -74,14 +73,9 @@ export class HistoryReader {
     const first = await this.#oneByOne(session, name, subject, { from, to }, FEW);
     const last = first.at(-1)?.offset ?? 0;
     if (last >= to || first.length < FEW) return first;
-    const rest = { from: last + 1, to };
-    const consumer = await this.#consumerAtLeader(session, stream, subject, rest.from);
-    if (consumer === undefined) return [...first, ...(await this.#oneByOne(session, name, subject, rest, Infinity))];
-    try {
-      return [...first, ...(consumer.num_pending === 0 ? [] : await this.#pages(session, name, consumer.name, to))];
-    } finally {
-      this.#jetStream.dropConsumer(session, name, consumer.name);
-    }
+    const rest: Kept[] = [];
+    const isRead = await readStretch(this.#jetStream, session, stream, { from: last + 1, to, subject, page: PAGE }, (kept) => rest.push(kept) > 0);
+    return [...first, ...(isRead ? rest : await this.#oneByOne(session, name, subject, { from: last + 1, to }, Infinity))];
   }
 
   /** The leader alone answers. */
@@ -96,77 +90,64 @@ export class HistoryReader {
     return kept;
   }
 
-  /** Servers place a consumer at random; undefined where none of ours was placed well, as when another server leads the stream by now. */
-  async #consumerAtLeader(session: Session, { config: { name }, cluster }: StreamInfo, subject: string, from: number): Promise<ConsumerInfo | undefined> {
-    for (let placed = 0; placed < PLACINGS; placed += 1) {
-      const consumer = await this.#jetStream.ephemeralConsumer(session, name, {
-        ack_policy: 'none',
-        deliver_policy: 'by_start_sequence',
-        opt_start_seq: from,
-        filter_subject: subject,
-        replay_policy: 'instant',
-        mem_storage: true,
-        num_replicas: 1,
-        inactive_threshold: nanoseconds(INACTIVE_MS),
-      });
-      if (consumer.cluster?.leader === cluster?.leader) return consumer;
-      this.#jetStream.dropConsumer(session, name, consumer.name);
-    }
-    return undefined;
-  }
-
-  async #pages(session: Session, stream: string, consumer: string, to: number): Promise<readonly Kept[]> {
-    const kept: Kept[] = [];
-    let pending = 1;
-    while (pending > 0 && (kept.at(-1)?.offset ?? 0) < to) {
-      pending = await this.#page(session, stream, consumer, kept);
-    }
-    return kept;
-  }
-
-  /** Resolves with how many are left. */
-  async #page(session: Session, stream: string, consumer: string, kept: Kept[]): Promise<number> {
-    const { promise, resolve, reject } = outcome<number>();
-    let left = PAGE;
-    let pending = 0;
-    const patience = new Patience(REQUEST_TIMEOUT_MS, () => reject(unanswered(`reading the stream ${stream}`)));
-    const channel = session.channel((arrival) => {
-      if (arrival.status !== 0) {
-        // Larger than the page allows what is left over stays for the next one; anything else is the end.
-        resolve(arrival.status === 409 && left < PAGE ? Math.max(pending, 1) : 0);
-        return;
-      }
-      const message = readKept(arrival);
-      kept.push(message);
-      pending = message.pending;
-      left -= 1;
-      if (left === 0 || pending === 0) resolve(pending);
+  /** Resolves with what was read for it, or with undefined when it has its turn to read by itself, which it is to end. */
+  #turn(session: Session, stream: StreamInfo, wanted: Wanted): Promise<readonly Kept[] | undefined> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ ...wanted, session, stream, isAlone: false, go: resolve });
+      this.#next();
     });
-    const forget = session.onEnd(reject);
-    try {
-      const maxBytes = Math.max(PAGE_BYTES, 2 * session.connection.facts.maxPayload);
-      const request = { batch: PAGE, no_wait: true, max_bytes: maxBytes };
-      this.#jetStream.pull(session, stream, consumer, request, `${channel.reply}.1`);
-      return await promise;
-    } finally {
-      patience.end();
-      forget();
-      channel.end();
+  }
+
+  /** As many turns as there are. While a stream is read for many, others of it wait for that. */
+  #next(): void {
+    for (let next = 0; next < this.#waiting.length && this.#reading < MOST_AT_ONCE;) {
+      const waiter = this.#waiting[next] as Waiter;
+      const isBusy = !waiter.isAlone && this.#swept.has(waiter.stream.config.name);
+      if (isBusy) next += 1;
+      else if (!this.#sweepFor(waiter)) {
+        this.#waiting.splice(next, 1);
+        this.#reading += 1;
+        waiter.go();
+      }
     }
   }
 
-  async #enter(): Promise<void> {
-    if (this.#reading >= MOST_AT_ONCE) {
-      const { promise, resolve } = withResolvers<void>();
-      this.#waiting.push(resolve);
-      await promise;
-    }
+  /** Whether it is read together with others. */
+  #sweepFor(first: Waiter): boolean {
+    if (first.isAlone || this.#waiting.length < FEWEST) return false;
+    const alike = this.#waiting.slice(0, MOST_TOGETHER).filter((other) => !other.isAlone && isSameStream(first, other));
+    const chosen = together(first.stream, alike);
+    if (!chosen.includes(first)) return false;
+    this.#waiting = this.#waiting.filter((waiter) => !chosen.includes(waiter));
     this.#reading += 1;
+    void this.#sweep(first, chosen);
+    return true;
+  }
+
+  async #sweep({ session, stream }: Waiter, chosen: readonly Waiter[]): Promise<void> {
+    const { name } = stream.config;
+    this.#swept.add(name);
+    // What hinders it hinders each of them, who says so.
+    const found = await sweep(this.#jetStream, session, stream, chosen).catch(() => []);
+    this.#swept.delete(name);
+    this.#reading -= 1;
+    const alone: Waiter[] = [];
+    for (const [index, waiter] of chosen.entries()) {
+      const swept = found[index];
+      if (swept !== undefined) waiter.go(swept);
+      else alone.push({ ...waiter, isAlone: true });
+    }
+    this.#waiting.unshift(...alone);
+    this.#next();
   }
 }
 
-function readKept({ reply, payload }: Arrival): Kept & { readonly pending: number } {
-  const tokens = reply.split('.');
-  const from = tokens.length >= 11 ? 6 : 4;
-  return { offset: Number(tokens[from + 1]), time: Number(tokens[from + 3]) / 1e6, payload, pending: Number(tokens[from + 4]) };
+/** Whether both were told of the same stream, and of the same server that leads it. */
+function isSameStream(a: Waiter, b: Waiter): boolean {
+  return (
+    a.session === b.session &&
+    a.stream.config.name === b.stream.config.name &&
+    a.stream.created === b.stream.created &&
+    a.stream.cluster?.leader === b.stream.cluster?.leader
+  );
 }

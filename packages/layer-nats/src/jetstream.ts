@@ -33,6 +33,7 @@ export interface StreamInfo {
     readonly last_ts: string;
     readonly subjects?: Readonly<Record<string, number>>;
     readonly bytes: number;
+    readonly messages: number;
   };
   /** In a cluster: the name of the server that leads it, and the others that keep it, as the one sees them that answered. */
   readonly cluster?: { readonly leader?: string; readonly replicas?: readonly { readonly offline?: boolean; readonly active: number }[] };

@@ -121,6 +121,25 @@ export const readings: Family = {
       }
     },
 
+    'many rooms at once: each its own, with no hole between, also while what is old is let go of': async (stage) => {
+      const [here, there] = await stage.openTwo({ history: [{ rooms: 'short.>', size: 8, ageMs: 60_000 }] });
+      const rooms = Array.from({ length: 60 }, (_, index) => `short.${index}`);
+      const publish = (texts: readonly string[]): Promise<string[][]> => Promise.all(rooms.map((room) => publishAll(here, room, texts)));
+      const positions = await publish(numbers(0, 9));
+      const read = (): Promise<HistoryReading[]> => Promise.all(rooms.map((room, index) => there.history(room, positions[index]?.[3])));
+      for (const reading of await read()) assert.deepEqual([textsOf(reading), reading.recovered], [numbers(4, 9), true]);
+      const [readings] = await Promise.all([read(), publish(numbers(10, 14))]);
+      for (const { messages, recovered } of readings) {
+        const texts = textsOf({ messages });
+        const first = Number(texts[0]);
+        assert.deepEqual(
+          texts,
+          texts.map((_, index) => `${first + index}`),
+        );
+        assert.ok(recovered === false || first === 4, `recovered from ${first} on`);
+      }
+    },
+
     'a purge lets go of what is kept, here and there: positions go on, and who was in the room notices nothing': async (stage) => {
       const [here, there] = await stage.openTwo(KEPT);
       const recorders = [await record(here, 'kept.purged'), await record(there, 'kept.purged')];
@@ -218,6 +237,6 @@ async function publishAll(layer: ChannelLayer, room: string, payloads: readonly 
   return published.map(({ position }) => position ?? '');
 }
 
-function textsOf({ messages }: HistoryReading): string[] {
+function textsOf({ messages }: Pick<HistoryReading, 'messages'>): string[] {
   return messages.map(({ payload }) => Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
 }
