@@ -63,6 +63,12 @@ class Tab {
     return this.panel(room).locator('li').filter({ hasText: text });
   }
 
+  /** Has all rooms go over another transport; resolves when the page says that they do. */
+  async choose(label: string, transport: string): Promise<void> {
+    await this.page.getByLabel('Transport', { exact: true }).selectOption({ label });
+    await this.connection.getByText(`open over ${transport}`, { exact: true }).waitFor();
+  }
+
   /** Resolves when the room shows so many lines with this text. */
   async sees(room: string, text: string | RegExp, times = 1): Promise<void> {
     await this.lines(room, text)
@@ -167,6 +173,52 @@ test('a page that was asleep counts down, and shows what it missed or that it ma
   await tab.page.close();
 });
 
+/** As the page calls them, and as the client does. */
+const TRANSPORTS = [
+  ['WebSocket', 'websocket'],
+  ['event stream', 'sse'],
+  ['long polls', 'poll'],
+  ['by itself', 'websocket'],
+] as const;
+
+test('whichever transport is chosen, the room goes on where it was, and shows each message once, our own too', async () => {
+  const tab = await Tab.open();
+  const room = 'kept.transports';
+  const publish = (body: string): Promise<Response> => fetch(gateway.http(`/room/${room}`), { method: 'POST', body });
+  const expected = ['said before'];
+  await publish('said before');
+  await tab.join(room);
+  await tab.sees(room, 'said before');
+  for (const [label, transport] of TRANSPORTS) {
+    await tab.choose(label, transport);
+    await tab.opens(room);
+    await tab.send(room, `said here, ${label}`);
+    await tab.sees(room, `said here, ${label}`);
+    const { position } = (await (await publish(`said there, ${label}`)).json()) as { readonly position: string };
+    await tab.sees(room, `said there, ${label}`);
+    await tab.panel(room).getByText(position, { exact: true }).waitFor();
+    expected.push(`said here, ${label}`, `said there, ${label}`);
+  }
+  expect(await tab.lines(room, 'said').locator('.payload').allInnerTexts()).toEqual(expected);
+  expect(await tab.panel(room).locator('li.own', { hasText: 'said here' }).count()).toBe(TRANSPORTS.length);
+  expect(await tab.lines(room, 'a gap').count()).toBe(0);
+  await tab.page.close();
+});
+
+test('a room that cannot be polled says so, and is opened again over another transport', async () => {
+  const tab = await Tab.open();
+  await tab.join('live.polls');
+  await tab.choose('long polls', 'poll');
+  await tab.sees('live.polls', 'closed: no_history');
+  await tab.choose('event stream', 'sse');
+  await tab.panel('live.polls').getByRole('button', { name: 'Open again room live.polls' }).click();
+  await tab.opens('live.polls');
+  await tab.send('live.polls', 'here again');
+  await tab.sees('live.polls', 'here again');
+  expect(await tab.lines('live.polls', 'here again').count()).toBe(1);
+  await tab.page.close();
+});
+
 test('a gateway that drains is shown, and the page connects again', async () => {
   await using second = await startGateway({ args: ARGS });
   const tab = await Tab.open(second.port);
@@ -176,6 +228,8 @@ test('a gateway that drains is shown, and the page connects again', async () => 
   expect((await second.exited).code).toBe(0);
   await using _third = await startGateway({ args: ['--demo', '--port', String(second.port)] });
   await tab.opens('1');
+  await tab.sees('1', 'not connected');
+  await tab.sees('1', 'open over websocket');
   await tab.send('1', 'here again');
   await tab.sees('1', 'here again');
   await tab.page.close();

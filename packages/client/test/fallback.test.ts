@@ -81,6 +81,14 @@ describe('which transport', () => {
     expect(new Stage({ memory, transports: ['websocket', 'poll'] }).detail).toEqual({ transport: 'websocket' });
   });
 
+  test('that a bus may not choose says nothing of what others of the page try first', () => {
+    const memory = new Map();
+    const stage = new Stage({ memory, transports: ['poll'] });
+    stage.welcome();
+    expect(stage.state).toBe('open');
+    expect(new Stage({ memory }).detail).toEqual({ transport: 'websocket' });
+  });
+
   test('after five minutes the best one is tried again beside the one that stands, and takes over', () => {
     const stage = new Stage();
     stage.do((core) => core.join('kept', {}));

@@ -14,11 +14,11 @@ export class Ladder {
   /** When the best one is due again. */
   upgradeAt = Infinity;
 
-  /** `memory` outlives this bus: what worked for `key` is begun with. */
+  /** `memory` outlives this bus: what worked for `key` is begun with, where the choice was the same; a lesser choice says nothing of what it leaves out. */
   constructor(steps: readonly TransportName[], memory: Map<string, TransportName>, key: string) {
     this.#steps = steps;
     this.#memory = memory;
-    this.#key = key;
+    this.#key = `${steps.join()} ${key}`;
     this.best = steps[0] as TransportName;
     this.transport = this.lost(0);
   }
@@ -42,8 +42,7 @@ export class Ladder {
 
   /** Nothing can be reached, which says nothing of a transport. Answers which one is tried then. */
   lost(now: number): TransportName {
-    const known = this.#memory.get(this.#key) as TransportName;
-    return (this.transport = now < this.upgradeAt && this.#steps.includes(known) ? known : this.best);
+    return (this.transport = (now < this.upgradeAt && this.#memory.get(this.#key)) || this.best);
   }
 
   /** The best one is tried again later. */
