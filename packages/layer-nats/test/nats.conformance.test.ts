@@ -1,5 +1,6 @@
 import { layerConformance } from '@busgate/layer/conformance';
 import { openLayer } from '@busgate/layer';
+import { createDriver } from '@busgate/layer-nats';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { startRemoteLayer } from '../../../test/support/remote.ts';
@@ -24,6 +25,7 @@ layerConformance(
     name: 'nats',
     open: (options) => openLayer(nats.url, options),
     elsewhere: (options) => startRemoteLayer(nats.url, options),
+    createDriver: (context) => createDriver(nats.url, context),
     publishRaw: async (topicName, payload) => {
       other.publish(topicName, payload);
       await other.flush();

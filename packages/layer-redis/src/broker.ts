@@ -13,8 +13,8 @@ export interface Broker {
   readonly isOneServer: boolean;
   /** Resolves after the first attempt, whatever its outcome, save refused credentials. */
   open(): Promise<void>;
-  /** Runs commands where `key` lives. */
-  on(key: string): Runner;
+  /** Runs commands where `key` lives, so many of the layer's calls in each. */
+  on(key: string, calls?: number): Runner;
   /** The server where `key` lives just now. */
   shardOf(key: string): Shard;
   /** All servers that take writes. */
@@ -49,8 +49,8 @@ export class SingleBroker implements Broker {
     return this.#shard.open();
   }
 
-  on(): Runner {
-    return this.#shard;
+  on(_key: string, calls = 1): Runner {
+    return calls === 1 ? this.#shard : { run: (name, ...args) => this.#shard.runFor(calls, name, args) };
   }
 
   shardOf(): Shard {

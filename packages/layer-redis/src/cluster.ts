@@ -66,8 +66,8 @@ export class ClusterBroker implements Broker {
     this.#timer = setInterval(() => void this.#refresh().catch(() => undefined), ASK_MS).unref();
   }
 
-  on(key: string): Runner {
-    return { run: (name, ...args) => this.#run(key, name, args) };
+  on(key: string, calls = 1): Runner {
+    return { run: (name, ...args) => this.#run(key, calls, name, args) };
   }
 
   shardOf(key: string): Shard {
@@ -109,23 +109,23 @@ export class ClusterBroker implements Broker {
   }
 
   /** A command that was redirected was not executed: it may be sent anew. */
-  async #run(key: string, name: string, args: readonly Argument[]): Promise<unknown> {
+  async #run(key: string, calls: number, name: string, args: readonly Argument[]): Promise<unknown> {
     for (let hop = 0; ; hop += 1) {
       try {
-        return await this.shardOf(key).run(name, ...args);
+        return await this.shardOf(key).runFor(calls, name, args);
       } catch (error) {
         const asked = askedNode(error);
-        if (asked !== undefined) return await this.#ask(asked, name, args);
+        if (asked !== undefined) return await this.#ask(asked, calls, name, args);
         if (hop >= MAX_HOPS || !(await this.#canRetry(error))) throw error;
       }
     }
   }
 
   /** The slot is on its way: this key has arrived already. */
-  async #ask(address: string, name: string, args: readonly Argument[]): Promise<unknown> {
+  async #ask(address: string, calls: number, name: string, args: readonly Argument[]): Promise<unknown> {
     const shard = this.#shards.get(address);
     if (shard === undefined) throw new LayerError('LAYER_AWAY', `the slot is on its way to ${address}, which is not reached yet; nothing was done`);
-    const [, answer] = await Promise.all([shard.run('asking'), shard.run(name, ...args)]);
+    const [, answer] = await Promise.all([shard.run('asking'), shard.runFor(calls, name, args)]);
     return answer;
   }
 

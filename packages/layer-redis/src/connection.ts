@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { withResolvers, LayerError } from '@busgate/layer/driver';
+import { withResolvers, LayerError, UnderWay } from '@busgate/layer/driver';
 import { Command, Redis, type RedisOptions } from 'ioredis';
 import { faultOf, layerError, replyOf } from './errors.ts';
 import { everyLook } from './looks.ts';
@@ -17,10 +17,6 @@ export type Argument = string | number | Buffer | typeof RUN_ID;
 const OPEN_LOOK_MS = 500;
 const OPEN_LOOKS = 5;
 const OPEN_MS = OPEN_LOOK_MS * OPEN_LOOKS;
-/** Bytes that may wait for a broker that does not take them, on one connection. */
-const MAX_UNSENT = 64 * 1_048_576;
-/** Commands that may wait for their answers on one connection. */
-const MAX_UNANSWERED = 250_000;
 
 /** Everything that is fixed for one node's connections. */
 export interface Access {
@@ -43,7 +39,7 @@ export class Connection {
   /** The server's `run_id`, once somebody has asked for it: no connection outlives the process that it was made to. */
   runId: string | undefined;
   readonly #redis: Redis;
-  #unanswered = 0;
+  readonly #underWay = new UnderWay();
   #corked = false;
   #alive = true;
   #reason: string | undefined;
@@ -103,28 +99,44 @@ export class Connection {
 
   /** Whether commands wait for their answers. */
   get busy(): boolean {
-    return this.#unanswered > 0;
+    return !this.#underWay.isEmpty;
   }
 
   /**
-   * Sends a command; all of one turn of the event loop leave in one write, in order.
+   * Sends a command of our own, such as a proof that the server lives, also where it does not keep up with what others send; all of one turn of the event
+   * loop leave in one write, in order.
    * @returns the reply, strings of it as Buffers
    * @throws LayerError LAYER_AWAY (nothing was sent), OUTCOME_UNKNOWN, REFUSED
    */
-  async run(name: string, ...args: Argument[]): Promise<unknown> {
+  run(name: string, ...args: Argument[]): Promise<unknown> {
+    return this.#send(1, name, args);
+  }
+
+  /**
+   * Sends a command in which so many of the layer's calls are, unless too much waits for the server's answers already.
+   * @throws LayerError LAYER_AWAY (nothing was sent), OUTCOME_UNKNOWN, REFUSED
+   */
+  async runFor(calls: number, name: string, args: readonly Argument[]): Promise<unknown> {
+    const why = this.#underWay.full;
+    if (why !== undefined && this.#alive) throw new LayerError('LAYER_AWAY', `Redis does not keep up: ${why}; nothing was sent`, { fault: 'overloaded' });
+    return this.#send(calls, name, args);
+  }
+
+  async #send(calls: number, name: string, args: readonly Argument[]): Promise<unknown> {
     this.#checkWritable();
     const command = new Command(
       name,
       args.map((argument) => (argument === RUN_ID ? (this.runId ?? '') : argument)),
     );
     this.#cork();
-    this.#unanswered += 1;
+    const bytes = args.reduce((sum: number, argument) => sum + (isSized(argument) ? argument.length : 0), 0);
+    this.#underWay.begin(bytes, calls);
     try {
       return await (this.#redis.sendCommand(command) as Promise<unknown>);
     } catch (error) {
       throw layerError(error, true);
     } finally {
-      this.#unanswered -= 1;
+      this.#underWay.end(bytes, calls);
     }
   }
 
@@ -180,12 +192,8 @@ export class Connection {
 
   #checkWritable(): void {
     if (!this.#alive || this.#redis.status !== 'ready') throw new LayerError('LAYER_AWAY', `Redis cannot be reached: ${this.#reason ?? 'not connected'}`);
-    const { writable, writableLength: unsent } = this.#redis.stream;
     // Between the server's end of a connection and its close nothing is sent any more.
-    if (!writable) throw new LayerError('LAYER_AWAY', 'Redis cannot be reached: it has ended the connection');
-    if (unsent < MAX_UNSENT && this.#unanswered < MAX_UNANSWERED) return;
-    const waiting = `${this.#unanswered} commands (${unsent} bytes unsent) wait for it`;
-    throw new LayerError('LAYER_AWAY', `Redis does not keep up: ${waiting}; nothing was sent`, { fault: 'overloaded' });
+    if (!this.#redis.stream.writable) throw new LayerError('LAYER_AWAY', 'Redis cannot be reached: it has ended the connection');
   }
 
   #cork(): void {
@@ -197,6 +205,10 @@ export class Connection {
       this.#redis.stream.uncork();
     });
   }
+}
+
+function isSized(argument: Argument): argument is string | Buffer {
+  return typeof argument === 'string' || typeof argument === 'object';
 }
 
 /** A connection that the library neither makes anew nor keeps anything for. The database is chosen by {@link Connection.open}. */

@@ -105,7 +105,7 @@ export class RedisDriver implements Driver {
     const { capacity = this.#context.options.capacity } = options;
     // One step has one bound.
     const outcome = await this.#joined.add(`${key} ${capacity}`, { payload: bytes(payload), options: { expiryMs, ...options } }, (items) =>
-      push(this.#broker.on(key), key, capacity, items),
+      push(this.#broker.on(key, items.length), key, capacity, items),
     );
     return outcome !== 'full';
   }
@@ -141,7 +141,7 @@ export class RedisDriver implements Driver {
     const name = this.#keys.topic({ kind: 'room', name: room });
     const { publishCommand } = this.#broker;
     return this.#joined.add(keys[0], { payload: bytes(payload), options: id }, (items) =>
-      append(this.#broker.on(keys[0]), keys, name, rule, publishCommand, items),
+      append(this.#broker.on(keys[0], items.length), keys, name, rule, publishCommand, items),
     );
   }
 

@@ -89,11 +89,16 @@ export class Shard {
   }
 
   /** @throws LayerError LAYER_AWAY, OUTCOME_UNKNOWN, REFUSED */
-  async run(name: string, ...args: Argument[]): Promise<unknown> {
+  run(name: string, ...args: Argument[]): Promise<unknown> {
+    return this.runFor(1, name, args);
+  }
+
+  /** Runs a command in which so many of the layer's calls are. */
+  async runFor(calls: number, name: string, args: readonly Argument[]): Promise<unknown> {
     const commands = this.#commands;
     if (commands === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
     try {
-      return await commands.run(name, ...args);
+      return await commands.runFor(calls, name, args);
     } catch (error) {
       if (isLostNode(error)) this.#giveUp(commands, error as Error);
       else this.blame(error);

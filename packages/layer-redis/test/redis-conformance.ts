@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { layerConformance } from '@busgate/layer/conformance';
 import { openLayer, type LayerOptions } from '@busgate/layer';
+import { createDriver } from '@busgate/layer-redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { startRemoteLayer } from '../../../test/support/remote.ts';
@@ -27,6 +28,7 @@ export function redisConformance(name: string, query = ''): void {
       name,
       open: (options) => openLayer(`${redis.url}${query}`, options),
       ...(query === '' ? { elsewhere: (options: LayerOptions) => startRemoteLayer(redis.url, options) } : {}),
+      createDriver: (context) => createDriver(`${redis.url}${query}`, context),
       publishRaw: async (topicName, payload) => {
         await other.publish(topicName, Buffer.from(payload));
       },

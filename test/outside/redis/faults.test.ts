@@ -126,6 +126,18 @@ describe('when Redis misbehaves', () => {
     await state(layer, 'connected');
   });
 
+  test('a server that is stopped is found so also while too much waits for it: what is said to it for that is not refused as overload', async () => {
+    await using redis = await startRedis();
+    await using layer = await openLayer(redis.url);
+    redis.pause();
+    const codes = Array.from({ length: 100 }, () => outcome(layer.publish('r', new Uint8Array(1_000_000))));
+    await state(layer, 'away');
+    expect(layer.status.reason).toMatch(/^unresponsive: /);
+    expect(new Set(await Promise.all(codes))).toEqual(new Set(['LAYER_AWAY', 'OUTCOME_UNKNOWN']));
+    redis.resume();
+    await state(layer, 'connected');
+  });
+
   test('killed and restarted empty again and again: memberships and rooms are there each time', async () => {
     const log = new Log();
     await using redis = await startRedis();

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { LayerError, type Taken } from '@busgate/layer/driver';
+import { isLayerError, type Taken } from '@busgate/layer/driver';
 import type { Broker } from '../broker.ts';
 import type { Demand } from '../queue-form.ts';
 import { SCRIPTS } from '../scripts.ts';
@@ -110,7 +110,8 @@ export class CoreWire implements Wire {
     const open = packOpenElement(message);
     const limits = [capacity, this.#gatewayCapacity, expiryMs, groupExpiryMs];
     const reply = await SCRIPTS.channelsGroupSend.run(runner, key, names.prefix, open, randomBytes(8), ...limits);
-    const [queues, full, processes] = reply as [number, number, number];
+    const [queues, full, processes, failed, why] = reply as [number, number, number, number, Buffer];
+    if (failed > 0) this.#warnOf(group, failed, why.toString());
     if (processes > 0) arrivals.dropped(processes);
     return { queues, full };
   }
@@ -234,13 +235,17 @@ export class CoreWire implements Wire {
     const addresses = [...recipients.keys()];
     const sent = await Promise.allSettled([...recipients].map(([address, names]) => this.#push(address, element(names))));
     const full = addresses.filter((_, index) => isFull(sent[index]));
-    const processes = full.filter(isOfProcess).length;
+    const failed = addresses.filter((_, index) => sent[index]?.status === 'rejected');
+    if (failed.length > 0) this.#warnOf(group, failed.length, String(reasonOf(sent)));
+    const missing = [...full, ...failed];
+    const processes = missing.filter(isOfProcess).length;
     if (processes > 0) this.#context.arrivals.dropped(processes);
-    const failed = sent.filter((result) => result.status === 'rejected');
-    if (failed.length === 0) return { queues: addresses.filter((address) => !isOfProcess(address)).length, full: full.length - processes };
-    const cause: unknown = failed[0]?.reason;
-    if (failed.length === sent.length) throw cause;
-    throw new LayerError('OUTCOME_UNKNOWN', `${failed.length} of ${sent.length} queues could not be sent what was for group ${group}`, { cause });
+    return { queues: addresses.filter((address) => !isOfProcess(address)).length, full: missing.length - processes };
+  }
+
+  /** Others have the message: to reject would have it sent to them again. */
+  #warnOf(group: string, failed: number, error: string): void {
+    this.#context.options.logger.warn('a message to a group did not reach all its queues', { group, failed, error });
   }
 
   /** False where the queue is full. A process's own queue is where its process reads; what any reader takes goes to the hosts in turn, as readers go. */
@@ -299,6 +304,13 @@ export class CoreWire implements Wire {
 
 function isOfProcess(address: string): boolean {
   return address.endsWith('!');
+}
+
+/** Why the first one failed; throws where all have, as one whose answer was lost where there is such a one: it may have been done. */
+function reasonOf(sent: readonly PromiseSettledResult<boolean>[]): unknown {
+  const reasons = sent.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  if (reasons.length === sent.length) throw reasons.find((reason) => isLayerError(reason, 'OUTCOME_UNKNOWN')) ?? reasons[0];
+  return reasons[0];
 }
 
 function isFull(sent: PromiseSettledResult<boolean> | undefined): boolean {

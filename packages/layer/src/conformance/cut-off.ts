@@ -62,17 +62,21 @@ export function cutOff(reachable: Reachable): Family {
 interface Parts {
   readonly here: ChannelLayer;
   readonly apart: ChannelLayer;
+  /** What `apart` says is taken by nobody, and it is told nothing, until it is cut off. */
+  readonly hold: () => void;
   readonly cut: () => Promise<void>;
   readonly mend: () => Promise<void>;
 }
 
-async function oneIsCutOff(stage: Stage, { port, openAt }: Reachable, body: (parts: Parts) => Promise<void>): Promise<void> {
+/** `apart` reaches the broker by a way of its own. */
+export async function oneIsCutOff(stage: Stage, { port, openAt }: Reachable, body: (parts: Parts) => Promise<void>, options: LayerOptions = {}): Promise<void> {
   await using way = await Way.to(port());
-  const here = await stage.open();
-  await using apart = await stage.openBy((options) => openAt(way.port, options));
+  const here = await stage.open(options);
+  await using apart = await stage.openBy((whole) => openAt(way.port, whole), options);
   await body({
     here,
     apart,
+    hold: () => way.hold(),
     cut: async () => {
       way.cut();
       await until(() => apart.status.state === 'away', 'status away');

@@ -42,6 +42,11 @@ export class Way implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Every connection stands, and nothing passes any more: neither end learns so. Until it is cut. */
+  hold(): void {
+    for (const socket of this.#sockets) socket.unpipe();
+  }
+
   async mend(): Promise<void> {
     this.#server = createServer((near) => this.#join(near, connect(this.#broker, '127.0.0.1')));
     this.#server.listen(this.#port, '127.0.0.1');

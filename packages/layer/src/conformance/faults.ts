@@ -6,6 +6,7 @@ import { cutOff, type Reachable } from './cut-off.ts';
 import { next, record, rejects, soon, take, until } from './expect.ts';
 import { leaseFaultTests } from './lease-faults.ts';
 import type { Runner, Subject } from './subject.ts';
+import { bytesUnderWay } from './under-way.ts';
 import { runFamilies, type Family } from './suite.ts';
 
 /** A broker that can be stopped and started again at the same address; both resolve when it is so, and are no error where it is so already. */
@@ -38,7 +39,7 @@ export function layerFaultConformance(runner: Runner, subject: FaultSubject): vo
         }
       }),
   };
-  const all = [...families(broker), ...(reachable === undefined ? [] : [cutOff(reachable)])];
+  const all = [...families(broker), ...(reachable === undefined ? [] : [cutOff(reachable), bytesUnderWay(reachable)])];
   runner.describe(`layer conformance while the broker is away: ${subject.name}`, () => runFamilies(whole, subject, all));
 }
 

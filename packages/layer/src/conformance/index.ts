@@ -14,6 +14,8 @@ import { cancellation } from './cancellation.ts';
 import { channels } from './channels.ts';
 import { expiry, groupExpiry } from './expiry.ts';
 import { groups, groupsOfQueues } from './groups.ts';
+import { halfDone } from './half-done.ts';
+import { heldRooms } from './held-rooms.ts';
 import { heldUp } from './held-up.ts';
 import { history } from './history.ts';
 import { leases } from './leases.ts';
@@ -58,10 +60,13 @@ const FAMILIES = [
   groupExpiry,
   lifecycle,
   prefixes,
+  halfDone,
+  heldRooms,
 ];
 
 export type { Reachable } from './cut-off.ts';
 export { layerFaultConformance, type Broker, type FaultSubject } from './faults.ts';
+export { layerLoadConformance } from './load.ts';
 export type { Elsewhere, Runner, Subject } from './subject.ts';
 
 /** Defines the tests that every layer must pass. `subject.open` is called several times a test, each time as another process. */

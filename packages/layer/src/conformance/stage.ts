@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { LayerOptions } from '../contract.ts';
-import type { ChannelLayer } from '../layer.ts';
+import type { Driver } from '../driver/driver.ts';
+import { ChannelLayer } from '../layer.ts';
+import { resolveOptions } from '../options.ts';
 import type { Subject } from './subject.ts';
 
 /** What one test works on: a prefix of its own, and every layer it opens, each as another process. Whatever happens, all of it is closed in the end. */
@@ -35,6 +37,20 @@ export class Stage {
     const layer = await open({ ...options, prefix });
     this.#opened.push({ layer, prefix });
     return layer;
+  }
+
+  /** One more, between which and its driver stands what `change` puts in place of the driver's methods; undefined where the subject has no driver alone. */
+  async openChanged(options: LayerOptions, change: (driver: Driver) => Partial<Driver>): Promise<ChannelLayer | undefined> {
+    const { subject } = this;
+    if (subject.createDriver === undefined) return undefined;
+    const process = randomBytes(8).toString('hex');
+    return this.openBy(async (whole) => {
+      const resolved = resolveOptions(whole);
+      const driver = (await subject.createDriver?.({ options: resolved, process })) as Driver;
+      const layer = new ChannelLayer(Object.assign(driver, change(driver)), resolved, process);
+      await layer.open();
+      return layer;
+    }, options);
   }
 
   async openTwo(options: LayerOptions = {}): Promise<[ChannelLayer, ChannelLayer]> {

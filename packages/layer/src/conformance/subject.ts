@@ -1,4 +1,5 @@
 import type { LayerOptions, Message } from '../contract.ts';
+import type { Driver, DriverContext } from '../driver/driver.ts';
 import type { ChannelLayer } from '../layer.ts';
 
 /** What the suite needs of a test runner: vitest's, node:test's and Jest's functions fit as they are. */
@@ -24,4 +25,6 @@ export interface Subject {
   publishRaw?(topicName: string, payload: Uint8Array): Promise<void>;
   /** Opens one more layer in a process of its own. Without it, what becomes of a process that is held up is not tested. */
   elsewhere?(options: LayerOptions): Promise<Elsewhere>;
+  /** Makes the driver alone, whose answers are then held back or lost on their way to the layer. Without it, what becomes of such calls is not tested. */
+  createDriver?(context: DriverContext): Driver | Promise<Driver>;
 }

@@ -10,6 +10,10 @@ export class UnderWay {
   #calls = 0;
   #bytes = 0;
 
+  get isEmpty(): boolean {
+    return this.#calls === 0;
+  }
+
   /** Why nothing more may be begun, if so. */
   get full(): string | undefined {
     if (this.#calls >= MOST_CALLS) return `${this.#calls} calls were made that it has not answered yet`;
@@ -17,8 +21,8 @@ export class UnderWay {
     return undefined;
   }
 
-  begin(bytes: number): void {
-    this.#calls += 1;
+  begin(bytes: number, calls = 1): void {
+    this.#calls += calls;
     this.#bytes += bytes;
   }
 
