@@ -6,6 +6,8 @@ const CREDENTIALS = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|invalid usern
 const IN_SCRIPT = /^ERR Error running script .*?: -(?=[A-Z]+ )/;
 /** How Redis says, without a code, that the user may run a script and not what is in it. */
 const NOT_IN_SCRIPT = /user executing the script can't run this command|ACL failure in script/;
+/** What a script answers that has done what it was to do, though not all of it. */
+const HALF_DONE = /^UNTOLD /;
 /** What to do about them. */
 const ADVICE: Readonly<Record<string, string>> = {
   NOAUTH: 'the URL names no password: redis://user:password@host, or redis://:password@host where there are no users',
@@ -28,6 +30,7 @@ export function layerError(error: unknown, sent: boolean): LayerError {
   if (error instanceof LayerError) return error;
   const text = isReply(error) ? replyText(error) : String(error instanceof Error ? error.message : error);
   if (isReply(error)) {
+    if (HALF_DONE.test(error.message)) return new LayerError('OUTCOME_UNKNOWN', `Redis answered: ${error.message}`, { cause: error, fault: 'refused' });
     const code = /^[A-Z]+/.exec(text)?.[0] ?? '';
     if (CREDENTIALS.test(text)) {
       const advice = ADVICE[code];

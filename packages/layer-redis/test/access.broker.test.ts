@@ -51,6 +51,20 @@ describe('access', () => {
     expect(await cli(redis, 'ACL', 'LOG')).not.toMatch(/reason\n(?!command)/);
   });
 
+  test('what is kept and may not be told is no refusal, after which it would be kept once more: its outcome is not known, and that is logged', async () => {
+    await using redis = await startRedis();
+    await allow(redis, 'resetchannels', '&busgate:*');
+    const log = new Log();
+    await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), { history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }], logger: log });
+    await expect(layer.publish('kept', 'x')).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+      fault: 'refused',
+      message: expect.stringContaining('appended') as string,
+    });
+    expect(await cli(redis, 'XLEN', '{busgate:room:kept}:history')).toBe('1');
+    await log.has('"kind":"refused"');
+  });
+
   test('what the credentials do not allow is REFUSED, and logged', async () => {
     const log = new Log();
     await using redis = await startRedis();

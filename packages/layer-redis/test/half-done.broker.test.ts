@@ -31,3 +31,15 @@ test.each([
   expect(await cli(redis, 'GET', key)).toBe('of somebody else');
   await log.has('did not reach all its queues');
 });
+
+test('a group whose key holds something else reaches nobody, as the error says', async () => {
+  await using redis = await startRedis();
+  await using layer = await openLayer(redis.url);
+  const channel = layer.newChannel();
+  await layer.groupAdd('g', channel);
+  await cli(redis, 'SET', '{busgate:group:g}:queues', 'of somebody else');
+  await expect(layer.groupSend('g', { n: 1 })).rejects.toMatchObject({ code: 'LAYER_AWAY', message: expect.stringContaining('nothing was done') as string });
+  await cli(redis, 'DEL', '{busgate:group:g}:queues');
+  await layer.groupSend('g', { n: 2 });
+  expect(await layer.receive(channel)).toEqual({ n: 2 });
+});

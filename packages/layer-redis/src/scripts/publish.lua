@@ -49,4 +49,6 @@ else
   call('PEXPIRE', KEYS[1], age + UPKEEP)
   call('PEXPIRE', beside, age + UPKEEP + KEPT_BESIDE)
 end
-return refused or ARGV[5] and positions or positions[1]
+-- Whoever repeats it appends it once more.
+if refused then return redis.error_reply('UNTOLD appended as ' .. positions[#positions] .. ', but who listens could not be told: ' .. refused.err) end
+return ARGV[5] and positions or positions[1]
