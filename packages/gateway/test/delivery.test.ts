@@ -187,10 +187,10 @@ test('a message is framed once, and the same bytes go to every member in one wri
   for (const other of others) expect(other.written[0]?.buffer).toBe(first?.written[0]?.buffer);
 });
 
-test('a session in ten rooms is written once a turn', () => {
+test.each([10, 1000])('a session in %i rooms is written once a turn, also where only ten of them have something', (rooms) => {
   const stage = new Stage();
   const { session, link, members } = stage.session();
-  for (let room = 0; room < 10; room += 1) stage.join(session, members, `r${room}`);
+  for (let room = 0; room < rooms; room += 1) stage.join(session, members, `r${room}`);
   for (let round = 0; round < 50; round += 1) stage.publish(`r${round % 10}`, `message ${round}`);
   stage.settle();
   expect(link.texts().length).toBe(50);

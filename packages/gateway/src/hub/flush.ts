@@ -2,7 +2,9 @@
 const SLICE_MS = 2;
 /** The clock is looked at once in so many visits; a visit takes about 5 µs. */
 const VISITS_A_LOOK = 64;
+/** What looking for what else a session is due may cost, in rooms looked at, before it has saved a write: one saved is worth a hundred looks. */
 const LOOKS_A_LANE = 32;
+const LOOKS_A_WRITE = 100;
 
 export interface FlushClock {
   /** Milliseconds, never going back. */
@@ -13,14 +15,20 @@ export interface FlushClock {
 
 /** How a visit is bounded. */
 export interface Turn {
-  /** Whether a session of so many rooms should be asked for all of them, so that it is written once: others than this one may have something for it too. */
-  gathers(rooms: number): boolean;
+  /**
+   * All lanes that have something to send, where a session of so many rooms should be written what any of them has for it, at once; undefined where that would cost
+   * more than it has been found to save.
+   */
+  gathers(rooms: number): readonly Flushed[] | undefined;
+  /** So many writes were saved by it. */
+  saved(writes: number): void;
   /** True once the time is up. */
   isOver(): boolean;
 }
 
 /** What is flushed: the members of a room that share one encoding. */
 export interface Flushed {
+  readonly room: string;
   /** Whether it waits for its turn; the flush's own. */
   isDue: boolean;
   readonly hasUnsent: boolean;
@@ -32,7 +40,9 @@ export interface Flushed {
 export class Flush implements Turn {
   readonly #clock: FlushClock;
   #due: Flushed[] = [];
-  #lanes = 0;
+  #lanes: readonly Flushed[] = [];
+  /** Rooms that may be looked at for nothing. */
+  #looks = 0;
   #isScheduled = false;
   #until = 0;
   #visits = 0;
@@ -50,9 +60,15 @@ export class Flush implements Turn {
     this.#schedule();
   }
 
-  /** One write saved is worth a look at some hundred rooms; with few lanes due, most looks are in vain. */
-  gathers(rooms: number): boolean {
-    return this.#lanes > 1 && rooms <= this.#lanes * LOOKS_A_LANE;
+  gathers(rooms: number): readonly Flushed[] | undefined {
+    const looks = Math.min(rooms, this.#lanes.length);
+    if (this.#lanes.length < 2 || looks > this.#looks) return undefined;
+    this.#looks -= looks;
+    return this.#lanes;
+  }
+
+  saved(writes: number): void {
+    this.#looks += writes * LOOKS_A_WRITE;
   }
 
   isOver(): boolean {
@@ -74,13 +90,15 @@ export class Flush implements Turn {
     this.#due = [];
     this.#until = this.#clock.now() + SLICE_MS;
     this.#isOver = false;
-    this.#lanes = due.length;
+    this.#lanes = due;
+    this.#looks = due.length * LOOKS_A_LANE;
     let index = 0;
     for (; index < due.length && !this.#isOver; index += 1) {
       const lane = due[index] as Flushed;
       lane.isDue = false;
       if (!lane.visit(this) || lane.hasUnsent) this.mark(lane);
     }
+    this.#lanes = [];
     // Those that had no turn come first.
     if (index < due.length) this.#due = [...due.slice(index), ...this.#due];
     if (this.#due.length > 0) this.#schedule();

@@ -50,8 +50,8 @@ export interface Passenger {
   holdBack(message: HeldMessage): void;
   holdBackGap(frame: Uint8Array): void;
   /** All rooms of its session, where they may be several. */
-  readonly others: { readonly size: number; flushBatch(): void } | undefined;
-  /** Writes the next batch of this lane, or, in `others`, of all its rooms. */
+  readonly others: { readonly size: number; flushBatch(lanes?: readonly Flushed[]): number } | undefined;
+  /** Writes the next batch of this lane, or, in `others`, of all its rooms, and answers how many had one; `lanes`: of no others than these. */
   flushBatch(): void;
 }
 
@@ -68,6 +68,7 @@ export interface LaneContext {
  * first brought to the end.
  */
 export class Lane implements Flushed {
+  readonly room: string;
   readonly encoding: Encoding;
   readonly framing: Framing;
   readonly members: Passenger[] = [];
@@ -96,6 +97,7 @@ export class Lane implements Flushed {
 
   /** `maxUnsent`: bytes that may wait; past it the newest are dropped. `loss`: what its readers lose who cannot keep up. */
   constructor(room: string, encoding: Encoding, framing: Framing, { backlog: maxUnsent, counters }: LaneContext, loss?: Loss) {
+    this.room = room;
     this.loss = loss;
     this.encoding = encoding;
     this.framing = framing;
@@ -218,11 +220,10 @@ export class Lane implements Flushed {
   }
 
   #visitMember(member: Passenger, turn: Turn): void {
+    if (member.others !== undefined && this.#gather(member.others, turn)) return;
     const run = this.#runs[0];
-    const others = member.others;
     const isLossy = this.loss !== undefined;
-    if (others !== undefined && (this.#marks || turn.gathers(others.size))) others.flushBatch();
-    else if (isLossy && member.isLate) member.flushBatch();
+    if (isLossy && member.isLate) member.flushBatch();
     else if (run?.frames !== undefined && member.at >= run.start && this.#upTo !== undefined && this.#upTo <= run.end) {
       const piece = this.#slice(run, member.at, this.#upTo);
       const messages = this.#upToCount - member.count;
@@ -232,6 +233,14 @@ export class Lane implements Flushed {
     } else {
       member.flushBatch();
     }
+  }
+
+  /** Writes what other rooms have for the session too, where that is wanted. */
+  #gather(others: NonNullable<Passenger['others']>, turn: Turn): boolean {
+    const lanes = this.#marks ? undefined : turn.gathers(others.size);
+    if (lanes !== undefined) turn.saved(others.flushBatch(lanes) - 1);
+    else if (this.#marks) others.flushBatch();
+    return this.#marks || lanes !== undefined;
   }
 
   /** Puts what the member is due to what it is owed. */

@@ -3,6 +3,7 @@ import type { Debtor, Outbox } from '../session/outbox.ts';
 import type { Session } from '../session/session.ts';
 import { type Arrear, Arrears } from './arrears.ts';
 import { formatCursor } from './cursor.ts';
+import type { Flushed } from './flush.ts';
 import type { Batch, Lane, Passenger } from './lane.ts';
 import type { HeldMessage, Loss } from './loss.ts';
 
@@ -200,10 +201,10 @@ export class Members implements Feed {
     this.#flush(true);
   }
 
-  /** The next batch of every room, as one write. */
-  flushBatch(): void {
+  /** The next batch of every room, as one write; `lanes`: only those have one. Answers how many rooms had one. */
+  flushBatch(lanes?: readonly Flushed[]): number {
     // Where a session stands can be told when it has all that its rooms have for it.
-    this.#flush(this.#session.framing.mark !== undefined);
+    return this.#flush(this.#session.framing.mark !== undefined, lanes);
   }
 
   finish(): void {
@@ -217,10 +218,25 @@ export class Members implements Feed {
     this.#lossy = 0;
   }
 
-  #flush(toEnd: boolean): void {
-    let behind: Member[] | undefined;
-    for (const member of this.#byRoom.values()) if (member.isBehind) (behind ??= []).push(member);
-    if (behind !== undefined) write(this.#session, behind, toEnd, this);
+  #flush(toEnd: boolean, lanes?: readonly Flushed[]): number {
+    const behind = lanes !== undefined && lanes.length < this.#byRoom.size ? this.#behindIn(lanes) : this.#behind();
+    if (behind.length > 0) write(this.#session, behind, toEnd, this);
+    return behind.length;
+  }
+
+  #behind(): readonly Member[] {
+    const behind: Member[] = [];
+    for (const member of this.#byRoom.values()) if (member.isBehind) behind.push(member);
+    return behind;
+  }
+
+  #behindIn(lanes: readonly Flushed[]): readonly Member[] {
+    const behind: Member[] = [];
+    for (const lane of lanes) {
+      const member = this.#byRoom.get(lane.room);
+      if (member?.lane === lane && member.isBehind) behind.push(member);
+    }
+    return behind;
   }
 }
 
