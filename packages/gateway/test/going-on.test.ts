@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { LayerError } from '@busgate/layer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
 import { TestGateway, until } from './support/gateway.ts';
@@ -119,3 +120,14 @@ test('a raw socket from a place that is gone ends with 1012 where the route says
   for (; staying.received.length === 0; await setImmediate()) await here.publish('kept.a', '3');
   expect([whole.received[0], staying.closeCode]).toEqual(['2', undefined]);
 });
+
+test.each(['text/event-stream', 'application/x-ndjson'])(
+  'a stream of %s ends where the layer goes away before all rooms of its request are joined',
+  async (accept) => {
+    await here.publish('kept.a', '1');
+    here.layer.history = () => Promise.reject(new LayerError('LAYER_AWAY', 'of the test'));
+    await using stream = await StreamClient.ask(here.port, `/socket?${ROOMS}&last=9`, { accept });
+    await stream.until(() => stream.isClosed);
+    expect(stream.blocks.join()).not.toMatch(/error|cursor|^id:/m);
+  },
+);

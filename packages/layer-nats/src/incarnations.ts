@@ -216,11 +216,15 @@ export class Incarnations {
   }
 }
 
+/**
+ * Processes at one server come to the same epoch after the same start of it, also where one that knew less has put back the epoch before: it is not left once
+ * more. In a cluster each has a name of its own.
+ */
 function nextEpoch({ epoch }: StreamRecord, start: string, known: Memory | undefined): string {
   const salt = start === '' ? randomBytes(16).toString('hex') : start;
   let next = epoch;
   do next = createHash('sha256').update(`${next} ${salt}`).digest('hex').slice(0, 16);
-  while (known?.left.has(next) === true || known?.epoch === next);
+  while (known?.left.has(next) === true);
   return next;
 }
 

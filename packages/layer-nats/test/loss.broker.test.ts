@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openLayer, type ChannelLayer } from '@busgate/layer';
-import { connect, type NatsConnection } from 'nats';
+import { connect, type NatsConnection, type StreamConfig, type StreamInfo } from 'nats';
 import { describe, expect, test } from 'vitest';
 import { startNats, type Broker } from '../../../test/support/brokers.ts';
 import { keepingLog } from './support/log.ts';
@@ -129,6 +129,37 @@ describe('a server that comes back with less than it had', () => {
     await state(layer, 'connected');
     await fill(layer, 'kept.1', 'again', 30);
     expect(await resume(layer, 'kept.1', later)).toEqual({ recovered: false, got: ['GAP'] });
+  });
+
+  test('a process that knew less, and says so last, does not make it more than one loss', async () => {
+    await using nats = await startNats();
+    await using layer = await openLayer(nats.url, HISTORY);
+    await fill(layer, 'kept.1', 'before', 3);
+    await keepFiles(nats);
+    await nats.start();
+    await state(layer, 'connected');
+    const events = await listen(layer, 'kept.1');
+    await fill(layer, 'kept.1', 'lost', 5);
+    await nats.kill();
+    await bringBackFiles(nats);
+    await nats.start();
+    await events.find((event) => event === 'GAP');
+    await state(layer, 'connected');
+    const after = await fill(layer, 'kept.1', 'after', 1);
+    const other = await connect({ servers: nats.url });
+    const { streams } = await other.jetstreamManager();
+    const [stream] = await streams.list('busgate.room.kept.>').next();
+    const { config } = stream as StreamInfo;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    other.subscribe('$JS.API.STREAM.UPDATE.*', { callback: (_, message) => message.json<StreamConfig>().description === config.description && resolve() });
+    // What it found before it knew.
+    await streams.update(config.name, { ...config, description: config.description?.replace(/, epoch [0-9a-f]+/, '') ?? '' });
+    await promise;
+    await other.close();
+    const last = await fill(layer, 'kept.1', 'later', 1);
+    await events.find((event) => event === 'later 1');
+    expect(epoch(last)).toBe(epoch(after));
+    expect(events.all.filter((event) => event === 'GAP')).toEqual(['GAP']);
   });
 
   test('a process that knew less than another does not hide what is lost', async () => {

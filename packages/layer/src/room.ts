@@ -42,6 +42,8 @@ export class Room implements TopicSink {
   readonly #members = new Set<Member>();
   /** Where the listeners stand in the history; undefined before the first reading of it. */
   #at: Position | undefined;
+  /** The epoch before that one. */
+  #left: string | undefined;
   /** From there backwards; undefined until there is something to keep. */
   #recent: RecentMessages | undefined;
   /** Live messages that wait for the history; undefined while none is being read. */
@@ -210,9 +212,11 @@ export class Room implements TopicSink {
   /** Decides by the positions whether this message is the next one, an old one, or shows that some were missed. */
   #takeStamped(payload: Uint8Array, stamp: Stamp): void {
     const at = this.#at;
-    if (at === undefined || stamp.epoch !== at.epoch) this.#enterEpoch({ epoch: stamp.epoch, offset: stamp.previous });
-    else if (stamp.offset <= at.offset) return;
-    else if (stamp.previous > at.offset) {
+    // A message of the epoch that was left is late, as where the history was read on another connection: which of the two it is the history tells.
+    const isLate = at !== undefined && stamp.epoch === this.#left;
+    if (!isLate && stamp.epoch !== at?.epoch) this.#enterEpoch({ epoch: stamp.epoch, offset: stamp.previous });
+    else if (!isLate && stamp.offset <= at.offset) return;
+    else if (isLate || stamp.previous > at.offset) {
       this.#repair();
       this.#keepWaiting({ payload, stamp });
       return;
@@ -247,9 +251,11 @@ export class Room implements TopicSink {
 
   /** The broker lost data: what there was between the epochs nobody can tell. */
   #enterEpoch(position: Position): void {
-    const first = this.#at === undefined;
+    const before = this.#at;
     this.#beginAt(position);
-    if (!first) this.#tellGap();
+    if (before === undefined) return;
+    this.#left = before.epoch;
+    this.#tellGap();
   }
 
   #repair(): void {
@@ -265,12 +271,24 @@ export class Room implements TopicSink {
   async #readMissed(): Promise<void> {
     if (this.#rule === undefined) return;
     try {
-      const page = await this.#context.driver.read(this.name, this.#rule, this.#at);
+      const page = await this.#read(this.#rule);
       if (!this.#closed) this.#adopt(page);
     } catch (error) {
       this.#onUnreadable(error);
     }
     this.#receiveWaiting();
+  }
+
+  /** What followed where the listeners stand; of an epoch that the history began with all that it has, so that one gap covers what it has no longer. */
+  async #read(rule: HistoryRule): Promise<HistoryPage> {
+    const { driver } = this.#context;
+    let page = await driver.read(this.name, rule, this.#at);
+    while (this.#at !== undefined && page.epoch !== this.#at.epoch && page.fresh === true && page.head > 0) {
+      const { epoch } = page;
+      page = await driver.read(this.name, rule, { epoch, offset: 0 });
+      if (page.epoch === epoch) return { ...page, fresh: true };
+    }
+    return page;
   }
 
   #onUnreadable(error: unknown): void {
@@ -287,28 +305,35 @@ export class Room implements TopicSink {
   }
 
   #adopt(page: HistoryPage): void {
-    if (page.epoch !== this.#at?.epoch) {
-      this.#adoptEpoch(page);
-      return;
-    }
-    const { epoch } = page;
-    if (page.complete) this.#context.stats.repaired += 1;
-    else {
-      const oldest = page.messages[0]?.offset ?? page.head + 1;
-      this.#beginAt({ epoch, offset: Math.max(this.#at.offset, oldest - 1) });
-      this.#tellGap();
-    }
-    for (const { offset, payload } of page.messages) if (offset > this.#at.offset) this.#advance({ epoch, offset }, payload);
-    this.#at = { epoch, offset: Math.max(this.#at.offset, page.head) };
+    const { epoch, head, messages } = page;
+    const before = this.#at;
+    if (epoch === before?.epoch) this.#adoptMore(page, before);
+    else this.#adoptEpoch(page, before);
+    const from = this.#at?.offset ?? 0;
+    for (const { offset, payload } of messages) if (offset > from) this.#advance({ epoch, offset }, payload);
+    if (epoch !== before?.epoch) return;
+    this.#at = { epoch, offset: Math.max(this.#at?.offset ?? 0, head) };
     this.#recent?.reach(this.#at.offset);
   }
 
-  /** After the gap goes on what has come live in the new epoch, and nothing of the old one any more. */
-  #adoptEpoch({ epoch, head, fresh }: HistoryPage): void {
+  /** What followed `at`, or after a gap what is kept of that. */
+  #adoptMore(page: HistoryPage, { epoch, offset }: Position): void {
+    this.#waiting = this.#waiting?.filter(({ stamp }) => stamp === undefined || stamp.epoch !== this.#left);
+    if (page.complete) {
+      this.#context.stats.repaired += 1;
+      return;
+    }
+    this.#beginAt({ epoch, offset: Math.max(offset, beginOf(page)) });
+    this.#tellGap();
+  }
+
+  /** After the gap goes on what has come in the new epoch, and nothing of the old one any more. Where the history has more than that only what comes live is known to be new. */
+  #adoptEpoch(page: HistoryPage, before: Position | undefined): void {
+    const { epoch, head, fresh } = page;
     this.#waiting = this.#waiting?.filter(({ stamp }) => stamp === undefined || stamp.epoch === epoch);
     const first = this.#waiting?.find(({ stamp }) => stamp !== undefined)?.stamp;
-    this.#enterEpoch({ epoch, offset: fresh === true ? 0 : Math.min(head, first?.previous ?? head) });
-    if (fresh === true && head > 0) this.#readsAgain = true;
+    const isKnown = fresh === true && before !== undefined;
+    this.#enterEpoch({ epoch, offset: isKnown ? beginOf(page) : Math.min(head, first?.previous ?? head) });
   }
 
   #receiveWaiting(): void {
@@ -351,4 +376,9 @@ export class Room implements TopicSink {
       this.#context.logger.error('a room listener threw', { room: this.name, error: String(error) });
     }
   }
+}
+
+/** Before the oldest message of a page; where it has none, at its head. */
+function beginOf({ head, messages }: HistoryPage): number {
+  return (messages[0]?.offset ?? head + 1) - 1;
 }

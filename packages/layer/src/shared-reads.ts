@@ -104,7 +104,10 @@ export class SharedReads {
     const { epoch, head } = page;
     const [following, others] = partition(asked, ({ question: { after } }) => after?.epoch === epoch && after.offset <= head);
     const covers = first?.epoch === epoch || following.length === 0;
-    await this.#answerFollowing(following, covers ? page : await this.#page({ epoch, offset: lowest(following, epoch) }));
+    const ofAll = covers ? page : await this.#page({ epoch, offset: lowest(following, epoch) });
+    // The broker lost what it had between two readings: the second one says nothing of what there is in its epoch.
+    if (ofAll.epoch !== epoch) return this.#answer(asked);
+    await this.#answerFollowing(following, ofAll);
     await this.#answerOthers(others, page);
   }
 
@@ -127,15 +130,13 @@ export class SharedReads {
 
   /** Those of another epoch, or beyond its end, or who ask for the newest alone. */
   async #answerOthers(asked: readonly Asked[], { epoch, head }: ReadPage): Promise<void> {
-    const nothing: ReadAnswer = { epoch, head, complete: false, messages: [], first: 0 };
     const oldest = asked.some(({ question }) => question.orOldest === true) ? await this.#page({ epoch, offset: 0 }) : undefined;
     const most = Math.max(0, ...asked.map(({ question }) => (question.after === undefined ? (question.last ?? 0) : 0)));
     const newest = most > 0 ? (oldest ?? (await this.#newest(epoch, head, most))) : undefined;
-    for (const one of asked) {
-      const { after, last = 0, orOldest = false } = one.question;
-      if (after !== undefined) one.resolve(orOldest && oldest !== undefined ? { ...oldest, complete: false, first: 0 } : nothing);
-      else one.resolve(newest === undefined || last === 0 ? nothing : { ...newest, first: Math.max(0, newest.messages.length - last) });
-    }
+    const read = oldest ?? newest;
+    if (read !== undefined && read.epoch !== epoch) return this.#answer(asked);
+    const nothing: ReadAnswer = { epoch, head, complete: false, messages: [], first: 0 };
+    for (const one of asked) one.resolve(otherAnswer(one.question, nothing, oldest, newest));
   }
 
   async #newest(epoch: string, head: number, count: number): Promise<ReadPage> {
@@ -166,6 +167,11 @@ function lowest(asked: readonly Asked[], epoch: string): number {
 
 function following(question: Question, page: ReadPage, complete: boolean): ReadAnswer {
   return { ...page, complete, first: indexAfter(page.messages, offsetOf(question)) };
+}
+
+function otherAnswer({ after, last = 0, orOldest = false }: Question, nothing: ReadAnswer, oldest?: ReadPage, newest?: ReadPage): ReadAnswer {
+  if (after !== undefined) return orOldest && oldest !== undefined ? { ...oldest, complete: false, first: 0 } : nothing;
+  return newest === undefined || last === 0 ? nothing : { ...newest, first: Math.max(0, newest.messages.length - last) };
 }
 
 function offsetOf({ after }: Question): number {

@@ -24,6 +24,8 @@ class Script {
   head = 0;
   reads: (Position | undefined)[] = [];
   gate: Promise<void> | undefined;
+  /** What happens as soon as so much was read. */
+  afterwards: (() => void) | undefined;
   /** An answer comes in a later turn of the event loop. */
   isFar = false;
   fault: LayerError | undefined;
@@ -75,6 +77,14 @@ class Script {
   }
 
   async #read(after: Position | undefined): Promise<HistoryPage> {
+    const page = await this.#readNow(after);
+    const { afterwards } = this;
+    this.afterwards = undefined;
+    afterwards?.();
+    return page;
+  }
+
+  async #readNow(after: Position | undefined): Promise<HistoryPage> {
     this.reads.push(after);
     await this.gate;
     if (this.isFar) await settled();
@@ -249,6 +259,40 @@ describe('many who come back at once', () => {
     script.kept.clear();
     const { subscription } = await script.join('e:10');
     expect(subscription.recovered).toBe(false);
+  });
+});
+
+describe('a history that is lost between two readings of it', () => {
+  test.each([
+    ['what followed a position of an older epoch', 'e:1', {}],
+    ['the newest', undefined, { last: 5 }],
+  ] as const)('%s: what is kept in the epoch that it has then', async (_, since, options) => {
+    const script = new Script(3);
+    script.lose('f');
+    script.keep(1);
+    script.afterwards = () => {
+      script.lose('g');
+      script.keep(1);
+      script.keep(2);
+    };
+    const { messages, position } = await script.rooms.history('r', RULE, since, resolveHistoryOptions(options));
+    expect([messages.map((message) => told(message)), position]).toEqual([named(1, 2, 'g'), 'g:2']);
+  });
+
+  test('readers of two epochs: none is told that it has all of the one that is no more', async () => {
+    const script = new Script(3);
+    script.lose('f');
+    for (let offset = 1; offset <= 9; offset += 1) script.keep(offset);
+    script.afterwards = () => {
+      script.lose('g');
+      script.keep(1);
+    };
+    const ask = (since: string): ReturnType<Rooms['history']> => script.rooms.history('r', RULE, since, resolveHistoryOptions({}));
+    const answers = await Promise.all([ask('e:1'), ask('f:5')]);
+    expect(answers.map(({ recovered, position, messages }) => [recovered, position, messages.length])).toEqual([
+      [false, 'g:1', 1],
+      [false, 'g:1', 1],
+    ]);
   });
 });
 

@@ -18,6 +18,8 @@ const told = (event: RoomEvent): string =>
 /** A room on a history that the test writes, and that answers when the test lets it. */
 class Script {
   epoch = 'e';
+  /** Whether each epoch began with nothing, and says so. */
+  isFresh = false;
   /** What the history holds, by offset. */
   readonly kept = new Map<number, string>();
   head = 0;
@@ -67,7 +69,8 @@ class Script {
     await this.gate;
     if (this.fault !== undefined) throw this.fault;
     const { epoch, head } = this;
-    if (after === undefined || after.epoch !== epoch || after.offset > head) return { epoch, head, complete: false, messages: [] };
+    if (after === undefined || after.epoch !== epoch || after.offset > head)
+      return { epoch, head, complete: false, messages: [], ...(this.isFresh && { fresh: true }) };
     const messages = [...this.kept].filter(([offset]) => offset > after.offset).map(([offset, text]) => ({ offset, payload: bytes(text) }));
     return { epoch, head, complete: messages.length === head - after.offset, messages };
   }
@@ -204,6 +207,39 @@ describe('a room with history finds out what it missed', () => {
     expect(script.stats).toMatchObject({ gaps: 1, repaired: 0 });
   });
 
+  test('an epoch that its history began with is one gap, and then all that it has still', async () => {
+    for (const kept of [1, 5]) {
+      const script = await Script.started(3);
+      const events = script.join();
+      Object.assign(script, { isFresh: true, epoch: 'f', head: 0 });
+      script.kept.clear();
+      for (let offset = kept; offset <= 6; offset += 1) script.publish(offset, { missed: true });
+      script.room.gap();
+      await settled();
+      script.publish(7);
+      expect(events).toEqual(['GAP', ...Array.from({ length: 8 - kept }, (_, index) => `m${kept + index} f:${kept + index}`)]);
+      expect(script.stats.gaps).toBe(1);
+    }
+  });
+
+  test('what comes late of the epoch that was left is not given, unless the history says that it is not over', async () => {
+    const script = await Script.started(3);
+    const events = script.join();
+    script.epoch = 'f';
+    script.kept.clear();
+    script.head = 0;
+    script.publish(1);
+    script.room.message(bytes('late'), { epoch: 'e', offset: 4, previous: 3 });
+    await settled();
+    script.publish(2);
+    expect(events).toEqual(['GAP', 'm1 f:1', 'm2 f:2']);
+    script.epoch = 'e';
+    script.publish(4);
+    await settled();
+    script.publish(5);
+    expect(events.slice(3)).toEqual(['GAP', 'm4 e:4', 'm5 e:5']);
+  });
+
   test('after the broker was away the history tells: all there, no gap; another epoch, one gap', async () => {
     const script = await Script.started(1);
     const events = script.join();
@@ -296,6 +332,20 @@ describe('a room with history finds out what it missed', () => {
 });
 
 describe('what waits while the history is read is bounded by its bytes', () => {
+  test('one that can be read again gives nothing of the same epoch twice', async () => {
+    const script = await Script.started(3);
+    script.isFresh = true;
+    const events = script.join();
+    script.fault = new LayerError('TIMEOUT', 'of the test');
+    script.room.gap();
+    await settled();
+    script.fault = undefined;
+    script.room.gap();
+    await settled();
+    script.publish(4);
+    expect(events).toEqual(['GAP', 'm4 e:4']);
+  });
+
   test('what passes the bound is read from the history once more', async () => {
     const script = await Script.started(1);
     const events = script.join();

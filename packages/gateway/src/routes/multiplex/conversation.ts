@@ -64,7 +64,7 @@ export class MultiplexConversation implements Conversation {
     const { heartbeat, now } = route.context;
     session.send(JSON.stringify({ type: 'welcome', session: session.id, heartbeat: heartbeat / 1000, expires: secondsLeft(session.identity, now()) }));
     this.#held = held;
-    for (const join of joins) this.#take({ cost: 0, overlaps: false, begin: () => this.#join(join) });
+    for (const join of joins) this.#take({ cost: 0, overlaps: false, begin: () => this.#join(join, true) });
     if (joins.length === 0) this.#placed();
     else this.#take({ cost: 0, overlaps: false, begin: () => () => this.#placed() });
   }
@@ -190,11 +190,11 @@ export class MultiplexConversation implements Conversation {
     this.#session.sendAll([textSheet(JSON.stringify({ type: 'left', room, ref }), this.#members.cursor())], 0);
   }
 
-  /** It is alone under way, so that what it finds out holds until it has answered. */
-  async #join(frame: Join): Promise<Answer> {
+  /** It is alone under way, so that what it finds out holds until it has answered. `isAsked`: by the request that began the session. */
+  async #join(frame: Join, isAsked = false): Promise<Answer> {
     const { hub, limits, rights } = this.#route.context;
     if (!rights.join.allows(frame.room, this.#session.identity)) return () => this.#refuse('not_allowed', frame.ref);
-    if (hub.isAway) return () => this.#refuse('away', frame.ref);
+    if (hub.isAway) return this.#away(frame, isAsked);
     const known = this.#members.get(frame.room);
     if (known !== undefined && frame.since === undefined && frame.last === undefined) return () => this.#tellJoined(frame, known.room);
     if (known === undefined && this.#members.size >= limits.rooms) return () => this.#refuse('rate', frame.ref);
@@ -202,8 +202,14 @@ export class MultiplexConversation implements Conversation {
       const room = await hub.hold(frame.room);
       return await this.#enter(room, frame);
     } catch (error) {
-      return this.#failure(joinFailure(error), error, frame.ref);
+      const key = joinFailure(error);
+      return key === 'away' ? this.#away(frame, isAsked) : this.#failure(key, error, frame.ref);
     }
+  }
+
+  /** No frame says which room of the request it is that a session is not in: so that one ends, and its client comes back. */
+  #away({ ref }: Join, isAsked: boolean): Answer {
+    return () => (isAsked ? this.#session.close('gap') : this.#refuse('away', ref));
   }
 
   /** The answer to a join, and what follows it, leave in the same moment as the session becomes a member. */
