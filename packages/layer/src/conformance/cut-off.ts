@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { LayerOptions } from '../contract.ts';
+import { isLayerError } from '../errors.ts';
 import type { ChannelLayer } from '../layer.ts';
 import { next, record, until } from './expect.ts';
 import { isSettledByOthers } from './lease-faults.ts';
@@ -53,10 +54,54 @@ export function cutOff(reachable: Reachable): Family {
           assert.deepEqual(await next(here, 'discarded'), { direct: true });
         }),
 
+      'what it published with an id, and does not know of, may be published again by anybody: each is there once': (stage) =>
+        oneIsCutOff(stage, reachable, publishesAgain, KEPT),
+
       'what it holds for longer than its lease is settled by others, each record once; when it returns it learns so, and settles nothing': (stage) =>
         oneIsCutOff(stage, reachable, isSettledByOthers),
     },
   };
+}
+
+const KEPT = { history: [{ rooms: 'kept.>', size: 100_000, ageMs: 60_000 }] } as const;
+/** Publishes between two turns of the loop, so that some are always on their way. */
+const AT_ONCE = 10;
+const BEFORE_THE_CUT = 200;
+
+/** Publishes until some are in doubt, and then all those that failed again. */
+async function publishesAgain({ here, apart, cut, mend }: Parts): Promise<void> {
+  if (!here.capabilities.publishIds) return;
+  const failed: string[] = [];
+  let inDoubt = 0;
+  let published = 0;
+  while (inDoubt === 0) {
+    const end = published + BEFORE_THE_CUT;
+    const publishing: Promise<unknown>[] = [];
+    let cutting: Promise<void> | undefined;
+    for (; apart.status.state === 'connected'; published += 1) {
+      const id = `${published}`;
+      const note = (error: unknown): void => {
+        failed.push(id);
+        if (isLayerError(error, 'OUTCOME_UNKNOWN')) inDoubt += 1;
+      };
+      publishing.push(apart.publish('kept.cut', id, { id }).catch(note));
+      if (published === end) cutting = cut();
+      if (published % AT_ONCE === 0) await new Promise(setImmediate);
+    }
+    await Promise.all(publishing);
+    await cutting;
+    await mend();
+  }
+  for (const id of failed) {
+    const first = await here.publish('kept.cut', id, { id });
+    assert.deepEqual(await apart.publish('kept.cut', 'again', { id }), first);
+  }
+  const { messages } = await here.history('kept.cut', undefined, { last: published });
+  const texts = messages.map(({ payload }) => Buffer.from(payload).toString());
+  assert.deepEqual(
+    texts.toSorted((one, other) => Number(one) - Number(other)),
+    Array.from({ length: published }, (_, n) => `${n}`),
+  );
 }
 
 interface Parts {
