@@ -10,23 +10,32 @@ import { keep } from '../rig/results.ts';
 import { said } from '../rig/said.ts';
 import type { Heard } from './load.ts';
 import { report, type Measured } from './report.ts';
+import { findCentrifugo } from './rivals.ts';
 import { start, subjects, type Subject } from './subjects.ts';
 
 const SECONDS = 4;
 const LOAD = join(import.meta.dirname, 'load.ts');
 
 /** How many clients. */
-const scenarios: Readonly<Record<string, number>> = { idle: 5000, paced: 1000, saturation: 1000 };
+const scenarios: Readonly<Record<string, number>> = { idle: 10_000, paced: 1000, saturation: 1000, polls: 1000 };
 
 export const transportScenarios: readonly string[] = Object.keys(scenarios);
 export const transportServers: readonly string[] = Object.keys(subjects);
 
-/** What a client costs on each transport, idle and in a room that speaks, beside Nchan. */
+/** Whether a transport is measured: polls have a scenario of their own, and have none of streams. */
+function isMeasured(scenario: string, { next }: Subject): boolean {
+  return scenario === 'idle' || (scenario === 'polls') === (next !== undefined);
+}
+
+/** What a client costs on each transport, idle and in a room that speaks, beside Nchan and Centrifugo. */
 export async function benchTransports(choice: Choice): Promise<void> {
   const cores = chooseCores();
   const measured: Measured[] = [];
+  const known = Object.entries(subjects).filter(([name]) => choice.servers.includes(name));
+  const isThere = known.some(([, { server }]) => server === 'centrifugo') && (await findCentrifugo()) !== undefined;
+  const there = known.filter(([, { server }]) => server !== 'centrifugo' || isThere);
   for (const scenario of choice.scenarios) {
-    const names = choice.servers.filter((name) => scenario === 'idle' || subjects[name]?.waits !== true);
+    const names = there.filter(([, subject]) => isMeasured(scenario, subject)).map(([name]) => name);
     const runs = await inTurn(scenario, names, choice.runs, (name) => measure(cores, scenario, name, subjects[name] as Subject));
     measured.push(...runs.map(({ server, figures }) => ({ scenario, subject: server, ...figures })));
   }

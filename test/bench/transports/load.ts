@@ -1,12 +1,12 @@
 /**
- * `load.ts <subject> <port> <redis URL> <idle|paced|saturation> <clients> <seconds>`: clients of one room, and what is published to it. Prints `begin` and `end`
+ * `load.ts <subject> <port> <redis URL> <idle|paced|saturation|polls> <clients> <seconds>`: clients of one room, and what is published to it. Prints `begin` and `end`
  * around what is measured, `settled` once an idle server has come to rest, and then one line of JSON.
  */
 import { Agent, request } from 'node:http';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { openLayer } from '@busgate/layer';
 import { MARK, Reader } from './reader.ts';
-import { requestOf, subjects, type Subject } from './subjects.ts';
+import { subjects, type Subject } from './subjects.ts';
 
 export interface Heard {
   /** Messages that clients were given, or clients that were opened. */
@@ -36,7 +36,7 @@ async function open(count: number): Promise<void> {
   const oneAfterTheOther = async (): Promise<void> => {
     while (opened < count) {
       opened += 1;
-      await Reader.open(port, requestOf(subject, port, position), subject.waits === true, (messages) => (heard += messages));
+      await Reader.open(port, subject, position, (messages) => (heard += messages));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, oneAfterTheOther));
@@ -61,15 +61,18 @@ let published = 0;
 function publish(): Promise<unknown> {
   published += 1;
   const text = `${published}${MARK}`.padEnd(SIZE, '.');
-  return subject.server === 'busgate' ? layer.publish('bench', text) : post(text);
+  if (subject.server === 'nchan') return post('/pub', text);
+  if (subject.server === 'centrifugo') return post('/api/publish', JSON.stringify({ channel: 'bench', data: text }));
+  return layer.publish(subject.next === undefined ? 'bench' : 'kept', text);
 }
 
-/** By HTTP on one connection, as Nchan is published to. */
-function post(text: string): Promise<void> {
+/** By HTTP on one connection, as the others are published to. */
+function post(path: string, body: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  request({ agent, port, method: 'POST', path: '/pub', headers: { 'content-length': SIZE } }, (response) => response.on('end', resolve).resume())
+  const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
+  request({ agent, port, method: 'POST', path, headers }, (response) => response.on('end', resolve).resume())
     .on('error', reject)
-    .end(text);
+    .end(body);
   return promise;
 }
 
@@ -102,6 +105,12 @@ const flows: Readonly<Record<string, () => Promise<Heard>>> = {
   saturation: () =>
     flow(async () => {
       while (published - heard / clients < ON_THEIR_WAY) void publish();
+      await turn();
+    }),
+  // The next message comes when every poll was answered by the last one.
+  polls: () =>
+    flow(async () => {
+      if (heard === published * clients) void publish();
       await turn();
     }),
 };

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { requestOf, type Subject } from './subjects.ts';
 
 /** Stands once in each message of the bench, and nowhere else in what servers send: no header of a frame has it either. */
 export const MARK = '^';
@@ -10,41 +11,63 @@ const HEAD_END = '\r\n\r\n';
 /** One raw connection on which messages are counted, whatever is around them: so the load costs less than any server. */
 export class Reader {
   readonly #socket: Socket;
+  readonly #port: number;
+  readonly #subject: Subject;
   readonly #heard: (count: number) => void;
   #head = '';
   #isOpen = false;
 
-  private constructor(socket: Socket, heard: (count: number) => void) {
-    this.#socket = socket;
+  private constructor(port: number, subject: Subject, heard: (count: number) => void) {
+    this.#socket = connect(port, '127.0.0.1');
+    this.#port = port;
+    this.#subject = subject;
     this.#heard = heard;
-    socket.setEncoding('latin1');
+    this.#socket.setEncoding('latin1');
   }
 
   /**
-   * Resolves once the server has answered with 101 or 200, or where it `waits` to answer, once it is asked; `heard` is told how many messages came. What goes
+   * Resolves once the server has answered with 101 or 200, or where it is polled, once it is asked; `heard` is told how many messages came. What goes
    * wrong later ends the process.
    */
-  static open(port: number, request: string, waits: boolean, heard: (count: number) => void): Promise<Reader> {
+  static open(port: number, subject: Subject, position: string, heard: (count: number) => void): Promise<Reader> {
     const { promise, resolve, reject } = Promise.withResolvers<Reader>();
-    const reader = new Reader(connect(port, '127.0.0.1'), heard);
+    const reader = new Reader(port, subject, heard);
     const fail = (error: Error): void => {
       if (reader.#isOpen) throw error;
       reject(error);
     };
-    reader.#socket.write(request, () => {
-      if (waits) resolve(reader);
+    reader.#socket.write(requestOf(subject.path.replace('POSITION', position), subject.lines(), port), () => {
+      if (subject.next !== undefined) resolve(reader);
     });
-    reader.#socket.on('data', (text: string) => reader.#read(text, () => resolve(reader), fail));
+    reader.#socket.on('data', (text: string) => {
+      if (subject.next === undefined) reader.#read(text, () => resolve(reader), fail);
+      else reader.#answered(text, subject.next);
+    });
     reader.#socket.on('error', fail);
-    reader.#socket.on('close', () => fail(new Error(`the server closed a connection of ${request.slice(0, 60)}`)));
+    reader.#socket.on('close', () => fail(new Error(`the server closed a connection of ${subject.title}`)));
     return promise;
+  }
+
+  /** What has come of an answer to a poll; the next one is asked for once it is whole. */
+  #answered(text: string, next: NonNullable<Subject['next']>): void {
+    this.#head += text;
+    const end = this.#head.indexOf(HEAD_END);
+    if (end < 0) return;
+    const [, length] = /^HTTP\/1\.1 200 [^]*^Content-Length: (\d+)\r$/im.exec(this.#head.slice(0, end + 2)) ?? [];
+    if (length === undefined) throw new Error(`no answer to a poll: ${this.#head.slice(0, 300)}`);
+    if (this.#head.length < end + HEAD_END.length + Number(length)) return;
+    const answer = this.#head;
+    this.#head = '';
+    const { path, lines } = next(answer);
+    this.#socket.write(requestOf(path, lines, this.#port));
+    this.#count(answer);
   }
 
   #read(text: string, opened: () => void, fail: (error: Error) => void): void {
     if (text.startsWith(PING)) return void this.#socket.write(pong(text.slice(2)), 'latin1');
     if (this.#isOpen) return this.#count(text);
     this.#head += text;
-    const end = this.#head.indexOf(HEAD_END);
+    const end = this.#head.indexOf(this.#subject.opens ?? HEAD_END);
     if (end < 0) return;
     if (!/^HTTP\/1\.1 (?:101|200) /.test(this.#head)) return fail(new Error(`refused: ${this.#head.slice(0, 300)}`));
     this.#isOpen = true;
