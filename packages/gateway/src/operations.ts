@@ -33,7 +33,7 @@ export class Operations {
     const { answer } = new LocalGateway({ layer, hub, sessions, version, isDraining, layerMessage });
     const fleet = new Fleet({ layer, answer, log, now: () => performance.now() });
     const publish = (room: string, payload: Uint8Array, id: string | undefined) => hub.publish(room, payload, 'ops', id);
-    this.api = new Api(callsOf({ fleet, layer, config, publish, message, drain, version, revocations: auth.revocations }), log);
+    this.api = new Api(callsOf({ fleet, layer, config, publish, message, log, drain, version, revocations: auth.revocations }), log);
     this.#fleet = config.ops.key === undefined ? undefined : fleet;
   }
 

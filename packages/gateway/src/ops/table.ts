@@ -25,13 +25,13 @@ export interface ApiContext extends Publishing {
 }
 
 /** Every call of the operator's API. */
-export function callsOf({ fleet, layer, config, publish, message, drain, version, revocations }: ApiContext): readonly ApiCall[] {
+export function callsOf({ fleet, layer, config, publish, message, log, drain, version, revocations }: ApiContext): readonly ApiCall[] {
   const standing = async (room: string): Promise<string | undefined> => {
     const reading = await layer.history(room).catch(() => undefined);
     return reading?.position;
   };
   return [
-    publishCall({ publish, message }),
+    publishCall({ publish, message, log }),
     ...roomsCalls({ fleet, process: layer.process, standing }),
     ...historyCalls(layer),
     ...sessionsCalls(fleet),

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { isName } from '@busgate/layer';
 import { publishFailure, type PublishFailureKey } from '../../layer-errors.ts';
+import type { Log } from '../../log.ts';
 import { isReserved } from '../../reserved.ts';
 import { payloadOf } from '../../routes/multiplex/parse.ts';
 import { isPublishId } from '../../routes/publish-id.ts';
@@ -15,19 +16,22 @@ export interface Publishing {
   readonly publish: (room: string, payload: Uint8Array, id: string | undefined) => Promise<{ readonly position?: string }>;
   /** Bytes of one payload. */
   readonly message: number;
+  readonly log: Pick<Log, 'error'>;
 }
 
 type Result = { readonly room: string; readonly position?: string } | { readonly room: string; readonly error: PublishFailureKey | 'not_allowed' };
 
 /** `POST /api/publish`: one payload to a room, or to many, each of which has a result of its own. */
-export function publishCall({ publish, message }: Publishing): ApiCall {
+export function publishCall({ publish, message, log }: Publishing): ApiCall {
   const one = async (room: string, payload: Uint8Array, id: string | undefined): Promise<Result> => {
     if (!isName(room)) return { room, error: 'bad_room' };
     if (isReserved(room)) return { room, error: 'not_allowed' };
     try {
       return { room, ...(await publish(room, payload, id)) };
     } catch (error) {
-      return { room, error: publishFailure(error) };
+      const key = publishFailure(error);
+      if (key === 'internal') log.error('an operator’s message could not be published', { error: String(error) });
+      return { room, error: key };
     }
   };
   return {
