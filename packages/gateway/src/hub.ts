@@ -6,6 +6,7 @@ import {
   type HistoryReading,
   LayerError,
   type PositionedMessage,
+  type PublishOptions,
   type RoomEvent,
   parsePosition,
 } from '@busgate/layer';
@@ -19,7 +20,7 @@ import { Slices } from './hub/slices.ts';
 import type { Log } from './log.ts';
 import type { Tracing } from './tracing.ts';
 
-export type Layer = Pick<ChannelLayer, 'publish' | 'subscribe' | 'history' | 'status'>;
+export type Layer = Pick<ChannelLayer, 'publish' | 'subscribe' | 'history' | 'status' | 'capabilities'>;
 
 export interface HubOptions {
   readonly layer: Layer;
@@ -84,7 +85,7 @@ export class Hub {
     this.#layer = layer;
     this.#counters = counters;
     this.#log = log;
-    this.#context = { flush: new Flush(clock), counters, backlog, onEmpty: (room) => this.#linger.start(room.name) };
+    this.#context = { flush: new Flush(clock), counters, backlog, tracing, onEmpty: (room) => this.#linger.start(room.name) };
   }
 
   /** Rooms with a member in this process. */
@@ -180,7 +181,8 @@ export class Hub {
     const { layerCalls } = this.#counters;
     const begun = layerCalls.now();
     const step = this.#tracing?.publishing(room, traceparent);
-    const publishing = id === undefined ? this.#layer.publish(room, payload) : this.#layer.publish(room, payload, { id });
+    const carried = step === undefined || this.#layer.capabilities.traces !== true ? undefined : step.traceparent;
+    const publishing = id === undefined && carried === undefined ? this.#layer.publish(room, payload) : this.#layer.publish(room, payload, saying(id, carried));
     this.#publishing.add(publishing);
     this.#counters.received[transport] += 1;
     this.#counters.receivedBytes[transport] += Buffer.byteLength(payload);
@@ -241,6 +243,10 @@ export class Hub {
   #forget(name: string, entry: Entry): void {
     if (this.#rooms.get(name) === entry) this.#rooms.delete(name);
   }
+}
+
+function saying(id: string | undefined, traceparent: string | undefined): PublishOptions {
+  return { ...(id === undefined ? {} : { id }), ...(traceparent === undefined ? {} : { traceparent }) };
 }
 
 /** Where a message is the next one. */

@@ -5,7 +5,7 @@ import type { Log } from './log.ts';
 
 /** The layer that the configuration names. Rejects for one that can never be opened. */
 export function openLayerOf(config: Config, logger: Log): Promise<ChannelLayer> {
-  const { prefix, expiry, groupExpiry, history, limits, routes } = config;
+  const { prefix, expiry, groupExpiry, history, limits, routes, tracing } = config;
   // Where a layer has one bound for all queues it is that of the route that asks for most; elsewhere each message says that of its own.
   const capacity = Math.max(config.capacity, ...routes.map((route) => (route.kind === 'events' ? route.capacity : 0)));
   return openLayer(config.layer, {
@@ -15,6 +15,7 @@ export function openLayerOf(config: Config, logger: Log): Promise<ChannelLayer> 
     groupExpiryMs: groupExpiry,
     history,
     maxMessageBytes: limits.layerMessage,
+    traces: tracing,
     logger,
   });
 }

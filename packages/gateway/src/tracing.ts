@@ -81,6 +81,11 @@ export class Tracing {
     return this.#step('busgate.publish', SpanKind.PRODUCER, traceparent, messaging('publish', 'send', destination));
   }
 
+  /** From a message's arrival in this process until it was written to each of so many members of its room here. */
+  delivering(room: string, members: number, traceparent: string): TracedStep | undefined {
+    return this.#step('busgate.deliver', SpanKind.CONSUMER, traceparent, { ...messaging('deliver', 'process', room), 'busgate.members': members });
+  }
+
   /** An event of this type, from the request that it is made of until a queue has taken it. `destination`: the queue, or the route whose handlers are in this process. */
   asking(destination: string, type: string, traceparent: string | undefined): TracedStep | undefined {
     return this.#step('busgate.event', SpanKind.PRODUCER, traceparent, { ...messaging('event', 'send', destination), 'busgate.event.type': type });

@@ -25,6 +25,10 @@ class Watched implements Layer {
     return this.#layer.status;
   }
 
+  get capabilities(): ChannelLayer['capabilities'] {
+    return this.#layer.capabilities;
+  }
+
   publish: Layer['publish'] = async (room, payload) => {
     if (this.fails) throw new LayerError('LAYER_AWAY', 'away');
     return this.#layer.publish(room, payload);

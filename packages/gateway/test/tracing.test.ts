@@ -1,7 +1,7 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
-import { SILENT, TestGateway } from './support/gateway.ts';
+import { SILENT, TestGateway, until } from './support/gateway.ts';
 import { allSpans, OutsideTrace, registerSdk } from './support/traces.ts';
 import { TestWorker } from './support/worker.ts';
 
@@ -96,6 +96,58 @@ describe('with an SDK', () => {
       expect(span.attributes).toMatchObject({ 'messaging.destination.name': 'app', 'busgate.event.type': event.type });
     }
     expect(message).not.toHaveProperty('traceparent');
+  });
+
+  test('what is published goes on to the flush at every gateway that has members, whatever their wires', async () => {
+    await using here = await start();
+    await using there = await TestGateway.start(['--tracing'], [], here.bus);
+    await using raw = await Client.open(here.ws('/room/1'));
+    await using framed = await Client.multiplex(here.ws('/socket'));
+    await framed.ask({ type: 'join', room: '1', ref: 1 });
+    await using far = await Client.open(there.ws('/room/1'));
+    const outside = new OutsideTrace();
+    await post(here, '/room/1', { traceparent: outside.traceparent() });
+    await Promise.all([raw, far].map((client) => client.until(() => client.received.length === 1)));
+    await framed.until(() => framed.frames.some(({ type }) => type === 'message'));
+    const publish = await outside.span('busgate.publish');
+    const delivered = () => outside.spans.filter(({ name }) => name === 'busgate.deliver');
+    await until(() => delivered().length === 2, 'both gateways have delivered');
+    expect(new Set(delivered().map(({ attributes }) => attributes['busgate.members']))).toEqual(new Set([1, 2]));
+    for (const { kind, parentSpanContext, attributes } of delivered()) {
+      expect([kind, parentSpanContext?.spanId, attributes['messaging.destination.name'], attributes['messaging.operation.type']]).toEqual([
+        SpanKind.CONSUMER,
+        publish.spanContext().spanId,
+        '1',
+        'process',
+      ]);
+    }
+  });
+
+  test('a flush that takes several turns ends when the last member was written to', async () => {
+    await using gateway = await start(['--limits-message', '512KiB']);
+    const clients = await Promise.all(Array.from({ length: 20 }, () => Client.open(gateway.ws('/room/1'))));
+    const outside = new OutsideTrace();
+    await Promise.all(
+      Array.from({ length: 8 }, (_, n) => post(gateway, '/room/1', n === 3 ? { traceparent: outside.traceparent() } : {}, 'x'.repeat(200_000))),
+    );
+    await outside.span('busgate.deliver');
+    await Promise.all(clients.map((client) => client.until(() => client.received.length === 8)));
+    expect(outside.spans.map(({ name }) => name).toSorted()).toEqual(['busgate.deliver', 'busgate.publish']);
+    for (const client of clients) await client[Symbol.asyncDispose]();
+  });
+
+  test('where nobody is in the room there is no flush', async () => {
+    await using gateway = await start();
+    {
+      await using _ = await Client.open(gateway.ws('/room/1'));
+    }
+    await until(() => gateway.gateway.sessions === 0, 'the only member has left');
+    const outside = new OutsideTrace();
+    await post(gateway, '/room/1', { traceparent: outside.traceparent() });
+    await using next = await Client.open(gateway.ws('/room/1'));
+    await post(gateway, '/room/1', {});
+    await next.until(() => next.received.length === 1);
+    expect(outside.spans.map(({ name }) => name)).toEqual(['busgate.publish']);
   });
 
   test('says of what fails why', async () => {

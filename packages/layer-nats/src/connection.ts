@@ -52,7 +52,7 @@ export interface Subscribed {
   drain(): Promise<void>;
 }
 
-interface ServerFacts {
+export interface ServerFacts {
   /** Another one at each start of the server. */
   readonly id: string;
   readonly name: string;

@@ -22,6 +22,7 @@ import { Link } from './link.ts';
 import type { Session } from './session.ts';
 import { Subjects } from './subjects.ts';
 import { Topics } from './topics.ts';
+import { traceHeader } from './trace-header.ts';
 import type { Target } from './url.ts';
 
 const REMEDY =
@@ -36,6 +37,7 @@ const WITHOUT_JETSTREAM: Capabilities = {
   queues: false,
   groups: true,
   processes: true,
+  traces: true,
   lacks: { history: REMEDY, queues: REMEDY, leases: REMEDY, sendOptions: REMEDY, publishIds: REMEDY, records: REMEDY },
 };
 const WITH_JETSTREAM: Capabilities = {
@@ -49,6 +51,7 @@ const WITH_JETSTREAM: Capabilities = {
   sendOptions: true,
   publishIds: true,
   records: true,
+  traces: true,
 };
 
 /** Core NATS for what is live, JetStream for what is kept. */
@@ -64,14 +67,18 @@ export class NatsDriver implements Driver {
   readonly #onChange = new Set<() => void>();
 
   constructor(target: Target, context: DriverContext) {
-    const { logger, prefix } = context.options;
+    const { logger, prefix, traces } = context.options;
     this.#context = context;
     this.#subjects = new Subjects(prefix);
-    this.#topics = new Topics(this.#subjects, logger, {
-      undecodable: (where) => this.#events?.undecodable(where),
-      fault: (kind, reason) => this.#events?.fault(kind, reason),
-      heard: (made, sequence, arrival) => this.#keeping.histories.heard(made, sequence, arrival),
-    });
+    this.#topics = new Topics(
+      this.#subjects,
+      { logger, traces },
+      {
+        undecodable: (where) => this.#events?.undecodable(where),
+        fault: (kind, reason) => this.#events?.fault(kind, reason),
+        heard: (made, sequence, arrival) => this.#keeping.histories.heard(made, sequence, arrival),
+      },
+    );
     this.#keeping = new Keeping(target, context.options, this.#subjects, {
       session: () => this.#session,
       ready: () => this.#withJetStream(),
@@ -114,12 +121,12 @@ export class NatsDriver implements Driver {
     return this.#subjects.topic(topic);
   }
 
-  publish(topic: Topic, payload: Uint8Array): Promise<number | undefined> {
+  publish(topic: Topic, payload: Uint8Array, traceparent?: string): Promise<number | undefined> {
     try {
       const session = this.#connected();
       const subject = this.#subjects.topic(topic);
       if (topic.kind === 'process') return session.publishTo(subject, payload).then((heard) => (heard ? undefined : 0));
-      return session.publish(subject, payload) as Promise<undefined>;
+      return session.publish(subject, payload, undefined, traceHeader(traceparent, payload.length, session.connection.facts)) as Promise<undefined>;
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -167,8 +174,10 @@ export class NatsDriver implements Driver {
     return { queues };
   }
 
-  async append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string): Promise<Position> {
-    return this.#keeping.histories.append(this.#withJetStream(), room, { payload, id }, rule);
+  async append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string, traceparent?: string): Promise<Position> {
+    const session = this.#withJetStream();
+    const headers = traceHeader(traceparent, payload.length, session.connection.facts);
+    return this.#keeping.histories.append(session, room, { payload, id, headers }, rule);
   }
 
   async read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {

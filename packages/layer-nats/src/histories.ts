@@ -18,6 +18,12 @@ const PURGED = 'Busgate-Purged';
 const NOTHING = new Uint8Array(0);
 
 /** What a stream knows of one room. */
+interface Appended {
+  readonly payload: Uint8Array;
+  readonly id: string | undefined;
+  readonly headers: Entry['headers'] | undefined;
+}
+
 interface Standing extends Incarnation {
   /** Sequence of the room's newest message, as far as anybody remembers. */
   readonly newest: { readonly sequence: number; readonly kept: boolean } | undefined;
@@ -95,14 +101,9 @@ export class Histories {
     await this.#jetStream.updateStream(session, { ...config, description });
   }
 
-  async append(
-    session: Session,
-    room: string,
-    { payload, id }: { readonly payload: Uint8Array; readonly id: string | undefined },
-    rule: HistoryRule,
-  ): Promise<Position> {
+  async append(session: Session, room: string, { payload, id, headers }: Appended, rule: HistoryRule): Promise<Position> {
     const plan = this.#planOf(rule);
-    const entry = { subject: this.#subjects.room(room), payload };
+    const entry = { subject: this.#subjects.room(room), payload, ...(headers === undefined ? {} : { headers }) };
     if (id === undefined) return (await this.#append(session, plan, entry)).position;
     const first = await this.#append(session, plan, withId(entry, id));
     const flushed = first.duplicate ? await this.#flushedAt(session, plan) : 0;
@@ -311,7 +312,7 @@ export class Histories {
 }
 
 function withId(entry: Entry, id: string): Entry {
-  return { ...entry, headers: { [MESSAGE_ID]: id } };
+  return { ...entry, headers: { ...entry.headers, [MESSAGE_ID]: id } };
 }
 
 /**

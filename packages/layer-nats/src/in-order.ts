@@ -7,6 +7,7 @@ const MOST_WAITING = 1000;
 interface Stamped {
   readonly payload: Uint8Array;
   readonly stamp: Stamp;
+  readonly traceparent: string | undefined;
 }
 
 /**
@@ -14,22 +15,22 @@ interface Stamped {
  * than it keeps it, by a few places. A message that does not come in time is passed over: the next one's stamp tells that it was missed.
  */
 export class InOrder {
-  readonly #give: (payload: Uint8Array, stamp: Stamp) => void;
+  readonly #give: (payload: Uint8Array, stamp: Stamp, traceparent: string | undefined) => void;
   #last: Stamp | undefined;
   #waiting: Stamped[] = [];
   #patience: Patience | undefined;
 
-  constructor(give: (payload: Uint8Array, stamp: Stamp) => void) {
+  constructor(give: (payload: Uint8Array, stamp: Stamp, traceparent: string | undefined) => void) {
     this.#give = give;
   }
 
-  take(payload: Uint8Array, stamp: Stamp): void {
+  take(payload: Uint8Array, stamp: Stamp, traceparent?: string): void {
     if (this.#waiting.length === 0 && this.#isNext(stamp)) {
-      this.#pass({ payload, stamp });
+      this.#pass({ payload, stamp, traceparent });
       return;
     }
     if (this.#waiting[0] !== undefined && this.#waiting[0].stamp.epoch !== stamp.epoch) this.#passAll();
-    this.#waiting.push({ payload, stamp });
+    this.#waiting.push({ payload, stamp, traceparent });
     this.#waiting.sort((a, b) => a.stamp.offset - b.stamp.offset);
     this.#passNext();
     if (this.#waiting.length > MOST_WAITING) this.#passAll();
@@ -72,9 +73,9 @@ export class InOrder {
     for (const message of this.#waiting.splice(0)) this.#pass(message);
   }
 
-  #pass({ payload, stamp }: Stamped): void {
+  #pass({ payload, stamp, traceparent }: Stamped): void {
     if (this.#last === undefined || this.#last.epoch !== stamp.epoch || stamp.offset > this.#last.offset) this.#last = stamp;
-    this.#give(payload, stamp);
+    this.#give(payload, stamp, traceparent);
   }
 
   #stopWaiting(): void {

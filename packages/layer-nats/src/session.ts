@@ -9,10 +9,13 @@ export const REQUEST_TIMEOUT_MS = 5000;
 /** So long may another server take to give a better answer than the one that came. */
 const SECOND_ANSWER_MS = 500;
 
+type Headers = Readonly<Record<string, string>>;
+
 interface Publication {
   readonly subject: string;
   readonly payload: Uint8Array;
   readonly reply: string | undefined;
+  readonly headers: Headers | undefined;
 }
 
 /** What was published in one turn of the event loop: it leaves in one write, followed by one ping, whose answer is the answer to all of it. */
@@ -78,11 +81,11 @@ export class Session {
    * Resolves when the server has processed it.
    * @throws LayerError LAYER_AWAY, OUTCOME_UNKNOWN, REFUSED, MESSAGE_TOO_LARGE
    */
-  publish(subject: string, payload: Uint8Array, reply?: string): Promise<void> {
-    const fault = this.#refusalOf(payload.length) ?? this.#overload();
+  publish(subject: string, payload: Uint8Array, reply?: string, headers?: Headers): Promise<void> {
+    const fault = this.#refusalOf(payload.length + sizeOf(headers)) ?? this.#overload();
     if (fault !== undefined) return Promise.reject(fault);
     const turn = (this.#turn ??= this.#newTurn());
-    turn.publications.push({ subject, payload, reply });
+    turn.publications.push({ subject, payload, reply, headers });
     turn.bytes += payload.length;
     this.#underWay.begin(payload.length);
     const answer = turn.subjects.get(subject) ?? outcome<void>();
@@ -139,7 +142,7 @@ export class Session {
   async request(
     subject: string,
     payload: Uint8Array,
-    headers?: Readonly<Record<string, string>>,
+    headers?: Headers,
     { timeoutMs = REQUEST_TIMEOUT_MS, isFinal = () => true }: Asking = {},
   ): Promise<Arrival> {
     const fault = this.#refusalOf(payload.length + sizeOf(headers));
@@ -185,7 +188,7 @@ export class Session {
   }
 
   /** Sends at once, after what waits. */
-  send(subject: string, payload: Uint8Array, reply?: string, headers?: Readonly<Record<string, string>>): void {
+  send(subject: string, payload: Uint8Array, reply?: string, headers?: Headers): void {
     this.#flush();
     if (this.#ended !== undefined) throw away(this.#ended);
     this.connection.publish(subject, payload, reply, headers);
@@ -260,7 +263,7 @@ export class Session {
     this.#turn = undefined;
     this.#unanswered.add(turn);
     try {
-      for (const { subject, payload, reply } of turn.publications) this.connection.publish(subject, payload, reply);
+      for (const { subject, payload, reply, headers } of turn.publications) this.connection.publish(subject, payload, reply, headers);
       this.connection.ping().then(
         () => setImmediate(() => this.#confirm(turn)),
         (error: unknown) => this.end(String(error)),
@@ -285,7 +288,7 @@ function fail({ processed, subjects }: Turn, error: LayerError): void {
 }
 
 /** What headers add to a message: the line that begins them, a line each, and one that ends them. */
-function sizeOf(headers: Readonly<Record<string, string>> | undefined): number {
+function sizeOf(headers: Headers | undefined): number {
   if (headers === undefined) return 0;
   return Object.entries(headers).reduce((size, [name, value]) => size + `${name}: ${value}\r\n`.length, 'NATS/1.0\r\n\r\n'.length);
 }

@@ -1,9 +1,10 @@
-import type { DriverEvents, HistoryRule, LayerError, LayerLogger, Stamp, Topic, TopicSink } from '@busgate/layer/driver';
+import type { DriverEvents, HistoryRule, LayerError, LayerLogger, ResolvedOptions, Stamp, Topic, TopicSink } from '@busgate/layer/driver';
 import type { Arrival, Subscribed } from './connection.ts';
 import { away } from './errors.ts';
 import { InOrder } from './in-order.ts';
 import type { Session } from './session.ts';
 import type { Subjects } from './subjects.ts';
+import { traceOf } from './trace-header.ts';
 
 /** Messages of one topic that are kept while its subscription on a new connection is being proved; what passes it the gap covers. */
 const MAX_HELD = 1000;
@@ -18,6 +19,7 @@ const RETRY_MS = 5000;
 interface Held {
   readonly payload: Uint8Array;
   readonly stamp: Stamp | undefined;
+  readonly traceparent: string | undefined;
 }
 
 interface Entry {
@@ -45,20 +47,23 @@ export interface TopicsEvents extends Pick<DriverEvents, 'fault'> {
 export class Topics {
   readonly #subjects: Subjects;
   readonly #logger: LayerLogger;
+  readonly #traces: boolean;
   readonly #events: TopicsEvents;
   readonly #entries = new Map<string, Entry>();
   #retry: NodeJS.Timeout | undefined;
   #session: Session | undefined;
 
-  constructor(subjects: Subjects, logger: LayerLogger, events: TopicsEvents) {
+  /** `traces`: whether rooms are looked at for them. */
+  constructor(subjects: Subjects, { logger, traces }: Pick<ResolvedOptions, 'logger' | 'traces'>, events: TopicsEvents) {
     this.#subjects = subjects;
     this.#logger = logger;
+    this.#traces = traces;
     this.#events = events;
   }
 
   /** @throws LayerError REFUSED, LAYER_AWAY */
   async subscribe(session: Session, topic: Topic, sink: TopicSink, rule: HistoryRule | undefined): Promise<void> {
-    const order = rule === undefined ? undefined : new InOrder((payload, stamp) => this.#give(entry, payload, stamp));
+    const order = rule === undefined ? undefined : new InOrder((...message) => this.#give(entry, ...message));
     const entry: Entry = { topic, sink, rule, order, subscribed: undefined, held: undefined, refused: undefined, confirmed: false };
     const key = this.#subjects.topic(topic);
     this.#entries.set(key, entry);
@@ -115,7 +120,8 @@ export class Topics {
 
   #subscribeEntry(session: Session, entry: Entry): void {
     const { topic, order } = entry;
-    const receive = order === undefined ? ({ payload }: Arrival) => this.#give(entry, payload) : (arrival: Arrival) => this.#stamped(order, arrival);
+    const live = this.#traces && topic.kind === 'room' ? this.#giveTraced : this.#givePlain;
+    const receive = order === undefined ? (arrival: Arrival) => live(entry, arrival) : (arrival: Arrival) => this.#stamped(order, arrival);
     entry.subscribed = session.subscribe(order === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
       message: receive,
       refused: (error) => this.#refused(session, entry, error),
@@ -128,9 +134,13 @@ export class Topics {
     entry.order?.reset();
   }
 
-  #give(entry: Entry, payload: Uint8Array, stamp?: Stamp): void {
-    if (entry.held === undefined) entry.sink.message(payload, stamp);
-    else if (entry.held.length < MAX_HELD) entry.held.push({ payload, stamp });
+  readonly #givePlain = (entry: Entry, { payload }: Arrival): void => this.#give(entry, payload);
+
+  readonly #giveTraced = (entry: Entry, arrival: Arrival): void => this.#give(entry, arrival.payload, undefined, traceOf(arrival));
+
+  #give(entry: Entry, payload: Uint8Array, stamp?: Stamp, traceparent?: string): void {
+    if (entry.held === undefined) entry.sink.message(payload, stamp, traceparent);
+    else if (entry.held.length < MAX_HELD) entry.held.push({ payload, stamp, traceparent });
   }
 
   /** A stream's copy: the epoch is in its subject, the sequences are in its headers. */
@@ -142,14 +152,14 @@ export class Topics {
       return;
     }
     const epoch = this.#events.heard(this.#subjects.epochOf(arrival.subject), offset, arrival);
-    order.take(arrival.payload, { epoch, offset, previous });
+    order.take(arrival.payload, { epoch, offset, previous }, this.#traces ? traceOf(arrival) : undefined);
   }
 
   #tellGap(entry: Entry): void {
     const held = entry.held ?? [];
     entry.held = undefined;
     entry.sink.gap();
-    for (const { payload, stamp } of held) entry.sink.message(payload, stamp);
+    for (const { payload, stamp, traceparent } of held) entry.sink.message(payload, stamp, traceparent);
   }
 
   /** For a room with history a gap is a look into it. */

@@ -115,7 +115,16 @@ describe('worker queues, wire channels-core', () => {
 
   test('one that Python took out of a group while its gateway was away stays out; one that Redis lost is a member again', async () => {
     const history = [] as const;
-    const options = { prefix: 'asgi', capacity: 100, expiryMs: 60_000, groupExpiryMs: 100_000, history, maxMessageBytes: 1000, logger: new Log() };
+    const options = {
+      prefix: 'asgi',
+      capacity: 100,
+      expiryMs: 60_000,
+      groupExpiryMs: 100_000,
+      history,
+      maxMessageBytes: 1000,
+      traces: false,
+      logger: new Log(),
+    };
     const driver = createDriver(core, { options, process: 'aaaaaaaaaaaaaaaa' });
     await driver.open({ state() {}, fault() {}, undecodable() {}, dropped() {} });
     for (const queue of ['stays', 'leaves']) await driver.addMember('all', queue);

@@ -1,6 +1,7 @@
-import type { Ability, Capabilities } from './contract.ts';
+import type { Ability, Capabilities, PublishOptions } from './contract.ts';
 import { LayerError } from './errors.ts';
 import type { HistoryRule } from './history-rules.ts';
+import { checkId } from './ids.ts';
 
 /** What each ability is called, and which layers of Busgate have it, for the errors of those that have not. */
 const ABILITIES: Readonly<Record<Ability, { readonly what: string; readonly where: string }>> = {
@@ -11,6 +12,7 @@ const ABILITIES: Readonly<Record<Ability, { readonly what: string; readonly wher
   sendOptions: { what: 'options of send', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
   queueCapacities: { what: 'capacities of single queues', where: 'memory:, redis:// (not with wire=channels-…)' },
   publishIds: { what: 'ids of publishes', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
+  traces: { what: 'traces of messages', where: 'memory:, nats://' },
   records: { what: 'records', where: 'memory:, redis:// (not with wire=channels-…), nats:// with JetStream' },
 };
 
@@ -20,6 +22,25 @@ const ABILITIES: Readonly<Record<Ability, { readonly what: string; readonly wher
  */
 export function requireCapability(capabilities: Capabilities, wanted: Ability): void {
   if (capabilities[wanted] !== true) throw unsupported(`this layer has no ${ABILITIES[wanted].what}`, wanted, capabilities.lacks?.[wanted]);
+}
+
+/** W3C Trace Context, version 00. */
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/**
+ * Refuses an id or a trace that a broker could not carry, and a trace where this one carries none.
+ * @throws LayerError INVALID_OPTION, UNSUPPORTED
+ */
+export function checkPublishOptions(
+  { id, traceparent }: { readonly [K in keyof PublishOptions]: PublishOptions[K] | undefined },
+  capabilities: Capabilities,
+): void {
+  checkId(id);
+  if (traceparent === undefined) return;
+  requireCapability(capabilities, 'traces');
+  if (typeof traceparent !== 'string' || !TRACEPARENT.test(traceparent)) {
+    throw new LayerError('INVALID_OPTION', 'option traceparent must be one of version 00: 00-<32 hexadecimal digits>-<16>-<2>, in lower case');
+  }
 }
 
 /**

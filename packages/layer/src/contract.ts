@@ -28,6 +28,8 @@ export interface RoomMessage {
   readonly payload: Uint8Array;
   /** `<epoch>:<offset>`; only in rooms with history, and there absent where the message was published around the history. */
   readonly position?: string;
+  /** Of the trace that it is part of, as who published it said: of what comes live, with `capabilities.traces` and the option `traces`. Anybody may have written it. */
+  readonly traceparent?: string;
   readonly gap?: never;
 }
 
@@ -35,6 +37,7 @@ export interface RoomMessage {
 export interface RoomGap {
   readonly gap: true;
   readonly payload?: never;
+  readonly traceparent?: never;
   /** Rooms with history: where the room goes on, so that what follows this position is what comes; absent where nobody can tell. */
   readonly position?: string;
 }
@@ -122,6 +125,8 @@ export interface SendOptions {
 export interface PublishOptions {
   /** 1 to 128 visible ASCII characters: the same id for the same room within 5 minutes publishes nothing and answers the first one's position. */
   readonly id?: string;
+  /** Of the trace that the message is part of (W3C Trace Context, version 00), which subscribers are told. With `capabilities.traces` only. */
+  readonly traceparent?: string;
 }
 
 export interface LeaseOptions {
@@ -194,7 +199,7 @@ export interface LayerStatus {
 }
 
 /** What some layers can, and others cannot. */
-export type Ability = 'history' | 'queues' | 'groups' | 'leases' | 'sendOptions' | 'queueCapacities' | 'publishIds' | 'records';
+export type Ability = 'history' | 'queues' | 'groups' | 'leases' | 'sendOptions' | 'queueCapacities' | 'publishIds' | 'records' | 'traces';
 
 /** What a layer can do. A call beyond it rejects with UNSUPPORTED. */
 export interface Capabilities {
@@ -216,6 +221,8 @@ export interface Capabilities {
   readonly publishIds?: true;
   /** Small messages that are kept for all processes: `records`. */
   readonly records?: true;
+  /** `publish` takes a `traceparent`, and subscribers are told it. */
+  readonly traces?: true;
   /** Why it has not one of these, in a few words for the error. */
   readonly lacks?: Readonly<Partial<Record<Ability, string>>>;
   /** A narrower rule of names than all other layers have: what it does not allow is INVALID_NAME. */
@@ -296,6 +303,8 @@ export interface LayerOptions {
   readonly history?: readonly HistoryRule[];
   /** Bytes of one encoded message or payload. Default 1 048 576 (1 MiB). */
   readonly maxMessageBytes?: number;
+  /** Whether messages of rooms are looked at for a `traceparent`, where the broker carries it beside the payload. Default false. */
+  readonly traces?: boolean;
   readonly logger?: LayerLogger;
 }
 

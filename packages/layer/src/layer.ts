@@ -28,7 +28,7 @@ import { FaultLog } from './fault-log.ts';
 import type { LayerFault } from './faults.ts';
 import { Groups } from './groups.ts';
 import { historyRule, type HistoryRule } from './history-rules.ts';
-import { checkId, idIn } from './ids.ts';
+import { idIn } from './ids.ts';
 import { Inbox } from './inbox.ts';
 import { Leases } from './leases.ts';
 import { Memberships } from './memberships.ts';
@@ -41,7 +41,7 @@ import { Records } from './records.ts';
 import { Rooms } from './rooms.ts';
 import { newStats } from './stats.ts';
 import { checkOpen, checkReachable, closed, describe } from './status.ts';
-import { requireCapability, requireHistory } from './abilities.ts';
+import { checkPublishOptions, requireCapability, requireHistory } from './abilities.ts';
 
 /**
  * Carries rooms, channels and groups between processes. The comments on its methods are the specification; the conformance suite has a test for
@@ -259,18 +259,18 @@ export class ChannelLayer implements AsyncDisposable {
    * same room within 5 minutes, by whatever process, publishes nothing and resolves with the position of the first.
    * @throws LayerError MESSAGE_TOO_LARGE, INVALID_MESSAGE (neither string nor bytes), INVALID_OPTION; UNSUPPORTED for an `id` in a room without history
    */
-  publish(room: string, payload: string | Uint8Array, { id }: PublishOptions = {}): Promise<{ position?: string }> {
+  publish(room: string, payload: string | Uint8Array, { id, traceparent }: PublishOptions = {}): Promise<{ position?: string }> {
     try {
       checkName('room', room, this.#names);
       const bytes = encodePayload(payload, this.#options.maxMessageBytes);
-      checkId(id);
+      checkPublishOptions({ id, traceparent }, this.capabilities);
       checkReachable(this.#status);
       const rule = this.#historyOf(room);
       if (id !== undefined) requireHistory(this.capabilities, rule, room);
-      if (rule === undefined) return this.#driver.publish({ kind: 'room', name: room }, bytes).then(this.#accepted);
+      if (rule === undefined) return this.#driver.publish({ kind: 'room', name: room }, bytes, traceparent).then(this.#accepted);
       if (id !== undefined) requireCapability(this.capabilities, 'publishIds');
       return this.#driver
-        .append(room, bytes, rule, id === undefined ? undefined : idIn(room, id))
+        .append(room, bytes, rule, id === undefined ? undefined : idIn(room, id), traceparent)
         .then((position) => ({ ...this.#accepted(), position: formatPosition(position) }));
     } catch (error) {
       return Promise.reject(error as Error);

@@ -13,6 +13,7 @@ const DEFAULTS: ResolvedOptions = {
   groupExpiryMs: 86_400_000,
   history: [],
   maxMessageBytes: 1_048_576,
+  traces: false,
   logger: SILENT,
 };
 
@@ -39,6 +40,7 @@ export function resolveOptions(options: LayerOptions): ResolvedOptions {
   checkWhole('groupExpiryMs', resolved.groupExpiryMs, MAX_MS, 'milliseconds');
   checkWhole('maxMessageBytes', resolved.maxMessageBytes, 512 * 1_048_576, 'bytes');
   checkLogger(resolved.logger);
+  if (typeof resolved.traces !== 'boolean') throw new LayerError('INVALID_OPTION', `option traces must be true or false, not ${String(resolved.traces)}`);
   if (!Array.isArray(resolved.history)) throw new LayerError('INVALID_OPTION', 'history must be a list of {rooms, size, ageMs}');
   for (const rule of resolved.history) {
     const fault = faultOfRule(rule);

@@ -20,6 +20,7 @@ interface Member {
 interface Waiting {
   readonly payload: Uint8Array;
   readonly stamp: Stamp | undefined;
+  readonly traceparent: string | undefined;
 }
 
 /** What the rooms of one process share. */
@@ -147,11 +148,11 @@ export class Room implements TopicSink {
     this.#call(member, this.#gapHere());
   }
 
-  message(payload: Uint8Array, stamp?: Stamp): void {
+  message(payload: Uint8Array, stamp?: Stamp, traceparent?: string): void {
     if (this.#closed) return;
     this.#context.stats.received += 1;
     if (this.#rule !== undefined && stamp === undefined) this.#context.stats.unpositioned += 1;
-    this.#receive(payload, stamp);
+    this.#receive(payload, stamp, traceparent);
   }
 
   gap(): void {
@@ -183,10 +184,10 @@ export class Room implements TopicSink {
     this.#recent?.close();
   }
 
-  #receive(payload: Uint8Array, stamp: Stamp | undefined): void {
-    if (this.#waiting !== undefined) this.#keepWaiting({ payload, stamp });
-    else if (stamp === undefined) this.#tell({ payload });
-    else this.#takeStamped(payload, stamp);
+  #receive(payload: Uint8Array, stamp: Stamp | undefined, traceparent: string | undefined): void {
+    if (this.#waiting !== undefined) this.#keepWaiting({ payload, stamp, traceparent });
+    else if (stamp === undefined) this.#tell(traceparent === undefined ? { payload } : { payload, traceparent });
+    else this.#takeStamped(payload, stamp, traceparent);
   }
 
   /** What passes the bound is read from the history once more. */
@@ -210,7 +211,7 @@ export class Room implements TopicSink {
   }
 
   /** Decides by the positions whether this message is the next one, an old one, or shows that some were missed. */
-  #takeStamped(payload: Uint8Array, stamp: Stamp): void {
+  #takeStamped(payload: Uint8Array, stamp: Stamp, traceparent: string | undefined): void {
     const at = this.#at;
     // A message of the epoch that was left is late, as where the history was read on another connection: which of the two it is the history tells.
     const isLate = at !== undefined && stamp.epoch === this.#left;
@@ -218,14 +219,14 @@ export class Room implements TopicSink {
     else if (!isLate && stamp.offset <= at.offset) return;
     else if (isLate || stamp.previous > at.offset) {
       this.#repair();
-      this.#keepWaiting({ payload, stamp });
+      this.#keepWaiting({ payload, stamp, traceparent });
       return;
     }
-    this.#advance(stamp, payload);
+    this.#advance(stamp, payload, traceparent);
   }
 
-  /** The next message. It is kept longer than what it came in, so it gets bytes of its own. */
-  #advance({ epoch, offset }: Position, payload: Uint8Array): void {
+  /** The next message. It is kept longer than what it came in, so it gets bytes of its own. Its trace is not kept: who comes back later is no part of it. */
+  #advance({ epoch, offset }: Position, payload: Uint8Array, traceparent?: string): void {
     if (this.#rule === undefined) return;
     const at = { epoch, offset };
     const message: PositionedMessage = {
@@ -234,7 +235,7 @@ export class Room implements TopicSink {
     };
     this.#recentOf(this.#rule, this.#at ?? at).append(offset, message, this.#context.clock.now());
     this.#at = at;
-    this.#tell(message, at);
+    this.#tell(traceparent === undefined ? message : { ...message, traceparent }, at);
   }
 
   #recentOf(rule: HistoryRule, at: Position): RecentMessages {
@@ -341,7 +342,7 @@ export class Room implements TopicSink {
     const lost = this.#lostUnpositioned;
     this.#readsAgain = false;
     this.#lostUnpositioned = false;
-    for (const message of this.#takeWaiting()) this.#receive(message.payload, message.stamp);
+    for (const message of this.#takeWaiting()) this.#receive(message.payload, message.stamp, message.traceparent);
     if (this.#closed) return;
     if (lost) this.#tellGap();
     if (again) this.#repair();

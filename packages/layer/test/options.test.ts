@@ -20,7 +20,7 @@ describe('options', () => {
 
   test('anything else is INVALID_OPTION, naming the option and what it may be', () => {
     for (const [options, mention] of [
-      [{ capacty: 3 }, 'option capacty is unknown; there are prefix, capacity, expiryMs, groupExpiryMs, history, maxMessageBytes, logger'],
+      [{ capacty: 3 }, 'option capacty is unknown; there are prefix, capacity, expiryMs, groupExpiryMs, history, maxMessageBytes, traces, logger'],
       [{ capacity: undefined }, 'option capacity is undefined'],
       [{ capacity: 0 }, 'option capacity must be a whole number of messages from 1 to 1000000, not 0'],
       [{ capacity: 1.5 }, 'not 1.5'],
@@ -29,6 +29,7 @@ describe('options', () => {
       [{ expiryMs: 2_147_483_648 }, 'option expiryMs must be'],
       [{ groupExpiryMs: -1 }, 'option groupExpiryMs must be'],
       [{ maxMessageBytes: 0 }, 'option maxMessageBytes must be a whole number of bytes'],
+      [{ traces: 'yes' }, 'option traces must be true or false, not yes'],
       [{ history: {} }, 'history must be a list of {rooms, size, ageMs}'],
       [{ history: [{ rooms: 'a', size: 0, ageMs: 1 }] }, 'history: size must be 1 to 1000000'],
       [{ history: [null] }, 'history: a rule must be'],

@@ -87,6 +87,8 @@ export class Lane implements Flushed {
   /** How far the visit under way brings each member; undefined between visits. */
   #upTo: number | undefined;
   #upToCount = 0;
+  /** How far the last visit that was finished brought everybody. */
+  #flushed = 0;
   #next = 0;
   #dropping = false;
   /** The piece that most members are due, made once. */
@@ -122,6 +124,11 @@ export class Lane implements Flushed {
 
   get hasUnsent(): boolean {
     return this.#runs.length > 0;
+  }
+
+  /** Whether everybody was given what the lane carried up to there. */
+  isFlushed(end: number): boolean {
+    return !this.hasUnsent || this.#flushed >= end;
   }
 
   add(member: Passenger): void {
@@ -307,6 +314,7 @@ export class Lane implements Flushed {
 
   #finish(): void {
     const upTo = this.#upTo ?? 0;
+    this.#flushed = Math.max(this.#flushed, upTo);
     this.#upTo = undefined;
     this.#piece = undefined;
     while ((this.#runs[0]?.end ?? Infinity) <= upTo) {

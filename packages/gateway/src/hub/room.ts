@@ -1,14 +1,18 @@
 import { parsePosition, type Position, type RoomEvent, type RoomMessage } from '@busgate/layer';
 import type { Session } from '../session/session.ts';
+import type { Tracing } from '../tracing.ts';
 import type { Encoding } from './encoding.ts';
 import type { Flush } from './flush.ts';
 import { Lane, type LaneContext } from './lane.ts';
 import type { Loss } from './loss.ts';
 import { type Home, Member, type Members } from './member.ts';
+import { TracedDelivery } from './traced-delivery.ts';
 
 /** What the rooms of a hub share. */
 export interface RoomContext extends LaneContext {
   readonly flush: Flush;
+  /** Undefined: nobody follows traces. */
+  readonly tracing?: Tracing | undefined;
   /** The room has no member and nobody is about to join. */
   readonly onEmpty: (room: HubRoom) => void;
 }
@@ -126,7 +130,15 @@ export class HubRoom implements Home {
       else this.#appendPast(lane, event);
       if (lane.hasUnsent) this.#context.flush.mark(lane);
     }
+    if (this.#context.tracing !== undefined) this.#follow(event, this.#context.tracing);
   };
+
+  /** Until each of its members was written what it is due. */
+  #follow({ traceparent }: RoomEvent, tracing: Tracing): void {
+    if (traceparent === undefined || this.#size === 0) return;
+    const step = tracing.delivering(this.name, this.#size, traceparent);
+    if (step !== undefined) this.#context.flush.mark(new TracedDelivery(this.name, step, this.#lanes));
+  }
 
   #stir(): void {
     const watchers = this.#watchers ?? [];

@@ -11,6 +11,7 @@ export async function openDriver(url: string, process: string, options: Partial<
     groupExpiryMs: 86_400_000,
     maxMessageBytes: 1_048_576,
     history: [],
+    traces: false,
     logger: keepingLog().logger,
     ...options,
   };

@@ -34,6 +34,7 @@ import { rooms } from './rooms.ts';
 import { queueCapacities, sendOptions } from './send-options.ts';
 import type { Runner, Subject } from './subject.ts';
 import { runFamilies } from './suite.ts';
+import { traces } from './traces.ts';
 
 const FAMILIES = [
   names,
@@ -42,6 +43,7 @@ const FAMILIES = [
   history,
   readings,
   publishIds,
+  traces,
   channels,
   listeners,
   queues,

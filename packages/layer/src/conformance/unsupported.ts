@@ -26,6 +26,7 @@ const CALLS: Readonly<Record<Ability, readonly Call[]>> = {
   sendOptions: [sendWithOptions],
   queueCapacities: [(layer) => layer.send('work', { a: 1 }, { capacity: 1 })],
   records: [(layer) => layer.records.keep('set', 'key', {}, new Date(Date.now() + 60_000)), (layer) => layer.records.all('set')],
+  traces: [(layer) => layer.publish('live', 'x', { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` })],
   publishIds: [(layer) => layer.publish('kept', 'x', { id: 'key' })],
 };
 

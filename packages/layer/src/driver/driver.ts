@@ -26,7 +26,7 @@ export interface Stamp extends Position {
 
 /** Receives what arrives on one topic, in the broker's order, from subscribe's resolution on (earlier is allowed). Never throws. */
 export interface TopicSink {
-  message(payload: Uint8Array, stamp?: Stamp): void;
+  message(payload: Uint8Array, stamp?: Stamp, traceparent?: string): void;
   /**
    * Messages of this topic may have been lost. After the broker was away: called exactly once for each topic, when the new subscription is
    * confirmed and before any message that came through it.
@@ -146,9 +146,9 @@ export interface Driver {
 
   /**
    * Resolves when the broker has taken it, with how many processes it reached where the broker can tell: 0 means certainly nobody.
-   * Publishes of one turn of the event loop leave in one write.
+   * Publishes of one turn of the event loop leave in one write. `traceparent`, with `capabilities.traces` and for rooms only: travels beside the payload.
    */
-  publish(topic: Topic, payload: Uint8Array): Promise<number | undefined>;
+  publish(topic: Topic, payload: Uint8Array, traceparent?: string): Promise<number | undefined>;
   /** Resolves when the broker has confirmed it. At most one subscription a topic: the layer shares it. `history` says that the room has one. */
   subscribe(topic: Topic, sink: TopicSink, history?: HistoryRule): Promise<void>;
   /** The sink is not called from this call on. While away it resolves at once. */
@@ -184,7 +184,7 @@ export interface Driver {
    * within {@link ID_MEMORY_MS} nothing is appended or published, and the position is that of the first; known and remembered in the same step. Visible
    * ASCII and at most one space; no two rooms share one.
    */
-  append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string): Promise<Position>;
+  append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string, traceparent?: string): Promise<Position>;
   /** What followed `after`; without it, only where the history stands. */
   read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage>;
   /** Lets go of all that is kept of the room. Positions go on from where they stand, and who asks for what followed an earlier one is told that it is not complete. */

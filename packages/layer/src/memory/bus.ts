@@ -29,6 +29,13 @@ interface Publication {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly stamp: Stamp | undefined;
+  readonly traceparent: string | undefined;
+}
+
+/** What is said of a message beside its payload. */
+interface Said {
+  readonly id: string | undefined;
+  readonly traceparent: string | undefined;
 }
 
 /** A broker in this process. All that is published goes through one line, so that every subscriber sees one order, and none is called within a publish. */
@@ -63,10 +70,10 @@ export class Bus {
   }
 
   /** How many sinks it will reach. */
-  publish(topic: Topic, payload: Uint8Array, stamp?: Stamp): number {
+  publish(topic: Topic, payload: Uint8Array, stamp?: Stamp, traceparent?: string): number {
     const key = Bus.key(topic);
     const reached = this.#topics.get(key)?.size ?? 0;
-    if (reached > 0) this.#enqueue({ topic: key, payload, stamp });
+    if (reached > 0) this.#enqueue({ topic: key, payload, stamp, traceparent });
     return reached;
   }
 
@@ -117,12 +124,12 @@ export class Bus {
     return { queues };
   }
 
-  append(room: string, payload: Uint8Array, rule: HistoryRule, id: string | undefined): Position {
-    if (id === undefined) return this.#append(room, payload, rule);
+  append(room: string, payload: Uint8Array, rule: HistoryRule, { id, traceparent }: Said): Position {
+    if (id === undefined) return this.#append(room, payload, rule, traceparent);
     const now = performance.now();
     const first = this.#appended.find(id, now);
     if (first !== undefined) return first;
-    const position = this.#append(room, payload, rule);
+    const position = this.#append(room, payload, rule, traceparent);
     this.#appended.add(id, position, now);
     return position;
   }
@@ -156,7 +163,7 @@ export class Bus {
     clearTimeout(this.#sweeper);
   }
 
-  #append(room: string, payload: Uint8Array, rule: HistoryRule): Position {
+  #append(room: string, payload: Uint8Array, rule: HistoryRule, traceparent: string | undefined): Position {
     const history = this.#history(room);
     const previous = history.head;
     history.head += 1;
@@ -164,7 +171,7 @@ export class Bus {
     history.kept.push({ offset: history.head, payload, expiresAt: history.quietAt });
     this.#trim(history, rule);
     const position = { epoch: history.epoch, offset: history.head };
-    this.publish({ kind: 'room', name: room }, payload, { ...position, previous });
+    this.publish({ kind: 'room', name: room }, payload, { ...position, previous }, traceparent);
     return position;
   }
 
@@ -203,8 +210,8 @@ export class Bus {
   #deliver(): void {
     const line = this.#line;
     this.#line = [];
-    for (const { topic, payload, stamp } of line) {
-      for (const sink of this.#topics.get(topic) ?? []) sink.message(payload, stamp);
+    for (const { topic, payload, stamp, traceparent } of line) {
+      for (const sink of this.#topics.get(topic) ?? []) sink.message(payload, stamp, traceparent);
     }
   }
 }

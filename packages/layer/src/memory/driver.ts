@@ -18,6 +18,7 @@ export class MemoryDriver implements Driver {
     sendOptions: true,
     queueCapacities: true,
     publishIds: true,
+    traces: true,
     records: true,
   };
   readonly leases: LeaseStore;
@@ -44,8 +45,8 @@ export class MemoryDriver implements Driver {
     return `${this.#context.options.prefix}:${topic.kind}:${topic.name}`;
   }
 
-  async publish(topic: Topic, payload: Uint8Array): Promise<number> {
-    return this.#bus.publish(topic, topic.kind === 'room' ? unshared(payload) : payload);
+  async publish(topic: Topic, payload: Uint8Array, traceparent?: string): Promise<number> {
+    return this.#bus.publish(topic, topic.kind === 'room' ? unshared(payload) : payload, undefined, traceparent);
   }
 
   async subscribe(topic: Topic, sink: TopicSink): Promise<void> {
@@ -81,8 +82,8 @@ export class MemoryDriver implements Driver {
     return this.#bus.publishGroup(group, payload);
   }
 
-  async append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string): Promise<Position> {
-    return this.#bus.append(room, unshared(payload), rule, id);
+  async append(room: string, payload: Uint8Array, rule: HistoryRule, id?: string, traceparent?: string): Promise<Position> {
+    return this.#bus.append(room, unshared(payload), rule, { id, traceparent });
   }
 
   async read(room: string, rule: HistoryRule, after?: Position): Promise<HistoryPage> {
