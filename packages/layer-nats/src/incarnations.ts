@@ -130,13 +130,16 @@ export class Incarnations {
 
   /** What was found may be older than what another process, or this one, has said of the stream since: it is judged anew before anything is done. */
   async #change(session: Session, plan: StreamPlan, before: StreamInfo): Promise<Incarnation> {
+    // What was there before the stream was looked at is not of an epoch that another process begins meanwhile.
+    const heads = await this.#jetStream.stream(session, this.#heads);
     const found = (await this.#jetStream.stream(session, plan.name)) ?? before;
     const verdict = await this.#judge(session, plan, found);
     if (!verdict.changes) return this.#remember(session, found, verdict);
-    if (verdict.reason !== undefined) {
+    if (verdict.reason !== undefined && verdict.epoch !== this.#known(plan.name, verdict.made)?.epoch) {
       this.#logger.warn('the history on this stream begins a new epoch', { stream: plan.name, reason: verdict.reason });
       // What is known of quiet rooms was known of what is no more.
-      await this.#jetStream.purge(session, this.#heads, { filter: this.#subjects.liveIn(verdict.made, '>') });
+      const last = heads?.state.last_seq ?? 0;
+      if (last > 0) await this.#jetStream.purge(session, this.#heads, { filter: this.#subjects.liveIn(verdict.made, '>'), seq: last + 1 });
     }
     const agreed = { ...verdict, epoch: await this.#agree(session, found, verdict) };
     const description = writeRecord(agreed, agreed.made);

@@ -134,7 +134,7 @@ describe('a server that comes back with less than it had', () => {
   test('a process that knew less, and says so last, does not make it more than one loss', async () => {
     await using nats = await startNats();
     await using layer = await openLayer(nats.url, HISTORY);
-    await fill(layer, 'kept.1', 'before', 3);
+    await fill(layer, 'kept.quiet', 'before', 1);
     await keepFiles(nats);
     await nats.start();
     await state(layer, 'connected');
@@ -146,6 +146,9 @@ describe('a server that comes back with less than it had', () => {
     await events.find((event) => event === 'GAP');
     await state(layer, 'connected');
     const after = await fill(layer, 'kept.1', 'after', 1);
+    await fill(layer, 'kept.1', 'purged', 1);
+    await layer.purge('kept.1');
+    await fill(layer, 'kept.1', 'kept', 2);
     const other = await connect({ servers: nats.url });
     const { streams } = await other.jetstreamManager();
     const [stream] = await streams.list('busgate.room.kept.>').next();
@@ -160,6 +163,8 @@ describe('a server that comes back with less than it had', () => {
     await events.find((event) => event === 'later 1');
     expect(epoch(last)).toBe(epoch(after));
     expect(events.all.filter((event) => event === 'GAP')).toEqual(['GAP']);
+    // Nor does it hide what was purged since.
+    expect(await resume(layer, 'kept.1', after)).toEqual({ recovered: false, got: ['GAP'] });
   });
 
   test('a process that knew less than another does not hide what is lost', async () => {

@@ -215,7 +215,7 @@ export class Room implements TopicSink {
     const at = this.#at;
     // A message of the epoch that was left is late, as where the history was read on another connection: which of the two it is the history tells.
     const isLate = at !== undefined && stamp.epoch === this.#left;
-    if (!isLate && stamp.epoch !== at?.epoch) this.#enterEpoch({ epoch: stamp.epoch, offset: stamp.previous });
+    if (!isLate && stamp.epoch !== at?.epoch) this.#enterEpoch({ epoch: stamp.epoch, offset: stamp.offset - 1 });
     else if (!isLate && stamp.offset <= at.offset) return;
     else if (isLate || stamp.previous > at.offset) {
       this.#repair();
@@ -334,7 +334,7 @@ export class Room implements TopicSink {
     this.#waiting = this.#waiting?.filter(({ stamp }) => stamp === undefined || stamp.epoch === epoch);
     const first = this.#waiting?.find(({ stamp }) => stamp !== undefined)?.stamp;
     const isKnown = fresh === true && before !== undefined;
-    this.#enterEpoch({ epoch, offset: isKnown ? beginOf(page) : Math.min(head, first?.previous ?? head) });
+    this.#enterEpoch({ epoch, offset: isKnown ? beginOf(page) : Math.min(head, (first?.offset ?? Infinity) - 1) });
   }
 
   #receiveWaiting(): void {

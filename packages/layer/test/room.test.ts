@@ -48,6 +48,13 @@ class Script {
     this.head = Math.max(this.head, offset);
   }
 
+  /** The broker lost what it had. */
+  lose(epoch: string): void {
+    this.epoch = epoch;
+    this.kept.clear();
+    this.head = 0;
+  }
+
   /** Publishes: keeps it and gives it live, unless it is to be missed. */
   publish(offset: number, { missed = false } = {}): void {
     this.keep(offset);
@@ -179,9 +186,7 @@ describe('a room with history finds out what it missed', () => {
   test('another epoch is one gap, before its first message', async () => {
     const script = await Script.started(3);
     const events = script.join();
-    script.epoch = 'f';
-    script.kept.clear();
-    script.head = 0;
+    script.lose('f');
     script.publish(1);
     script.publish(2);
     expect(events).toEqual(['GAP', 'm1 f:1', 'm2 f:2']);
@@ -194,9 +199,7 @@ describe('a room with history finds out what it missed', () => {
     script.gate = gate.promise;
     script.room.gap();
     script.live(4);
-    script.epoch = 'f';
-    script.kept.clear();
-    script.head = 0;
+    script.lose('f');
     script.publish(1, { missed: true });
     script.publish(2);
     script.publish(3);
@@ -211,8 +214,8 @@ describe('a room with history finds out what it missed', () => {
     for (const kept of [1, 5]) {
       const script = await Script.started(3);
       const events = script.join();
-      Object.assign(script, { isFresh: true, epoch: 'f', head: 0 });
-      script.kept.clear();
+      script.isFresh = true;
+      script.lose('f');
       for (let offset = kept; offset <= 6; offset += 1) script.publish(offset, { missed: true });
       script.room.gap();
       await settled();
@@ -225,19 +228,16 @@ describe('a room with history finds out what it missed', () => {
   test('what comes late of the epoch that was left is not given, unless the history says that it is not over', async () => {
     const script = await Script.started(3);
     const events = script.join();
-    script.epoch = 'f';
-    script.kept.clear();
-    script.head = 0;
+    script.lose('f');
     script.publish(1);
     script.room.message(bytes('late'), { epoch: 'e', offset: 4, previous: 3 });
     await settled();
     script.publish(2);
-    expect(events).toEqual(['GAP', 'm1 f:1', 'm2 f:2']);
     script.epoch = 'e';
     script.publish(4);
     await settled();
     script.publish(5);
-    expect(events.slice(3)).toEqual(['GAP', 'm4 e:4', 'm5 e:5']);
+    expect(events).toEqual(['GAP', 'm1 f:1', 'm2 f:2', 'GAP', 'm4 e:4', 'm5 e:5']);
   });
 
   test('after the broker was away the history tells: all there, no gap; another epoch, one gap', async () => {
@@ -247,9 +247,7 @@ describe('a room with history finds out what it missed', () => {
     script.room.gap();
     await settled();
     expect(events).toEqual(['m2 e:2']);
-    script.epoch = 'f';
-    script.kept.clear();
-    script.head = 0;
+    script.lose('f');
     script.room.gap();
     await settled();
     script.publish(1);
@@ -344,6 +342,23 @@ describe('what waits while the history is read is bounded by its bytes', () => {
     await settled();
     script.publish(4);
     expect(events).toEqual(['GAP', 'm4 e:4']);
+  });
+
+  test('a gap says that a room goes on right before the first message of the new epoch, also where that knows of none before it', async () => {
+    for (const isRead of [false, true]) {
+      const script = await Script.started(3);
+      const positions: unknown[] = [];
+      script.room.add(({ position }) => positions.push(position), true);
+      script.epoch = 'f';
+      const gate = Promise.withResolvers<void>();
+      script.gate = gate.promise;
+      if (isRead) script.room.gap();
+      script.keep(7);
+      script.live(7, 0);
+      gate.resolve();
+      await settled();
+      expect(positions).toEqual(['f:6', 'f:7']);
+    }
   });
 
   test('what passes the bound is read from the history once more', async () => {
