@@ -270,6 +270,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#timer = setInterval(() => setImmediate(() => this.#tick()), this.#deadlines.tickMs);
     this.#timer.unref();
     this.#memory.start();
+    this.#inbound.watch(() => this.#memory.lookForBytes());
     this.#isStarting = false;
     if (this.isReached) this.#reached.resolve();
     this.#operations.look();

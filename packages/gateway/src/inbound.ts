@@ -27,6 +27,9 @@ export class Inbound implements MemoryHolder {
   #bound: number;
   readonly #holders = new Set<Holder>();
   #bytes = 0;
+  /** What may come until somebody looks. */
+  #unseen = Infinity;
+  #look: () => number = () => Infinity;
 
   /** `limit` in bytes. */
   constructor(limit: number) {
@@ -41,6 +44,18 @@ export class Inbound implements MemoryHolder {
 
   get held(): number {
     return this.#bytes;
+  }
+
+  /** From now on `look` is called for what comes, at once, and answers how many bytes may come until it is called again. */
+  watch(look: () => number): void {
+    this.#look = look;
+    this.#unseen = 0;
+  }
+
+  /** So many bytes have come, whatever becomes of them: what is read and dropped leaves garbage too. Whoever holds something may have been told to let go of it when this returns. */
+  came(bytes: number): void {
+    this.#unseen -= bytes;
+    if (this.#unseen < 0) this.#unseen = this.#look();
   }
 
   allow(bytes: number): void {

@@ -70,9 +70,12 @@ describe('the memory that a process may use', () => {
   test('while there is some, what clients have may grow by a part of it until the next look, which comes the sooner the less there is', () => {
     machine.used = 20 * MIB;
     expect(machine.memory.look()).toBe(80);
-    expect([machine.memory.isFull, machine.memory.used, machine.allowed]).toEqual([false, 20 * MIB, [10, 10]]);
+    expect([machine.memory.isFull, machine.memory.used, machine.allowed]).toEqual([false, 20 * MIB, [9.21875, 9.21875]]);
+    machine.used = 92 * MIB;
+    expect([machine.memory.look(), machine.allowed]).toEqual([10, [0.21875, 0.21875]]);
+    // The last of it is for garbage.
     machine.used = 96 * MIB;
-    expect([machine.memory.look(), machine.allowed]).toEqual([10, [0.5, 0.5]]);
+    expect([machine.memory.look(), machine.memory.isFull, machine.allowed]).toEqual([10, false, [0, 0]]);
   });
 
   test('past it nothing is taken, and what is short is let go of by the first holder, and the rest by the next one', () => {
@@ -87,13 +90,16 @@ describe('the memory that a process may use', () => {
   test('garbage is collected before anybody pays for it', () => {
     Object.assign(machine, { used: 150 * MIB, garbage: 60 * MIB });
     machine.memory.look();
-    expect([machine.memory.isFull, machine.told, machine.allowed]).toEqual([false, [], [1.25, 1.25]]);
+    expect([machine.memory.isFull, machine.told, machine.allowed]).toEqual([false, [], [0.46875, 0.46875]]);
   });
 
   test('what allocators keep is used again, and keeps nobody out', () => {
-    Object.assign(machine, { used: 150 * MIB, kept: 100 * MIB });
+    Object.assign(machine, { used: 140 * MIB, kept: 100 * MIB });
     machine.memory.look();
-    expect([machine.memory.isFull, machine.allowed]).toEqual([false, [1.5625, 1.5625]]);
+    expect([machine.memory.isFull, machine.allowed]).toEqual([false, [0.78125, 0.78125]]);
+    machine.used = 152 * MIB;
+    machine.memory.look();
+    expect([machine.memory.isFull, machine.allowed]).toEqual([false, [0, 0]]);
     machine.used = 163 * MIB;
     machine.kept = 10 * MIB;
     machine.now += 200;
@@ -111,14 +117,38 @@ describe('the memory that a process may use', () => {
     machine.now += 1;
     machine.memory.look();
     expect([majors(), machine.allowed]).toEqual([2, [-50, -10]]);
+    Object.assign(machine, { now: 1000, takes: 10 });
+    const at = [120, 149, 151, 151, 151].map((used) => {
+      Object.assign(machine, { now: machine.now + 20, used: used * MIB });
+      machine.memory.look();
+      return majors();
+    });
+    expect(at).toEqual([3, 3, 4, 4, 5]);
   });
 
-  test('where it is nearly used up, what is young is collected as it comes', () => {
-    for (const used of [60, 75, 75, 75.5, 80]) {
+  test('where it is nearly used up, what is young is collected as it comes, and all once much of it has stayed', () => {
+    const collected = [60, 75, 75, 75.5, 80, 88, 81].map((used) => {
       machine.used = used * MIB;
+      machine.now += 200;
       machine.memory.look();
-    }
-    expect(machine.collected).toEqual(['minor', 'minor']);
+      return machine.collected.splice(0).join();
+    });
+    expect(collected).toEqual(['', 'minor,major', '', '', 'minor', 'minor,major', '']);
+  });
+
+  test('it is looked when so much has come, the more often the less is left, however little time has passed', () => {
+    const inbound = new Inbound(1000);
+    const looks: number[] = [];
+    inbound.watch(() => {
+      const next = machine.memory.lookForBytes();
+      looks.push(next / MIB);
+      return next;
+    });
+    machine.used = 36 * MIB;
+    for (let chunk = 0; chunk < 9; chunk += 1) inbound.came(MIB);
+    machine.used = 98 * MIB;
+    for (let chunk = 0; chunk < 4; chunk += 1) inbound.came(MIB / 2);
+    expect(looks).toEqual([4, 4, 0.25, 0.25]);
   });
 });
 

@@ -63,6 +63,7 @@ export class Body implements Holder {
   }
 
   #take(chunk: Buffer, resolve: (fault: BodyFault) => void): void {
+    this.#inbound.came(chunk.length);
     if (this.#isOver) return;
     const length = this.#length + chunk.length;
     if (length > this.#limit) return this.#fail('body_too_large', resolve);

@@ -6,14 +6,20 @@ const MIN_LOOK_MS = 10;
 const MAX_LOOK_MS = 1000;
 /** What clients may make it grow by at most until the next look, in bytes a millisecond. */
 const GROWTH = 1024 * 1024;
-/** From this share of the limit on what is young is collected each time that so many bytes have come, so that garbage does not fill the rest. */
+/** From this share of the limit on garbage is collected before it fills the rest. */
 const TIGHT = 0.7;
-const STEP = 1024 * 1024;
+/** Of what is left so much may come until the next look, and be new when what is young is collected: at least so many bytes. What comes is there several times until it has gone. */
+const COMING = 1 / 16;
+const STEP = 256 * 1024;
+/** All is collected where so much of what is left is new: what has lived through a few looks is not young any more. */
+const OLD = 1 / 2;
 /** What those who hold something may have more of what is left, until the next look, each: what comes leaves garbage of several times its size. */
 const PART = 1 / 8;
+/** The last part of the limit is for garbage, which goes when it is collected, or later: nobody may hold more there. */
+const SPARE = 1 / 16;
 /** Collecting all takes no more than one part in so many of the time. */
 const COLLECT_PART = 5;
-/** Nor is it done more often than this, in milliseconds: what was let go of has gone by then. */
+/** Nor is it done more often than this, in milliseconds, before half of what is left beyond the limit is gone: what was let go of has gone by then. */
 const MIN_COLLECT_MS = 200;
 
 /** Who holds what clients sent or are to be sent. */
@@ -44,9 +50,10 @@ export interface MemorySources {
 }
 
 /**
- * Keeps the process within `limits.memory`, by one look now and then. Within it outboxes and what has begun may grow by a part of what is left, until the next look; past it nothing new is
+ * Keeps the process within `limits.memory`, by a look now and then, and one whenever much has come. Within it outboxes and what has begun may grow by a part of what is left, until the next look; past it nothing new is
  * taken and nothing grows, and where that is so once garbage is collected, the largest go. Garbage is no reason for any of that, and neither is what
- * allocators keep for later: where they give back little, though little is needed, the limit is higher by what they keep, since it is used again first.
+ * allocators keep for later: where they give back little, though little is needed, the limit is higher by what they keep, since it is used again first. Half way from the limit to
+ * the end nothing may grow for all that: what is kept is not of every size.
  */
 export class Memory {
   readonly #sources: MemorySources;
@@ -57,12 +64,19 @@ export class Memory {
   /** What allocators keep past the limit. */
   #kept = 0;
   #isFull = false;
-  #collectAt = -Infinity;
+  /** When all was collected last, and how long that took. */
+  #collectedAt = -Infinity;
+  #collecting = 0;
+  /** What was needed when what is young, and when all, had been collected last; or less, where V8 has done so since. */
+  #young: number;
+  #old: number;
 
   constructor(sources: MemorySources) {
     this.#sources = sources;
     this.#used = sources.used();
-    this.#base = Math.max(0, this.#used - sources.needed());
+    this.#young = sources.needed();
+    this.#old = this.#young;
+    this.#base = Math.max(0, this.#used - this.#young);
   }
 
   /** What counted at the last look, in bytes. */
@@ -84,16 +98,20 @@ export class Memory {
     clearTimeout(this.#timer);
   }
 
+  /** To be called for what clients send, which may be much between two looks by time. Answers how many bytes may come until the next call. */
+  lookForBytes(): number {
+    this.look();
+    return this.#step;
+  }
+
   /** Answers when to look again, in milliseconds. */
   look(): number {
-    const { limit, used, collect } = this.#sources;
-    const before = this.#used;
+    const { limit, used } = this.#sources;
     this.#used = used();
-    if (this.#used > Math.max(limit * TIGHT, before + STEP)) collect('minor');
-    const isExact = this.#used > limit && this.#collectAll();
+    const isExact = this.#collect();
     const room = limit + this.#kept - this.#used;
     this.#tell(room < 0);
-    this.#share(room < 0 && !isExact ? 0 : room);
+    this.#share(room < 0 && isExact ? room : Math.max(0, Math.min(room - limit * SPARE, this.#toDanger)));
     return Math.min(MAX_LOOK_MS, Math.max(MIN_LOOK_MS, room / GROWTH));
   }
 
@@ -107,15 +125,44 @@ export class Memory {
     }
   }
 
+  /** Collects where little is left and much is new. Whether nothing is garbage now. */
+  #collect(): boolean {
+    const { limit, used, needed, collect } = this.#sources;
+    if (this.#used <= limit * TIGHT) return false;
+    const now = needed();
+    this.#young = Math.min(this.#young, now);
+    this.#old = Math.min(this.#old, now);
+    if (now > this.#young + this.#step) {
+      collect('minor');
+      this.#young = needed();
+      this.#used = used();
+    }
+    const isMuch = this.#young > this.#old + Math.max(STEP, (limit - this.#used) * OLD);
+    return (this.#used > limit || isMuch) && this.#collectAll();
+  }
+
+  /** Bytes that are left until half way from the limit to the end. */
+  get #toDanger(): number {
+    const { limit, whole } = this.#sources;
+    return (limit + whole) / 2 - this.#used;
+  }
+
+  /** Bytes that may come, or be new, until somebody looks. */
+  get #step(): number {
+    return Math.max(STEP, (this.#sources.limit - this.#used) * COMING);
+  }
+
   /** False where it did so a moment ago. */
   #collectAll(): boolean {
     const { limit, whole, used, needed, collect, now } = this.#sources;
     const begun = now();
-    if (begun < this.#collectAt) return false;
+    if (begun - this.#collectedAt < Math.max(this.#toDanger < 0 ? 0 : MIN_COLLECT_MS, (COLLECT_PART - 1) * this.#collecting)) return false;
     collect('major');
-    const ended = now();
-    this.#collectAt = ended + Math.max(MIN_COLLECT_MS, (COLLECT_PART - 1) * (ended - begun));
+    this.#collectedAt = now();
+    this.#collecting = this.#collectedAt - begun;
     this.#used = used();
+    this.#old = needed();
+    this.#young = this.#old;
     const isNeeded = this.#base + needed() > limit * TIGHT;
     this.#kept = isNeeded ? 0 : Math.max(0, this.#used - limit) + (whole - limit) * PART;
     return true;

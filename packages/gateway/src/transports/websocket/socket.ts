@@ -172,6 +172,7 @@ export class WebSocketLink implements Link, Reader, Received {
 
   /** Bytes have come. */
   take(chunk: Buffer): void {
+    this.#context.inbound.came(chunk.length);
     if (this.#isDeaf) return;
     this.#unread = chunk;
     if (this.#context.rates.bytes !== undefined) this.#ownPace.bytes(chunk.length);
