@@ -24,6 +24,17 @@ describe('rooms on a NATS of their own', () => {
     await other.close();
   });
 
+  test('a JetStream publish is told its sequence where the room keeps a history, and nothing where it is live only: it is heard there all the same', async () => {
+    await using nats = await startNats();
+    await using layer = await openLayer(nats.url, { history: [{ rooms: 'kept', size: 10, ageMs: 60_000 }] });
+    const other = await connect({ servers: nats.url });
+    const [kept, live] = [await listen(layer, 'kept'), await listen(layer, 'live')];
+    expect((await other.jetstream().publish('busgate.room.kept', 'x')).seq).toBe(1);
+    await expect(other.jetstream().publish('busgate.room.live', 'y', { timeout: 100 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect([await kept.next(), await live.next()]).toEqual(['x', 'y']);
+    await other.close();
+  });
+
   test('a restart: calls reject at once while it is away, then one gap a room, before anything else', async () => {
     await using nats = await startNats();
     await using layer = await openLayer(nats.url);
