@@ -88,6 +88,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
   #ops: OpsServer | undefined;
   readonly #operations: Operations;
   readonly #clients: Clients;
+  readonly #tracing: Tracing | undefined;
   readonly #away: Absence;
   readonly #reached = Promise.withResolvers<void>();
   readonly #log: Log;
@@ -119,8 +120,8 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#auth = new Auth(config, { layer, log: options.log });
     this.#sessions = new Sessions(this.#outboxes, this.#deadlines, timesOfSessions(config), now, uplinks.address, this.#auth.renewals);
     const clock = { now, defer: setImmediate };
-    const tracing = Tracing.of(config.tracing, version, options.log);
-    const shared = { layer, counters: this.#counters, log: options.log, tracing };
+    this.#tracing = Tracing.of(config.tracing, version, options.log);
+    const shared = { layer, counters: this.#counters, log: options.log, tracing: this.#tracing };
     const lossOf = lossesOf(config.rooms);
     const replays = new Replays(limits, { now, after: (ms, look) => void setTimeout(look, ms).unref() });
     this.#hub = new Hub({ ...shared, clock, backlog: limits.roomBacklog, linger: LINGER_MS, maxRooms: limits.roomsTotal, lossOf, replays });
@@ -332,6 +333,7 @@ export class Gateway implements AsyncDisposable, OpsSource {
     this.#public.close();
     this.#ops?.close();
     if (this.#ownsLayer) await this.#layer.close();
+    await this.#tracing?.flush();
   }
 
   #createPublic(turns: ReadTurns, seats: Seats): PublicServer {

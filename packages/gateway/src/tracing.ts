@@ -10,11 +10,14 @@ import {
   SpanStatusCode,
   trace,
   type Tracer,
+  type TracerProvider,
 } from '@opentelemetry/api';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isLayerError } from '@busgate/layer';
 import type { Log } from './log.ts';
 
 const NAME = '@busgate/gateway';
+const FLUSH_MS = 1000;
 const NO_SDK =
   'tracing is on, but no OpenTelemetry SDK has registered a tracer provider: nothing is traced. Load one before Busgate: NODE_OPTIONS="--import ./otel.js"';
 /** W3C Trace Context, level 2: version, trace, parent, flags; a later version may say more behind. */
@@ -101,6 +104,13 @@ export class Tracing {
   active(): string | undefined {
     const span = trace.getActiveSpan();
     return span === undefined ? undefined : write(span.spanContext());
+  }
+
+  /** Has the SDK send what it holds, and waits a second at most: the process may end, and a collector that is away holds up nobody. */
+  async flush(): Promise<void> {
+    const provider = trace.getTracerProvider();
+    const sdk = (provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider) as TracerProvider & { forceFlush?(): Promise<void> };
+    await Promise.race([sdk.forceFlush?.().catch(() => undefined), sleep(FLUSH_MS, undefined, { ref: false })]);
   }
 
   #step(name: string, kind: SpanKind, traceparent: string | undefined, attributes: Attributes): TracedStep | undefined {
