@@ -200,7 +200,7 @@ export class JetStream {
    * The same for the newest one of its subject, with older ones of it, where many go at once. Servers before 2.10 remember what was purged, too, and are quicker at it, but
    * give no space back on disk before all has gone that was written beside it.
    */
-  async deleteQuickly(session: Session, stream: string, { subject, seq }: StoredMessage): Promise<boolean> {
+  async deleteQuickly(session: Session, stream: string, { subject, seq }: Pick<StoredMessage, 'subject' | 'seq'>): Promise<boolean> {
     if (session.connection.facts.keepsAcknowledgements) return this.deleteMessage(session, stream, seq);
     const which = { filter: subject, seq: seq + 1 };
     const purge = this.#askOnce<{ purged: number }>(session, `STREAM.PURGE.${stream}`, which, `delete a message of ${stream}`, REQUEST_TIMEOUT_MS);

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { LeaseRecord } from '@busgate/layer/driver';
+import type { Arrival } from './connection.ts';
 import { headerOf, type StoredMessage } from './jetstream.ts';
 import { LIFETIME } from './lifetime.ts';
 import type { Entry } from './stream-writer.ts';
@@ -30,10 +31,14 @@ export function writeRecord({ queue, id, expiryMs, payload }: LeaseRecord): Omit
 }
 
 export function readRecord(message: StoredMessage): Omit<LeaseRecord, 'key'> {
-  return {
-    queue: headerOf(message, QUEUE) ?? '',
-    id: headerOf(message, ID) ?? '',
-    expiryMs: Number(headerOf(message, LIFETIME)),
-    payload: Buffer.from(message.data, 'base64'),
-  };
+  return record(Buffer.from(message.data, 'base64'), (name) => headerOf(message, name) ?? '');
+}
+
+/** The same as it comes through a consumer. */
+export function recordIn(arrival: Arrival): Omit<LeaseRecord, 'key'> {
+  return record(arrival.payload, (name) => arrival.header(name));
+}
+
+function record(payload: Uint8Array, header: (name: string) => string): Omit<LeaseRecord, 'key'> {
+  return { queue: header(QUEUE), id: header(ID), expiryMs: Number(header(LIFETIME)), payload };
 }

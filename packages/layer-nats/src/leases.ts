@@ -1,12 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore, PushOptions } from '@busgate/layer/driver';
+import type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore } from '@busgate/layer/driver';
 import type { Clock } from './clock.ts';
+import { EndedLeases } from './ended-leases.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { EXPECTED_LAST, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
 import { readRecord, readState, writeRecord, writeState, type LeaseState } from './lease-messages.ts';
 import { LeaseWatch } from './lease-watch.ts';
-import type { Pushed } from './queues.ts';
+import { PushedRecords, type PushAnyhow } from './pushed-records.ts';
 import type { Session } from './session.ts';
 import type { StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
@@ -27,22 +28,6 @@ interface Own {
   certainUntil: number;
 }
 
-/** What became of a record whose message was pushed. */
-interface InPlace {
-  /** Its id had been pushed before. */
-  readonly isSeen: boolean;
-  /** False where others have removed it, or it is still there. */
-  readonly isRemoved: boolean;
-}
-
-/** How a message gets into a queue, full or not. */
-export type PushAnyhow = (
-  session: Session,
-  queue: string,
-  payload: Uint8Array,
-  options: PushOptions & { readonly id: string },
-) => Promise<Exclude<Pushed, 'full'>>;
-
 /**
  * Leases in a stream: a subject for what each is, and one for each of its records. Who writes what a lease is says which state that replaces; so either its own process
  * renews it or another one ends it, and who comes second is refused. A record's message is pushed with its id first and the record goes after it: whoever repeats
@@ -56,14 +41,11 @@ export class NatsLeases implements LeaseStore {
   readonly #plan: StreamPlan;
   readonly #writer: StreamWriter<StreamInfo>;
   readonly #session: () => Session;
-  readonly #push: PushAnyhow;
   readonly #watch = new LeaseWatch();
   readonly #own = new Map<string, Own>();
   readonly #attended = new WeakMap<Session, Promise<void>>();
-  /** Subjects of records of leases that have ended, in the order in which this process comes to them. */
-  readonly #left = new Map<string, string[]>();
-  /** Ids of records whose messages were pushed, by their subjects, until they are known to be removed. */
-  readonly #pushed = new Map<string, string>();
+  readonly #pushed: PushedRecords;
+  readonly #ended: EndedLeases;
 
   constructor(
     parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock },
@@ -73,7 +55,6 @@ export class NatsLeases implements LeaseStore {
     this.#subjects = parts.subjects;
     this.#clock = parts.clock;
     this.#session = session;
-    this.#push = push;
     this.#plan = {
       name: `${parts.subjects.streams}_LEASE`,
       subjects: [parts.subjects.all('lease')],
@@ -83,6 +64,8 @@ export class NatsLeases implements LeaseStore {
       fixed: () => ({ retention: 'limits', discard: 'old' }),
       keepsLongerAge: false,
     };
+    this.#pushed = new PushedRecords(parts.jetStream, this.#plan.name, push);
+    this.#ended = new EndedLeases(parts, this.#plan.name, this.#pushed);
     this.#writer = parts.streams.writer(this.#plan, (through) => parts.streams.ensure(through, this.#plan));
   }
 
@@ -100,7 +83,7 @@ export class NatsLeases implements LeaseStore {
   async renew(lease: string, ttlMs: number): Promise<LeaseAnswer> {
     const session = this.#session();
     this.#attend(session).catch(() => undefined);
-    await this.#removeAllPushed(session);
+    await this.#pushed.removeAll(session);
     const own = this.#own.get(lease);
     if (own === undefined || own.start !== this.#jetStream.startOf(session)) return this.#answerNow(session, lease, 'missing');
     const asked = performance.now();
@@ -147,7 +130,9 @@ export class NatsLeases implements LeaseStore {
     }
     const record = await this.#message(session, subject);
     if (record === undefined) return (await this.#answerNow(session, lease)) === 'ended' ? 'ended' : 'missing';
-    const { isSeen } = await this.#pushInPlace(session, record, message, () => this.#jetStream.deleteMessage(session, this.#plan.name, record.seq));
+    const isSeen = await this.#pushed.push(session, { subject, id: readRecord(record).id }, message);
+    // Where it cannot be removed now it is later.
+    await this.#pushed.remove([subject], () => this.#jetStream.deleteMessage(session, this.#plan.name, record.seq)).catch(() => undefined);
     // Where it was pushed before and nobody has ended the lease it was this process that did.
     return isSeen && (await this.#stateOf(session, lease))?.state === 'ended' ? 'ended' : 'done';
   }
@@ -170,20 +155,9 @@ export class NatsLeases implements LeaseStore {
   async settleEnded(lease: string, most: number): Promise<number> {
     const session = this.#session();
     if (!this.#watch.hasEnded(lease) && !(await this.#end(session, lease))) return 0;
-    for (;;) {
-      const subjects = await this.#nextRecords(session, lease, most);
-      if (subjects.length === 0) {
-        this.#watch.settled(lease);
-        return 0;
-      }
-      const outcomes = await Promise.allSettled(subjects.map((subject) => this.#settleRecord(session, subject)));
-      const settled = outcomes.filter((outcome) => outcome.status === 'fulfilled' && outcome.value).length;
-      // Others are at it, too, and have most of what was still there when it was looked for.
-      if (2 * settled < subjects.length) this.#left.delete(lease);
-      if (settled > 0) return settled;
-      const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
-    }
+    const settled = await this.#ended.settle(session, lease, most);
+    if (settled === 0) this.#watch.settled(lease);
+    return settled ?? 0;
   }
 
   /** One that is over before the next look is waited for, so that it is settled at once. */
@@ -253,56 +227,8 @@ export class NatsLeases implements LeaseStore {
       return false;
     }
     this.#watch.heard(lease, 'ended');
+    this.#ended.ended(lease);
     return true;
-  }
-
-  /** In no order, so that several who settle a lease seldom meet. */
-  async #nextRecords(session: Session, lease: string, most: number): Promise<readonly string[]> {
-    let left = this.#left.get(lease) ?? [];
-    if (left.length === 0) {
-      const stream = await this.#jetStream.streamWithSubjects(session, this.#plan.name, this.#subjects.held(lease));
-      left = shuffled(Object.keys(stream?.state.subjects ?? {}));
-    }
-    const next = left.splice(0, most);
-    if (left.length > 0) this.#left.set(lease, left);
-    else this.#left.delete(lease);
-    return next;
-  }
-
-  /** False where others were quicker. */
-  async #settleRecord(session: Session, subject: string): Promise<boolean> {
-    const record = await this.#message(session, subject);
-    if (record === undefined) return false;
-    const remove = (): Promise<boolean> => this.#jetStream.deleteQuickly(session, this.#plan.name, record);
-    return (await this.#pushInPlace(session, record, readRecord(record), remove)).isRemoved;
-  }
-
-  /** Pushes a message in the place of a record, once. The record goes now, or where that fails later. */
-  async #pushInPlace(session: Session, record: StoredMessage, { queue, payload, expiryMs }: LastMessage, remove: () => Promise<boolean>): Promise<InPlace> {
-    const { subject } = record;
-    const { id } = readRecord(record);
-    const isSeen = this.#pushed.get(subject) !== id && (await this.#push(session, queue, payload, { expiryMs, id })) === 'seen';
-    this.#pushed.set(subject, id);
-    const isRemoved = await this.#removePushed(subject, remove).catch(() => false);
-    return { isSeen, isRemoved };
-  }
-
-  /** False where others were quicker. */
-  async #removePushed(subject: string, remove: () => Promise<boolean>): Promise<boolean> {
-    const isRemoved = await remove();
-    this.#pushed.delete(subject);
-    return isRemoved;
-  }
-
-  async #removeAllPushed(session: Session): Promise<void> {
-    await Promise.all(
-      [...this.#pushed].map(async ([subject, id]) => {
-        const record = await this.#message(session, subject);
-        if (record !== undefined && readRecord(record).id === id) {
-          await this.#removePushed(subject, () => this.#jetStream.deleteMessage(session, this.#plan.name, record.seq));
-        } else this.#pushed.delete(subject);
-      }),
-    );
   }
 
   /** What a process may do with its lease just now, where others have not ended it `answer`: asked for only where they may have. */
@@ -339,11 +265,4 @@ export class NatsLeases implements LeaseStore {
 
 function isWrongSequence(error: unknown): boolean {
   return isJetStream(error, JS.wrongLastSequence, JS.wrongLastSequenceSoon);
-}
-
-function shuffled<T>(items: readonly T[]): T[] {
-  return items
-    .map((item) => ({ item, order: Math.random() }))
-    .toSorted((a, b) => a.order - b.order)
-    .map(({ item }) => item);
 }

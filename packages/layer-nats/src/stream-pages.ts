@@ -38,16 +38,16 @@ export async function readStretch(
   session: Session,
   stream: StreamInfo,
   stretch: Stretch,
-  take: (kept: Kept, subject: string) => boolean,
+  take: (kept: Kept, arrival: Arrival) => boolean,
 ): Promise<boolean> {
   const { name } = stream.config;
   const consumer = await consumerAtLeader(jetStream, session, stream, stretch);
   if (consumer === undefined) return false;
   let last = 0;
   let goesOn = true;
-  const takeNext = (kept: Kept, subject: string): void => {
+  const takeNext = (kept: Kept, arrival: Arrival): void => {
     last = kept.offset;
-    goesOn = goesOn && take(kept, subject);
+    goesOn = goesOn && take(kept, arrival);
   };
   try {
     for (let pending = consumer.num_pending; pending > 0 && last < stretch.to && goesOn;) {
@@ -88,7 +88,7 @@ async function readPage(
   jetStream: JetStream,
   session: Session,
   { stream, consumer, page }: { readonly stream: string; readonly consumer: string; readonly page: number },
-  take: (kept: Kept, subject: string) => void,
+  take: (kept: Kept, arrival: Arrival) => void,
 ): Promise<number> {
   const { promise, resolve, reject } = outcome<number>();
   let left = page;
@@ -101,7 +101,7 @@ async function readPage(
       return;
     }
     const message = readKept(arrival);
-    take(message, arrival.subject);
+    take(message, arrival);
     pending = message.pending;
     left -= 1;
     if (left === 0 || pending === 0) resolve(pending);

@@ -53,7 +53,7 @@ export async function sweep(
   const to = wanted.reduce((most, { range }) => Math.max(most, range.to), 0);
   const bySubject = new Map<string, Kept[]>(wanted.map(({ subject }) => [subject, []]));
   let bytes = 0;
-  await readStretch(jetStream, session, stream, { from, to, page: PAGE }, ({ offset, time, payload }, subject) => {
+  await readStretch(jetStream, session, stream, { from, to, page: PAGE }, ({ offset, time, payload }, { subject }) => {
     // In memory of its own: most of what came with it is let go.
     bySubject.get(subject)?.push({ offset, time, payload: Buffer.from(payload) });
     bytes += payload.length;

@@ -72,6 +72,38 @@ describe('leases on a NATS of their own', () => {
     await queueHas(one, []);
   });
 
+  test('who ends one settles many records at a time, and the others look on for as long as it goes on', async () => {
+    await using nats = await startNats();
+    await using own = await openDriver(nats.url, 'own', { capacity: 1000 });
+    await using one = await openDriver(nats.url, 'one');
+    await using other = await openDriver(nats.url, 'other');
+    const records = Array.from({ length: 90 }, (_, n) => recordOf(n));
+    await leasesOf(own).grant('l', 300);
+    await leasesOf(own).hold('l', records);
+    for (const driver of [one, other]) await leasesOf(driver).overdue();
+    for (const driver of [one, other]) await isOver(leasesOf(driver));
+    const settle = (driver: Driver): Promise<number> => leasesOf(driver).settleEnded('l', 30);
+    let now = performance.now();
+    vi.spyOn(performance, 'now').mockImplementation(() => now);
+    const admin = await connect({ servers: nats.url });
+    let requests = 0;
+    admin.subscribe('$JS.API.>', { callback: () => void (requests += 1) });
+    await admin.flush();
+    expect([await settle(one), await settle(other), await settle(one), await settle(other)]).toEqual([30, 0, 30, 0]);
+    await admin.flush();
+    expect(requests).toBeLessThan(40);
+    await admin.close();
+    now += 1400;
+    expect([await settle(other), await leasesOf(other).overdue()]).toEqual([0, ['l']]);
+    now += 200;
+    expect([await settle(other), await settle(other), await leasesOf(other).overdue()]).toEqual([30, 0, []]);
+    vi.restoreAllMocks();
+    await queueHas(
+      one,
+      records.map((_, n) => textOf(n)),
+    );
+  });
+
   test('one that is over may be renewed until somebody settles it', async () => {
     await using nats = await startNats();
     await using own = await openDriver(nats.url, 'own');

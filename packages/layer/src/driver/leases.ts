@@ -51,7 +51,8 @@ export interface LeaseStore {
   /** Leases that are over and have not been settled to the end. */
   overdue(): Promise<readonly string[]>;
   /**
-   * Settles up to `most` records of a lease that is over, with the messages in them; resolves with how many. None: it was renewed meanwhile, or there are no more.
+   * Settles up to `most` records of a lease that is over, with the messages in them; resolves with how many. None: it was renewed meanwhile, or there are no more,
+   * or another process goes on with it: as long as there are some it stays {@link overdue}.
    * Several processes may be at it at once.
    */
   settleEnded(lease: string, most: number): Promise<number>;
