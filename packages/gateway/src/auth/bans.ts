@@ -17,6 +17,13 @@ export interface Ban {
 /** Forgotten ones are looked for when there are twice as many as were left at the last look, and this many at least. */
 const MIN_SWEEP = 1024;
 
+/** Whether a ban is of this client, by its user or its token, whenever that ends. */
+export function isBanned({ user, token, issuedAt }: Identity, { of, name, at, all }: Ban): boolean {
+  if (of !== 'user') return of === 'token' && token === name;
+  // What was issued in the second of the ban may have been issued before it: `iat` says no more.
+  return user === name && (all || issuedAt === undefined || issuedAt <= at);
+}
+
 /** The bans in force. Where there are none they cost nothing. */
 export class Bans {
   readonly #now: () => number;
@@ -38,12 +45,12 @@ export class Bans {
   }
 
   /** Whether a client may no longer be served. A session that is banned has ended, and no other one has its id. */
-  has({ user, token, issuedAt }: Identity): boolean {
+  has(identity: Identity): boolean {
+    const { user, token } = identity;
     if (this.#size === 0) return false;
     if (token !== undefined && this.#find('token', token) !== undefined) return true;
     const ban = user === undefined ? undefined : this.#find('user', user);
-    // What was issued in the second of the ban may have been issued before it: `iat` says no more.
-    return ban !== undefined && (ban.all || issuedAt === undefined || issuedAt <= ban.at);
+    return ban !== undefined && isBanned(identity, ban);
   }
 
   /** Those in force. */

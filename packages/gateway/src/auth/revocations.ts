@@ -3,7 +3,7 @@ import { type ChannelLayer, isLayerError, type RoomEvent } from '@busgate/layer'
 import type { End } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Log } from '../log.ts';
-import { type Ban, BANNED_KINDS, type BannedKind, type Bans } from './bans.ts';
+import { type Ban, BANNED_KINDS, type BannedKind, type Bans, isBanned } from './bans.ts';
 import { type JsonObject, readObject } from './json.ts';
 
 /** Where gateways tell each other of bans as they are made, and where the layer keeps them. */
@@ -78,7 +78,7 @@ export class Revocations {
     const at = now();
     const ban: Ban = { ...nameOf(named), at, until: until.getTime(), all };
     await this.#keep(ban);
-    this.#take([ban]);
+    this.#takeNew(ban);
     await layer.publish(ROOM, JSON.stringify({ ...ban, type: 'ban' }));
   }
 
@@ -138,19 +138,27 @@ export class Revocations {
     }
     const said = readObject(event.payload);
     const ban = said?.['type'] === 'ban' ? banOf(said) : undefined;
-    if (ban !== undefined) this.#take([ban]);
+    if (ban !== undefined) this.#takeNew(ban);
     else if (said?.['type'] === 'disconnect') this.#disconnect(said);
   }
 
-  /** They hold from now on. */
-  #take(bans: readonly Ban[]): void {
-    const { clients } = this.#sources;
-    for (const ban of bans) {
-      this.#sources.bans.add(ban);
+  /** Those that were kept hold from now on. */
+  #take(kept: readonly Ban[]): void {
+    const { bans, clients } = this.#sources;
+    for (const ban of kept) {
+      bans.add(ban);
       if (ban.of === 'session') clients.find(ban.name)?.close('expired');
     }
-    if (!bans.some(({ of }) => of !== 'session')) return;
-    for (const client of clients.all()) if (this.#sources.bans.has(client.identity)) client.close('expired');
+    if (!kept.some(({ of }) => of !== 'session')) return;
+    for (const client of clients.all()) if (bans.has(client.identity)) client.close('expired');
+  }
+
+  /** It ends what there is, also where its time was over before the broker had it. */
+  #takeNew(ban: Ban): void {
+    const { bans, clients } = this.#sources;
+    bans.add(ban);
+    if (ban.of === 'session') return clients.find(ban.name)?.close('expired');
+    for (const client of clients.all()) if (isBanned(client.identity, ban)) client.close('expired');
   }
 
   #disconnect({ user, code, reason }: JsonObject): void {
