@@ -7,6 +7,15 @@ type Entry = { readonly text: string; offset?: number } | 'loss';
 interface Epoch {
   readonly begin: number;
   name?: string;
+  /** Positions before this offset are too old, whatever followed them. */
+  aged?: number;
+}
+
+/** What a broker had of a room at some time. */
+export interface Copy {
+  readonly entries: readonly Entry[];
+  /** Of these so many, the oldest, may have been kept no longer. */
+  readonly trimmed: number;
 }
 
 /** A place between entries: how many of them come before it; or a position that says so. */
@@ -18,7 +27,8 @@ export class RoomBook {
   readonly #size: number;
   readonly #entries: Entry[] = [];
   readonly #epochs: Epoch[] = [{ begin: 0 }];
-  readonly #indexOf = new Map<string, number>();
+  /** What was restored from a copy stands in more than one epoch. */
+  readonly #indexesOf = new Map<string, number[]>();
   readonly #known = new Map<string, number>();
   /** Entries before this one may be kept no longer, be it in the same epoch. */
   #trimmed = 0;
@@ -40,8 +50,7 @@ export class RoomBook {
 
   /** A message is on its way to the broker. */
   publishing(text: string): void {
-    this.#indexOf.set(text, this.#entries.length);
-    this.#entries.push({ text });
+    this.#add({ text });
     this.#trimmed = Math.max(this.#trimmed, this.#entries.length - this.#size);
   }
 
@@ -50,10 +59,23 @@ export class RoomBook {
     this.#trimmed = Math.max(this.#trimmed, this.#entries.length - kept);
   }
 
-  /** Everything that is kept is about to be lost. */
-  losing(): void {
+  /** Positions before this offset are about to be too old. */
+  aging(offset: number): void {
+    this.#epoch.aged = offset;
+  }
+
+  copy(): Copy {
+    const { begin } = this.#epoch;
+    return { entries: this.#entries.slice(begin), trimmed: this.oldestKept - begin };
+  }
+
+  /** Everything that is kept is about to be lost but what is in the copy. */
+  losing(copy: Copy = { entries: [], trimmed: 0 }): void {
     this.#entries.push('loss');
-    this.#epochs.push({ begin: this.#entries.length });
+    const begin = this.#entries.length;
+    this.#epochs.push({ begin });
+    for (const entry of copy.entries) if (entry !== 'loss') this.#add({ ...entry });
+    this.#trimmed = begin + copy.trimmed;
   }
 
   /** Where the room stands in its newest epoch, by the broker. */
@@ -64,12 +86,13 @@ export class RoomBook {
 
   /** Where a message stands; it says of itself which position it has, always the same one. */
   indexOf(text: string, position: string): number {
-    const index = this.#indexOf.get(text);
+    const { epoch, offset } = parsed(position);
+    const indexes = this.#indexesOf.get(text) ?? [];
+    const index = indexes.find((one) => this.#epochOf(one).name === epoch) ?? indexes.findLast((one) => this.#epochOf(one).name === undefined) ?? indexes[0];
     const entry = this.#entries[index ?? -1];
     if (index === undefined || entry === undefined || entry === 'loss') throw new Error(`nobody published ${text} in ${this.name}`);
-    const { epoch, offset } = parsed(position);
-    const itsEpoch = this.#epochs.findLast(({ begin }) => begin <= index);
-    if (itsEpoch === undefined || (itsEpoch.name ??= epoch) !== epoch) throw new Error(`${text} stands at ${position}, and its epoch is ${itsEpoch?.name}`);
+    const itsEpoch = this.#epochOf(index);
+    if ((itsEpoch.name ??= epoch) !== epoch) throw new Error(`${text} stands at ${position}, and its epoch is ${itsEpoch.name}`);
     if ((entry.offset ??= offset) !== offset) throw new Error(`${text} stands at ${position} and at ${entry.offset}`);
     return index;
   }
@@ -93,10 +116,17 @@ export class RoomBook {
     return index === -1 ? this.#entries.length : index;
   }
 
-  /** How many gaps may be told between these places: one for each loss, and one where what followed the first of them is kept no longer. */
-  gapsBetween(from: number, to: number): number {
+  /** How many gaps may be told between these places: one for each loss, and one where what followed the first of them, or the loss there, is kept no longer, or its `position` is too old. */
+  gapsBetween(from: number, to: number, position: string | undefined): number {
     const lost = this.#entries.slice(from, to).filter((entry) => entry === 'loss').length;
-    return lost + (this.#trimmed > from && this.#entries[from] !== 'loss' ? 1 : 0);
+    const isTrimmed = this.#trimmed > this.nextMessage(from);
+    return lost + (isTrimmed || this.#isAged(position) ? 1 : 0);
+  }
+
+  #isAged(position: string | undefined): boolean {
+    if (position === undefined) return false;
+    const { epoch, offset } = parsed(position);
+    return this.#epochs.some(({ name, aged = 0 }) => name === epoch && offset < aged);
   }
 
   /** A gateway has told somebody of the message at this place. */
@@ -116,6 +146,15 @@ export class RoomBook {
     throw new Error(`of the newest ${count} of ${this.name} came ${indexes.length} from ${first}, and ${this.oldestKept} is kept`);
   }
 
+  /** Everything that happened, and where. */
+  toString(): string {
+    const entries = this.#entries.map((entry, index) => {
+      if (entry === 'loss') return 'loss';
+      return `${entry.text} ${this.#epochOf(index).name?.slice(-4)}:${entry.offset}`;
+    });
+    return `${this.name}, ${this.oldestKept} is kept: ${entries.join(', ')}; ${this.#epochs.at(-1)?.name}`;
+  }
+
   textsFrom(place: number): string {
     return this.#entries
       .slice(place, place + 5)
@@ -123,8 +162,18 @@ export class RoomBook {
       .join();
   }
 
+  #add(entry: Exclude<Entry, 'loss'>): void {
+    const indexes = this.#indexesOf.get(entry.text) ?? [];
+    this.#indexesOf.set(entry.text, [...indexes, this.#entries.length]);
+    this.#entries.push(entry);
+  }
+
   get #epoch(): Epoch {
     return this.#epochs.at(-1) as Epoch;
+  }
+
+  #epochOf(index: number): Epoch {
+    return this.#epochs.findLast(({ begin }) => begin <= index) as Epoch;
   }
 }
 

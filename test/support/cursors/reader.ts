@@ -13,21 +13,29 @@ interface Answer {
   readonly more?: true;
 }
 
+/** A room that is joined, and from where. */
+interface Joining {
+  readonly frame: object;
+  readonly standing: Standing;
+}
+
 /** Cursors that a reader keeps. */
 const KEPT_CURSORS = 4;
 const KEPT_NOTES = 20;
 const PATIENCE_MS = 30_000;
+const JOIN_AGAIN_MS = 20;
 /** In small answers, so that they leave some of the messages for the next one. */
 const CATCH_UP: Going = { wire: 'poll', many: true, room: 0, cursor: undefined, last: undefined, limit: 2, poll: 20 };
 
 /** A client that goes on by any wire, at any gateway, from whatever it was given; what it is told is compared with the books of its rooms. */
 export class Reader {
   readonly #books: readonly RoomBook[];
+  readonly #mayEnd: () => boolean;
   readonly #standings: Map<string, Standing>;
   /** The newest first. */
   #cursors: Cursor[] = [];
-  /** Rooms that it has asked its socket for, and from where. */
-  readonly #joining = new Map<string, Standing>();
+  /** Rooms that it has asked its socket for. */
+  readonly #joining = new Map<string, Joining>();
   #wire: Wire | undefined;
   /** Where it went last. */
   #origin = '';
@@ -39,8 +47,10 @@ export class Reader {
   #had: readonly string[] = [];
   readonly #waiting = new Set<() => void>();
 
-  constructor(books: readonly RoomBook[]) {
+  /** `mayEnd`: whether a gateway may end a wire just now. */
+  constructor(books: readonly RoomBook[], mayEnd: () => boolean) {
     this.#books = books;
+    this.#mayEnd = mayEnd;
     this.#standings = new Map(books.map((book) => [book.name, Standing.new(book)]));
   }
 
@@ -117,8 +127,9 @@ export class Reader {
 
   #join(send: Wire['send'], book: RoomBook, last: number | undefined): void {
     const standing = last === undefined ? standingIn(this.#standings, book.name).resumedAtPosition() : Standing.new(book);
-    this.#joining.set(book.name, standing);
-    send?.({ type: 'join', room: book.name, since: standing.position, last });
+    const frame = { type: 'join', room: book.name, since: standing.position, last, ref: book.name };
+    this.#joining.set(book.name, { frame, standing });
+    send?.(frame);
   }
 
   async #openStream(origin: string, kind: 'sse' | 'lines', going: Going, signal: AbortSignal): Promise<void> {
@@ -194,7 +205,9 @@ export class Reader {
         this.#wake();
       },
       ended: () => {
-        if (!signal.aborted) this.#fail(new Error('the wire ended'));
+        if (signal.aborted) return;
+        if (this.#mayEnd()) this.cut();
+        else this.#fail(new Error('the wire ended'));
       },
     };
   }
@@ -213,6 +226,8 @@ export class Reader {
       case 'welcome':
       case 'ping':
         return;
+      case 'error':
+        return this.#refused(heard);
       default:
         throw new Error(`a reader was told ${heard.type} ${heard.code}: ${this.toString()}`);
     }
@@ -223,10 +238,19 @@ export class Reader {
   }
 
   #joined(room: string, position: string, recovered: boolean | undefined): void {
-    const standing = this.#joining.get(room);
-    if (standing !== undefined) this.#standings.set(room, standing);
+    const joining = this.#joining.get(room);
+    if (joining !== undefined) this.#standings.set(room, joining.standing);
     this.#joining.delete(room);
     standingIn(this.#standings, room).joined(position, recovered);
+  }
+
+  /** While the layer is away a join does nothing: it is asked for again. */
+  #refused({ code, ref = '' }: Heard): void {
+    const joining = this.#joining.get(ref);
+    if (code !== 'away' || joining === undefined) throw new Error(`a reader was told the error ${code}: ${this.toString()}`);
+    void delay(JOIN_AGAIN_MS).then(() => {
+      if (this.#joining.get(ref) === joining) this.#wire?.send?.(joining.frame);
+    });
   }
 
   /** It was told where it stands in all rooms. */
@@ -239,8 +263,12 @@ export class Reader {
   }
 
   #fail(cause: unknown): void {
-    this.#fault ??= new Error(`${String(cause)}; it had last\n${this.#had.join('\n')}\n`, { cause });
+    this.#fault ??= new Error(`${String(cause)}; ${this.#story}`, { cause });
     this.#wake();
+  }
+
+  get #story(): string {
+    return `it had last\n${this.#had.join('\n')}\n`;
   }
 
   #note(what: object): void {
@@ -256,7 +284,7 @@ export class Reader {
     const look = (): void => {
       if (this.#fault !== undefined || holds()) resolve();
     };
-    const timer = setTimeout(() => reject(new Error(`a reader has not everything: ${this.toString()}`)), PATIENCE_MS);
+    const timer = setTimeout(() => reject(new Error(`a reader has not everything: ${this.toString()}; ${this.#story}`)), PATIENCE_MS);
     this.#waiting.add(look);
     look();
     await promise.finally(() => {

@@ -89,7 +89,7 @@ export class Standing {
     const { from, told } = this.#resolved;
     const high = Math.max(this.#book.oldestKept, from);
     this.#at = { ...this.#at, high, told: Math.max(told, high) };
-    return this.#isNew || this.#book.gapsBetween(from, this.#book.head) > 0;
+    return this.#isNew || this.#book.gapsBetween(from, this.#book.head, this.#at.position) > 0;
   }
 
   /** `gateway`: who gave it. */
@@ -131,7 +131,7 @@ export class Standing {
   }
 
   #justify(to: number): void {
-    if (this.#gaps > this.#book.gapsBetween(this.#resolved.from, to)) this.#fail('was told a gap where nothing is lost');
+    if (this.#gaps > this.#book.gapsBetween(this.#resolved.from, to, this.#at.position)) this.#fail('was told a gap where nothing is lost');
   }
 
   #fail(what: string): never {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 
 /** What a wire tells its reader, whatever its framing. Of a room's own path `room` is not there, and `cursor` is a position. */
@@ -9,6 +10,8 @@ export interface Heard {
   readonly recovered?: boolean;
   readonly cursor?: string;
   readonly code?: string;
+  /** What the frame said that is answered. */
+  readonly ref?: string;
 }
 
 /** A wire that stands. */
@@ -34,13 +37,28 @@ export interface Request {
   readonly body?: object;
 }
 
+/** For as long as a layer may be away. */
+const PATIENCE_MS = 30_000;
+const ASK_AGAIN_MS = 20;
+
 const ACCEPT = { sse: 'text/event-stream', lines: 'application/x-ndjson' } as const;
+
+/** Asks again while the layer is away: then nothing was done. */
+export async function untilBack(question: () => Promise<Response>): Promise<Response> {
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await question();
+    if (answer.status !== 503 || performance.now() > end) return answer;
+    await answer.arrayBuffer();
+    await delay(ASK_AGAIN_MS);
+  }
+}
 
 /** @throws StatusError where it is not answered 200 */
 export async function ask(origin: string, { path, headers = {}, body }: Request, signal: AbortSignal): Promise<Response> {
   const posted = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
   const all = body === undefined ? headers : { 'Content-Type': 'application/json', ...headers };
-  const answer = await fetch(`http://${origin}${path}`, { ...posted, headers: all, signal });
+  const answer = await untilBack(() => fetch(`http://${origin}${path}`, { ...posted, headers: all, signal }));
   if (answer.status !== 200) throw new StatusError(answer.status, await answer.text());
   return answer;
 }
@@ -65,7 +83,20 @@ export async function openStream(origin: string, kind: 'sse' | 'lines', request:
  * A socket of `/socket`; resolves once it is welcome.
  * @throws StatusError where it is refused
  */
-export function openSocket(origin: string, events: WireEvents): Promise<void> {
+export async function openSocket(origin: string, events: WireEvents): Promise<void> {
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      await openSocketOnce(origin, events);
+      return;
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.status !== 503 || performance.now() > end) throw error;
+    }
+    await delay(ASK_AGAIN_MS);
+  }
+}
+
+function openSocketOnce(origin: string, events: WireEvents): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const socket = new WebSocket(`ws://${origin}/socket`, ['busgate.v1'], { perMessageDeflate: false });
   let isCut = false;
