@@ -3,7 +3,7 @@ const SLICE_MS = 2;
 /** The clock is looked at once in so many visits; a visit takes about 5 µs. */
 const VISITS_A_LOOK = 64;
 /** What looking for what else a session is due may cost, in rooms looked at, before it has saved a write: one saved is worth a hundred looks. */
-const LOOKS_A_LANE = 32;
+const LOOKS_A_LANE = 8;
 const LOOKS_A_WRITE = 100;
 
 export interface FlushClock {
