@@ -28,7 +28,7 @@ const FLEETS_AT_ONCE = 2;
 const COMPILED = join(import.meta.dirname, 'node_modules/.cache/busgate-tests');
 
 /** Of the outer ring, what waits for brokers and workers, and needs neither containers nor a browser nor a cluster of NATS, whose servers elect. */
-const waiting = ['test/outside/redis/**/*.test.ts', 'test/outside/{asgi,coming-from,event-workers*,leases,soaks}.test.ts'];
+const waiting = ['test/outside/redis/**/*.test.ts', 'test/outside/{asgi,coming-from,event-workers*,heartbeats,leases,soaks}.test.ts'];
 
 /** One project after the other, in this order; the last one runs its files one by one. */
 function project(groupOrder: number, name: string, include: string[], options: ProjectOptions) {
