@@ -1,6 +1,7 @@
 /** `npm run bench -- [family] [--scenario a,b] [--server a,b] [--runs n]`: measures, prints, and writes RESULTS.md after a whole run. */
 import { type Choice, parseChoice } from './choice.ts';
 import { benchEvents, eventScenarios, eventServers } from './events/bench.ts';
+import { benchGrowth, growthScenarios, growthServers } from './growth/bench.ts';
 import { benchLayer, layerScenarios, layerServers } from './layer/bench.ts';
 import { benchNats, natsScenarios, natsServers } from './nats/bench.ts';
 import { benchReturns, returnScenarios, returnServers } from './returns/bench.ts';
@@ -19,6 +20,7 @@ interface Family {
 const families: Readonly<Record<string, Family>> = {
   rooms: { scenarios: roomScenarios, servers: roomServers, run: benchRooms },
   events: { scenarios: eventScenarios, servers: eventServers, run: benchEvents },
+  growth: { scenarios: growthScenarios, servers: growthServers, run: benchGrowth },
   layer: { scenarios: layerScenarios, servers: layerServers, run: benchLayer },
   nats: { scenarios: natsScenarios, servers: natsServers, run: benchNats },
   returns: { scenarios: returnScenarios, servers: returnServers, run: benchReturns },

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { PythonEnvironment } from '../../outside/support/python.ts';
 import { startRedis } from '../../support/brokers.ts';
 import type { Choice } from '../choice.ts';
+import { hasCentrifugo } from '../rig/centrifugo.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
 import { cpuMicros } from '../rig/cpu.ts';
 import { inTurn } from '../rig/in-turn.ts';
@@ -47,13 +48,15 @@ export async function benchEvents(choice: Choice): Promise<void> {
   await using python = choice.servers.some((name) => servers[name]?.isPython) ? await PythonEnvironment.with(...PACKAGES) : undefined;
   const measured: Measured[] = [];
   const idle: Idle[] = [];
+  const isThere = choice.servers.includes('centrifugo') && (await hasCentrifugo());
+  const there = choice.servers.filter((name) => name !== 'centrifugo' || isThere);
   for (const scenario of choice.scenarios) {
     if (scenario === IDLE) {
       const names = choice.servers.filter((name) => name === 'worker');
       idle.push(...(await inTurn(scenario, names, choice.runs, () => measureIdle(cores))).map(({ figures }) => figures));
       continue;
     }
-    const names = choice.servers.filter((name) => scenarios[scenario]?.path === 'echo' || servers[name]?.echoes !== true);
+    const names = there.filter((name) => scenarios[scenario]?.path === 'echo' || servers[name]?.echoes !== true);
     const runs = await inTurn(scenario, names, choice.runs, (server) => measure(cores, scenarios[scenario] as Scenario, servers[server] as Server, python));
     measured.push(...runs.map(({ server, figures }) => ({ scenario, server, ...figures })));
   }

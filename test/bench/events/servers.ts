@@ -103,9 +103,9 @@ async function startForwarding(place: Place): Promise<Running> {
 
 async function startProxying(place: Place): Promise<Running> {
   const { worker, url } = await startBackend(place);
-  const port = await freePort();
   const rpc = { proxy: { endpoint: url, timeout: '30s' }, without_namespace: { proxy_enabled: true } };
-  return { port, worker, front: await startCentrifugo(place.core, port, { client: { insecure: true, allowed_origins: ['*'] }, rpc }) };
+  const { child, port } = await startCentrifugo(place.core, { rpc });
+  return { port, worker, front: child };
 }
 
 /** Everything compared, by the name it has on the command line, in the order of the tables. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startRedis } from '../../support/brokers.ts';
 import type { Choice } from '../choice.ts';
+import { hasCentrifugo } from '../rig/centrifugo.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';
 import { cpuMicros } from '../rig/cpu.ts';
 import { inTurn } from '../rig/in-turn.ts';
@@ -10,7 +11,6 @@ import { keep } from '../rig/results.ts';
 import { said } from '../rig/said.ts';
 import type { Heard } from './load.ts';
 import { report, type Measured } from './report.ts';
-import { findCentrifugo } from './rivals.ts';
 import { start, subjects, type Subject } from './subjects.ts';
 
 const SECONDS = 4;
@@ -32,7 +32,7 @@ export async function benchTransports(choice: Choice): Promise<void> {
   const cores = chooseCores();
   const measured: Measured[] = [];
   const known = Object.entries(subjects).filter(([name]) => choice.servers.includes(name));
-  const isThere = known.some(([, { server }]) => server === 'centrifugo') && (await findCentrifugo()) !== undefined;
+  const isThere = known.some(([, { server }]) => server === 'centrifugo') && (await hasCentrifugo());
   const there = known.filter(([, { server }]) => server !== 'centrifugo' || isThere);
   for (const scenario of choice.scenarios) {
     const names = there.filter(([, subject]) => isMeasured(scenario, subject)).map(([name]) => name);

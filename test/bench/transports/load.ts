@@ -5,8 +5,8 @@
 import { Agent, request } from 'node:http';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { openLayer } from '@busgate/layer';
-import { MARK, Reader } from './reader.ts';
-import { subjects, type Subject } from './subjects.ts';
+import { MARK, Reader, type Talk } from '../rig/reader.ts';
+import { requestOf, subjects, type Subject } from './subjects.ts';
 
 export interface Heard {
   /** Messages that clients were given, or clients that were opened. */
@@ -36,7 +36,7 @@ async function open(count: number): Promise<void> {
   const oneAfterTheOther = async (): Promise<void> => {
     while (opened < count) {
       opened += 1;
-      await Reader.open(port, subject, position, (messages) => (heard += messages));
+      await Reader.open(port, talkOf(subject, position), (messages) => (heard += messages));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, oneAfterTheOther));
@@ -53,6 +53,14 @@ async function idle(): Promise<Heard> {
   await delay(SETTLE_MS);
   console.log('settled');
   return { count: clients, seconds: took };
+}
+
+function talkOf({ title, path, lines, opens, next }: Subject, position: string): Talk {
+  const polled = (answer: string): string => {
+    const { path: then, lines: following } = next?.(answer) ?? { path, lines: [] };
+    return requestOf(then, following, port);
+  };
+  return { title, opens, request: requestOf(path.replace('POSITION', position), lines(), port), ...(next === undefined ? {} : { next: polled }) };
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });

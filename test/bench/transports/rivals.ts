@@ -1,19 +1,14 @@
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { requireBinary } from '../../support/binaries.ts';
 import type { Child } from '../../support/child.ts';
 import { freePort } from '../../support/ports.ts';
 import { outputOf } from '../../outside/support/commands.ts';
+import { startCentrifugo } from '../rig/centrifugo.ts';
 import { startPinned } from '../rig/pinned.ts';
 
-const run = promisify(execFile);
 const INSTALL = join(import.meta.dirname, '../../support/install.sh');
-/** Built by Go, which gets it as it gets any module. */
-const CENTRIFUGO = 'github.com/centrifugal/centrifugo/v6@v6.9.1';
-const BUILT = join(import.meta.dirname, '../../../node_modules/.cache/busgate-bench');
 
 /** A server under test that takes clients. */
 export interface Running {
@@ -47,32 +42,15 @@ http {
   return serving(startPinned(core, await requireBinary('nginx', '', 'nginx-light'), ['-c', file, '-p', folder]), port);
 }
 
-/** Where Centrifugo is; undefined where there is no Go, or it cannot be had. */
-export async function findCentrifugo(): Promise<string | undefined> {
-  await mkdir(BUILT, { recursive: true });
-  const built = await run('go', ['install', CENTRIFUGO], { env: { ...process.env, GOBIN: BUILT } }).catch((error: Error) => error);
-  if (!(built instanceof Error)) return join(BUILT, 'centrifugo');
-  console.log(`Centrifugo is left out: ${built.message}`);
-  return undefined;
-}
-
 /** One process of Centrifugo with its Redis engine, whose clients say with the request where they want to be. */
-export async function startCentrifugo(core: number, redisUrl: string): Promise<Running> {
-  const port = await freePort();
-  const folder = await mkdtemp(join(tmpdir(), 'busgate-centrifugo-'));
-  const settings = {
-    http_server: { address: '127.0.0.1', port: `${port}` },
-    log: { level: 'error' },
+export function startOneWayCentrifugo(core: number, redisUrl: string): Promise<Running> {
+  return startCentrifugo(core, {
     engine: { type: 'redis', redis: { address: [redisUrl] } },
-    client: { insecure: true, allowed_origins: ['*'] },
     channel: { without_namespace: { allow_subscribe_for_client: true, allow_subscribe_for_anonymous: true } },
     http_api: { insecure: true },
     uni_sse: { enabled: true },
     uni_websocket: { enabled: true },
-  };
-  const file = join(folder, 'config.json');
-  await writeFile(file, JSON.stringify(settings));
-  return serving(startPinned(core, join(BUILT, 'centrifugo'), ['-c', file]), port);
+  });
 }
 
 /** Resolves once the server answers. */

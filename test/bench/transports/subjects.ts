@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { freePort } from '../../support/ports.ts';
 import { GatewayProcess } from '../../support/processes.ts';
 import { startPinned } from '../rig/pinned.ts';
-import { type Running, startCentrifugo, startNchan } from './rivals.ts';
+import { type Running, startOneWayCentrifugo, startNchan } from './rivals.ts';
 
 const ROUTES = "[{path: '/room/:room', kind: room, join: anyone, publish: nobody}]";
 const HISTORY = '[{rooms: kept, size: 100, age: 5m}]';
@@ -97,7 +97,7 @@ async function startBusgate(core: number, redisUrl: string): Promise<Running> {
 const STARTERS: Readonly<Record<Subject['server'], (core: number, redisUrl: string) => Promise<Running>>> = {
   busgate: startBusgate,
   nchan: startNchan,
-  centrifugo: startCentrifugo,
+  centrifugo: startOneWayCentrifugo,
 };
 
 export function start({ server }: Subject, core: number, redisUrl: string): Promise<Running> {

@@ -1,5 +1,4 @@
 import { connect, type Socket } from 'node:net';
-import { requestOf, type Subject } from './subjects.ts';
 
 /** Stands once in each message of the bench, and nowhere else in what servers send: no header of a frame has it either. */
 export const MARK = '^';
@@ -8,19 +7,29 @@ const PING = '\x89';
 /** The end of a response's, or an upgrade's, head. */
 const HEAD_END = '\r\n\r\n';
 
+/** What is said on a connection. */
+export interface Talk {
+  /** In errors. */
+  readonly title: string;
+  /** What is sent first. */
+  readonly request: string;
+  /** What comes once messages may; without it the end of the answer's head. */
+  readonly opens?: string | undefined;
+  /** Where it is polled: the next request, from the answer to the last one. */
+  readonly next?: ((answer: string) => string) | undefined;
+}
+
 /** One raw connection on which messages are counted, whatever is around them: so the load costs less than any server. */
 export class Reader {
   readonly #socket: Socket;
-  readonly #port: number;
-  readonly #subject: Subject;
+  readonly #talk: Talk;
   readonly #heard: (count: number) => void;
   #head = '';
   #isOpen = false;
 
-  private constructor(port: number, subject: Subject, heard: (count: number) => void) {
+  private constructor(port: number, talk: Talk, heard: (count: number) => void) {
     this.#socket = connect(port, '127.0.0.1');
-    this.#port = port;
-    this.#subject = subject;
+    this.#talk = talk;
     this.#heard = heard;
     this.#socket.setEncoding('latin1');
   }
@@ -29,27 +38,33 @@ export class Reader {
    * Resolves once the server has answered with 101 or 200, or where it is polled, once it is asked; `heard` is told how many messages came. What goes
    * wrong later ends the process.
    */
-  static open(port: number, subject: Subject, position: string, heard: (count: number) => void): Promise<Reader> {
+  static open(port: number, talk: Talk, heard: (count: number) => void): Promise<Reader> {
     const { promise, resolve, reject } = Promise.withResolvers<Reader>();
-    const reader = new Reader(port, subject, heard);
+    const reader = new Reader(port, talk, heard);
     const fail = (error: Error): void => {
       if (reader.#isOpen) throw error;
       reject(error);
     };
-    reader.#socket.write(requestOf(subject.path.replace('POSITION', position), subject.lines(), port), () => {
-      if (subject.next !== undefined) resolve(reader);
+    reader.#socket.write(talk.request, () => {
+      if (talk.next !== undefined) resolve(reader);
     });
     reader.#socket.on('data', (text: string) => {
-      if (subject.next === undefined) reader.#read(text, () => resolve(reader), fail);
-      else reader.#answered(text, subject.next);
+      if (talk.next === undefined) reader.#read(text, () => resolve(reader), fail);
+      else reader.#answered(text, talk.next);
     });
     reader.#socket.on('error', fail);
-    reader.#socket.on('close', () => fail(new Error(`the server closed a connection of ${subject.title}`)));
+    reader.#socket.on('close', () => fail(new Error(`the server closed a connection of ${talk.title}`)));
     return promise;
   }
 
+  /** Sends one text frame (RFC 6455 section 5.2), masked by a key of zeros; `text` is ASCII and at most 125 bytes long. */
+  send(text: string): void {
+    if (text.length > 125) throw new Error(`a frame of ${text.length} bytes: this client writes 125 at most`);
+    this.#socket.write(`\x81${String.fromCodePoint(0x80 | text.length)}\0\0\0\0${text}`, 'latin1');
+  }
+
   /** What has come of an answer to a poll; the next one is asked for once it is whole. */
-  #answered(text: string, next: NonNullable<Subject['next']>): void {
+  #answered(text: string, next: NonNullable<Talk['next']>): void {
     this.#head += text;
     const end = this.#head.indexOf(HEAD_END);
     if (end < 0) return;
@@ -58,8 +73,7 @@ export class Reader {
     if (this.#head.length < end + HEAD_END.length + Number(length)) return;
     const answer = this.#head;
     this.#head = '';
-    const { path, lines } = next(answer);
-    this.#socket.write(requestOf(path, lines, this.#port));
+    this.#socket.write(next(answer));
     this.#count(answer);
   }
 
@@ -67,7 +81,7 @@ export class Reader {
     if (text.startsWith(PING)) return void this.#socket.write(pong(text.slice(2)), 'latin1');
     if (this.#isOpen) return this.#count(text);
     this.#head += text;
-    const end = this.#head.indexOf(this.#subject.opens ?? HEAD_END);
+    const end = this.#head.indexOf(this.#talk.opens ?? HEAD_END);
     if (end < 0) return;
     if (!/^HTTP\/1\.1 (?:101|200) /.test(this.#head)) return fail(new Error(`refused: ${this.#head.slice(0, 300)}`));
     this.#isOpen = true;
