@@ -38,3 +38,11 @@ test('every promise of SECURITY.md names a test that tries it', () => {
   expect(each.length).toBeGreaterThanOrEqual(6);
   expect(each.filter((line) => !/\.test\.ts\)/.test(line))).toEqual([]);
 });
+
+test('every claim on another server names its source', () => {
+  const text = readFileSync(join(ROOT, 'docs/comparison.md'), 'utf8');
+  const cells = [...text.matchAll(/^\| \*\*(?!Busgate)[^|]+\|(.*)\|$/gm)].flatMap(([, row = '']) => row.split('|'));
+  const claims = [...text.matchAll(/^- .*(?:\n {2}.*)*/gm)].map(([claim]) => claim);
+  expect([cells.length, claims.length]).toEqual([28, expect.toSatisfy((count: number) => count > 25)]);
+  expect([...cells, ...claims].filter((claim) => !/\]\(https:/.test(claim))).toEqual([]);
+});
