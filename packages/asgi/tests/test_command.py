@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from busgate_asgi.broker.url import parse_url
 from tests.support.gateway import Gateway, Session, gateway_at
 from tests.support.servers import Server, free_port, start_redis
 from tests.support.workers import command
@@ -149,6 +150,13 @@ async def test_a_url_of_no_broker_ends_it_and_is_not_told(url: str) -> None:
         assert await worker.ended() == 1
         assert not any("wrong-secret" in line for line in worker.lines), worker.lines
         assert any(line.startswith("ERROR: ") for line in worker.lines)
+
+
+def test_a_url_is_read_as_the_gateways_read_it() -> None:
+    assert parse_url("valkeys-sentinel://h1,h2:5/main").tls is not None
+    assert parse_url("valkey://h/2") == parse_url("redis://h/2")
+    assert parse_url("unix:///run/a%20b.sock?db=1") == parse_url("redis+unix:///run/a%20b.sock?db=1")
+    assert (parse_url("redis+unix://u:p@/run/s").path, parse_url("redis://u@h").username, parse_url("redis://u@h").password) == ("/run/s", "u", None)
 
 
 async def test_the_second_signal_ends_it_at_once(redis_server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Redis in its forms: TLS, a user with few rights, Sentinel and Cluster."""
+"""Redis in its forms: TLS, a user with few rights, a socket, Sentinel and Cluster."""
 
 import asyncio
 import re
@@ -12,45 +12,48 @@ import redis
 import redis.asyncio
 
 from busgate_asgi.types import Receive, Scope, Send
-from tests.support.gateway import Gateway, gateway_at
-from tests.support.servers import Server, start_redis, start_sentinel
+from tests.support.conversation import all_of_it, echo
+from tests.support.gateway import gateway_at
+from tests.support.identities import certificate
+from tests.support.servers import Server, free_port, start_redis, start_sentinel
 from tests.support.workers import worker
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers frames with the same."""
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        await send({**message, "type": "websocket.send"})
-
-
-async def all_of_it(gateway: Gateway, url: str, prefix: str) -> None:
-    """A conversation, and a disconnect that goes from one worker to another."""
-    async with worker(url, prefix, echo) as has, worker(url, prefix, echo, queue="other"):
-        session = gateway.session()
-        await session.accepted()
-        await session.receive(text="hello")
-        assert (await session.reply("websocket.send"))["text"] == "hello"
-        left = {**session.event("websocket.disconnect", code=1006, reason=""), "order": None, "own_queue": has.own_queue}
-        await gateway.wire.push("other", left, 86_400)
-        while session.id in has._sessions:
-            await asyncio.sleep(0.01)
-
-
 async def test_tls_with_files_and_a_name(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subject = ["-subj", "/CN=redis.internal", "-addext", "subjectAltName=DNS:redis.internal"]
-    making = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", str(key), "-out", str(certificate), *subject]
-    subprocess.run(making, check=True, capture_output=True)
-    files = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(certificate)]
-    with start_redis(*files, scheme="rediss") as server:
-        direct = redis.asyncio.Redis(port=server.port, ssl=True, ssl_certfile=str(certificate), ssl_keyfile=str(key), ssl_cert_reqs=ssl.CERT_NONE)
+    made, key = certificate(tmp_path, "DNS:redis.internal")
+    with start_redis(*tls_files(made, key), scheme="rediss") as server:
+        direct = redis.asyncio.Redis(port=server.port, ssl=True, ssl_certfile=str(made), ssl_keyfile=str(key), ssl_cert_reqs=ssl.CERT_NONE)
         async with gateway_at(server.url, client=direct) as (gateway, prefix):
-            url = f"{server.url}?ca={certificate}&cert={certificate}&key={key}&servername=redis.internal"
+            url = f"{server.url}?ca={made}&cert={made}&key={key}&servername=redis.internal"
             await all_of_it(gateway, url, prefix)
+
+
+async def test_a_primary_over_tls_with_credentials_for_it_and_for_the_sentinel(tmp_path: Path) -> None:
+    made, key = certificate(tmp_path)
+    primary_port, sentinel_port = free_port(), free_port()
+    files = [*tls_files(made, key), "--tls-auth-clients", "no", "--tls-replication", "yes"]
+    lines = [f"{files[at][2:]} {files[at + 1]}" for at in range(0, len(files), 2)]
+    users = ["user default off", "user watcher on >watched +@all allchannels allkeys"]
+    with (
+        start_redis(*files, "--tls-port", str(primary_port)) as primary,
+        start_sentinel(primary_port, *lines, *users, f"tls-port {sentinel_port}"),
+        redis.Redis(port=primary.port) as admin,
+    ):
+        admin.execute_command("ACL", "SETUSER", "worker", "on", ">secret", "~*", "&*", "+@all")
+        who = f"ca={made}&sentinelUsername=watcher&sentinelPassword=watched"
+        async with gateway_at(primary.url) as (gateway, prefix):
+            await all_of_it(gateway, f"rediss-sentinel://worker:secret@127.0.0.1:{sentinel_port}/main?{who}", prefix)
+
+
+async def test_a_socket_in_the_file_system_a_user_without_a_password_and_another_database(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    with start_redis("--unixsocket", str(path)) as server, redis.Redis(port=server.port) as admin:
+        admin.execute_command("ACL", "SETUSER", "worker", "on", "nopass", "~*", "&*", "+@all")
+        async with gateway_at(f"{server.url}/3") as (gateway, prefix):
+            for scheme in ("redis+unix", "unix"):
+                await all_of_it(gateway, f"{scheme}://worker@{path}?db=3", prefix)
 
 
 async def test_a_user_needs_the_rights_that_the_documents_say() -> None:
@@ -66,7 +69,7 @@ async def test_a_user_needs_the_rights_that_the_documents_say() -> None:
 
 
 async def test_a_new_primary_is_found_through_the_sentinels() -> None:
-    with start_redis() as primary, start_redis("--replicaof", "127.0.0.1", str(primary.port)) as replica, start_sentinel(primary) as sentinel:
+    with start_redis() as primary, start_redis("--replicaof", "127.0.0.1", str(primary.port)) as replica, start_sentinel(primary.port) as sentinel:
         url = f"{sentinel.url}/main"
         async with gateway_at(primary.url) as (gateway, prefix), worker(url, prefix, echo):
             session = gateway.session()
@@ -91,7 +94,7 @@ async def test_a_primary_that_has_become_a_replica_is_told_nothing(caplog: pytes
         await send({"type": "websocket.send", "text": "said"})
         await receive()
 
-    with start_redis() as server, start_sentinel(server) as sentinel, redis.Redis(port=server.port) as admin:
+    with start_redis() as server, start_sentinel(server.port) as sentinel, redis.Redis(port=server.port) as admin:
         async with gateway_at(server.url) as (gateway, prefix), worker(f"{sentinel.url}/main", prefix, application):
             session = gateway.session()
             await session.accepted()
@@ -105,19 +108,31 @@ async def test_a_primary_that_has_become_a_replica_is_told_nothing(caplog: pytes
             await session.disconnect()
 
 
-async def test_the_nodes_of_a_cluster() -> None:
+@pytest.mark.parametrize("scheme", ["redis-cluster", "rediss-cluster"])
+async def test_the_nodes_of_a_cluster(tmp_path: Path, scheme: str) -> None:
+    made, key = certificate(tmp_path)
+    over_tls = [*tls_files(made, key), "--tls-auth-clients", "no", "--tls-cluster", "yes"] if scheme == "rediss-cluster" else []
     with ExitStack() as stack:
-        nodes = [stack.enter_context(start_redis("--cluster-enabled", "yes", "--cluster-node-timeout", "15000")) for _ in range(3)]
-        addresses = [f"127.0.0.1:{node.port}" for node in nodes]
-        making = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
+        nodes, addresses = [], []
+        for _ in range(3):
+            port = free_port()
+            options = [*over_tls, "--tls-port", str(port)] if over_tls else []
+            nodes.append(stack.enter_context(start_redis("--cluster-enabled", "yes", "--cluster-node-timeout", "15000", *options)))
+            addresses.append(f"127.0.0.1:{port if over_tls else nodes[-1].port}")
+        making = ["redis-cli", *(["--tls", "--cacert", str(made)] if over_tls else []), "--cluster", "create", *addresses, "--cluster-yes"]
         subprocess.run(making, check=True, capture_output=True)
         for node in nodes:
             with redis.Redis(port=node.port) as client:
                 # A node passes a publish on to those alone with which it has a link.
                 while client.cluster("info")["cluster_state"] != "ok" or not all(peer["connected"] for peer in client.cluster("nodes").values()):
                     await asyncio.sleep(0.05)
-        async with gateway_at(f"redis-cluster://{addresses[0]}") as (gateway, prefix):
-            await all_of_it(gateway, f"redis-cluster://{','.join(addresses)}", prefix)
+        async with gateway_at(f"redis-cluster://127.0.0.1:{nodes[0].port}") as (gateway, prefix):
+            await all_of_it(gateway, f"{scheme}://{','.join(addresses)}" + (f"?ca={made}" if over_tls else ""), prefix)
+
+
+def tls_files(made: Path, key: Path) -> list[str]:
+    """Options of a server that has this certificate, and asks clients for it."""
+    return ["--tls-cert-file", str(made), "--tls-key-file", str(key), "--tls-ca-cert-file", str(made)]
 
 
 async def failed_over(sentinel: Server, primary: Server, replica: Server) -> None:

@@ -175,10 +175,13 @@ class Worker:
     def _connect(self, taken: Taken, now: float) -> None:
         event = taken.event
         scope = scopes.websocket_scope(event, self._state)
-        self._given_back.pop(event["session"], None)
         before = self._sessions.get(event["session"])
         if before is not None:
+            if before.lease is not None and before.lease == event.get("lease"):
+                # A broker that died may hand out again what it was told had been taken.
+                return
             before.abandon()
+        self._given_back.pop(event["session"], None)
         session = Session(event, self._line(event), self._outbox, self.own_queue)
         session.begin(taken, now)
         self._start(session, scope, self._sessions)
@@ -270,9 +273,10 @@ class Worker:
     async def _give_back(self) -> None:
         """Gives each session back as soon as its application is between two events."""
         log.info("Shutting down")
-        await self._tell_state()
+        # Before anybody hears that we stop: nothing is begun after that.
         for session in self._sessions.values():
             session.stop()
+        await self._tell_state()
         clock = asyncio.get_running_loop().time
         began = clock()
         while (self._sessions or self._exchanges or self._handover.pending) and clock() - began < STOP_BUSY:

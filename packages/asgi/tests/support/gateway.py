@@ -261,10 +261,10 @@ class Session:
 
 
 @asynccontextmanager
-async def gateway_at(url: str, prefix: str | None = None, client: "redis.asyncio.Redis | None" = None) -> AsyncIterator[tuple[Gateway, str]]:
+async def gateway_at(url: str, prefix: str | None = None, client: "redis.asyncio.Redis | Client | None" = None) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway of the queue `app`, and the prefix that it has for itself; `client` where the URL does not say all."""
     prefix = prefix or f"t{secrets.token_hex(6)}"
-    gateway = Gateway(await _open(url, prefix) if client is None else RedisWire(client, prefix), "app")
+    gateway = Gateway(await _open(url, prefix) if client is None else await _over(client, prefix), "app")
     await gateway.start()
     try:
         yield gateway, prefix
@@ -272,11 +272,17 @@ async def gateway_at(url: str, prefix: str | None = None, client: "redis.asyncio
         await gateway.wire.close()
 
 
+async def _over(client: "redis.asyncio.Redis | Client", prefix: str) -> Wire:
+    if not isinstance(client, Client):
+        return RedisWire(client, prefix)
+    wire = NatsWire(client, prefix)
+    await wire.make()
+    return wire
+
+
 async def _open(url: str, prefix: str) -> Wire:
     if url.startswith("nats"):
-        wire = NatsWire(await nats.connect(url), prefix)
-        await wire.make()
-        return wire
+        return await _over(await nats.connect(url), prefix)
     if url.startswith("redis-cluster"):
         return RedisWire(await RedisCluster.from_url(url.replace("redis-cluster", "redis", 1)).initialize(), prefix)
     return RedisWire(redis.asyncio.Redis.from_url(url), prefix)

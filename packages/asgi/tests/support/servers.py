@@ -52,6 +52,10 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def forget(self) -> None:
+        """Once it has ended: all that it was given is lost."""
+        shutil.rmtree(Path(self._folder, "store"), ignore_errors=True)
+
     def pause(self) -> None:
         """Freezes it."""
         assert self._process is not None
@@ -80,18 +84,22 @@ def start_redis(*options: str, scheme: str = "redis", port: int | None = None) -
     return Server(scheme, [_found("redis-server"), *where, "--bind", "127.0.0.1", "--dir", folder, "--save", "", *options], port, folder)
 
 
-def start_sentinel(primary: Server) -> Server:
-    """A sentinel that watches a primary by the name `main`, to be entered."""
-    port, folder = free_port(), tempfile.mkdtemp(prefix="busgate-sentinel-")
+def start_sentinel(primary: int, *lines: str, port: int | None = None) -> Server:
+    """A sentinel that watches the primary at that port by the name `main`, to be entered; with further lines of configuration."""
+    port, folder = port or free_port(), tempfile.mkdtemp(prefix="busgate-sentinel-")
     configuration = Path(folder, "sentinel.conf")
-    configuration.write_text(f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor main 127.0.0.1 {primary.port} 1\n")
+    ours = [f"port {port}", "bind 127.0.0.1", f"dir {folder}", f"sentinel monitor main 127.0.0.1 {primary} 1"]
+    configuration.write_text("\n".join([*ours, *lines, ""]))
     return Server("redis-sentinel", [_found("redis-server"), str(configuration), "--sentinel"], port, folder)
 
 
-def start_nats() -> Server:
-    """A NATS with JetStream, to be entered."""
+def start_nats(*lines: str) -> Server:
+    """A NATS with JetStream, to be entered; with lines of configuration."""
     port, folder = free_port(), tempfile.mkdtemp(prefix="busgate-nats-")
-    return Server("nats", [_found("nats-server"), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder], port, folder)
+    store, configuration = Path(folder, "store"), Path(folder, "nats.conf")
+    configuration.write_text("\n".join([*lines, ""]))
+    command = [_found("nats-server"), "-c", str(configuration), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(store)]
+    return Server("nats", command, port, folder)
 
 
 def _found(binary: str) -> str:

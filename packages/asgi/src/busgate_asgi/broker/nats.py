@@ -3,11 +3,11 @@
 import asyncio
 import json
 import logging
+import math
 import ssl
 import time
-from calendar import timegm
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import nats
 from nats.aio.client import Client
@@ -16,24 +16,22 @@ from nats.errors import AuthorizationError, Error
 
 from busgate_asgi.broker.contract import BrokerAway, BrokerRefused, OutcomeUnknown, Taken
 from busgate_asgi.broker.nats_names import Names
+from busgate_asgi.broker.nats_queue import AGAIN, ANSWER, LIFETIME, NatsQueue
 from busgate_asgi.broker.url import Target, Tls
 from busgate_asgi.logs import Seldom
 from busgate_asgi.types import Json
 
-#: How long a request for events stands with the server, in seconds: so long may a stop take.
-_WAIT = 0.5
-#: A server that is later than that with an answer has gone, in seconds.
-_ANSWER = 5.0
-#: While NATS is away, or its stream is not made yet, it is tried again that often, in seconds.
-_AGAIN = 0.25
 _CONNECT_TIMEOUT = 5
-#: A consumer that nobody asks for that long is removed by the server, and messages that wait for their acknowledgement: as Busgate's layers have it.
-_INACTIVE = 300 * 10**9
-_MAX_UNACKNOWLEDGED = 100_000
-#: The header with how long an event lives, in milliseconds, and what is handed on lives as long as the longest.
-_LIFETIME = "Busgate-Lifetime"
+#: Gateways have so long to come back to a NATS that is back, in seconds.
+_RETURN = 5.0
+#: What is handed on lives as long as the longest event, in milliseconds.
 _DAY = 86_400_000
-_NO_SUCH_CONSUMER = 10014
+#: Servers before that one forget acknowledgements when they are killed.
+_KEEPS_ACKNOWLEDGEMENTS = (2, 10)
+#: The status of an answer to what nobody listens to.
+_NOBODY = "503"
+
+T = TypeVar("T")
 
 log = logging.getLogger("busgate_asgi")
 
@@ -47,6 +45,10 @@ class NatsBroker:
         self._client: Client | None = None
         self._errors = Seldom(log)
         self.address = target.address
+        #: Until then, by our monotonic clock, gateways may still be on their way back.
+        self._returning_until = 0.0
+        self._lost = asyncio.Event()
+        self._refused = asyncio.Event()
         #: The server's clock less our monotonic one, in seconds; read when a consumer of our own is made.
         self.clock_ahead: float | None = None
 
@@ -62,7 +64,7 @@ class NatsBroker:
         told = False
         while self._client is None:
             try:
-                self._client = await asyncio.wait_for(nats.connect(**self._options()), 2 * _CONNECT_TIMEOUT)
+                self._client = await self._connected()
             except AuthorizationError as error:
                 raise BrokerRefused(str(error)) from error
             except (Error, OSError, asyncio.TimeoutError) as error:
@@ -71,9 +73,20 @@ class NatsBroker:
                 if not told:
                     log.warning("The broker at %s is away (%s); trying on.", self.address, error)
                 told = True
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(AGAIN)
 
-    def queue(self, name: str) -> "NatsQueue":
+    async def _connected(self) -> Client:
+        """The library tries on for ever, and tells only `error_cb` that the server does not let us in."""
+        connecting, refusal = asyncio.ensure_future(nats.connect(**self._options())), asyncio.ensure_future(self._refused.wait())
+        either: set[asyncio.Future[Any]] = {connecting, refusal}
+        await asyncio.wait(either, timeout=2 * _CONNECT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        refusal.cancel()
+        if connecting.done():
+            return connecting.result()
+        connecting.cancel()
+        raise AuthorizationError if self._refused.is_set() else asyncio.TimeoutError
+
+    def queue(self, name: str) -> NatsQueue:
         """See Broker."""
         return NatsQueue(self, name)
 
@@ -84,18 +97,51 @@ class NatsBroker:
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[int]:
         """See Broker."""
         client = self.client
+        if time.monotonic() < self._returning_until:
+            return await self._publish_asking(client, messages)
         try:
             for topic, payload in messages:
                 await client.publish(topic, payload)
-            await client.flush(timeout=int(_ANSWER))
+            await self.answered([client.flush(timeout=int(ANSWER))])
         except (Error, OSError, asyncio.TimeoutError) as error:
             raise OutcomeUnknown(str(error) or "no answer") from error
         return ()
 
+    async def _publish_asking(self, client: Client, messages: Sequence[tuple[str, bytes]]) -> Sequence[int]:
+        """The server answers what it has no subscriber for, before it says that it has processed everything."""
+        inbox = client.new_inbox()
+        try:
+            answers = await client.subscribe(f"{inbox}.*")
+            for at, (topic, payload) in enumerate(messages):
+                await client.publish(topic, payload, reply=f"{inbox}.{at}")
+            await self.answered([client.flush(timeout=int(ANSWER))])
+            unheard = [await answers.next_msg() for _ in range(answers.pending_msgs)]
+            await answers.unsubscribe()
+        except (Error, OSError, asyncio.TimeoutError) as error:
+            raise OutcomeUnknown(str(error) or "no answer") from error
+        return [int(answer.subject.rpartition(".")[2]) for answer in unheard if (answer.headers or {}).get("Status") == _NOBODY]
+
+    async def answered(self, steps: Iterable[Awaitable[T]]) -> list[T]:
+        """What the server answers to steps that run at once. Raises Error where the connection is lost first, or an answer is late."""
+        answers, loss = asyncio.gather(*steps), asyncio.ensure_future(self._lost.wait())
+        either: set[asyncio.Future[Any]] = {answers, loss}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        loss.cancel()
+        if answers.done():
+            return answers.result()
+        answers.cancel()
+        raise Error("the connection was lost")
+
+    @property
+    def keeps_acknowledgements(self) -> bool:
+        """Whether the server remembers an acknowledgement when it is killed. Raises BrokerAway."""
+        version = self.client.connected_server_version
+        return (version.major, version.minor) >= _KEEPS_ACKNOWLEDGEMENTS
+
     async def push(self, queue: str, event: Taken) -> None:
         """See Broker."""
         try:
-            answer = await self.client.request(self.names.queue(queue), event.raw, timeout=_ANSWER, headers={_LIFETIME: str(_DAY)})
+            answer = await self.client.request(self.names.queue(queue), event.raw, timeout=ANSWER, headers={LIFETIME: str(_DAY)})
         except (Error, OSError, asyncio.TimeoutError) as error:
             raise OutcomeUnknown(str(error) or "no answer") from error
         if "error" in json.loads(answer.data):
@@ -109,7 +155,7 @@ class NatsBroker:
 
         try:
             subscription = await self.client.subscribe(self.room(room), cb=arrived)
-            await self.client.flush(timeout=int(_ANSWER))
+            await self.client.flush(timeout=int(ANSWER))
         except (Error, OSError, asyncio.TimeoutError) as error:
             raise BrokerAway(str(error)) from error
         return subscription.unsubscribe
@@ -117,7 +163,7 @@ class NatsBroker:
     async def ask(self, call: str, body: Json | None = None) -> Json:
         """A call of JetStream's. Its error has the member `error`. Raises BrokerAway."""
         try:
-            answer = await self.client.request(self.names.call(call), json.dumps(body).encode() if body else b"", timeout=_ANSWER)
+            answer = await self.client.request(self.names.call(call), json.dumps(body).encode() if body else b"", timeout=ANSWER)
         except (Error, OSError, asyncio.TimeoutError) as error:
             raise BrokerAway(str(error) or "no answer") from error
         found: Json = json.loads(answer.data)
@@ -135,9 +181,11 @@ class NatsBroker:
             "name": "busgate-asgi",
             "connect_timeout": _CONNECT_TIMEOUT,
             "max_reconnect_attempts": -1,
-            "reconnect_time_wait": _AGAIN,
+            "reconnect_time_wait": AGAIN,
             "ping_interval": 2,
             "error_cb": self._failed,
+            "disconnected_cb": self._disconnected,
+            "reconnected_cb": self._reconnected,
             "user": target.username,
             "password": target.password,
             "token": target.token,
@@ -150,166 +198,19 @@ class NatsBroker:
                 options["tls_hostname"] = target.tls.servername
         return {name: value for name, value in options.items() if value is not None}
 
+    async def _disconnected(self) -> None:
+        # The library publishes again before it tells that it is back.
+        self._returning_until = math.inf
+        self._lost.set()
+        self._lost = asyncio.Event()
+
+    async def _reconnected(self) -> None:
+        self._returning_until = time.monotonic() + _RETURN
+
     async def _failed(self, error: Exception) -> None:
+        if "authorization" in str(error).lower():
+            self._refused.set()
         self._errors.error("NATS: %s", str(error) or type(error).__name__)
-
-
-class NatsQueue:
-    """A queue that is read through its durable consumer, by one request at a time for as many events as are wanted."""
-
-    def __init__(self, broker: NatsBroker, name: str) -> None:
-        self._broker = broker
-        self._name = name
-        self._ready: list[Msg] = []
-        self._arrived = asyncio.Event()
-        self._inbox: str | None = None
-        self._subscription: Any = None
-        #: What the request that stands may still bring, and when the server forgets it.
-        self._left = 0
-        self._ends_at = 0.0
-        self._age = 0.0
-        self._away = False
-        self._unreadable = Seldom(log)
-
-    async def take(self, most: int) -> list[Taken]:
-        """See Queue."""
-        try:
-            if self._inbox is None:
-                await self._open()
-            await self._fill(most)
-            messages, self._ready = self._ready[:most], self._ready[most:]
-            for message in messages:
-                await self._broker.client.publish(message.reply, b"+ACK")
-        except (BrokerAway, Error, OSError) as error:
-            return await self._pause(error)
-        if self._away:
-            log.info("Queue %s is read again.", self._name)
-            self._away = False
-        return self._living(messages)
-
-    async def give_back(self, events: Sequence[Taken]) -> None:
-        """See Queue."""
-        for event in events:
-            await self._broker.push(self._name, event)
-
-    async def close(self) -> None:
-        """See Queue."""
-        if self._inbox is None:
-            return
-        if self._left > 0:
-            await asyncio.sleep(max(self._ends_at - time.monotonic(), 0))
-        try:
-            for message in self._ready:
-                await self._broker.client.publish(message.reply, b"-NAK")
-            await self._subscription.unsubscribe()
-        except (BrokerAway, Error, OSError) as error:
-            log.warning("Queue %s could not be closed (%s).", self._name, error)
-
-    async def _fill(self, most: int) -> None:
-        if self._ready:
-            return
-        now = time.monotonic()
-        if self._left <= 0 or now > self._ends_at:
-            self._left, self._ends_at = most, now + _WAIT
-            request = {"batch": most, "expires": int(_WAIT * 1e9)}
-            call = self._broker.names.call(f"CONSUMER.MSG.NEXT.{self._broker.names.stream}.{self._broker.names.consumer(self._name)}")
-            await self._broker.client.publish(call, json.dumps(request).encode(), reply=self._inbox or "")
-        self._arrived.clear()
-        try:
-            await asyncio.wait_for(self._arrived.wait(), self._ends_at - now + _AGAIN)
-        except asyncio.TimeoutError:
-            # A server that has the consumer tells when the time of a request is over.
-            await self._forget()
-
-    async def _open(self) -> None:
-        """Finds the stream, which a gateway makes, and the consumer, which we make where there is none."""
-        names, broker = self._broker.names, self._broker
-        stream = await broker.ask(f"STREAM.INFO.{names.stream}")
-        if "error" in stream:
-            raise BrokerAway(f"stream {names.stream}, which a gateway makes: {stream['error'].get('description')}")
-        age = int(stream["config"]["max_age"])
-        self._age = age / 1e9
-        consumer = names.consumer(self._name)
-        known = await broker.ask(f"CONSUMER.INFO.{names.stream}.{consumer}")
-        if known.get("error", {}).get("err_code") == _NO_SUCH_CONSUMER:
-            before = time.monotonic()
-            made = await broker.ask(f"CONSUMER.DURABLE.CREATE.{names.stream}.{consumer}", self._configuration(consumer, age))
-            if "error" in made:
-                raise BrokerAway(f"consumer {consumer}: {made['error'].get('description')}")
-            broker.clock_ahead = _seconds(made["created"]) - (before + time.monotonic()) / 2
-        self._inbox = broker.client.new_inbox()
-        self._subscription = await broker.client.subscribe(self._inbox, cb=self._arrive)
-
-    def _configuration(self, consumer: str, age: int) -> Json:
-        return {
-            "stream_name": self._broker.names.stream,
-            "config": {
-                "durable_name": consumer,
-                "ack_policy": "explicit",
-                "ack_wait": age,
-                "deliver_policy": "all",
-                "filter_subject": self._broker.names.queue(self._name),
-                "replay_policy": "instant",
-                "max_ack_pending": _MAX_UNACKNOWLEDGED,
-                "inactive_threshold": _INACTIVE,
-            },
-        }
-
-    async def _arrive(self, message: Msg) -> None:
-        status = (message.headers or {}).get("Status")
-        if status is None:
-            self._left -= 1
-            self._ready.append(message)
-        else:
-            self._left = 0
-            if status != "408":
-                await self._forget()
-        self._arrived.set()
-
-    async def _forget(self) -> None:
-        """The consumer has gone, or its leader moved: it is looked for anew."""
-        self._inbox = None
-        self._left = 0
-        await self._subscription.unsubscribe()
-
-    async def _pause(self, error: Exception) -> list[Taken]:
-        if not self._away:
-            log.warning("Queue %s cannot be read (%s); trying on.", self._name, error)
-        self._away = True
-        self._left = 0
-        await asyncio.sleep(_AGAIN)
-        return []
-
-    def _living(self, messages: list[Msg]) -> list[Taken]:
-        taken = []
-        for message in messages:
-            try:
-                event = json.loads(message.data)
-                event.get("type")
-            except (ValueError, AttributeError):
-                self._unreadable.error("What is no JSON object was skipped in queue %s.", self._name)
-                continue
-            left = self._expires_in(message)
-            if left > 0:
-                taken.append(Taken(event, message.data, left))
-        return taken
-
-    def _expires_in(self, message: Msg) -> float:
-        lifetime = float((message.headers or {}).get(_LIFETIME, 0)) / 1000 or self._age
-        ahead = time.time() - time.monotonic() if self._broker.clock_ahead is None else self._broker.clock_ahead
-        return _kept_at(message.reply) + lifetime - time.monotonic() - ahead
-
-
-def _kept_at(acknowledgement: str) -> float:
-    """When the stream took the message, by the server's clock, in seconds: in the subject of its acknowledgement (ADR-15)."""
-    parts = acknowledgement.split(".")
-    return int(parts[7 if len(parts) == 9 else 9]) / 1e9
-
-
-def _seconds(timestamp: str) -> float:
-    """RFC 3339 with up to nine digits, which is more than Python's own reader takes."""
-    whole, _, fraction = timestamp.rstrip("Z").partition(".")
-    return timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

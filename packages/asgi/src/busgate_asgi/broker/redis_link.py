@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from redis.asyncio import RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 
 from busgate_asgi.broker.contract import BrokerAway, BrokerRefused, OutcomeUnknown
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Link:
     """A connection. What is sent in one go is answered in order; one caller at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
 
     @property
@@ -106,7 +106,10 @@ class _Alone:
         self._target = target
 
     async def link(self, key: str) -> Link:
-        return await _connect(self._target, *self._target.hosts[0])
+        target = self._target
+        if target.path is not None:
+            return await _opened(UnixDomainSocketConnection(path=target.path, **_identity(target)))
+        return await _connect(target, *target.hosts[0])
 
 
 class _Primary:
@@ -188,9 +191,17 @@ class _NamedSSLConnection(SSLConnection):
 
 
 async def _connect(target: Target, host: str, port: int) -> Link:
-    options: dict[str, Any] = {
-        "host": host,
-        "port": port,
+    options = {"host": host, "port": port, **_identity(target)}
+    if target.tls is None:
+        return await _opened(Connection(**options))
+    if target.tls.servername is None:
+        return await _opened(SSLConnection(**options, **_files(target.tls)))
+    return await _opened(_NamedSSLConnection(servername=target.tls.servername, **options, **_files(target.tls)))
+
+
+def _identity(target: Target) -> dict[str, Any]:
+    """Who we are on every connection, and what each has in common."""
+    return {
         "db": target.db,
         "username": target.username,
         "password": target.password,
@@ -199,12 +210,9 @@ async def _connect(target: Target, host: str, port: int) -> Link:
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "client_name": "busgate-asgi",
     }
-    if target.tls is None:
-        connection = Connection(**options)
-    elif target.tls.servername is None:
-        connection = SSLConnection(**options, **_files(target.tls))
-    else:
-        connection = _NamedSSLConnection(servername=target.tls.servername, **options, **_files(target.tls))
+
+
+async def _opened(connection: AbstractConnection) -> Link:
     try:
         await asyncio.wait_for(connection.connect(), CONNECT_TIMEOUT + ANSWER_TIMEOUT)
     except (RedisError, OSError, asyncio.TimeoutError) as error:

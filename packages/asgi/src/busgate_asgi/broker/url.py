@@ -7,14 +7,15 @@ from urllib.parse import unquote
 
 Kind = Literal["standalone", "sentinel", "cluster", "nats"]
 
-_REDIS = re.compile(r"^(redis|rediss)(-sentinel|-cluster)?://(?:([^@/?#]*)@)?([^@/?#]+)(?:/([^@/?#]*))?(?:\?([^@#]*))?$")
+_REDIS = re.compile(r"^(?:redis|valkey)(s?)(-sentinel|-cluster)?://(?:([^@/?#]*)@)?([^@/?#]+)(?:/([^@/?#]*))?(?:\?([^@#]*))?$")
+_SOCKET = re.compile(r"^(?:redis\+unix|unix)://(?:([^@/?#]*)@)?(/[^?#]+)(?:\?([^@#]*))?$")
 _NATS = re.compile(r"^(nats|tls)://(?:([^@/?#]*)@)?([^/?#]+)/?(?:\?([^#]*))?$")
 _TLS = ("ca", "cert", "key", "servername")
 _REDIS_PARAMETERS = frozenset({"db", "sentinelUsername", "sentinelPassword", *_TLS})
 _NATS_PARAMETERS = frozenset({"nkey", "creds", "replicas", "domain", *_TLS})
 _EXPECTED = (
     "expected redis://[user:password@]host[:port][/db], redis-sentinel://h1[:port],h2/<primary>, redis-cluster://h1[:port],h2 "
-    "(rediss… for TLS), or nats://h1[:port],h2 (tls:// for TLS); percent-encode special characters"
+    "(rediss… for TLS, or valkey…), redis+unix:///path, or nats://h1[:port],h2 (tls:// for TLS); percent-encode special characters"
 )
 
 
@@ -39,6 +40,8 @@ class Target:
 
     kind: Kind
     hosts: tuple[tuple[str, int], ...]
+    #: The path of a socket, which stands for a host.
+    path: str | None = None
     username: str | None = None
     password: str | None = None
     tls: Tls | None = None
@@ -58,13 +61,15 @@ class Target:
 def parse_url(url: str) -> Target:
     """Reads a URL. Raises InvalidUrl."""
     if match := _REDIS.match(url):
-        return _redis(*match.groups())
+        return _redis(url.partition("://")[0], *match.groups())
+    if match := _SOCKET.match(url):
+        return _socket(url.partition("://")[0], *match.groups())
     if match := _NATS.match(re.sub(r",\s*(nats|tls)://", ",", url)):
         return _nats(*match.groups())
     raise InvalidUrl(_EXPECTED)
 
 
-def _redis(scheme: str, form: str | None, userinfo: str | None, hosts: str, path: str | None, query: str | None) -> Target:
+def _redis(scheme: str, tls: str, form: str | None, userinfo: str | None, hosts: str, path: str | None, query: str | None) -> Target:
     parameters = _parameters(query, _REDIS_PARAMETERS)
     kind: Kind = "sentinel" if form == "-sentinel" else "cluster" if form == "-cluster" else "standalone"
     path = unquote(path or "")
@@ -72,10 +77,8 @@ def _redis(scheme: str, form: str | None, userinfo: str | None, hosts: str, path
         raise InvalidUrl("redis:// names one host; several need redis-sentinel:// or redis-cluster://")
     if kind == "sentinel" and path == "":
         raise InvalidUrl("redis-sentinel:// needs the name of the primary after the hosts, as in redis-sentinel://h1,h2/mymaster")
-    db = path if kind == "standalone" and path else parameters.get("db", "0")
-    if not re.fullmatch(r"\d{1,5}", db):
-        raise InvalidUrl("the database is not a whole number")
-    if kind == "cluster" and (path or int(db) != 0):
+    db = _database(path if kind == "standalone" and path else parameters.get("db", "0"))
+    if kind == "cluster" and (path or db != 0):
         raise InvalidUrl("Redis Cluster has one database, 0, and nothing follows the hosts")
     username, password = _credentials(userinfo)
     return Target(
@@ -83,12 +86,27 @@ def _redis(scheme: str, form: str | None, userinfo: str | None, hosts: str, path
         hosts=_hosts(hosts, 26379 if kind == "sentinel" else 6379),
         username=username,
         password=password,
-        tls=_tls(scheme == "rediss", parameters),
-        db=int(db),
+        tls=_tls(tls == "s", parameters),
+        db=db,
         primary=path if kind == "sentinel" else "",
         sentinel_username=parameters.get("sentinelUsername"),
         sentinel_password=parameters.get("sentinelPassword"),
-        address=f"{scheme}{form or ''}://{hosts}" + (f"/{path}" if path else ""),
+        address=f"{scheme}://{hosts}" + (f"/{path}" if path else ""),
+    )
+
+
+def _socket(scheme: str, userinfo: str | None, path: str, query: str | None) -> Target:
+    parameters = _parameters(query, _REDIS_PARAMETERS)
+    username, password = _credentials(userinfo)
+    return Target(
+        kind="standalone",
+        hosts=(),
+        path=unquote(path),
+        username=username,
+        password=password,
+        tls=_tls(wanted=False, parameters=parameters),
+        db=_database(parameters.get("db", "0")),
+        address=f"{scheme}://{path}",
     )
 
 
@@ -124,12 +142,14 @@ def _host(text: str, port: int) -> tuple[str, int]:
     return match[1].strip("[]"), int(match[2] or port)
 
 
+def _database(text: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", text):
+        raise InvalidUrl("the database is not a whole number")
+    return int(text)
+
+
 def _credentials(userinfo: str | None) -> tuple[str | None, str | None]:
-    if not userinfo:
-        return None, None
-    name, colon, password = userinfo.partition(":")
-    if not colon:
-        raise InvalidUrl("a user needs a password: user:password@, or :password@ for the default user")
+    name, _, password = (userinfo or "").partition(":")
     return unquote(name) or None, unquote(password) or None
 
 
