@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { Buffer } from 'node:buffer';
+import { existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A file of the system, read whole. Throws where it is not there. */
@@ -57,6 +58,17 @@ function sumOf(stat: string, names: RegExp): number {
   return sum;
 }
 
+const opened = new Map<string, number>();
+const page = Buffer.allocUnsafe(4096);
+
+/** Each file is opened once and stays so: without a descriptor left it could not be opened again, and that is when much is under way. */
 function readText(path: string): string {
-  return readFileSync(path, 'utf8');
+  const file = opened.get(path) ?? openSync(path, 'r');
+  opened.set(path, file);
+  let text = '';
+  for (let at = 0, bytes = 1; bytes > 0; at += bytes) {
+    bytes = readSync(file, page, 0, page.length, at);
+    text += page.toString('utf8', 0, bytes);
+  }
+  return text;
 }
