@@ -21,7 +21,12 @@ const FLUSH_MS = 1000;
 const NO_SDK =
   'tracing is on, but no OpenTelemetry SDK has registered a tracer provider: nothing is traced. Load one before Busgate: NODE_OPTIONS="--import ./otel.js"';
 /** W3C Trace Context, level 2: version, trace, parent, flags; a later version may say more behind. */
-const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]*)?$/;
+
+/** Whether it names a trace, and can be a header. */
+export function isTraceparent(value: unknown): value is string {
+  return typeof value === 'string' && parse(value) !== undefined;
+}
 
 /** One step on the way of a message that somebody traces. */
 export class TracedStep {

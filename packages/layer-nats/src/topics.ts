@@ -63,7 +63,7 @@ export class Topics {
 
   /** @throws LayerError REFUSED, LAYER_AWAY */
   async subscribe(session: Session, topic: Topic, sink: TopicSink, rule: HistoryRule | undefined): Promise<void> {
-    const order = rule === undefined ? undefined : new InOrder((...message) => this.#give(entry, ...message));
+    const order = rule === undefined ? undefined : new InOrder((payload, stamp, traceparent) => this.#give(entry, payload, stamp, traceparent));
     const entry: Entry = { topic, sink, rule, order, subscribed: undefined, held: undefined, refused: undefined, confirmed: false };
     const key = this.#subjects.topic(topic);
     this.#entries.set(key, entry);
@@ -120,10 +120,8 @@ export class Topics {
 
   #subscribeEntry(session: Session, entry: Entry): void {
     const { topic, order } = entry;
-    const live = this.#traces && topic.kind === 'room' ? this.#giveTraced : this.#givePlain;
-    const receive = order === undefined ? (arrival: Arrival) => live(entry, arrival) : (arrival: Arrival) => this.#stamped(order, arrival);
     entry.subscribed = session.subscribe(order === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
-      message: receive,
+      message: this.#receiverOf(entry),
       refused: (error) => this.#refused(session, entry, error),
     });
   }
@@ -134,9 +132,12 @@ export class Topics {
     entry.order?.reset();
   }
 
-  readonly #givePlain = (entry: Entry, { payload }: Arrival): void => this.#give(entry, payload);
-
-  readonly #giveTraced = (entry: Entry, arrival: Arrival): void => this.#give(entry, arrival.payload, undefined, traceOf(arrival));
+  #receiverOf(entry: Entry): (arrival: Arrival) => void {
+    const { topic, order } = entry;
+    if (order !== undefined) return (arrival) => this.#stamped(order, arrival);
+    if (this.#traces && topic.kind === 'room') return (arrival) => this.#give(entry, arrival.payload, undefined, traceOf(arrival));
+    return ({ payload }) => this.#give(entry, payload);
+  }
 
   #give(entry: Entry, payload: Uint8Array, stamp?: Stamp, traceparent?: string): void {
     if (entry.held === undefined) entry.sink.message(payload, stamp, traceparent);

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { isTraceparent } from '../tracing.ts';
 
 /** What an event is, for who hands it on. */
 export interface ForwardedEvent {
@@ -16,9 +17,6 @@ export interface ForwardedEvent {
 /** Visible ASCII, as a header can carry it. */
 const ID = /^[\u0021-\u007E]{1,256}$/;
 
-/** As a header can carry it: W3C Trace Context. */
-const TRACEPARENT = /^[0-9a-f-]{55,256}$/;
-
 /** Reads a message of a queue; undefined where it is no event of a gateway. */
 export function readEvent(payload: Uint8Array): ForwardedEvent | undefined {
   const body = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString();
@@ -30,7 +28,7 @@ export function readEvent(payload: Uint8Array): ForwardedEvent | undefined {
       id,
       order: typeof order === 'number' ? order : null,
       replyChannel,
-      traceparent: typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? traceparent : undefined,
+      traceparent: isTraceparent(traceparent) ? traceparent : undefined,
       body,
     };
   } catch {

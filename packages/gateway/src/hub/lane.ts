@@ -244,10 +244,14 @@ export class Lane implements Flushed {
 
   /** Writes what other rooms have for the session too, where that is wanted. */
   #gather(others: NonNullable<Passenger['others']>, turn: Turn): boolean {
-    const lanes = this.#marks ? undefined : turn.gathers(others.size);
-    if (lanes !== undefined) turn.saved(others.flushBatch(lanes) - 1);
-    else if (this.#marks) others.flushBatch();
-    return this.#marks || lanes !== undefined;
+    if (this.#marks) {
+      others.flushBatch();
+      return true;
+    }
+    const lanes = turn.gathers(others.size);
+    if (lanes === undefined) return false;
+    turn.saved(others.flushBatch(lanes) - 1);
+    return true;
   }
 
   /** Puts what the member is due to what it is owed. */

@@ -4,14 +4,12 @@ import type { Revocation, Revocations } from '../../auth/revocations.ts';
 import { publishFailure } from '../../layer-errors.ts';
 import type { ApiCall, ApiRequest } from '../api.ts';
 import { mayBeSent } from '../../transports/websocket/frames.ts';
-import { ERRORS } from '../../errors.ts';
+import { closeOf } from '../../errors.ts';
 import { OpsError } from '../errors.ts';
 import { readObject } from '../json.ts';
 import { type Asking, askOwner } from './sessions.ts';
 
 const DAY_MS = 86_400_000;
-const DRAINED = 1012;
-const EXPIRED = ERRORS.expired.close ?? DRAINED;
 const MOST = 1000;
 /** A time with its offset (RFC 3339 section 5.6). */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
@@ -43,7 +41,7 @@ export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disco
       method: 'POST',
       path: '/api/disconnect',
       async serve(request) {
-        const { user, code = DRAINED } = membersOf(request);
+        const { user, code = closeOf('drained').code } = membersOf(request);
         if (!isNamed(user) || typeof code !== 'number' || !mayBeSent(code)) throw new OpsError('bad_request');
         await orRefused(() => known().disconnect({ user, code }));
         return { user, code };
@@ -53,7 +51,7 @@ export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disco
 }
 
 async function end(fleet: Asking, session: string): Promise<void> {
-  if (!(await askOwner(fleet, 'close', session, { session, code: EXPIRED }))) throw new OpsError('no_session');
+  if (!(await askOwner(fleet, 'close', session, { session, code: closeOf('expired').code }))) throw new OpsError('no_session');
 }
 
 function membersOf({ body }: ApiRequest): Members {

@@ -1,12 +1,11 @@
 import { isName } from '@busgate/layer';
+import { closeOf } from '../../errors.ts';
 import type { FleetCalls, SessionFacts, SessionsAsked } from '../../fleet/calls.ts';
 import type { Fleet } from '../../fleet/fleet.ts';
 import { CLOSE_CODE } from '../written.ts';
 import type { ApiCall } from '../api.ts';
 import { OpsError } from '../errors.ts';
 import { limitOf, readCursor, writeCursor } from '../paging.ts';
-
-const DRAINED = 1012;
 
 export type Asking = Pick<Fleet, 'ask' | 'gateways'>;
 
@@ -103,7 +102,7 @@ export async function askOwner<C extends 'session' | 'close'>(
 }
 
 function codeOf(written: string | null): number {
-  if (written === null) return DRAINED;
+  if (written === null) return closeOf('drained').code;
   const code = CLOSE_CODE.read(written);
   if (code === undefined) throw new OpsError('bad_request');
   return code;
