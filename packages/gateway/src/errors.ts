@@ -74,7 +74,6 @@ const TABLE = {
   not_joined: { frame: true, retry: false, message: 'this session is not in that room' },
   too_large: { close: 1009, frame: true, retry: false, message: 'the message is larger than allowed' },
 
-  normal: { close: 1000, retry: false, message: '' },
   going_away: { close: 1001, retry: true, message: 'going away' },
   protocol: { close: 1002, retry: false, message: 'WebSocket protocol error' },
   wrong_kind: { close: 1003, retry: false, message: 'this route takes text frames only' },

@@ -15,7 +15,7 @@ import { Flush, type FlushClock } from './hub/flush.ts';
 import type { Loss } from './hub/loss.ts';
 import type { Replays } from './limits/replays.ts';
 import { HubRoom, type RoomContext } from './hub/room.ts';
-import { Linger } from './hub/linger.ts';
+import { LeftRooms } from './hub/left-rooms.ts';
 import { Slices } from './hub/slices.ts';
 import type { Log } from './log.ts';
 import type { Tracing } from './tracing.ts';
@@ -68,7 +68,7 @@ export class Hub {
   readonly #log: Log;
   readonly #context: RoomContext;
   readonly #rooms = new Map<string, Entry>();
-  readonly #linger: Linger;
+  readonly #left: LeftRooms;
   readonly #slices: Slices;
   readonly #maxRooms: number;
   readonly #lossOf: HubOptions['lossOf'];
@@ -81,11 +81,11 @@ export class Hub {
     this.#lossOf = lossOf;
     this.#maxRooms = maxRooms;
     this.#slices = new Slices(clock);
-    this.#linger = new Linger(linger, (room) => this.#letGo(room));
+    this.#left = new LeftRooms(linger, (room) => this.#letGo(room));
     this.#layer = layer;
     this.#counters = counters;
     this.#log = log;
-    this.#context = { flush: new Flush(clock), counters, backlog, tracing, onEmpty: (room) => this.#linger.start(room.name) };
+    this.#context = { flush: new Flush(clock), counters, backlog, tracing, onEmpty: (room) => this.#left.add(room.name) };
   }
 
   /** Rooms with a member in this process. */
@@ -115,7 +115,7 @@ export class Hub {
    * Rejects with what a subscription fails with, LAYER_AWAY for one, and with CHANNEL_FULL where too many are held; then there is nothing to release.
    */
   hold(name: string): HubRoom | Promise<HubRoom> {
-    this.#linger.cancel(name);
+    this.#left.delete(name);
     const known = this.#rooms.get(name);
     if (known === undefined && !this.#hasPlace()) return Promise.reject(new LayerError('CHANNEL_FULL', 'this process holds as many rooms as it may'));
     const { room, subscribed, isLive } = known ?? this.#subscribe(name);
@@ -209,11 +209,11 @@ export class Hub {
 
   close(): void {
     this.replays.close();
-    this.#linger.close();
+    this.#left.close();
   }
 
   #hasPlace(): boolean {
-    return this.#rooms.size < this.#maxRooms || this.#linger.releaseOldest();
+    return this.#rooms.size < this.#maxRooms || this.#left.releaseOldest();
   }
 
   #subscribe(name: string): Entry {

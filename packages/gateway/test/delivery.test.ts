@@ -107,7 +107,7 @@ class Play {
     if (kind === 'block') client.link.room = 0;
     else if (kind === 'unblock') client.link.take(100_000);
     else if (!client.session.isOpen) return;
-    else if (kind === 'close') client.session.close('normal');
+    else if (kind === 'close') client.session.close('going_away');
     else {
       const text = `direct ${(this.#next += 1)}`;
       client.marks.push({ text, due: client.dueNow() });

@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { LayerError } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { closeLabel, createCounters } from '../src/counters.ts';
@@ -31,6 +33,12 @@ test.each(closes)('%s in a close frame: a code, and a reason that fits', (key) =
   const { code, reason } = closeOf(key);
   expect(code).toBe(ERRORS[key].close);
   expect(new TextEncoder().encode(reason).length).toBeLessThanOrEqual(123);
+});
+
+test('every key is one that something raises', () => {
+  const sources = globSync(join(import.meta.dirname, '../src/**/*.ts')).filter((file) => !file.endsWith('/src/errors.ts'));
+  const text = sources.map((file) => readFileSync(file, 'utf8')).join('\n');
+  expect(keys.map(([key]) => key).filter((key) => !text.includes(`'${key}'`))).toEqual([]);
 });
 
 test('what may be tried again says when, spread so that not all come at once', () => {

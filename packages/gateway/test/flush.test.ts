@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { Flush, type Flushed, type Turn } from '../src/hub/flush.ts';
+import { Flush, type Flushed, type FlushTurn } from '../src/hub/flush.ts';
 
 /** Visits so many lanes in one turn of the loop; each asks, `asks` times, what else a session of a thousand rooms is due, which saves so many writes each time. Counts the lookings. */
 function gatherings(lanes: number, asks: number, saves: number): number {
   const steps: (() => void)[] = [];
   const flush = new Flush({ now: () => 0, defer: (step) => void steps.push(step) });
   let gathered = 0;
-  const visit = (turn: Turn): boolean => {
+  const visit = (turn: FlushTurn): boolean => {
     for (let ask = 0; ask < asks; ask += 1) {
       if (turn.gathers(1000) === undefined) continue;
       gathered += 1;

@@ -155,7 +155,7 @@ describe('readers that read at random', () => {
         stage.publish('oldest', 'x'.repeat(50));
         stage.turn();
       }
-      if (end === 'close') session.close('normal');
+      if (end === 'close') session.close('going_away');
       else if (end === 'unlinked') session.unlinked(link, { code: 1006, reason: '' });
       else if (end === 'slow') session.tooSlow('slow');
       else session.relink(undefined);

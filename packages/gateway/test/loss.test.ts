@@ -111,7 +111,7 @@ describe('a lossy room', () => {
     stage.join(session, members, 'oldest');
     link.room = 0;
     fill(stage, 'oldest', 5);
-    session.close('normal');
+    session.close('going_away');
     link.take(1_000_000);
     expect(link.texts().length).toBe(5);
   });

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BrokerTime } from './clock.ts';
+import type { BrokerTime } from './broker-clock.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { EXPECTED_LAST, headerOf, type JetStream, type StoredMessage } from './jetstream.ts';
 import type { Session } from './session.ts';

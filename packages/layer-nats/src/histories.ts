@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { HistoryPage, HistoryRule, LayerLogger, Position } from '@busgate/layer/driver';
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import type { Arrival } from './connection.ts';
 import { HistoryReader, type Kept } from './history-reader.ts';
 import { Incarnations, type Incarnation } from './incarnations.ts';
@@ -37,7 +37,7 @@ export class Histories {
   readonly #jetStream: JetStream;
   readonly #streams: Streams;
   readonly #subjects: Subjects;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #plans: ReadonlyMap<HistoryRule, HistoryPlan>;
   readonly #writers = new Map<HistoryPlan, StreamWriter<Incarnation>>();
   readonly #heads: StreamPlan;
@@ -49,7 +49,7 @@ export class Histories {
   /** The epoch of each stream when it was looked at last, and the server that led it. */
   readonly #seen = new Map<string, { readonly epoch: string; readonly leader: string | undefined }>();
 
-  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock; logger: LayerLogger }, rules: readonly HistoryRule[]) {
+  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: BrokerClock; logger: LayerLogger }, rules: readonly HistoryRule[]) {
     this.#jetStream = parts.jetStream;
     this.#streams = parts.streams;
     this.#subjects = parts.subjects;

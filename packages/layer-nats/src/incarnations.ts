@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
-import type { BrokerTime, Clock } from './clock.ts';
+import type { BrokerTime, BrokerClock } from './broker-clock.ts';
 import type { Arrival } from './connection.ts';
 import { decide } from './decisions.ts';
 import { JetStreamError } from './errors.ts';
@@ -81,7 +81,7 @@ export class Incarnations {
 
   /** `heads` names the stream that keeps the rooms' newest messages, `decisions` the one that keeps what processes agree on. */
   constructor(
-    parts: { jetStream: JetStream; subjects: Subjects; logger: LayerLogger; clock: Clock },
+    parts: { jetStream: JetStream; subjects: Subjects; logger: LayerLogger; clock: BrokerClock },
     { heads, decisions }: { readonly heads: string; readonly decisions: string },
   ) {
     this.#jetStream = parts.jetStream;

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { DriverEvents, Finding, LayerLogger, ResolvedOptions } from '@busgate/layer/driver';
-import { Clock } from './clock.ts';
+import { BrokerClock } from './broker-clock.ts';
 import type { Arrival } from './connection.ts';
 import { examine } from './examine.ts';
 import { Histories } from './histories.ts';
@@ -35,7 +35,7 @@ export class Keeping {
   readonly records: NatsRecords;
   readonly leases: NatsLeases;
   readonly #jetStream: JetStream;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #subjects: Subjects;
   readonly #logger: LayerLogger;
   readonly #events: KeepingEvents;
@@ -64,7 +64,11 @@ export class Keeping {
     );
     const ticks = streams.writer(groups, (session) => streams.ensure(session, groups));
     const tick = { subject: subjects.clock, payload: new Uint8Array(0) };
-    const clock = new Clock(jetStream, subjects.clock, async (session) => (await ticks.write(session, { key: subjects.clock, bytes: 0 }, () => tick)).stream);
+    const clock = new BrokerClock(
+      jetStream,
+      subjects.clock,
+      async (session) => (await ticks.write(session, { key: subjects.clock, bytes: 0 }, () => tick)).stream,
+    );
     this.#clock = clock;
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, onChange: events.onChange });

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore } from '@busgate/layer/driver';
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import { EndedLeases } from './ended-leases.ts';
 import { JS, JetStreamError, isJetStream } from './errors.ts';
 import { EXPECTED_LAST, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
@@ -37,7 +37,7 @@ interface Own {
 export class NatsLeases implements LeaseStore {
   readonly #jetStream: JetStream;
   readonly #subjects: Subjects;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #plan: StreamPlan;
   readonly #writer: StreamWriter<StreamInfo>;
   readonly #session: () => Session;
@@ -48,7 +48,7 @@ export class NatsLeases implements LeaseStore {
   readonly #ended: EndedLeases;
 
   constructor(
-    parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock },
+    parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: BrokerClock },
     { session, push }: { readonly session: () => Session; readonly push: PushAnyhow },
   ) {
     this.#jetStream = parts.jetStream;

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Session } from './session.ts';
 import type { StreamWriter } from './stream-writer.ts';
@@ -13,7 +13,7 @@ import { withResolvers } from '@busgate/layer/driver';
 export class Members {
   readonly #jetStream: JetStream;
   readonly #subjects: Subjects;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #expiryMs: number;
   readonly #plan: StreamPlan;
   readonly #writer: StreamWriter<void>;
@@ -22,7 +22,7 @@ export class Members {
   /** Answers are given in the order of the questions. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock }, plan: StreamPlan, expiryMs: number) {
+  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: BrokerClock }, plan: StreamPlan, expiryMs: number) {
     const { jetStream, streams, clock } = parts;
     this.#jetStream = jetStream;
     this.#subjects = parts.subjects;

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import { isFullQueue } from './errors.ts';
 import { MESSAGE_ID, type JetStream, type StoredMessage } from './jetstream.ts';
 import { LIFETIME, lifetimeOf } from './lifetime.ts';
@@ -30,7 +30,7 @@ type Moved = 'moved' | 'seen' | 'full';
 export interface OverflowContext {
   readonly jetStream: JetStream;
   readonly subjects: Subjects;
-  readonly clock: Clock;
+  readonly clock: BrokerClock;
   readonly stream: string;
   readonly session: () => Session | undefined;
   /** Frees places of a queue that is full; false where there are none. */

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import type { JetStream, StoredMessage, StreamInfo } from './jetstream.ts';
 import { isTooLargeForHeaders, lifetimeOf } from './lifetime.ts';
 import type { Session } from './session.ts';
@@ -26,14 +26,14 @@ interface Seen {
  */
 export class Places {
   readonly #jetStream: JetStream;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #expiryMs: number;
   readonly #seen = new Map<string, Seen>();
   /** When the stream was made whose sequences are known. */
   #made = '';
 
   /** `expiryMs`: how long a message lives here that had no room to say it. */
-  constructor(parts: { readonly jetStream: JetStream; readonly clock: Clock }, expiryMs: number) {
+  constructor(parts: { readonly jetStream: JetStream; readonly clock: BrokerClock }, expiryMs: number) {
     this.#jetStream = parts.jetStream;
     this.#clock = parts.clock;
     this.#expiryMs = expiryMs;

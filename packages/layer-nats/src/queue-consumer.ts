@@ -1,5 +1,5 @@
 import { LONGEST_EXPIRY_MS } from '@busgate/layer/driver';
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import { JS, isJetStream } from './errors.ts';
 import { nanoseconds, type JetStream, type StreamConfig } from './jetstream.ts';
 import { REQUEST_TIMEOUT_MS, type Session } from './session.ts';
@@ -72,7 +72,7 @@ export async function removeBlind(
     consumer,
     subject,
     clock,
-  }: { readonly jetStream: JetStream; readonly stream: string; readonly consumer: string; readonly subject: string; readonly clock: Clock },
+  }: { readonly jetStream: JetStream; readonly stream: string; readonly consumer: string; readonly subject: string; readonly clock: BrokerClock },
   session: Session,
 ): Promise<boolean> {
   const oldest = await jetStream.message(session, stream, { seq: 1, next_by_subj: subject });

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { Patience, isLayerError, type Taken } from '@busgate/layer/driver';
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import type { Arrival } from './connection.ts';
 import type { JetStream, StreamInfo } from './jetstream.ts';
 import { LIFETIME, isTooLargeForHeaders } from './lifetime.ts';
@@ -19,7 +19,7 @@ const NAK = Buffer.from('-NAK');
 
 export interface PullerContext {
   readonly jetStream: JetStream;
-  readonly clock: Clock;
+  readonly clock: BrokerClock;
   readonly stream: string;
   readonly subject: string;
   readonly consumer: string;
@@ -59,7 +59,7 @@ export class QueuePuller {
   /** Until that has ended nothing is asked for: it would pass what is being given back. */
   #returning: Promise<void> | undefined;
   /** It is looked at the end of this turn whether anybody pops. */
-  #restsSoon = false;
+  #goesIdleSoon = false;
   #idle: NodeJS.Timeout | undefined;
   #wake: () => void = () => undefined;
   #closed = false;
@@ -88,7 +88,7 @@ export class QueuePuller {
     } finally {
       this.#popping = false;
       signal.removeEventListener('abort', abort);
-      this.#restSoon();
+      this.#goIdleSoon();
     }
   }
 
@@ -203,7 +203,7 @@ export class QueuePuller {
   /** What came in one turn is taken together. */
   #tellReady(): void {
     if (this.#popping) this.#wake();
-    else this.#restSoon();
+    else this.#goIdleSoon();
   }
 
   #taken(message: Handed): Taken {
@@ -224,7 +224,7 @@ export class QueuePuller {
       return false;
     } finally {
       this.#accepting -= 1;
-      this.#restSoon();
+      this.#goIdleSoon();
     }
   }
 
@@ -268,16 +268,16 @@ export class QueuePuller {
   }
 
   /** Where nobody pops by the end of this turn, nobody waits: a listener that is served asks for the next message at once, or is slow. */
-  #restSoon(): void {
-    if (this.#restsSoon) return;
-    this.#restsSoon = true;
+  #goIdleSoon(): void {
+    if (this.#goesIdleSoon) return;
+    this.#goesIdleSoon = true;
     setImmediate(() => {
-      this.#restsSoon = false;
-      this.#rest();
+      this.#goesIdleSoon = false;
+      this.#goIdle();
     });
   }
 
-  #rest(): void {
+  #goIdle(): void {
     if (this.#popping || this.#closed || this.#accepting > 0) return;
     this.#returning = this.#withdraw(this.#returning);
     clearTimeout(this.#idle);

@@ -1,5 +1,5 @@
 import { LONGEST_EXPIRY_MS, ID_MEMORY_MS, type PushOptions, type Taken } from '@busgate/layer/driver';
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import { JS, JetStreamError, isFullQueue } from './errors.ts';
 import { MESSAGE_ID, type JetStream, type Stored, type StreamInfo } from './jetstream.ts';
 import { HEADERS_ROOM, LIFETIME, isTooLargeForHeaders } from './lifetime.ts';
@@ -43,7 +43,7 @@ export class Queues {
   readonly #pulling: Omit<PullerContext, 'subject' | 'consumer' | 'released'>;
 
   constructor(
-    parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock },
+    parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: BrokerClock },
     limits: { capacity: number; expiryMs: number },
     connection: Pick<PullerContext, 'session' | 'onChange'>,
   ) {

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { RecordStore, StoredRecord } from '@busgate/layer/driver';
-import type { Clock } from './clock.ts';
+import type { BrokerClock } from './broker-clock.ts';
 import type { JetStream, StoredMessage } from './jetstream.ts';
 import type { Session } from './session.ts';
 import type { StreamWriter } from './stream-writer.ts';
@@ -21,14 +21,14 @@ const ENDS = 'Busgate-Ends';
 export class NatsRecords implements RecordStore {
   readonly #jetStream: JetStream;
   readonly #subjects: Subjects;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #session: () => Session;
   readonly #plan: StreamPlan;
   readonly #streams: Streams;
   readonly #writer: StreamWriter<void>;
 
   /** `session` throws where there is none that can keep anything. */
-  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: Clock }, session: () => Session) {
+  constructor(parts: { jetStream: JetStream; streams: Streams; subjects: Subjects; clock: BrokerClock }, session: () => Session) {
     const { jetStream, streams, subjects, clock } = parts;
     this.#jetStream = jetStream;
     this.#subjects = subjects;

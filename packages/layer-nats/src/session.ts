@@ -19,7 +19,7 @@ interface Publication {
 }
 
 /** What was published in one turn of the event loop: it leaves in one write, followed by one ping, whose answer is the answer to all of it. */
-interface Turn {
+interface SentTurn {
   readonly publications: Publication[];
   bytes: number;
   /** The answer to everything in it, and to what was published on each subject, which the server may refuse. */
@@ -56,8 +56,8 @@ export class Session {
   readonly #answers = new Map<string, (arrival: Arrival) => void>();
   readonly #requests = new Map<string, Request>();
   readonly #toldOfEnd = new Set<(error: LayerError) => void>();
-  readonly #unanswered = new Set<Turn>();
-  #turn: Turn | undefined;
+  readonly #unanswered = new Set<SentTurn>();
+  #turn: SentTurn | undefined;
   readonly #underWay = new UnderWay();
   #issued = 0;
   #ended: string | undefined;
@@ -252,7 +252,7 @@ export class Session {
     return overload;
   }
 
-  #newTurn(): Turn {
+  #newTurn(): SentTurn {
     setImmediate(() => this.#flush());
     return { publications: [], bytes: 0, processed: outcome<void>(), subjects: new Map() };
   }
@@ -274,7 +274,7 @@ export class Session {
   }
 
   /** What the server does not permit it says before its pong, and the library tells it within the same turn of the event loop. */
-  #confirm(turn: Turn): void {
+  #confirm(turn: SentTurn): void {
     if (!this.#unanswered.delete(turn)) return;
     this.#underWay.end(turn.bytes, turn.publications.length);
     for (const answer of turn.subjects.values()) answer.resolve();
@@ -282,7 +282,7 @@ export class Session {
   }
 }
 
-function fail({ processed, subjects }: Turn, error: LayerError): void {
+function fail({ processed, subjects }: SentTurn, error: LayerError): void {
   for (const answer of subjects.values()) answer.reject(error);
   processed.reject(error);
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LayerLogger } from '@busgate/layer/driver';
-import type { BrokerTime } from './clock.ts';
+import type { BrokerTime } from './broker-clock.ts';
 import { decide } from './decisions.ts';
 import { JetStreamError, JS, isJetStream } from './errors.ts';
 import { nanoseconds, type JetStream, type StreamConfig, type StreamInfo } from './jetstream.ts';

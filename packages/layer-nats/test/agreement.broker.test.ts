@@ -2,7 +2,7 @@ import { openLayer, type ChannelLayer } from '@busgate/layer';
 import { connect as natsConnect } from 'nats';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { startNats, type Broker } from '../../../test/support/brokers.ts';
-import { Clock } from '../src/clock.ts';
+import { BrokerClock } from '../src/broker-clock.ts';
 import { connect } from '../src/connection.ts';
 import { decide } from '../src/decisions.ts';
 import { JetStream } from '../src/jetstream.ts';
@@ -18,7 +18,7 @@ async function begin(nats: Broker): Promise<{ session: Session; decideOn: (own: 
   const target = parseUrl(nats.url);
   const session = new Session(await connect(target.servers[0]!, target, 'test', { publishRefused: ignore, complaint: ignore, peers: ignore }), ignore);
   const jetStream = new JetStream(undefined, ignore);
-  const clock = new Clock(jetStream, 'agreed.now', async () => (await jetStream.store(session, 'agreed.now', new Uint8Array(0))).stream);
+  const clock = new BrokerClock(jetStream, 'agreed.now', async () => (await jetStream.store(session, 'agreed.now', new Uint8Array(0))).stream);
   const parts = { jetStream, brokerTime: (through: Session): Promise<number> => clock.read(through) };
   return { session, decideOn: async (own) => String((await decide(parts, session, { stream: 'AGREED', subject: 'agreed.how' }, { own }))['own']) };
 }

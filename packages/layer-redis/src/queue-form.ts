@@ -50,7 +50,7 @@ interface Listed extends Element {
 /** Lists, with the deadline in the element. */
 export class ListForm implements QueueForm<Listed> {
   readonly #expiryMs: number;
-  readonly #clocks = new WeakMap<Connection, Clock>();
+  readonly #clocks = new WeakMap<Connection, ClockReading>();
 
   constructor(expiryMs: number) {
     this.#expiryMs = expiryMs;
@@ -112,7 +112,7 @@ export class ListForm implements QueueForm<Listed> {
     return (await SCRIPTS.take.run(connection, key, max, this.#expiryMs, ahead)) as [Buffer, Buffer, ...Buffer[]];
   }
 
-  async #askClock(connection: Connection): Promise<Clock> {
+  async #askClock(connection: Connection): Promise<ClockReading> {
     const [seconds, micros] = (await connection.run('time')) as [Buffer, Buffer];
     const now = performance.now();
     const clock = { ahead: Number(seconds) * 1000 + Number(micros) / 1000 - now, readUntil: now + CLOCK_MS };
@@ -122,7 +122,7 @@ export class ListForm implements QueueForm<Listed> {
 }
 
 /** How far a server's clock is ahead of this process's own, and until when that is believed. */
-interface Clock {
+interface ClockReading {
   readonly ahead: number;
   readonly readUntil: number;
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
-import { Backoff } from './backoff.ts';
+import { ReconnectWaits } from './reconnect-waits.ts';
 import type { Output } from './output.ts';
 import { note, reasonOf } from './reasons.ts';
 import { roomUrl } from './target.ts';
@@ -29,7 +29,7 @@ interface Ended {
 export async function subscribeGateway(base: URL, room: string, output: Output, signal: AbortSignal): Promise<number> {
   const url = roomUrl(base, room);
   url.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
-  const backoff = new Backoff();
+  const waits = new ReconnectWaits();
   while (!signal.aborted) {
     const ended = await listen(url, output, signal);
     if (signal.aborted) return 0;
@@ -37,9 +37,9 @@ export async function subscribeGateway(base: URL, room: string, output: Output, 
       note('subscribe', `${base.origin}: ${ended.reason}`);
       return 1;
     }
-    if (ended.opened) backoff.reset();
-    if (backoff.failures === 0) note('subscribe', `${base.origin}: ${ended.reason}; connecting again, what is published meanwhile is not shown`);
-    await backoff.wait(signal);
+    if (ended.opened) waits.reset();
+    if (waits.failures === 0) note('subscribe', `${base.origin}: ${ended.reason}; connecting again, what is published meanwhile is not shown`);
+    await waits.wait(signal);
   }
   return 0;
 }

@@ -1,5 +1,5 @@
 import { isLayerError, type LayerOptions, openLayer, type RoomListener, type Subscription } from '@busgate/layer';
-import { Backoff } from './backoff.ts';
+import { ReconnectWaits } from './reconnect-waits.ts';
 import type { Output } from './output.ts';
 import { note } from './reasons.ts';
 
@@ -20,14 +20,14 @@ export async function subscribeLayer(url: string, options: LayerOptions, room: s
 }
 
 async function keepAsking(ask: () => Promise<Subscription>, signal: AbortSignal): Promise<Subscription | undefined> {
-  const backoff = new Backoff();
+  const waits = new ReconnectWaits();
   while (!signal.aborted) {
     try {
       return await ask();
     } catch (error) {
       if (!isLayerError(error, 'LAYER_AWAY') && !isLayerError(error, 'OUTCOME_UNKNOWN')) throw error;
-      if (backoff.failures === 0) note('subscribe', 'the broker is away; trying again until it is back');
-      await backoff.wait(signal);
+      if (waits.failures === 0) note('subscribe', 'the broker is away; trying again until it is back');
+      await waits.wait(signal);
     }
   }
   return undefined;

@@ -14,7 +14,7 @@ export interface FlushClock {
 }
 
 /** How a visit is bounded. */
-export interface Turn {
+export interface FlushTurn {
   /**
    * All lanes that have something to send, where a session of so many rooms should be written what any of them has for it, at once; undefined where that would cost
    * more than it has been found to save.
@@ -33,11 +33,11 @@ export interface Flushed {
   isDue: boolean;
   readonly hasUnsent: boolean;
   /** Sends a batch. Answers whether everybody had it; where the time was up before, the next call goes on. */
-  visit(turn: Turn): boolean;
+  visit(turn: FlushTurn): boolean;
 }
 
 /** Whose turn it is: lanes with something to send are visited one after the other, in slices, so that a large room holds up no other. */
-export class Flush implements Turn {
+export class Flush implements FlushTurn {
   readonly #clock: FlushClock;
   #due: Flushed[] = [];
   #lanes: readonly Flushed[] = [];

@@ -2,7 +2,7 @@ import type { Counters } from '../counters.ts';
 import { frameOf, type Framing } from '../session/link.ts';
 import type { RoomMessage } from '@busgate/layer';
 import type { Encoder, Encoding } from './encoding.ts';
-import type { Flushed, Turn } from './flush.ts';
+import type { Flushed, FlushTurn } from './flush.ts';
 import { type HeldMessage, keyOf, type Loss } from './loss.ts';
 
 /** Frames written to a socket at once, in bytes. One that is larger goes alone. */
@@ -187,7 +187,7 @@ export class Lane implements Flushed {
    * Brings every member a batch further. Answers whether all have been visited; where the time was up before, the next call goes on.
    * Members may come and go in between, and during it.
    */
-  visit(turn: Turn): boolean {
+  visit(turn: FlushTurn): boolean {
     this.#upTo ??= this.#begin();
     for (let index = Math.min(this.#next, this.members.length - 1); index >= 0; index -= 1) {
       const member = this.members[index];
@@ -226,7 +226,7 @@ export class Lane implements Flushed {
     return true;
   }
 
-  #visitMember(member: Passenger, turn: Turn): void {
+  #visitMember(member: Passenger, turn: FlushTurn): void {
     if (member.others !== undefined && this.#gather(member.others, turn)) return;
     const run = this.#runs[0];
     const isLossy = this.loss !== undefined;
@@ -243,7 +243,7 @@ export class Lane implements Flushed {
   }
 
   /** Writes what other rooms have for the session too, where that is wanted. */
-  #gather(others: NonNullable<Passenger['others']>, turn: Turn): boolean {
+  #gather(others: NonNullable<Passenger['others']>, turn: FlushTurn): boolean {
     if (this.#marks) {
       others.flushBatch();
       return true;

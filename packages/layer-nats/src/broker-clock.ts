@@ -18,7 +18,7 @@ interface Reading {
  * The broker's clock, as exact as half a round trip: read by keeping a message and asking when it was kept. Ours runs by
  * `performance.now`, which nobody can set.
  */
-export class Clock {
+export class BrokerClock {
   readonly #jetStream: JetStream;
   readonly #keep: (session: Session) => Promise<string>;
   readonly #subject: string;

@@ -4,7 +4,7 @@ const FIRST_MS = 250;
 const LAST_MS = 15_000;
 
 /** Growing waits with jitter between attempts. */
-export class Backoff {
+export class ReconnectWaits {
   #failures = 0;
 
   get failures(): number {

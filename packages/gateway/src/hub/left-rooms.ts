@@ -1,5 +1,5 @@
 /** Rooms that everybody has left: each is let go between once and twice `delay` later, so that who comes back soon costs the broker nothing. One timer for all. */
-export class Linger {
+export class LeftRooms {
   readonly #delay: number;
   readonly #release: (room: string) => void;
   #left = new Set<string>();
@@ -12,12 +12,12 @@ export class Linger {
     this.#release = release;
   }
 
-  start(room: string): void {
+  add(room: string): void {
     this.#left.add(room);
     this.#timer ??= setTimeout(() => this.#sweep(), this.#delay).unref();
   }
 
-  cancel(room: string): void {
+  delete(room: string): void {
     this.#left.delete(room);
     this.#before.delete(room);
   }
