@@ -158,6 +158,26 @@ describe('a token', () => {
     expect(await client.closed()).toBe(4403);
   });
 
+  test('is looked at no more often where a frame brings it: rate past a hundred bad ones of an address in a second, whatever sessions they come from', async () => {
+    await using gateway = await start('--limits-errors', '100000');
+    const headers = bearer(tokenFor());
+    await using one = await Client.multiplex(gateway.ws('/socket'), headers);
+    await using other = await Client.multiplex(gateway.ws('/socket'), headers);
+    const show = async (client: Client, token: string, count: number): Promise<readonly unknown[]> => {
+      const from = client.frames.length;
+      for (let shown = 0; shown < count; shown += 1) client.send({ type: 'token', token });
+      await client.until(() => client.frames.length === from + count);
+      return client.frames.slice(from).map(({ type, code }) => code ?? type);
+    };
+    const codes: unknown[] = [];
+    const began = performance.now();
+    while (!codes.includes('rate')) codes.push(...(await show(one, `${tokenFor()}x`, 60)), ...(await show(other, `${tokenFor()}x`, 60)));
+    // The bound is a second's, on a slow machine too.
+    const windows = Math.ceil((performance.now() - began) / 1000) + 1;
+    expect(codes.filter((code) => code === 'bad_token').length).toBeLessThanOrEqual(100 * windows);
+    await expect.poll(() => show(one, tokenFor(), 1)).toEqual(['token']);
+  });
+
   test('that ends ends its session with 4401 after the grace, a stream likewise', async () => {
     await using gateway = await start('--auth-grace', '0s');
     const headers = bearer(tokenFor({ exp: seconds() + 2 }));

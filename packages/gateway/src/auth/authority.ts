@@ -77,10 +77,10 @@ export class Authority {
     return application === undefined ? ANYONE : this.#decide(questionOf(request, application.headers, token));
   }
 
-  /** Who the client of a session is that shows another token; the application is asked as before, with that one. */
-  async renew({ question }: Identity, token: string): Promise<Identity | AuthRefusal> {
-    const { jwt } = this.#sources;
-    if (jwt !== undefined) return await this.#check(jwt, token, question?.address);
+  /** Who the client of a session at this address is that shows another token; the application is asked as before, with that one. */
+  async renew({ question }: Identity, token: string, address: string): Promise<Identity | AuthRefusal> {
+    const { jwt, attempts } = this.#sources;
+    if (jwt !== undefined) return await attempts.look(address, () => this.#check(jwt, token, address));
     return question === undefined ? 'bad_token' : await this.#decide(withToken(question, token));
   }
 
@@ -91,7 +91,7 @@ export class Authority {
     return this.#decided(question, await application.subrequest.ask(question));
   }
 
-  async #check(jwt: JwtChecker, token: string, address: string | undefined): Promise<Identity | AuthRefusal> {
+  async #check(jwt: JwtChecker, token: string, address: string): Promise<Identity | AuthRefusal> {
     const grant = await jwt.check(token);
     if (grant === 'away') return 'auth_away';
     if (typeof grant === 'string') return this.#refuse(grant, address);
@@ -119,8 +119,8 @@ export class Authority {
     return { user, info, join, publish, until, issuedAt, token: id, question };
   }
 
-  #refuse(fault: TokenFault, address: string | undefined): 'bad_token' {
-    if (address !== undefined) this.#sources.attempts.failed(address);
+  #refuse(fault: TokenFault, address: string): 'bad_token' {
+    this.#sources.attempts.failed(address);
     this.#sources.log.info('a token was refused', { reason: fault, address });
     return 'bad_token';
   }
