@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Findings } from '../soak/findings.ts';
 import { kindsOn } from '../soak/kinds.ts';
 import { soak } from '../soak/soak.ts';
 import { SoakStage } from '../soak/stage.ts';
@@ -38,4 +39,21 @@ test.concurrent('what is left behind is seen: each kind of it', async () => {
   expect(after.timers - before.timers).toBeGreaterThan(950);
   expect(after.objects - before.objects).toBeGreaterThan(4000);
   expect(after.bytes - before.bytes).toBeGreaterThan(300_000);
+});
+
+test('what a soak finds is told, also where nothing but memory has grown', () => {
+  const MIB = 1024 * 1024;
+  const toldOf = (...turns: readonly (readonly [faults: readonly string[], mib: number])[]): readonly (number | string)[] => {
+    const lines: string[] = [];
+    const findings = new Findings('memory', { log: () => undefined, error: (line) => void lines.push(line) });
+    for (const [faults, mib] of turns) findings.turn('all together', faults, mib * MIB);
+    return [findings.end(), ...lines];
+  };
+  expect(toldOf([[], 100], [[], 120], [[], 105])).toEqual([0]);
+  expect(toldOf([[], 100], [[], 105.1])).toEqual([1, 'memory: 100.0 MiB resident have become 105.1']);
+  expect(toldOf([['timers a round: 1'], 100], [[], 200])).toEqual([
+    2,
+    'memory: all together: timers a round: 1',
+    'memory: 100.0 MiB resident have become 200.0',
+  ]);
 });
