@@ -33,10 +33,24 @@ export interface Server {
 
 const GATEWAY = join(import.meta.dirname, '../../../packages/gateway/src/cli.ts');
 
-/** The gateway as its users start it, with every limit, bound and metric in force as by default. */
-async function startBusgate({ core, redisPort }: Place): Promise<Running> {
+/** Whatever is off until it is set, set to what no client of a bench comes near. */
+const LIMITS = {
+  '--auth-jwt': JSON.stringify({ key: 'a secret of thirty-two bytes and more', algorithms: ['HS256'] }),
+  '--trusted-proxies': '["10.0.0.0/8"]',
+  '--rooms': '[{"rooms":"nowhere.>","join":"nobody"},{"rooms":">","slow":"close"}]',
+  '--limits-address-sessions': '1000000',
+  '--limits-address-handshakes': '1000000/s',
+  '--limits-user-sessions': '1000000',
+  '--rate-frames': '1000000/s',
+  '--rate-bytes': '1GiB/s',
+  '--rate-joins': '1000000/s',
+  '--rate-publishes': '1000000/s',
+};
+
+/** The gateway as its users start it, with every limit, bound and metric in force as by default, and with these settings. */
+async function startBusgate({ core, redisPort }: Place, settings: Readonly<Record<string, string>> = {}): Promise<Running> {
   const [port, opsPort] = [await freePort(), await freePort()];
-  const serve = ['serve', '--demo', '--layer', `redis://127.0.0.1:${redisPort}`, '--port', port, '--ops-port', opsPort];
+  const serve = ['serve', '--demo', '--layer', `redis://127.0.0.1:${redisPort}`, '--port', port, '--ops-port', opsPort, ...Object.entries(settings).flat()];
   const child = startPinned(core, process.execPath, ['--conditions=@busgate/source', GATEWAY, ...serve]);
   await new GatewayProcess(child, port, opsPort).answers('/readyz');
   return { child, port };
@@ -59,7 +73,8 @@ async function startFloor({ core, program, load }: Place): Promise<Running> {
 
 /** Everything compared, by the name it has on the command line, in the order of the tables. */
 export const servers: Readonly<Record<string, Server>> = {
-  busgate: { title: 'Busgate', wire: 'frames', viaRedis: true, start: startBusgate },
+  busgate: { title: 'Busgate', wire: 'frames', viaRedis: true, start: (place) => startBusgate(place) },
+  'busgate-limits': { title: 'Busgate, limits set', wire: 'frames', viaRedis: true, start: (place) => startBusgate(place, LIMITS) },
   naive: { title: 'naive `ws`', wire: 'frames', viaRedis: true, start: (place) => startScript('naive.ts', place) },
   socketio: { title: 'Socket.IO', wire: 'socketio', viaRedis: true, start: (place) => startScript('socketio.ts', place) },
   floor: { title: 'floor', wire: 'frames', viaRedis: false, start: startFloor },
