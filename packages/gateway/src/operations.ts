@@ -7,6 +7,7 @@ import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
 import { Api } from './ops/api.ts';
 import type { OpsApi } from './ops/call.ts';
+import type { Publishing } from './ops/calls/publish.ts';
 import { callsOf } from './ops/table.ts';
 import type { Sessions } from './session/registry.ts';
 
@@ -32,7 +33,7 @@ export class Operations {
     const { layerMessage, message } = config.limits;
     const { answer } = new LocalGateway({ layer, hub, sessions, version, isDraining, layerMessage });
     const fleet = new Fleet({ layer, answer, log, now: () => performance.now() });
-    const publish = (room: string, payload: Uint8Array, id: string | undefined) => hub.publish(room, payload, 'ops', id);
+    const publish: Publishing['publish'] = (room, payload, { id, traceparent }) => hub.publish(room, payload, 'ops', id, traceparent);
     this.api = new Api(callsOf({ fleet, layer, config, publish, message, log, drain, version, revocations: auth.revocations }), log);
     this.#fleet = config.ops.key === undefined ? undefined : fleet;
   }

@@ -2,6 +2,7 @@ import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Client } from './support/client.ts';
 import { SILENT, TestGateway, until } from './support/gateway.ts';
+import { KEY } from './support/operator.ts';
 import { allSpans, OutsideTrace, registerSdk } from './support/traces.ts';
 import { TestWorker } from './support/worker.ts';
 
@@ -59,6 +60,28 @@ describe('with an SDK', () => {
     await post(gateway, '/socket', { traceparent: headed.traceparent() }, JSON.stringify({ type: 'publish', room: 'c', data: 1 }));
     const rooms = await Promise.all([framed, posted, headed].map(async (one) => (await one.span('busgate.publish')).attributes['messaging.destination.name']));
     expect(rooms).toEqual(['a', 'b', 'c']);
+  });
+
+  test('an operator has one for each room of a call, by the header, and the trace goes on to the flush', async () => {
+    await using gateway = await start(['--ops-key', KEY]);
+    await using client = await Client.open(gateway.ws('/room/o.2'));
+    const [outside, unheard] = [new OutsideTrace(), new OutsideTrace()];
+    const publish = (traceparent: string, key = KEY) =>
+      fetch(`http://127.0.0.1:${gateway.gateway.ops.port}/api/publish`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${key}`, traceparent },
+        body: '{"rooms":["o.1","o.2"],"text":"x"}',
+      });
+    expect((await publish(unheard.traceparent(), 'no key')).status).toBe(401);
+    expect(await (await publish('no traceparent')).json()).toEqual({ results: [{ room: 'o.1' }, { room: 'o.2' }] });
+    expect((await publish(outside.traceparent())).status).toBe(200);
+    await client.until(() => client.received.length === 2);
+    const delivered = await outside.span('busgate.deliver');
+    const published = outside.spans.filter(({ name }) => name === 'busgate.publish');
+    expect(published.map(({ attributes }) => attributes['messaging.destination.name'])).toEqual(['o.1', 'o.2']);
+    expect(published.map(({ parentSpanContext }) => parentSpanContext?.spanId)).toEqual([outside.spanId, outside.spanId]);
+    expect(delivered.parentSpanContext?.spanId).toBe(published[1]?.spanContext().spanId);
+    expect(unheard.spans).toEqual([]);
   });
 
   test('a worker has one for what it publishes and sends to a group', async () => {

@@ -9,6 +9,8 @@ export interface ApiRequest {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly body: Uint8Array;
+  /** As the header says it; what is none is as if there were none. */
+  readonly traceparent: string | undefined;
 }
 
 /** One call of the API. */
@@ -41,7 +43,7 @@ export class Api implements OpsApi {
     }
   }
 
-  async #serve({ method, path, query, body }: OpsCall): Promise<OpsReply> {
+  async #serve({ method, path, query, body, traceparent }: OpsCall): Promise<OpsReply> {
     const matches = this.#calls.flatMap((call) => {
       const params = match(call.path, path);
       return params === undefined ? [] : [{ call, params }];
@@ -49,7 +51,7 @@ export class Api implements OpsApi {
     if (matches.length === 0) return opsRefusal('no_route');
     const found = matches.find(({ call }) => call.method === method);
     if (found === undefined) return opsRefusal('method', { Allow: matches.map(({ call }) => call.method).join(', ') });
-    const answer = await found.call.serve({ params: found.params, query: new URLSearchParams(query), body });
+    const answer = await found.call.serve({ params: found.params, query: new URLSearchParams(query), body, traceparent });
     return isReply(answer) ? answer : jsonAnswer(200, answer);
   }
 }

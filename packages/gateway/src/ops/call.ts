@@ -7,6 +7,8 @@ export interface OpsCall {
   readonly path: string;
   readonly query: string;
   readonly body: Uint8Array;
+  /** The header, of the trace that the operator wants followed. */
+  readonly traceparent: string | undefined;
 }
 
 /** Who reads an answer that goes on. */

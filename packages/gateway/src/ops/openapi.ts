@@ -6,7 +6,7 @@ type Method = 'get' | 'post' | 'delete';
 
 interface Parameter {
   readonly name: string;
-  readonly in: 'path' | 'query';
+  readonly in: 'path' | 'query' | 'header';
   readonly required?: true;
   readonly description: string;
   readonly schema: Schema;
@@ -36,8 +36,17 @@ const CODE: Parameter = {
   schema: { type: 'integer', default: 1012 },
 };
 
+const TRACEPARENT: Parameter = {
+  name: 'traceparent',
+  in: 'header',
+  description: 'W3C Trace Context: the trace that is to be followed, with the setting `tracing`.',
+  schema: TEXT,
+};
+
 const OPERATIONS: Readonly<Record<string, Partial<Record<Method, Operation>>>> = {
-  '/api/publish': { post: { summary: 'Publishes a payload to a room, or to up to 1000 at once.', body: 'Publish', answer: [200, 'Published'] } },
+  '/api/publish': {
+    post: { summary: 'Publishes a payload to a room, or to up to 1000 at once.', parameters: [TRACEPARENT], body: 'Publish', answer: [200, 'Published'] },
+  },
   '/api/rooms': {
     get: {
       summary: 'Rooms of the fleet that have members, by name.',

@@ -4,6 +4,7 @@ import type { Answer } from '../answer.ts';
 import type { OpsApi, OpsReply, OpsStream } from './call.ts';
 import { opsRefusal } from './errors.ts';
 import { OpsKey } from './key.ts';
+import { traceparentOf } from '../routes/request.ts';
 
 /** Calls that are answered at a time; streams do not count once they have begun. */
 const MOST_CALLS = 64;
@@ -40,7 +41,9 @@ export class ApiPort {
     try {
       const refused = await this.#read(request, body);
       if (refused !== undefined) return refuse(request, response, opsRefusal(refused));
-      const reply = await this.#inTurn(() => api.answer({ method: request.method ?? '', path, query, body: body.bytes }));
+      const reply = await this.#inTurn(() =>
+        api.answer({ method: request.method ?? '', path, query, body: body.bytes, traceparent: traceparentOf(request.headers) }),
+      );
       send(response, reply);
     } finally {
       this.#held -= body.length;

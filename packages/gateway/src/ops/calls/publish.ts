@@ -11,9 +11,15 @@ import { readObject } from '../json.ts';
 
 const MOST_ROOMS = 1000;
 
+interface OpsPublishOptions {
+  readonly id: string | undefined;
+  /** Of the trace that the operator wants followed, into every room of the call. */
+  readonly traceparent: string | undefined;
+}
+
 export interface Publishing {
   /** Rejects with a LayerError. */
-  readonly publish: (room: string, payload: Uint8Array, id: string | undefined) => Promise<{ readonly position?: string }>;
+  readonly publish: (room: string, payload: Uint8Array, options: OpsPublishOptions) => Promise<{ readonly position?: string }>;
   /** Bytes of one payload. */
   readonly message: number;
   readonly log: Pick<Log, 'error'>;
@@ -23,11 +29,11 @@ type Result = { readonly room: string; readonly position?: string } | { readonly
 
 /** `POST /api/publish`: one payload to a room, or to many, each of which has a result of its own. */
 export function publishCall({ publish, message, log }: Publishing): ApiCall {
-  const one = async (room: string, payload: Uint8Array, id: string | undefined): Promise<Result> => {
+  const one = async (room: string, payload: Uint8Array, options: OpsPublishOptions): Promise<Result> => {
     if (!isName(room)) return { room, error: 'bad_room' };
     if (isReserved(room)) return { room, error: 'not_allowed' };
     try {
-      return { room, ...(await publish(room, payload, id)) };
+      return { room, ...(await publish(room, payload, options)) };
     } catch (error) {
       const key = publishFailure(error);
       if (key === 'internal') log.error('an operator’s message could not be published', { error: String(error) });
@@ -37,7 +43,7 @@ export function publishCall({ publish, message, log }: Publishing): ApiCall {
   return {
     method: 'POST',
     path: '/api/publish',
-    async serve({ body }: ApiRequest) {
+    async serve({ body, traceparent }: ApiRequest) {
       const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString();
       const members = readObject(text);
       const rooms = roomsIn(members);
@@ -45,7 +51,7 @@ export function publishCall({ publish, message, log }: Publishing): ApiCall {
       const { id } = members;
       if (payload === undefined || (id !== undefined && !isPublishId(id))) throw new OpsError('bad_request');
       if (payload.length > message) throw new OpsError('body_too_large');
-      return { results: await Promise.all(rooms.map((room) => one(room, payload, id))) };
+      return { results: await Promise.all(rooms.map((room) => one(room, payload, { id, traceparent }))) };
     },
   };
 }
