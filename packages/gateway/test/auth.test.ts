@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -313,4 +313,29 @@ describe('an application that is asked', () => {
     for (const session of ['4', '4', '5']) expect((await WAYS['sse']?.(gateway, '/room/a', by(session)))?.[0]).toBe(200);
     expect(asked.map(({ headers }) => headers.cookie)).toEqual(['session=4', 'session=5']);
   });
+});
+
+test('an application is asked 64 questions at a time, and the others as these are answered', async () => {
+  const [clients, most] = [70, 64];
+  const held: ServerResponse[] = [];
+  const application = createServer((_request, response) => void held.push(response)).listen(0, '127.0.0.1');
+  await once(application, 'listening');
+  await using _ended = {
+    [Symbol.asyncDispose]: async () => {
+      application.closeAllConnections();
+      application.close();
+    },
+  };
+  const url = `http://127.0.0.1:${(application.address() as AddressInfo).port}/`;
+  await using gateway = await TestGateway.start(['--routes', ROUTES, '--auth-http', JSON.stringify({ url, timeout: '1m' })]);
+  const statuses = Promise.all(
+    Array.from({ length: clients }, (_, n) =>
+      fetch(gateway.http('/open/a'), { method: 'POST', body: 'x', headers: { Authorization: `Basic ${n}` } }).then(({ status }) => status),
+    ),
+  );
+  for (let answered = 0; answered < clients; answered += 1) {
+    await expect.poll(() => held.length, { interval: 1 }).toBe(Math.min(most, clients - answered));
+    held.shift()?.end('{"user":"ann"}');
+  }
+  expect(await statuses).toEqual(Array(clients).fill(202));
 });
