@@ -49,6 +49,15 @@ function gatewayOf(manifests: Manifests): Container {
   return manifests.get('Deployment', 'busgate').spec.template.spec.containers[0] as Container;
 }
 
+/** Whether these labels are those of the gateway's pods, and of no others: a pod that is under two budgets is never evicted. */
+function coversOnly(manifests: Manifests, labels: Readonly<Record<string, string>>): boolean {
+  const covered = manifests.of('Deployment').filter(({ spec }) => {
+    const own = spec.template.metadata.labels;
+    return Object.entries(labels).every(([name, value]) => own[name] === value);
+  });
+  return covered.map(({ metadata }) => metadata.name).join() === 'busgate';
+}
+
 /** The default port of the layer's broker. */
 function brokerPort({ layer }: Config): number {
   const { port, protocol } = new URL(layer);
@@ -86,6 +95,14 @@ describe.each(folders)('k8s/%s', (folder) => {
       { path: '/healthz', port: 'ops' },
       { path: '/readyz', port: 'ops' },
     ]);
+  });
+
+  test('attack 109: of nodes that are drained at once, one pod goes, and the next one when there is another in its place', () => {
+    const budgets = manifests.of('PodDisruptionBudget').map(({ spec: budget }) => budget);
+    expect(budgets).toEqual([
+      { maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow', selector: { matchLabels: expect.toSatisfy((labels) => coversOnly(manifests, labels)) } },
+    ]);
+    expect(manifests.get('HorizontalPodAutoscaler', 'busgate').spec.minReplicas).toBeGreaterThan(1);
   });
 
   test('scales by a metric of the program, before its limits', () => {
