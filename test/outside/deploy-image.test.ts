@@ -28,6 +28,11 @@ interface Image {
   };
 }
 
+interface Bill {
+  readonly bomFormat: string;
+  readonly components: readonly { readonly purl: string }[];
+}
+
 async function imageOf(name: string): Promise<Image> {
   const [image] = JSON.parse(await docker('image', 'inspect', name)) as Image[];
   if (image === undefined) throw new Error(`there is no image ${name}`);
@@ -57,13 +62,33 @@ describe('the image', () => {
   });
 
   test('says what it is', async () => {
-    const { version, license } = JSON.parse(await readFile(join(ROOT, 'packages/gateway/package.json'), 'utf8')) as Record<string, string>;
+    const { version, license, repository } = JSON.parse(await readFile(join(ROOT, 'packages/gateway/package.json'), 'utf8')) as Record<
+      'version' | 'license',
+      string
+    > & {
+      readonly repository: { readonly url: string };
+    };
     const { Config } = await imageOf(IMAGE);
     expect(Config.Labels).toMatchObject({
       'org.opencontainers.image.title': 'busgate',
       'org.opencontainers.image.version': version,
       'org.opencontainers.image.licenses': license,
+      'org.opencontainers.image.source': repository.url.replace(/^git\+|\.git$/g, ''),
+      'org.opencontainers.image.documentation': expect.stringMatching(/\/docs$/),
     });
+  });
+
+  test('holds a bill of materials, which names each package in it with its version and nothing else', async () => {
+    const bill = JSON.parse(await docker('run', '--rm', '--entrypoint', 'cat', IMAGE, '/app/sbom.cdx.json')) as Bill;
+    expect(bill.bomFormat).toBe('CycloneDX');
+    const find = `find -L /app/node_modules -path '*/node_modules/*' -name package.json -not -path '*/test/*'`;
+    const script = `for (const path of require('node:child_process').execSync(${JSON.stringify(find)}, { encoding: 'utf8' }).trim().split('\\n')) {
+      const { name, version } = JSON.parse(require('node:fs').readFileSync(path, 'utf8'));
+      if (/node_modules\\/(@[^/]+\\/)?[^/]+\\/package\\.json$/.test(path)) console.log('pkg:npm/' + name.replace('@', '%40') + '@' + version);
+    }`;
+    const installed = (await docker('run', '--rm', '--entrypoint', 'node', IMAGE, '-e', script)).trim().split('\n');
+    expect(installed.length).toBeGreaterThan(15);
+    expect(new Set(bill.components.map(({ purl }) => purl))).toEqual(new Set(installed));
   });
 
   test("is checked by nothing but the program's own Node", async () => {

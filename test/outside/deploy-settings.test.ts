@@ -11,7 +11,7 @@ interface Service {
   readonly command?: readonly string[];
   readonly stop_grace_period?: string;
   readonly environment?: Record<string, string>;
-  readonly deploy?: { readonly resources: { readonly limits: { readonly memory: string } } };
+  readonly deploy?: { readonly replicas?: number; readonly resources: { readonly limits: { readonly memory: string } } };
 }
 
 interface Deployment {
@@ -19,6 +19,9 @@ interface Deployment {
     readonly template: { readonly spec: { readonly terminationGracePeriodSeconds?: number; readonly containers: readonly { readonly args?: string[] }[] } };
   };
 }
+
+/** What a session that does nothing costs HAProxy 2.6: 4.6 KiB measured. */
+const PROXIED_BYTES = 5 * 1024;
 
 const { services } = await yaml<{ services: Record<string, Service> }>('deploy/docker-compose.yml');
 const { gateway, haproxy, redis } = services;
@@ -54,6 +57,17 @@ describe('deploy/docker-compose.yml', () => {
     expect(seconds(gateway?.stop_grace_period) * 1000).toBeGreaterThanOrEqual(config.drain.deadline + 5000);
     expect(seconds(haproxy?.stop_grace_period)).toBeGreaterThanOrEqual(seconds(gateway?.stop_grace_period));
     expect(config.limits.outboxTotal).toBeLessThanOrEqual((Number.parseInt(gateway?.deploy?.resources.limits.memory ?? '', 10) * 1024 ** 2) / 2);
+  });
+
+  test('has a proxy with room for all sessions that its gateways let in, by descriptors and by memory, and for more gateways', async () => {
+    const config = await shipped('deploy/busgate.yaml');
+    const proxy = await text('deploy/haproxy/haproxy.cfg');
+    const sessions = config.limits.sessions * (gateway?.deploy?.replicas ?? 1);
+    // Whatever bounds connections besides would be the first to be met.
+    expect(proxy).not.toMatch(/^\s*maxconn\b/m);
+    expect(Number(/^ {2}fd-hard-limit (\d+)$/m.exec(proxy)?.[1])).toBeGreaterThan(2 * sessions + 1000);
+    expect(Number.parseInt(haproxy?.deploy?.resources.limits.memory ?? '', 10) * 1024 ** 2).toBeGreaterThan(2 * sessions * PROXIED_BYTES);
+    expect([...proxy.matchAll(/^ {2}server-template gateway 1-(\d+) /gm)].map(([, most]) => Number(most))).toEqual([100, 100]);
   });
 
   test('has no secret in it, and none in an image', async () => {

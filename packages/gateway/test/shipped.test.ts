@@ -93,6 +93,7 @@ describe('a secret', () => {
 interface Service {
   readonly image?: string;
   readonly build?: unknown;
+  readonly pull_policy?: string;
   readonly user?: string;
   readonly read_only?: boolean;
   readonly cap_drop?: readonly string[];
@@ -103,8 +104,10 @@ interface Service {
   readonly deploy?: { readonly resources?: { readonly limits?: { readonly memory?: string } } };
 }
 
+/** With the variables as they are where nobody has set them. */
 function servicesOf(name: string): readonly (readonly [string, Service])[] {
-  const { services } = parse(read(name), { merge: true, logLevel: 'silent' }) as { readonly services: Readonly<Record<string, Service>> };
+  const text = read(name).replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1');
+  const { services } = parse(text, { merge: true, logLevel: 'silent' }) as { readonly services: Readonly<Record<string, Service>> };
   return Object.entries(services);
 }
 
@@ -140,6 +143,24 @@ describe('containers', () => {
       .map(([name, { ports = [] }]) => [name, ports] as const);
     expect(published.flatMap(([, ports]) => ports).filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
     expect(published.filter(([name, ports]) => name.includes('gateway') && ports.length > 0)).toEqual([]);
+  });
+
+  test('Compose runs no image that is a different one tomorrow, and builds nothing but what is missing', () => {
+    const services = servicesOf('deploy/docker-compose.yml').filter(([, { extends: base }]) => base === undefined);
+    const others = services.filter(([, { build }]) => build === undefined);
+    expect(others.map(([, { image }]) => image).filter((image) => !/^[a-z/-]+:v?\d[\w.-]*$/.test(image ?? ''))).toEqual([]);
+    expect(services.filter(([, { build }]) => build !== undefined).map(([, service]) => service.pull_policy)).toEqual(['never', 'never']);
+  });
+
+  test('each port and each image of Compose is a variable, which its page names', () => {
+    const text = read('deploy/docker-compose.yml');
+    const page = read('docs/deploy/compose.md');
+    const lines = text.split('\n').filter((line) => /^ +(?:image: (?!busgate-demo)|- '\d[\d.]*:)/.test(line));
+    expect(lines.length).toBeGreaterThanOrEqual(10);
+    expect(lines.filter((line) => !/\$\{[A-Z_]+:-[^}]+\}/.test(line))).toEqual([]);
+    const said = [...text.matchAll(/\$\{([A-Z_]+):-([^}]+)\}/g)].map(([, name, value]) => `| \`${name}\` | \`${value}\` |`);
+    const rows = page.replaceAll(/ +\|/g, ' |');
+    expect(said.filter((row) => !rows.includes(row))).toEqual([]);
   });
 
   test('what Kubernetes runs is nobody, may write nothing, and has limits', () => {

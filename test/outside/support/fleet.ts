@@ -12,8 +12,14 @@ const PROMETHEUS = join(ROOT, 'deploy/prometheus/prometheus.yml');
 /** What ships lets no client publish; the tests' publishers are clients. */
 const ROUTES = '[{path: "/room/:room", kind: room, join: anyone, publish: anyone}, {path: /socket, kind: multiplex, join: anyone, publish: nobody}]';
 
+/** What the engine has of a repository, for it may have no registry to ask; nothing where it has none, and then it is asked for what ships. */
+async function imageOf(repository: string): Promise<string> {
+  const [image = ''] = (await docker('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}', repository)).split('\n');
+  return image === '' ? '' : `image: '${image}'`;
+}
+
 /** Ports of the tests' own, drains and scrapes that a test can wait for, images that go with the project. The notice of a drain is the fleet's. */
-function overrides(name: string): string {
+async function overrides(name: string): Promise<string> {
   const gateway = `
     image: ${name}
     ports: ["127.0.0.1::9090"]
@@ -28,7 +34,9 @@ services:
     ports: !override ["127.0.0.1::8080", "127.0.0.1::8404"]
   nats-haproxy:
     ports: !override ["127.0.0.1::8080", "127.0.0.1::8404"]
+  nats: { ${await imageOf('nats')} }
   prometheus:
+    ${await imageOf('prom/prometheus')}
     ports: !override ["127.0.0.1::9090"]
     volumes: ["${scrapesOf(name)}:/etc/prometheus/prometheus.yml:ro"]
 `;
@@ -54,7 +62,7 @@ export class Fleet implements AsyncDisposable {
   static async prepare(): Promise<Fleet> {
     const name = `busgate-test-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
     const override = overrideOf(name);
-    await writeFile(override, overrides(name));
+    await writeFile(override, await overrides(name));
     await writeFile(scrapesOf(name), (await readFile(PROMETHEUS, 'utf8')).replaceAll('15s', '2s'));
     return new Fleet(new ComposeProject(name, [COMPOSE, override]));
   }
