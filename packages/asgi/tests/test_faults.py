@@ -104,12 +104,71 @@ async def test_a_session_whose_reply_may_be_lost_is_closed_and_no_other(redis_se
         proxy.deafen(b"lost?")
         await sessions[0].receive(text="lost?")
         assert (await sessions[0].reply("websocket.send"))["text"] == "lost?"
-        close = await sessions[0].reply("websocket.close")
-        assert close == {"type": "websocket.close", "code": 1011, "reason": "a message may have been lost", "lease": 1}
+        assert await sessions[0].reply() == {"type": "websocket.close", "code": 1011, "reason": "a message may have been lost", "lease": 1}
         await sessions[1].receive(text="not lost")
         assert (await sessions[1].reply("websocket.send"))["text"] == "not lost"
         for session in sessions:
             await session.disconnect()
+
+
+async def test_what_was_handled_when_a_reply_may_be_lost_is_said_again_and_the_session_is_no_other_workers(redis_server: Server) -> None:
+    seen: asyncio.Queue[object] = asyncio.Queue()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            seen.put_nowait(message["text"])
+            # Also when it was closed, of which it has not heard.
+            await send({**message, "type": "websocket.send"})
+        seen.put_nowait(message["code"])
+
+    async with gateway_at(redis_server.url) as (gateway, prefix), proxy_to(redis_server.port) as proxy, worker(proxy.url, prefix, application) as running:
+        closed, open_one = gateway.session(), gateway.session()
+        for session in (closed, open_one):
+            await session.accepted()
+        proxy.deafen(b"lost?")
+        await closed.receive(text="lost?")
+        assert (await closed.reply("websocket.send"))["done"] == 1
+        await closed.reply("websocket.close")
+        assert await closed.reply() == {"type": "done", "order": 1, "lease": 1}
+        # What crosses with the close is nobody's.
+        await closed.receive(text="late")
+        assert await closed.reply() == {"type": "done", "order": 2, "lease": 1}
+        await closed.disconnect(1011)
+        assert [await seen.get(), await seen.get()] == ["lost?", 1011]
+        again = gateway.session()
+        await again.accepted()
+        proxy.deafen(b"lost?")
+        await again.receive(text="lost?")
+        await again.reply("websocket.send")
+        await again.reply("websocket.close")
+        running.stop()
+        assert await open_one.reply() == {"type": "websocket.release", "lease": 1}
+    while not again.replies.empty():
+        assert (await again.reply())["type"] == "done"
+
+
+async def test_an_event_that_was_begun_is_no_other_workers_when_a_handler_takes_too_long(monkeypatch: pytest.MonkeyPatch, layer: str) -> None:
+    monkeypatch.setattr(worker_module, "STOP_BUSY", 0.1)
+    begun = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with gateway_at(layer) as (gateway, prefix), worker(layer, prefix, application) as running:
+        session = gateway.session()
+        await session.accepted()
+        for text in ("begun", "not begun"):
+            await session.receive(text=text)
+        await begun.wait()
+        running.stop()
+        assert await session.reply() == {"type": "done", "order": 1, "lease": 1}
+        assert await session.reply() == {"type": "websocket.release", "lease": 1}
 
 
 async def test_a_worker_that_was_not_heard_for_long_gives_its_sessions_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -93,11 +94,11 @@ class Talker:
 
 async def outages(start: Callable[[], Server], *, keeps: bool) -> None:
     """Talks through them; `keeps`: what the broker had written is there again."""
-    given: list[list[int]] = []
+    #: Of each session, in all the workers that it had.
+    given: dict[str, list[int]] = defaultdict(list)
 
     async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-        numbers: list[int] = []
-        given.append(numbers)
+        numbers = given[scope["extensions"]["busgate"]["session"]]
         await receive()
         await send({"type": "websocket.accept"})
         while (message := await receive())["type"] == "websocket.receive":
@@ -125,7 +126,7 @@ async def outages(start: Callable[[], Server], *, keeps: bool) -> None:
         await asyncio.gather(*(talker.end() for talker in talkers))
     visits = [visit for talker in talkers for visit in talker.visits]
     assert [visit.loss for visit in visits if visit.loss is not None] == []
-    assert [numbers for numbers in given if numbers != sorted(set(numbers))] == []
+    assert [numbers for numbers in given.values() if numbers != sorted(set(numbers))] == []
     # Not everybody is told: whoever can have lost nothing keeps the socket.
     assert len(visits) < CLIENTS * (OUTAGES + 1)
 

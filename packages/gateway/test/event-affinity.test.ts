@@ -100,6 +100,22 @@ describe('a worker with a queue of its own', () => {
     expect(counters.queued).toBe(counters.handled + counters.undone.returned + 1);
   });
 
+  test('that was never given an event, since its broker lost it, leaves it to nobody: the next one is told so, and the order stays', async () => {
+    await using stage = await affine();
+    const { own, shared, client, connect } = stage;
+    for (const text of ['a', 'b', 'c']) client.send(text);
+    await own.next();
+    await own.next();
+    await own.next();
+    await own.reply(connect, { lease: 1, done: 2 });
+    await own.reply(connect, { lease: 1, type: 'websocket.release' });
+    const again = await shared.next();
+    expect(again).toMatchObject({ type: 'websocket.connect', lease: 2, resumed: true, undone: 1 });
+    await shared.reply(again, { type: 'websocket.accept', lease: 2, done: again.order });
+    expect(await shared.next()).toMatchObject({ type: 'websocket.receive', order: again.order + 1, text: 'c' });
+    expect(client.closeCode).toBeUndefined();
+  });
+
   test('that no longer has the session cannot speak for it', async () => {
     await using stage = await affine();
     const { own, shared, client, connect, gateway } = stage;

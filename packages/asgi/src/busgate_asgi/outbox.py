@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from busgate_asgi import replies
 from busgate_asgi.broker import Broker, BrokerAway, BrokerRefused, OutcomeUnknown
@@ -24,7 +25,7 @@ log = logging.getLogger("busgate_asgi")
 class Line:
     """The line to one session: its replies in order, each with the lease under which this worker speaks for it."""
 
-    __slots__ = ("_answered", "_done", "_lease", "_outbox", "_prefix", "_waiting", "topic")
+    __slots__ = ("_answered", "_done", "_lease", "_outbox", "_prefix", "_saying", "_waiting", "topic")
 
     def __init__(self, outbox: "Outbox", topic: str, channel: str, lease: int | None) -> None:
         self.topic = topic
@@ -35,6 +36,8 @@ class Line:
         #: Whether the last of them says `done` of an event, and the events of which none says it yet.
         self._answered = False
         self._done: list[int] = []
+        #: Of which events `done` is said by what waits to be published.
+        self._saying: list[int] = []
 
     def send(self, reply: bytes, done: int | None = None) -> None:
         """Puts a reply on its way, and says with it that event `done` was handled. Raises ValueError for one that no gateway takes."""
@@ -48,6 +51,7 @@ class Line:
         self._answered = done is not None
         if done is not None:
             reply += b',"done":%d' % done
+            self._saying.append(done)
         self._waiting.append(reply)
         self._outbox.size += len(reply)
 
@@ -55,6 +59,7 @@ class Line:
         """Says that an event was handled: with the last reply where that has not left yet, else with the next one, or soon."""
         if self._waiting and not self._answered:
             self._waiting[-1] += b',"done":%d' % order
+            self._saying.append(order)
             self._answered = True
             return
         self._done.append(order)
@@ -67,21 +72,34 @@ class Line:
         """Says `done` of all events that it was not said of yet."""
         orders, self._done = self._done, []
         for order in orders:
+            self._saying.append(order)
             self.send(replies.done(order))
             self._answered = True
 
-    def collect(self) -> list[tuple[str, bytes]]:
+    def repeat_done(self, orders: Iterable[int]) -> None:
+        """Says it once more, where it may have been lost: else the gateway takes those events for unhandled, and another worker would be given them again."""
+        self._done[:0] = orders
+        self.flush_done()
+
+    def collect(self) -> "list[Said]":
         """What waits, as messages to the topic: one, unless it is very long."""
         waiting, self._waiting = self._waiting, []
+        orders, self._saying = self._saying, []
         if len(waiting) == 1:
-            return [(self.topic, self._prefix + waiting[0] + b"}")]
-        if sum(map(len, waiting)) <= MAX_MESSAGE:
-            return [(self.topic, self._prefix + b'"replies":[{' + b"},{".join(waiting) + b"}]}")]
-        return [(self.topic, self._prefix + reply + b"}") for reply in waiting]
+            payloads = [self._prefix + waiting[0] + b"}"]
+        elif sum(map(len, waiting)) <= MAX_MESSAGE:
+            payloads = [self._prefix + b'"replies":[{' + b"},{".join(waiting) + b"}]}"]
+        else:
+            payloads = [self._prefix + reply + b"}" for reply in waiting]
+        return [Said(self, payload, orders) for payload in payloads]
 
 
-#: A message to a topic, and the line that it is from.
-Said = tuple[Line, str, bytes]
+class Said(NamedTuple):
+    """A message to the topic of a line, and of which events it and those collected with it say `done`."""
+
+    line: Line
+    payload: bytes
+    orders: list[int]
 
 
 class Outbox:
@@ -148,11 +166,11 @@ class Outbox:
             self._wake.clear()
             lines, self._due = self._due, []
             self._unheard = await self._publish(self._unheard)
-            behind = {topic for _, topic, _ in self._unheard}
-            said = [(line, topic, payload) for line in lines for topic, payload in line.collect()]
-            self._unheard += [one for one in said if one[1] in behind]
-            self.size = sum(len(payload) for _, _, payload in self._unheard)
-            self._unheard += await self._publish([one for one in said if one[1] not in behind])
+            behind = {one.line.topic for one in self._unheard}
+            said = [one for line in lines for one in line.collect()]
+            self._unheard += [one for one in said if one.line.topic in behind]
+            self.size = sum(len(one.payload) for one in self._unheard)
+            self._unheard += await self._publish([one for one in said if one.line.topic not in behind])
             self._room.set()
             if self._unheard:
                 asyncio.get_running_loop().call_later(_AGAIN, self._wake.set)
@@ -164,11 +182,13 @@ class Outbox:
         told = False
         while said:
             try:
-                unheard = await self._broker.publish([(topic, payload) for _, topic, payload in said])
+                unheard = await self._broker.publish([(one.line.topic, one.payload) for one in said])
                 return [said[at] for at in unheard]
             except OutcomeUnknown as error:
                 log.warning("The broker went away while it was told %d replies (%s).", len(said), error)
-                self._uncertain({line for line, _, _ in said})
+                self._uncertain({one.line for one in said})
+                for one in said:
+                    one.line.repeat_done(one.orders)
                 break
             except (BrokerAway, BrokerRefused) as error:
                 if not told:

@@ -68,6 +68,8 @@ class Session:
         self._deadline: asyncio.TimerHandle | None = None
         self._stopping = False
         self._releasing = False
+        #: We have closed it, and its application has not heard of its end yet.
+        self._is_cut = False
         self._who = ""
 
     @property
@@ -148,8 +150,11 @@ class Session:
 
     def release(self) -> None:
         """Gives the session back: its connect goes to another worker, and the client notices nothing."""
-        self._releasing = True
         if self.state is State.OPEN:
+            if self._in_hand is not None:
+                # Begun, and not finished in time: nobody begins it again.
+                self._done(self._in_hand[0])
+                self._in_hand = None
             self.line.flush_done()
             self.line.send(replies.RELEASE)
             self.state = State.CLOSED
@@ -164,9 +169,12 @@ class Session:
             self.task.cancel()
 
     def uncertain(self) -> None:
-        """A reply may have been lost: the client is to come back rather than miss it."""
+        """A reply may have been lost: the client is to come back rather than miss it. No other worker gets the session: it would know of no loss."""
         if self.state is State.OPEN:
             self.line.send(replies.close(1011, "a message may have been lost"))
+            self.state = State.CLOSED
+            self._is_cut = True
+            self._forget_unread()
 
     async def receive(self) -> Message:
         """ASGI's receive."""
@@ -198,7 +206,7 @@ class Session:
             self._refuse(message)
         elif kind in replies.BUSGATE_TYPES and self.state is State.OPEN:
             self.line.send(replies.other(message))
-        elif self.state is not State.CLOSED or not self._releasing:
+        elif self.state is not State.CLOSED or not (self._releasing or self._is_cut):
             raise RuntimeError(f"Unexpected ASGI message '{kind}', in the state {self.state.name.lower()}.")
 
     @property

@@ -175,13 +175,13 @@ export class Dispatch implements Timed {
     this.#isStopping = true;
   }
 
-  /** The worker gives the session back: what it has not handled it has not begun, and another one gets it. */
+  /** The worker gives the session back: what it has not handled it has not begun, and another one gets it; but for what a broker has lost, whose turn is over. */
   released(): void {
     this.#leaveWorker();
-    const { undone, unqueued, frames } = this.#flow.abandon();
+    const { undone, unqueued, overtaken, frames } = this.#flow.abandon();
     this.#context.counters.abandoned('returned', undone, unqueued);
     this.#waiting = [...frames, ...this.#waiting];
-    void this.#resume();
+    void this.#resume(overtaken === 0 ? undefined : overtaken);
   }
 
   /** The worker with the session has died, with what it had: another one gets the session. */

@@ -24,6 +24,8 @@ export class Flow {
   #next = 0;
   #window = 1;
   #abandonments = 0;
+  /** The last order of those that have been handled. */
+  #lastDone = -1;
 
   /** How many events may be in flight from now on; those that are stay. */
   set window(events: number) {
@@ -86,6 +88,7 @@ export class Flow {
     const event = this.#inFlight.get(order);
     if (event === undefined) return undefined;
     this.#inFlight.delete(order);
+    this.#lastDone = Math.max(this.#lastDone, order);
     return now - event.queuedAt;
   }
 
@@ -103,16 +106,18 @@ export class Flow {
   }
 
   /**
-   * Nobody handles what is in flight any more: how many events of those that a queue has taken, how many of the others, and the messages in all of them. Another worker
-   * begins with one event at a time.
+   * Nobody handles what is in flight any more: how many events of those that a queue has taken, how many of the others, how many that a later one has overtaken, which
+   * its reader was never given, and the messages in the rest. Another worker begins with one event at a time.
    */
-  abandon(): { readonly undone: number; readonly unqueued: number; readonly frames: readonly Frame[] } {
+  abandon(): { readonly undone: number; readonly unqueued: number; readonly overtaken: number; readonly frames: readonly Frame[] } {
     const undone = this.queued;
     const unqueued = this.#inFlight.size - undone;
-    const frames = [...this.#inFlight.values()].flatMap(({ frame }) => frame ?? []);
+    const left = [...this.#inFlight].filter(([order]) => order > this.#lastDone);
+    const overtaken = this.#inFlight.size - left.length;
+    const frames = left.flatMap(([, { frame }]) => frame ?? []);
     this.#inFlight.clear();
     this.#abandonments += 1;
     this.#window = 1;
-    return { undone, unqueued, frames };
+    return { undone, unqueued, overtaken, frames };
   }
 }
