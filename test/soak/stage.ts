@@ -24,6 +24,16 @@ const LOOK_AGAIN_MS = 500;
 const COMPILING_LESS = ['--no-flush-bytecode', '--no-opt', '--no-maglev', '--no-sparkplug']
   .map((flag) => `process.getBuiltinModule('node:v8').setFlagsFromString('${flag}')`)
   .join(';');
+/** All that is off until it is set; what is done as fast as it goes passes that of publishes. */
+const LIMITS = {
+  'limits-address-sessions': '1000',
+  'limits-address-handshakes': '10000/s',
+  'limits-user-sessions': '100',
+  'rate-frames': '1000/s',
+  'rate-bytes': '10MiB/s',
+  'rate-joins': '100/s',
+  'rate-publishes': '1/s burst 20',
+};
 /** What is said of a broker that is gone, which is no error of the gateway. */
 const BROKER_FAULT = '"message":"a fault of the broker"';
 /** Gauges that say how things are, and nothing of what is held. */
@@ -143,6 +153,7 @@ function argsOf(broker: SoakBroker | undefined): readonly string[] {
     routes,
     'auth-jwt': JWT,
     'ops-key': KEY,
+    ...LIMITS,
   };
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, typeof value === 'string' ? value : JSON.stringify(value)]);
 }

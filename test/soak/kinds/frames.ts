@@ -12,6 +12,7 @@ export const FRAMES: readonly Kind[] = [
         client.send(frame);
       for (let count = 0; count < 30; count += 1) client.send({ type: 'publish', room: 'rated', data: count });
       await client.ask({ type: 'leave', room: 'never', ref: 1 });
+      if (!client.frames.some(({ code }) => code === 'rate')) throw new Error('no publish was refused');
     },
   },
   {
