@@ -329,8 +329,9 @@ describe('faults', () => {
 
   test('a file that cannot be read, or is no YAML, says so and shows none of its lines', () => {
     expect(faultsOf({ argv: ['--config', 'none.yaml'] })).toEqual([expect.stringContaining('none.yaml')]);
-    const faults = faultsOf({ argv: ['--config', 'b.yaml'], files: { 'b.yaml': 'layer: [redis://u:secret@h' } });
-    expect(faults.join()).toContain('b.yaml is not YAML');
+    const files = ['layer: [redis://u:secret@h', '? {layer: "redis://u:secret@h"}\n: 1\n'].map((yaml) => ({ 'b.yaml': yaml }));
+    const faults = files.flatMap((each) => faultsOf({ argv: ['--config', 'b.yaml'], files: each }));
+    expect(faults).toEqual([expect.stringContaining('b.yaml is not YAML'), expect.stringContaining('a key must be a text')]);
     expect(faults.join()).not.toContain('secret');
   });
 

@@ -1,4 +1,4 @@
-import { parseDocument } from 'yaml';
+import { type Document, isScalar, parseDocument, visit } from 'yaml';
 import { isKey, KEYS } from './keys.ts';
 import { hint } from './nearest.ts';
 import type { Key } from './schema.ts';
@@ -31,12 +31,28 @@ export function parseYaml(content: string, where: string, faults: string[]): unk
     faults.push(`${where} is not YAML: ${problem.message.split('\n', 1)[0]?.replace(/:$/, '') ?? ''}`);
   }
   if (problems.length > 0) return undefined;
+  if (hasOddKey(document)) {
+    // As a text it would be shown, with what it holds.
+    faults.push(`${where} is not YAML of settings: a key must be a text, and one is a map or a list`);
+    return undefined;
+  }
   try {
     return document.toJS({ maxAliasCount: 100 }) as unknown;
   } catch (error) {
     faults.push(`${where} is not YAML: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
+}
+
+function hasOddKey(document: Document): boolean {
+  let isOdd = false;
+  visit(document, {
+    Pair: (_, { key }) => {
+      isOdd ||= !isScalar(key);
+      return isOdd ? visit.BREAK : undefined;
+    },
+  });
+  return isOdd;
 }
 
 function flatten(root: unknown, name: string, faults: string[]): [string, unknown][] {
