@@ -55,6 +55,19 @@ describe.each(Object.entries(BROKERS))('who is revoked, on %s', (_name, startBro
   });
 });
 
+test('on NATS without JetStream nobody can be revoked, which is told at the start and to who tries; the others are served, and a user can be disconnected', async () => {
+  await using broker = await startNats({ args: ['-js=false'] });
+  await using gateway = await startGateway({ args: ['--demo', '--layer', broker.url, '--auth-jwt', JWT, '--ops-key', KEY] });
+  await gateway.lines.find((line) => line.includes('nobody can be revoked'), 'the warning');
+  const operator = new Operator(gateway.ops(''));
+  await using client = await sessionOf(gateway, 'eve');
+  const { status, body } = await operator.ask('POST', '/api/revoke', { user: 'eve' });
+  expect([status, body.error]).toEqual([400, 'no_records']);
+  expect(await publishing(gateway, 'eve')).toBe(202);
+  expect((await operator.ask('POST', '/api/disconnect', { user: 'eve', code: 4000 })).status).toBe(200);
+  expect((await client.closed).code).toBe(4000);
+});
+
 function sessionOf(gateway: GatewayProcess, sub: string): Promise<Client> {
   return Client.open(gateway.ws('/socket'), ['busgate.v1', `busgate.token.${tokenFor({ sub })}`]);
 }
