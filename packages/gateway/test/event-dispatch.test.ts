@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Backend } from '../src/routes/events/backend.ts';
 import { EventCounters } from '../src/routes/events/counters.ts';
 import { Dispatch, type DispatchOwner } from '../src/routes/events/dispatch.ts';
+import { EventRequest } from '../src/routes/events/event-request.ts';
 import type { Failure } from '../src/routes/events/failure.ts';
 import { Deadlines } from '../src/session/deadlines.ts';
 
@@ -144,4 +145,30 @@ describe('when the worker with a session dies', () => {
     await turn();
     expect([backend.settled.map((end) => end?.['code']), owner.ends]).toEqual([[1000], 1]);
   });
+});
+
+test('a request has all of its time to be answered in, wherever the clock’s tick stands when it comes', async () => {
+  const deadlines = new Deadlines(500);
+  let now = 400;
+  const nobody = { groupAdd: async () => {}, groupDiscard: async () => {}, groupSend: async () => ({}), publish: async () => ({}) };
+  const ended: unknown[] = [];
+  const request = new EventRequest(SUBJECT, ASKED, new Uint8Array(), {
+    settings: SETTINGS,
+    backend: new SlowBackend(),
+    counters: new EventCounters(),
+    deadlines,
+    now: () => now,
+    sleep: async () => {},
+    outbox: 1000,
+    layer: nobody,
+    hub: nobody,
+    refused: () => {},
+    failed: () => {},
+    ended: () => ended.push(now),
+  });
+  const answering = request.open(() => {});
+  await turn();
+  for (now = 500; now <= 1500; now += 500) deadlines.tick();
+  expect(ended).toEqual([1500]);
+  expect(await answering).toMatchObject({ status: 504 });
 });

@@ -39,6 +39,17 @@ describe('a request of an event route', () => {
     ]);
   });
 
+  test('names addresses of IPv4 as such, also where every interface is listened on', async () => {
+    const routes = '[{path: /page, kind: events, queue: app, http: true}]';
+    await using gateway = await TestGateway.start(['--layer', 'redis://unused', '--host', '*', '--routes', routes]);
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const asking = fetch(gateway.http('/page'));
+    const event = await worker.next();
+    expect(event).toMatchObject({ client: ['127.0.0.1', expect.any(Number)], server: ['127.0.0.1', gateway.port] });
+    await worker.reply(event, { type: 'http.response' });
+    await asking;
+  });
+
   test('is answered piece by piece, each as it comes', async () => {
     await using gateway = await start();
     await using worker = new TestWorker(gateway.layer, 'app');
@@ -76,16 +87,93 @@ describe('a request of an event route', () => {
     expect([answer.status, await answer.json()]).toMatchObject([504, { error: 'no_answer' }]);
   });
 
+  test.each([
+    ['a piece before the start', { type: 'http.response.body', text: 'x', done: 0 }],
+    ['an accept', { accept: true, text: 'x', done: 0 }],
+  ])('passes over %s, whole', async (_, reply) => {
+    await using gateway = await start();
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const asking = fetch(gateway.http('/page/a'));
+    const event = await worker.next();
+    await worker.reply(event, reply);
+    await worker.reply(event, { type: 'http.response', text: 'right' });
+    expect(await (await asking).text()).toBe('right');
+    expect(gateway.gateway.events[0]?.refused.not_allowed).toBe(1);
+  });
+
+  test('passes over what is said under another lease', async () => {
+    await using gateway = await start();
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const asking = fetch(gateway.http('/page/a'));
+    const event = await worker.next();
+    await worker.reply(event, { type: 'http.response', text: 'old', lease: 0 });
+    await worker.reply(event, { type: 'http.response', text: 'right', lease: 1 });
+    expect([await (await asking).text(), gateway.gateway.events[0]?.stale]).toEqual(['right', 1]);
+  });
+
+  test('has its worker speak to rooms and groups, as a socket has', async () => {
+    await using gateway = await start();
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const connecting = Client.open(gateway.ws('/page/a'));
+    const connect = await worker.accept();
+    await using client = await connecting;
+    await worker.reply(connect, {
+      replies: [
+        { type: 'room.join', room: 'news' },
+        { type: 'group.add', group: 'all' },
+        { type: 'room.publish', room: 'news', text: 'in' },
+        { type: 'group.send', group: 'all', message: { text: 'in' } },
+      ],
+    });
+    await client.until(() => client.received.length === 2);
+    const asking = fetch(gateway.http('/page/b'), { method: 'POST' });
+    await worker.reply(await worker.next(), {
+      replies: [
+        { type: 'room.publish', room: 'news', text: 'to the room' },
+        { type: 'group.send', group: 'all', message: { text: 'to the group' } },
+        { type: 'http.response', status: 202 },
+      ],
+    });
+    expect((await asking).status).toBe(202);
+    await client.until(() => client.received.length === 4);
+    expect(client.received.slice(2).map(String).toSorted()).toEqual(['to the group', 'to the room']);
+  });
+
+  test('may be answered with a header of any name, and is when Node has something of that name', async () => {
+    await using gateway = await start();
+    await using worker = new TestWorker(gateway.layer, 'app');
+    const asking = fetch(gateway.http('/page/a'));
+    const headers = ['constructor', '__proto__', 'x-name'].map((name) => [name, 'caf\u00E9']);
+    await worker.reply(await worker.next(), { type: 'http.response', headers, text: 'x' });
+    const answer = await asking;
+    expect([answer.headers.get('constructor'), answer.headers.get('__proto__'), answer.headers.get('x-name')]).toEqual(Array(3).fill('caf\u00E9'));
+  });
+
+  test.each([204, 304])('that is answered %d has no length', async (status) => {
+    await using gateway = await start();
+    await using worker = new TestWorker(gateway.layer, 'app');
+    await using client = await RawClient.connect(gateway.port);
+    client.write(request('GET /page/a HTTP/1.1', 'Host: a'));
+    await worker.reply(await worker.next(), { type: 'http.response', status });
+    const answer = await client.answer();
+    expect([answer.status, answer.headers.get('content-length'), answer.headers.get('transfer-encoding')]).toEqual([status, undefined, undefined]);
+  });
+
   test('whose client leaves in the middle of its answer is told to its worker', async () => {
     await using gateway = await start();
     await using worker = new TestWorker(gateway.layer, 'app');
     const leave = new AbortController();
     const asking = fetch(gateway.http('/page/a'), { signal: leave.signal });
     const event = await worker.next();
-    await worker.reply(event, { replies: [{ type: 'http.response.start' }, { type: 'http.response.body', text: 'x', more_body: true }] });
+    await worker.reply(event, {
+      replies: [
+        { type: 'http.response.start', state: 'begun' },
+        { type: 'http.response.body', text: 'x', more_body: true },
+      ],
+    });
     await asking;
     leave.abort();
-    expect(await worker.next()).toMatchObject({ type: 'http.disconnect', session: event.session });
+    expect(await worker.next()).toMatchObject({ type: 'http.disconnect', session: event.session, state: 'begun' });
   });
 
   test.each([

@@ -71,6 +71,7 @@ describe('what a worker replies', () => {
       ],
     ],
     ['a short refusal', { accept: false }, [{ type: 'close', code: 1000, reason: '' }]],
+    ['a short form whose type is null', { type: null, text: 'x' }, [{ type: 'send', payload: text('x'), binary: false }]],
     ['a short close', { close: true }, [{ type: 'close', code: 1000, reason: '' }]],
   ];
   it.each(read)('is read: %s', (_, value, actions) => {
@@ -95,6 +96,15 @@ describe('what a worker replies', () => {
     expect(parse({ replies: [{ replies: [] }] })[0]?.refused).toBe('bad_reply');
   });
 
+  it('may say for a whole list what holds behind it, and the lease of all that say none', () => {
+    const parsed = parse({ replies: [{ text: 'a' }, { text: 'b', lease: 3 }, { text: 'c', lease: null }, 7], done: 1, state: null, lease: 2 });
+    expect(parsed.map(({ reply }) => reply?.lease)).toEqual([2, 3, 2, undefined, 2]);
+    expect(parsed[3]?.refused).toBe('bad_reply');
+    expect(parsed[4]?.reply).toEqual({ actions: [], done: 1, state: { value: null }, lease: 2 });
+    expect(parse({ replies: [], done: null, working: null, lease: 2 })).toEqual([]);
+    expect(parse({ replies: [{ text: 'a' }], done: '1' })[1]?.refused).toBe('bad_reply');
+  });
+
   const refused: readonly [refusal: string, value: unknown][] = [
     ['bad_reply', []],
     ['bad_reply', null],
@@ -107,6 +117,11 @@ describe('what a worker replies', () => {
     ['bad_reply', { type: 'websocket.send', text: 'a', bytes: { $bytes: 'AA==' } }],
     ['bad_reply', { type: 'websocket.send', text: 5 }],
     ['bad_reply', { type: 'websocket.send', bytes: 'AA==' }],
+    ['bad_reply', { type: 'websocket.send', bytes: { $bytes: '%%%%' } }],
+    ['bad_reply', { type: 'websocket.send', bytes: { $bytes: 'AA =' } }],
+    ['bad_reply', { type: 'websocket.send', bytes: { $bytes: 'AAE' } }],
+    ['bad_reply', { type: 'websocket.send', bytes: { $bytes: 'AA==AA==' } }],
+    ['bad_state', { type: 'state', state: [{ $bytes: '!' }] }],
     ['bad_header', { type: 'websocket.accept', headers: [['x', 'a\r\nset-cookie: b']] }],
     ['bad_header', { type: 'websocket.accept', headers: [['x\r\n', 'a']] }],
     ['bad_header', { type: 'websocket.accept', headers: [['x', '\u0100']] }],

@@ -62,10 +62,11 @@ describe('a connect', () => {
       headers: [
         ['Set-Cookie', 'a=1'],
         ['Set-Cookie', 'b=2'],
+        ['X-Name', 'caf\u00E9'],
       ],
     });
     const answer = await client.answer();
-    expect([answer.status, answer.headers.get('sec-websocket-protocol')]).toEqual([101, 'v2']);
+    expect([answer.status, answer.headers.get('sec-websocket-protocol'), answer.headers.get('x-name')]).toEqual([101, 'v2', 'caf\u00E9']);
   });
 
   test.each([
@@ -240,6 +241,7 @@ describe('the end', () => {
 describe('what a worker replies', () => {
   test.each([
     ['two accepts', { type: 'websocket.accept' }, 'accepted_twice'],
+    ['a second accept, and what stands beside it', { accept: true, text: 'x', close: 4000 }, 'accepted_twice'],
     ['a denial after the accept', { type: 'websocket.http.response.start', status: 403 }, 'not_allowed'],
     ['an answer to a request that is none', { type: 'http.response', text: 'x' }, 'not_allowed'],
     ['a release by a worker that has no queue of its own', { type: 'websocket.release' }, 'not_allowed'],
@@ -255,16 +257,18 @@ describe('what a worker replies', () => {
     await client.until(() => client.received.length === 1);
     expect(client.received).toEqual(['marker']);
     expect(gateway.gateway.events[0]?.refused).toMatchObject({ [refusal]: expect.any(Number) });
-    expect(Object.values(gateway.gateway.events[0]?.refused ?? {}).reduce((sum, count) => sum + count, 0)).toBe(reply.type === 'http.response' ? 2 : 1);
+    expect(Object.values(gateway.gateway.events[0]?.refused ?? {}).reduce((sum, count) => sum + count, 0)).toBe(1);
   });
 
   test.each([
-    ['a send', { type: 'websocket.send', text: 'x' }, 'not_accepted'],
-    ['a subprotocol that was not offered', { type: 'websocket.accept', subprotocol: 'v9' }, 'not_offered'],
+    ['a send', { type: 'websocket.send', text: 'x', done: 0 }, 'not_accepted'],
+    ['a short form that does not begin with its accept', { text: 'x', close: true }, 'not_accepted'],
+    ['a subprotocol that was not offered', { type: 'websocket.accept', subprotocol: 'v9', done: 0, state: 1 }, 'not_offered'],
+    ['a body of a denial that has not begun', { type: 'websocket.http.response.body', text: 'no' }, 'not_allowed'],
     ['an accept with a header in a header', { type: 'websocket.accept', headers: [['x', 'a\r\nSet-Cookie: b=c']] }, 'bad_header'],
     ['an accept with a queue that has no name', { type: 'websocket.accept', queue: 'app >' }, 'bad_name'],
     ['a close with a code that no frame may have', { type: 'websocket.close', code: 1006 }, 'bad_code'],
-  ])('before the accept: %s is dropped, and the connect goes on', async (_, reply, refusal) => {
+  ])('before the accept: %s is dropped whole, and the connect goes on', async (_, reply, refusal) => {
     await using gateway = await start();
     await using worker = new TestWorker(gateway.layer, 'app');
     const connecting = Client.open(gateway.ws('/app/a'));
@@ -274,6 +278,10 @@ describe('what a worker replies', () => {
     await using client = await connecting;
     expect(gateway.gateway.events[0]?.refused[refusal as 'not_offered']).toBe(1);
     expect(client.socket.protocol).toBe('');
+    await worker.reply(connect, { done: 0 });
+    client.send('x');
+    expect(await worker.next()).toMatchObject({ type: 'websocket.receive', text: 'x', state: null });
+    expect(client.received).toEqual([]);
   });
 
   test('for a session that is gone reaches nobody, and stops nothing', async () => {

@@ -20,7 +20,7 @@ export function answerSocket(socket: Duplex, { status, headers, body, sending }:
       return `${name}: ${value}\r\n`;
     }),
   );
-  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`);
+  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`, 'latin1');
   socket.end(body, (error?: Error | null) => sending?.ended(error === null || error === undefined));
   linger(socket);
 }

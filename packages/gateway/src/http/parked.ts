@@ -107,7 +107,7 @@ class Parked {
     }
     const lines = Object.entries({ ...all, Connection: 'keep-alive', 'Keep-Alive': `timeout=${Math.floor(keepAlive / 1000)}` });
     tcp.cork();
-    tcp.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.map(([name, value]) => `${name}: ${String(value)}\r\n`).join('')}\r\n`);
+    tcp.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.map(([name, value]) => `${name}: ${String(value)}\r\n`).join('')}\r\n`, 'latin1');
     sending?.begun(() => tcp.destroy());
     tcp.write(body, (error) => {
       sending?.ended(error === null || error === undefined);

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { ANYONE, type Identity } from '../identity.ts';
 import type { Asker } from '../admission.ts';
+import { plainAddress } from '../net/addresses.ts';
 import type { ClientOf, Clients } from '../net/clients.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Params, RouteRequest } from '../routes/request.ts';
@@ -76,7 +77,7 @@ export class HttpRouteRequest implements RouteRequest, Asker {
 
   get local(): Endpoint {
     const { localAddress = '', localPort = 0 } = this.#request.socket;
-    return { address: localAddress, port: localPort };
+    return { address: plainAddress(localAddress), port: localPort };
   }
 
   get connection(): object {

@@ -56,7 +56,8 @@ export class WebSocketTransport implements Transport {
     const protocol = greeting?.subprotocol ?? chosen(headers['sec-websocket-protocol']);
     if (protocol !== undefined) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
     for (const [name, value] of greeting?.headers ?? []) lines.push(`${name}: ${value}`);
-    tcp.write(`${lines.join('\r\n')}\r\n\r\n`);
+    // Values of headers are Latin-1, as they came (RFC 9110 section 5.5).
+    tcp.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
     new WebSocketLink(tcp, this.#context).attach(begin, head);
   }
 }

@@ -129,7 +129,7 @@ export class RawClient implements AsyncDisposable {
   async head(): Promise<Omit<HttpAnswer, 'body'>> {
     await this.#until(() => this.#bytes.includes('\r\n\r\n'));
     const end = this.#bytes.indexOf('\r\n\r\n');
-    const [first = '', ...lines] = this.#bytes.subarray(0, end).toString().split('\r\n');
+    const [first = '', ...lines] = this.#bytes.subarray(0, end).toString('latin1').split('\r\n');
     const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
     this.#bytes = this.#bytes.subarray(end + 4);
     return { status: Number(first.split(' ')[1]), headers };

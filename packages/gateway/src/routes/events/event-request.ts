@@ -4,24 +4,25 @@ import { httpError } from '../../errors.ts';
 import type { Timed } from '../../session/deadlines.ts';
 import type { Leaving } from '../route.ts';
 import type { DispatchContext } from './dispatch.ts';
-import { headersOf, WholeAnswer } from './whole-answer.ts';
+import { headersOf, isSentWhole, WholeAnswer } from './whole-answer.ts';
 import { leftEvent, requestEvent, type Asked, type Standing, type Subject } from './event.ts';
 import type { Parsed } from './parse-reply.ts';
+import { isPassed, Passing, type PassingContext } from './passing.ts';
 import { Pieces } from './pieces.ts';
-import type { Action, Refusal } from './reply.ts';
+import type { Action, Refusal, Reply, State } from './reply.ts';
 import { endWith } from '../../tracing.ts';
 
-export interface EventRequestContext extends DispatchContext {
+export interface EventRequestContext extends DispatchContext, Omit<PassingContext, 'tracing'> {
   /** Bytes of an answer that wait for the client. */
   readonly outbox: number;
-  refused(refusal: Refusal, message: string): void;
   failed(error: unknown): void;
   ended(request: EventRequest): void;
 }
 
 type Start = Extract<Action, { type: 'start' }>;
 
-const STANDING: Omit<Standing, 'order'> = { lease: 1, state: null };
+/** No other worker ever gets a request. */
+const LEASE = 1;
 
 /** A plain request that is an event: what a worker replies is its answer, whole or piece by piece. */
 export class EventRequest implements Timed {
@@ -35,7 +36,12 @@ export class EventRequest implements Timed {
   readonly #answer = Promise.withResolvers<Answer | StreamedAnswer>();
   #start: Start | undefined;
   #pieces: Pieces | undefined;
+  /** Made with the first word to others. */
+  #passing: Passing | undefined;
+  #state: State = null;
   #queuedAt = 0;
+  /** When its worker must have gone on with it. */
+  #dueAt = 0;
   #isQueued = false;
   #isTold = false;
   #isOver = false;
@@ -55,7 +61,7 @@ export class EventRequest implements Timed {
     counters.due += 1;
     try {
       const step = tracing?.asking(backend.queue ?? this.subject.route, 'http.request', this.#asked.traceparent);
-      const event = requestEvent(this.subject, { ...STANDING, order: 0 }, this.#asked, this.#body, step?.traceparent);
+      const event = requestEvent(this.subject, this.#standing(0), this.#asked, this.#body, step?.traceparent);
       const sending = endWith(step, backend.send(event, this.#delivery(0, settings.handlerTimeout)));
       leaving((how) => (how === 'gone' ? this.#left() : this.#tell()));
       await sending;
@@ -78,14 +84,9 @@ export class EventRequest implements Timed {
   /** What a worker replied. */
   take(parsed: Parsed): void {
     if (parsed.refused !== undefined) return this.#context.refused(parsed.refused, parsed.message);
-    const { actions, done, working } = parsed.reply;
-    this.#context.counters.replies += 1;
-    for (const action of actions) {
-      const refusal = this.#perform(action);
-      if (refusal !== undefined) this.#context.refused(refusal, `a worker replied ${action.type} to a request`);
-    }
-    if (working === 0 && !this.#isOver) this.#wait();
-    if (done === 0 && !this.#isOver) this.#leaveUnfinished();
+    const { reply } = parsed;
+    if (reply.lease === undefined || reply.lease === LEASE) this.#obey(reply);
+    else this.#context.counters.stale += 1;
   }
 
   /** Resolves when the client has read most of what it was sent; undefined where it has. */
@@ -94,29 +95,54 @@ export class EventRequest implements Timed {
   }
 
   onDue(): void {
+    // The wheel's tick may come before its time is over.
+    if (this.#dueAt > this.#context.now()) return this.#watch();
     if (!this.#isTold) this.#context.counters.timeouts.handler += 1;
     this.#giveUp();
   }
 
-  #perform(action: Action): Refusal | undefined {
-    if (this.#isOver) return undefined;
-    if ((action.type !== 'start' && action.type !== 'body') || action.of !== 'http') return 'not_allowed';
-    this.#wait();
-    if (action.type === 'start') {
-      if (this.#start !== undefined) return 'not_allowed';
-      this.#start = action;
-      return undefined;
-    }
-    return this.#start === undefined ? 'not_allowed' : this.#piece(this.#start, action);
+  #obey({ actions, state, done, working }: Reply): void {
+    const refusal = this.#isOver ? undefined : this.#refusalOf(actions);
+    if (refusal !== undefined) return this.#context.refused(refusal, `a worker replied ${actions[0]?.type} to a request`);
+    if (state !== undefined) this.#state = state.value;
+    for (const action of actions) this.#perform(action);
+    this.#context.counters.replies += 1;
+    if (working === 0 && !this.#isOver) this.#wait();
+    if (done === 0 && !this.#isOver) this.#leaveUnfinished();
   }
 
-  #piece(start: Start, { body, more }: Extract<Action, { type: 'body' }>): Refusal | undefined {
+  /** Why a reply of these cannot be now: it is dropped whole. */
+  #refusalOf(actions: readonly Action[]): Refusal | undefined {
+    let hasBegun = this.#start !== undefined;
+    for (const action of actions) {
+      if (isPassed(action)) continue;
+      if ((action.type !== 'start' && action.type !== 'body') || action.of !== 'http') return 'not_allowed';
+      // A start comes first, and once.
+      if (hasBegun === (action.type === 'start')) return 'not_allowed';
+      hasBegun = true;
+      if (action.type === 'body' && this.#pieces === undefined && !action.more && !isSentWhole(action.body.length)) return 'too_large';
+    }
+    return undefined;
+  }
+
+  #perform(action: Action): void {
+    if (isPassed(action)) {
+      this.#passing ??= new Passing(this.subject.replyChannel, this.#context);
+      return this.#passing.pass(action);
+    }
+    if (this.#isOver || (action.type !== 'start' && action.type !== 'body')) return;
+    this.#wait();
+    if (action.type === 'start') this.#start = action;
+    else if (this.#start !== undefined) this.#piece(this.#start, action);
+  }
+
+  #piece(start: Start, { body, more }: Extract<Action, { type: 'body' }>): void {
     if (this.#pieces === undefined && !more) {
       const whole = new WholeAnswer(start.status, start.headers);
-      if (whole.add(body, false) === 'too_large') return 'too_large';
+      whole.add(body);
       this.#answer.resolve(whole.answer());
       this.#handled();
-      return undefined;
+      return;
     }
     if (this.#pieces === undefined) {
       this.#pieces = new Pieces(this.#context.outbox);
@@ -125,13 +151,10 @@ export class EventRequest implements Timed {
     if (!this.#pieces.add(body)) {
       this.#pieces.fail(new Error('the client reads its answer too slowly'));
       this.#left();
-      return undefined;
-    }
-    if (!more) {
+    } else if (!more) {
       this.#pieces.end();
       this.#handled();
     }
-    return undefined;
   }
 
   #taken(): void {
@@ -159,7 +182,7 @@ export class EventRequest implements Timed {
     if (this.#isOver || this.#isTold) return;
     this.#isTold = true;
     const { backend, settings } = this.#context;
-    const event = leftEvent(this.subject, { ...STANDING, order: 1 });
+    const event = leftEvent(this.subject, this.#standing(1));
     backend.send(event, this.#delivery(1, settings.handlerTimeout)).catch((error: unknown) => this.#context.failed(error));
   }
 
@@ -193,8 +216,18 @@ export class EventRequest implements Timed {
   }
 
   #wait(): void {
-    const { deadlines, settings } = this.#context;
-    deadlines.set(this, deadlines.now + deadlines.ticks(settings.handlerTimeout));
+    const { now, settings } = this.#context;
+    this.#dueAt = now() + settings.handlerTimeout;
+    this.#watch();
+  }
+
+  #watch(): void {
+    const { deadlines, now } = this.#context;
+    deadlines.set(this, deadlines.now + deadlines.ticks(this.#dueAt - now()));
+  }
+
+  #standing(order: number): Standing {
+    return { order, lease: LEASE, state: this.#state };
   }
 
   #delivery(order: number, expiryMs: number): Parameters<DispatchContext['backend']['send']>[1] {

@@ -11,15 +11,14 @@ import type { Hub } from '../../hub.ts';
 import type { Opening } from '../route.ts';
 import type { Backend } from './backend.ts';
 import { CLOSES, DISOWNED, LOST, NOT_TAKEN_OVER, WORKER_LOST } from './ends.ts';
-import { Entering } from './entering.ts';
 import { WholeAnswer } from './whole-answer.ts';
 import { Dispatch, type DispatchContext, type DispatchOwner } from './dispatch.ts';
 import type { Failure } from './failure.ts';
 import { subprotocolsOf, type Asked, type Subject } from './event.ts';
 import type { Parsed } from './parse-reply.ts';
 import { Posted } from './posted.ts';
+import { isPassed, Passing } from './passing.ts';
 import type { Action, Refusal } from './reply.ts';
-import { endWith } from '../../tracing.ts';
 import { SessionRooms } from './session-rooms.ts';
 import type { Taken } from '../uplinks.ts';
 import type { Charge, OwnWorkers } from './workers.ts';
@@ -57,8 +56,8 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   #phase: Phase = 'asking';
   #session: Session | undefined;
   #rooms: SessionRooms | undefined;
-  /** Made with the first join: most sessions never enter anything. */
-  #entering: Entering | undefined;
+  /** Made with the first join or word to others: most sessions have none. */
+  #passing: Passing | undefined;
   #denial: WholeAnswer | undefined;
   /** What is to be done once the session has its link. */
   #early: Action[] = [];
@@ -110,6 +109,9 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
       counters.stale += 1;
       return;
     }
+    const [first] = actions;
+    const refusal = first === undefined ? undefined : this.#refusalOf(first);
+    if (refusal !== undefined) return this.#context.refused(refusal, `a worker replied ${first?.type} to a session that is ${this.#phase}`);
     if (state !== undefined) this.#dispatch.state = state.value;
     for (const action of actions) this.#obey(action);
     counters.replies += 1;
@@ -184,16 +186,45 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     else this.#close(DISOWNED);
   }
 
-  #obey(action: Action): void {
-    if (this.#phase === 'accepted' && action.type !== 'group') {
-      this.#early.push(action);
-      return;
+  /** Why a reply that begins with this cannot be now: it is dropped whole. What may follow in the same one depends on that alone. */
+  #refusalOf(action: Action): Refusal | undefined {
+    switch (action.type) {
+      case 'accept':
+        return this.#acceptRefusal(action);
+      case 'start':
+      case 'body':
+        return this.#denialRefusal(action);
+      case 'release':
+        return this.#dispatch.ownQueue === undefined ? 'not_allowed' : undefined;
+      case 'send':
+      case 'join':
+      case 'leave':
+        return this.#phase === 'asking' ? 'not_accepted' : undefined;
+      default:
+        return undefined;
     }
-    const refusal = this.#perform(action);
-    if (refusal !== undefined) this.#context.refused(refusal, `a worker replied ${action.type} to a session that is ${this.#phase}`);
   }
 
-  #perform(action: Action): Refusal | undefined {
+  #acceptRefusal({ subprotocol }: Extract<Action, { type: 'accept' }>): Refusal | undefined {
+    if (!this.#dispatch.isAsking) return 'accepted_twice';
+    if (this.#phase !== 'asking' || subprotocol === undefined) return undefined;
+    return subprotocolsOf(this.asked.rawHeaders).includes(subprotocol) ? undefined : 'not_offered';
+  }
+
+  #denialRefusal(action: Extract<Action, { type: 'start' | 'body' }>): Refusal | undefined {
+    if (this.#phase !== 'asking' || action.of !== 'websocket') return 'not_allowed';
+    if (action.type === 'start') return undefined;
+    if (this.#denial === undefined) return 'not_allowed';
+    return this.#denial.hasRoom(action.body) ? undefined : 'too_large';
+  }
+
+  #obey(action: Action): void {
+    if (this.#phase === 'accepted' && action.type !== 'group') this.#early.push(action);
+    else this.#perform(action);
+  }
+
+  #perform(action: Action): void {
+    if (isPassed(action)) return this.#others.pass(action);
     switch (action.type) {
       case 'accept':
         return this.#accept(action);
@@ -204,10 +235,6 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
         return this.#deny(action);
       case 'release':
         return this.#release();
-      case 'group':
-      case 'publish':
-      case 'groupSend':
-        return this.#pass(action);
       case 'send':
       case 'join':
       case 'leave':
@@ -215,11 +242,14 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     }
   }
 
-  #accept({ subprotocol, headers, queue, window }: Extract<Action, { type: 'accept' }>): Refusal | undefined {
-    if (!this.#dispatch.isAsking) return 'accepted_twice';
+  get #others(): Passing {
+    this.#passing ??= new Passing(this.subject.replyChannel, this.#context);
+    return this.#passing;
+  }
+
+  #accept({ subprotocol, headers, queue, window }: Extract<Action, { type: 'accept' }>): void {
     const ownQueue = this.#context.backend.queue === undefined ? undefined : queue;
     if (this.#phase === 'asking') {
-      if (subprotocol !== undefined && !subprotocolsOf(this.asked.rawHeaders).includes(subprotocol)) return 'not_offered';
       this.#phase = 'accepted';
       this.#opening.resolve({
         kind: this.#context.kind,
@@ -231,7 +261,6 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     }
     this.#watch(ownQueue);
     this.#dispatch.accepted(ownQueue, window);
-    return undefined;
   }
 
   #begin(session: Session): Conversation {
@@ -265,37 +294,31 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   /** By a worker's wish: before the accept it is a refusal, and in place of one it answers the connect. */
-  #end(end: End): undefined {
+  #end(end: End): void {
     if (this.#phase === 'asking') return this.#refuse('not_allowed', end);
     this.#dispatch.refused();
     this.#close(end);
   }
 
-  #deny(action: Extract<Action, { type: 'start' | 'body' }>): Refusal | undefined {
-    if (action.of !== 'websocket' || this.#phase !== 'asking') return 'not_allowed';
+  #deny(action: Extract<Action, { type: 'start' | 'body' }>): void {
     if (action.type === 'start') {
       this.#denial = new WholeAnswer(action.status, action.headers);
-      return undefined;
+      return;
     }
-    if (this.#denial === undefined) return 'not_allowed';
-    const isWhole = this.#denial.add(action.body, action.more);
-    if (isWhole === 'too_large') return 'too_large';
-    if (isWhole) this.#refuse(this.#denial.answer(), LOST);
-    return undefined;
+    this.#denial?.add(action.body);
+    if (!action.more && this.#denial !== undefined) this.#refuse(this.#denial.answer(), LOST);
   }
 
-  #serve(action: Extract<Action, { type: 'send' | 'join' | 'leave' }>): Refusal | undefined {
+  #serve(action: Extract<Action, { type: 'send' | 'join' | 'leave' }>): void {
     const session = this.#session;
-    if (this.#phase === 'asking') return 'not_accepted';
-    if (session === undefined || this.#phase === 'over') return undefined;
+    if (session === undefined || this.#phase === 'over') return;
     if (action.type === 'send') {
       session.sendAll([{ binary: action.binary, parts: [action.payload], length: action.payload.length, position: undefined }], 0);
-      return undefined;
+      return;
     }
     this.#rooms ??= this.#createRooms(session);
     if (action.type === 'leave') void this.#rooms.leave(action.room);
     else this.#join(this.#rooms, action);
-    return undefined;
   }
 
   #createRooms(session: Session): SessionRooms {
@@ -313,56 +336,19 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   #join(rooms: SessionRooms, join: Extract<Action, { type: 'join' }>): void {
     const joined = rooms.join(join);
     // Where it begins with what the room keeps, what is published meanwhile is there.
-    if (join.since === undefined && join.last === undefined) this.#enter(`room ${join.room}`, joined);
-    this.#attempt(joined, join.room);
-  }
-
-  #pass(action: Extract<Action, { type: 'group' | 'publish' | 'groupSend' }>): undefined {
-    const { layer, hub, tracing } = this.#context;
-    if (action.type === 'publish') {
-      const publish = (): Promise<unknown> => hub.publish(action.room, action.payload, 'http', undefined, action.traceparent);
-      return this.#attempt(this.#afterEntering(`room ${action.room}`, publish), action.room);
-    }
-    if (action.type === 'groupSend') {
-      const { group, message, traceparent } = action;
-      const send = (): Promise<unknown> => endWith(tracing?.publishing(group, traceparent), layer.groupSend(group, message));
-      return this.#attempt(this.#afterEntering(`group ${action.group}`, send), action.group);
-    }
-    return this.#attempt(this.#changeGroup(action), action.group);
-  }
-
-  #changeGroup({ op, group }: Extract<Action, { type: 'group' }>): Promise<unknown> {
-    const { layer } = this.#context;
-    const { replyChannel } = this.subject;
-    if (op !== 'add') return layer.groupDiscard(group, replyChannel);
-    const added = layer.groupAdd(group, replyChannel);
-    this.#enter(`group ${group}`, added);
-    return added;
-  }
-
-  #enter(name: string, entered: Promise<unknown>): void {
-    this.#entering ??= new Entering();
-    this.#entering.begin(name, entered);
-  }
-
-  #afterEntering(name: string, call: () => Promise<unknown>): Promise<unknown> {
-    return this.#entering?.after(name, call) ?? call();
-  }
-
-  #attempt(work: Promise<unknown>, name: string): undefined {
-    work.then(
-      (result) => {
-        if (result === false) this.#context.refused('not_allowed', `a session is in as many rooms as it may, and cannot join ${name}`);
+    if (join.since === undefined && join.last === undefined) this.#others.enterRoom(join.room, joined);
+    joined.then(
+      (isIn) => {
+        if (!isIn) this.#context.refused('not_allowed', `a session is in as many rooms as it may, and cannot join ${join.room}`);
       },
-      (error: unknown) => this.#context.refused('failed', `what a worker replied could not be done with ${name}: ${String(error)}`),
+      (error: unknown) => this.#context.refused('failed', `a session could not join ${join.room}: ${String(error)}`),
     );
   }
 
-  #release(): Refusal | undefined {
-    if (this.#dispatch.ownQueue === undefined) return 'not_allowed';
+  #release(): void {
+    if (this.#dispatch.ownQueue === undefined) return;
     this.#unwatch();
     this.#dispatch.released();
-    return undefined;
   }
 
   #watch(queue: string | undefined): void {
@@ -379,7 +365,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   /** Before the session has begun. `end` is what the worker is told. */
-  #refuse(answer: Answer | HttpErrorKey, end: End): undefined {
+  #refuse(answer: Answer | HttpErrorKey, end: End): void {
     if (this.#phase !== 'asking') return;
     this.#phase = 'over';
     this.#opening.resolve(answer);
@@ -387,7 +373,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     this.#dispatch.finish({ code: end.code, reason: end.reason });
   }
 
-  #close({ code, reason }: End): undefined {
+  #close({ code, reason }: End): void {
     if (this.#phase === 'over') return;
     if (this.#phase === 'accepted') this.#early.push({ type: 'close', code, reason });
     else this.#session?.close({ code, reason });

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { parsePosition } from '@busgate/layer';
 import type { Action, Answering, Refusal, Reply, State } from './reply.ts';
 import {
+  isAbsent,
   isObject,
   type Members,
   optional,
@@ -63,7 +64,10 @@ const ACTIONS: Readonly<Record<string, (members: Members) => readonly Action[]>>
   },
 };
 
-/** Reads what a worker sent to a session's reply channel: one reply, or a list of them, each of which stands for itself. */
+/**
+ * Reads what a worker sent to a session's reply channel: one reply, or a list of them, each of which stands for itself. What the list says of the event and the session
+ * holds behind its last reply, and its lease is that of each which says none.
+ */
 export function parseReplies(payload: Uint8Array): readonly Parsed[] {
   let value: unknown;
   try {
@@ -71,8 +75,14 @@ export function parseReplies(payload: Uint8Array): readonly Parsed[] {
   } catch {
     return [{ refused: 'bad_json', message: 'a reply must be JSON' }];
   }
-  const list = isObject(value) ? value['replies'] : undefined;
-  return Array.isArray(list) ? list.map((item: unknown) => parseReply(item)) : [parseReply(value)];
+  return isObject(value) && Array.isArray(value['replies']) ? parseList(value, value['replies']) : [parseReply(value)];
+}
+
+function parseList({ lease, done, working, state }: Members, replies: readonly unknown[]): readonly Parsed[] {
+  const under = (item: unknown): unknown => (isObject(item) && isAbsent(item['lease']) ? { ...item, lease } : item);
+  const parsed = replies.map((item) => parseReply(isAbsent(lease) ? item : under(item)));
+  const saysNothing = isAbsent(done) && isAbsent(working) && state === undefined;
+  return saysNothing ? parsed : [...parsed, parseReply({ done, working, state, lease })];
 }
 
 /** Reads one reply: an object, parsed from JSON or made in this process. */
@@ -93,7 +103,7 @@ function readReply(members: Members): Reply {
   const lease = optional(members, 'lease', readOrder);
   const state = members['state'] === undefined ? undefined : { value: readState(members['state']) };
   return {
-    actions: type === undefined ? readShortForm(members) : readTyped(type, members),
+    actions: isAbsent(type) ? readShortForm(members) : readTyped(type, members),
     ...(state === undefined ? {} : { state }),
     ...(done === undefined ? {} : { done }),
     ...(working === undefined ? {} : { working }),
@@ -119,7 +129,7 @@ function readShortForm(members: Members): readonly Action[] {
   const accept = optional(members, 'accept', readFlag);
   if (accept === true) actions.push({ type: 'accept', headers: [] });
   else if (accept === false) actions.push({ type: 'close', code: ORDINARY_CLOSE, reason: '' });
-  const says = (name: string): boolean => members[name] !== undefined && members[name] !== null;
+  const says = (name: string): boolean => !isAbsent(members[name]);
   if (says('text') || says('bytes')) actions.push(readSend(members));
   const close = optional(members, 'close', (value) => value);
   if (close !== undefined && close !== false) actions.push(readClose(close === true ? ORDINARY_CLOSE : close, ''));
@@ -185,7 +195,7 @@ function readWholeAnswer(members: Members): readonly Action[] {
 }
 
 function hasContent(members: Members): boolean {
-  return ['body', 'text'].some((name) => members[name] !== undefined && members[name] !== null);
+  return ['body', 'text'].some((name) => !isAbsent(members[name]));
 }
 
 function readJoin(members: Members): Action {

@@ -34,10 +34,15 @@ export function isObject(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A member that may be left out, or null as Python leaves out what it has not. */
+/** Left out, or null as Python leaves out what it has not. */
+export function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
+}
+
+/** A member that may be absent. */
 export function optional<T>(members: Members, name: string, read: (value: unknown, name: string) => T): T | undefined {
   const value = members[name];
-  return value === undefined || value === null ? undefined : read(value, name);
+  return isAbsent(value) ? undefined : read(value, name);
 }
 
 export function readText(value: unknown, name: string): string {
@@ -53,8 +58,15 @@ export function readFlag(value: unknown, name: string): boolean {
 /** Bytes travel as `{"$bytes":"<base64>"}`; within this process they are what they are. */
 function readBytes(value: unknown, name: string): Uint8Array {
   if (value instanceof Uint8Array) return value;
-  if (isObject(value) && typeof value[BYTES] === 'string') return Buffer.from(value[BYTES], 'base64');
+  if (isObject(value) && typeof value[BYTES] === 'string') return decode(value[BYTES], name, 'bad_reply');
   throw new ReplyError('bad_reply', `${name} must be {"$bytes":"<base64>"}`);
+}
+
+/** With its padding and nothing else in it: what a decoder passes over would be missing in the frame. */
+function decode(encoded: string, name: string, refusal: Refusal): Buffer {
+  const bytes = Buffer.from(encoded, 'base64');
+  if (encoded.length % 4 === 0 && bytes.length === Buffer.byteLength(encoded, 'base64')) return bytes;
+  throw new ReplyError(refusal, `the bytes of ${name} are not base64 with its padding`);
 }
 
 /** Any value that a message of the layer may hold, the bytes in it as bytes. `refusal` is for what it may not. */
@@ -64,7 +76,7 @@ export function readValue(value: unknown, name: string, refusal: Refusal, depth 
   if (depth === MAX_DEPTH) throw new ReplyError(refusal, `${name} must be nested at most ${MAX_DEPTH} levels deep`);
   if (Array.isArray(value)) return value.map((item: unknown) => readValue(item, name, refusal, depth + 1));
   const members = Object.entries(value);
-  if (members.length === 1 && members[0]?.[0] === BYTES && typeof members[0][1] === 'string') return new Uint8Array(Buffer.from(members[0][1], 'base64'));
+  if (members.length === 1 && members[0]?.[0] === BYTES && typeof members[0][1] === 'string') return new Uint8Array(decode(members[0][1], name, refusal));
   return readEach(members, name, refusal, depth + 1);
 }
 

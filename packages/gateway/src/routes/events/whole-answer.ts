@@ -5,6 +5,9 @@ import type { Header } from './reply.ts';
 /** Bytes of such an answer: longer ones are sent in pieces. */
 const MAX_BODY = 1_048_576;
 
+/** Statuses whose answers have neither a body nor its length (RFC 9110 section 8.6). */
+const HAS_NO_BODY: ReadonlySet<number> = new Set([204, 304]);
+
 /** An answer of a worker that is sent whole, as it comes: of a plain request, or one that refuses a socket. */
 export class WholeAnswer {
   readonly #status: number;
@@ -17,29 +20,33 @@ export class WholeAnswer {
     this.#headers = headers;
   }
 
-  /** Whether the answer is whole with this. */
-  add(body: Uint8Array, more: boolean): boolean | 'too_large' {
-    if (this.#length + body.length > MAX_BODY) return 'too_large';
+  /** Whether the answer may have this piece of its body, too. */
+  hasRoom(body: Uint8Array): boolean {
+    return isSentWhole(this.#length + body.length);
+  }
+
+  add(body: Uint8Array): void {
     this.#body.push(body);
     this.#length += body.length;
-    return !more;
   }
 
   answer(): Answer {
-    return {
-      status: this.#status,
-      headers: { ...headersOf(this.#headers), 'content-length': String(this.#length) },
-      body: Buffer.concat(this.#body, this.#length),
-    };
+    const length = HAS_NO_BODY.has(this.#status) ? {} : { 'content-length': String(this.#length) };
+    return { status: this.#status, headers: { ...headersOf(this.#headers), ...length }, body: Buffer.concat(this.#body, this.#length) };
   }
+}
+
+/** Whether a body of so many bytes may be sent whole. */
+export function isSentWhole(bytes: number): boolean {
+  return bytes <= MAX_BODY;
 }
 
 /** Repeated ones side by side: those of cookies cannot be joined. */
 export function headersOf(headers: readonly Header[]): Answer['headers'] {
-  const all: Record<string, string | string[]> = {};
+  const all = new Map<string, string | string[]>();
   for (const [name, value] of headers) {
-    const known = all[name];
-    all[name] = known === undefined ? value : [...(typeof known === 'string' ? [known] : known), value];
+    const known = all.get(name);
+    all.set(name, known === undefined ? value : [...(typeof known === 'string' ? [known] : known), value]);
   }
-  return all;
+  return Object.fromEntries(all);
 }

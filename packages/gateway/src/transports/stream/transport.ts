@@ -51,7 +51,7 @@ export class StreamTransport implements Transport {
     const headers = [...Object.entries(this.headers), ['Date', new Date().toUTCString()], ...HOP_HEADERS, ...(greeting?.headers ?? [])];
     const lines = ['HTTP/1.1 200 OK', ...headers.map(([name, value]) => `${name}: ${value}`)];
     tcp.cork();
-    tcp.write(`${lines.join('\r\n')}\r\n\r\n`);
+    tcp.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
     const first = this.#wire.begin();
     if (first !== undefined) tcp.write(first);
     new StreamLink(tcp, this.name, this.#framing).attach(begin);
