@@ -77,7 +77,8 @@ async function consumerAtLeader(
       num_replicas: 1,
       inactive_threshold: nanoseconds(INACTIVE_MS),
     });
-    if (consumer.cluster?.leader === cluster?.leader) return consumer;
+    // One that is in no cluster is where its stream is, though servers from 2.10 on say of that who leads it.
+    if (consumer.cluster === undefined || consumer.cluster.leader === cluster?.leader) return consumer;
     jetStream.dropConsumer(session, name, consumer.name);
   }
   return undefined;
