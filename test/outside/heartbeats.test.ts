@@ -78,12 +78,12 @@ const BEAT_BYTES = ['*3', '$7', 'message', '$25', 'busgate:control:processes', '
   '\r\n',
 ).length;
 
-/** Of every other process each one hears a beat in 5 s. On NATS it hears the renewals of their leases besides, one in 2 s. */
+/** Of every other process each one hears a beat in 5 s, and nothing else: of a renewal of a lease nobody hears. */
 describe.concurrent.each([
   { broker: 'Redis', start: countedRedis, unit: BEAT_BYTES, withLeases: false, hears: 0.2 },
   { broker: 'Redis', start: countedRedis, unit: BEAT_BYTES, withLeases: true, hears: 0.2 },
   { broker: 'NATS', start: countedNats, unit: 1, withLeases: false, hears: 0.2 },
-  { broker: 'NATS', start: countedNats, unit: 1, withLeases: true, hears: 0.7 },
+  { broker: 'NATS', start: countedNats, unit: 1, withLeases: true, hears: 0.2 },
 ])('idle processes on $broker, with leases: $withLeases', ({ start, unit, withLeases, hears }) => {
   test('what each sends is the same in fleets of 2, 4 and 8, and what each hears grows by the beats of the others alone', async () => {
     const fleets = await Promise.all([2, 4, 8].map((size) => exchanged(start, size, withLeases)));

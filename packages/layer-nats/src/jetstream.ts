@@ -129,18 +129,24 @@ export class JetStream {
     return this.#describe(session, name);
   }
 
-  /**
-   * The same, with the subjects of its messages that a filter lets through. Servers of 2.9 die of this question in the moment in which they make the stream, so
-   * that it is asked only where there are messages.
-   */
+  /** The same, with the subjects of its messages that a filter lets through. */
   async streamWithSubjects(session: Session, name: string, filter: string): Promise<StreamInfo | undefined> {
+    const filled = await this.#fills(session, name);
+    return filled === true ? this.#describe(session, name, { subjects_filter: filter }) : filled;
+  }
+
+  /**
+   * True where a stream has messages; else what it is, undefined where there is none. Servers of 2.9 die of questions about the messages of a stream in the moment in which they make it,
+   * so that these are asked only where there are some.
+   */
+  async #fills(session: Session, name: string): Promise<true | StreamInfo | undefined> {
     const filled = this.#filled.get(session) ?? new Set();
     this.#filled.set(session, filled);
-    if (filled.has(name)) return this.#describe(session, name, { subjects_filter: filter });
+    if (filled.has(name)) return true;
     const bare = await this.#describe(session, name);
     if (bare === undefined || bare.state.bytes === 0) return bare;
     filled.add(name);
-    return this.#describe(session, name, { subjects_filter: filter });
+    return true;
   }
 
   #describe(session: Session, name: string, body?: { readonly subjects_filter: string }): Promise<StreamInfo | undefined> {
@@ -177,6 +183,7 @@ export class JetStream {
     stream: string,
     which: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj?: string },
   ): Promise<StoredMessage | undefined> {
+    if ((await this.#fills(session, stream)) !== true) return undefined;
     const answer = this.#ask<{ message: { subject: string; seq: number; time: string; hdrs?: string; data?: string } }>(
       session,
       `STREAM.MSG.GET.${stream}`,

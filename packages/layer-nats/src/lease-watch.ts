@@ -1,98 +1,137 @@
 import type { LeaseState } from './lease-messages.ts';
+import type { Written } from './lease-states.ts';
 
 /** The part of a lease's time in which it is looked at again, as the layer does; who lives has renewed it long before its last one. */
 const LITTLE = 1 / 20;
 
-/** What is known of a lease. */
-interface Seen {
-  state: LeaseState;
-  /** When something new of it was heard, on this process's `performance.now()`. */
-  heardAt: number;
-  /** All that it held has been settled, or lies with nobody any more. */
-  isSettled: boolean;
+/** What a lease is that has not ended. */
+type Alive = Exclude<LeaseState, 'ended'>;
+
+/** A lease that lives for all that is known, and where its newest state is. */
+interface Living {
+  readonly state: Alive;
+  readonly sequence: number;
+}
+
+/** When the stream had come so far, on this process's `performance.now()`. */
+interface Mark {
+  readonly sequence: number;
+  readonly at: number;
 }
 
 /**
- * Which leases have been silent for as long as they last. NATS has no clock that it would judge by, so this process counts by its own, from when it heard the last
- * renewal; the broker's word on whether there was none is the caller's to ask for. Knows no broker.
+ * Which leases nobody has renewed for as long as they last. NATS has no clock that it would judge by, so this process counts by its own, and hears no renewal for that: it notes from time to time
+ * how far the stream has come. What was there then, and is still the newest state of its lease, is at least that old. Who renews a lease writes it at the end of the stream, so those
+ * that nobody renews stand at its beginning: it is read as far as they may, and no further. The broker's word just before one is ended is the caller's to ask for. Knows no broker.
  */
 export class LeaseWatch {
   readonly #now: () => number;
-  readonly #seen = new Map<string, Seen>();
-  readonly #doubted = new Set<string>();
+  #created = '';
+  #marks: Mark[] = [];
+  /** Of all leases that were read. */
+  #longestMs = 0;
+  #from = 1;
+  /** The oldest one from there on, as it was found last. */
+  #oldest: Living | undefined;
+  /** Those that stand before it. */
+  readonly #passed = new Map<string, Living>();
+  /** Whether all that they held has been settled, or lies with nobody any more. */
+  readonly #ended = new Map<string, boolean>();
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** What a lease is just now. That it has ended is for good, so it must be certain; that it lives need not be. False for what was known. */
-  heard(lease: string, state: LeaseState): boolean {
-    this.#doubted.delete(lease);
-    const seen = this.#seen.get(lease);
-    if (seen === undefined) this.#seen.set(lease, { state, heardAt: this.#now(), isSettled: false });
-    else if (seen.state === 'ended' || isSame(seen.state, state)) return false;
-    else Object.assign(seen, { state, heardAt: this.#now() });
+  /** Where to read on. */
+  get from(): number {
+    return this.#from;
+  }
+
+  /** The count begins anew for all, and so does the reading, before which there is nothing but what has ended. */
+  begin(from = 1): void {
+    this.#marks = [];
+    this.#from = from;
+    this.#oldest = undefined;
+    this.#passed.clear();
+  }
+
+  /** How far the stream has come that was made at `created`. Where it is another one by now, or has lost what it had, everything begins anew. */
+  reached(sequence: number, created: string): void {
+    const last = this.#marks.at(-1);
+    if (last !== undefined && (created !== this.#created || sequence < last.sequence)) this.begin();
+    this.#created = created;
+    const now = this.#now();
+    if (sequence !== this.#marks.at(-1)?.sequence) this.#marks.push({ sequence, at: now });
+    while ((this.#marks[1]?.at ?? Infinity) <= now - this.#longestMs) this.#marks.shift();
+  }
+
+  /** What was read as the oldest one from {@link from} on. True where reading on may find one that is over, or that lasts less than `shortestMs`. */
+  found({ lease, state, sequence }: Written, shortestMs: number): boolean {
+    if (state === 'ended') this.end(lease);
+    else if (!this.#ended.has(lease)) {
+      this.#longestMs = Math.max(this.#longestMs, state.ttlMs);
+      const isFresh = this.#silenceOf(sequence) < Math.min(state.ttlMs, shortestMs);
+      if (isFresh) {
+        this.#from = sequence;
+        this.#oldest = { state, sequence };
+        return false;
+      }
+      this.#passed.set(lease, { state, sequence });
+    }
+    this.#from = sequence + 1;
+    this.#oldest = undefined;
     return true;
   }
 
-  /** Somebody has said that it ended, which is to be asked for. */
-  doubt(lease: string): void {
-    if (!this.hasEnded(lease)) this.#doubted.add(lease);
+  /** What one that is {@link silent} was found to be; undefined where it is gone. One that was renewed is found where it stands now. */
+  lookedAt(lease: string, written: Written | undefined): void {
+    if (written?.state === 'ended') this.end(lease);
+    else if (written?.sequence !== this.#passed.get(lease)?.sequence) this.#passed.delete(lease);
   }
 
-  knows(lease: string): boolean {
-    return this.#seen.has(lease);
+  /** For good, so it must be certain. */
+  end(lease: string): void {
+    this.#passed.delete(lease);
+    if (!this.#ended.has(lease)) this.#ended.set(lease, false);
+  }
+
+  settled(lease: string): void {
+    if (this.#ended.has(lease)) this.#ended.set(lease, true);
   }
 
   hasEnded(lease: string): boolean {
-    return this.#seen.get(lease)?.state === 'ended';
+    return this.#ended.has(lease);
   }
 
-  get doubted(): readonly string[] {
-    return [...this.#doubted];
+  /** Whether a lease is over whose newest state this is. */
+  isSilent({ ttlMs }: Alive, sequence: number): boolean {
+    return this.#silenceOf(sequence) >= ttlMs;
   }
 
-  isSilent(lease: string): boolean {
-    const seen = this.#seen.get(lease);
-    return seen !== undefined && seen.state !== 'ended' && this.#now() - seen.heardAt >= seen.state.ttlMs;
-  }
-
-  /** Ended, and not settled to the end as far as is known. */
-  get unsettled(): readonly string[] {
-    return [...this.#seen].filter(([, { state, isSettled }]) => state === 'ended' && !isSettled).map(([lease]) => lease);
-  }
-
+  /** As far as was read. */
   get silent(): readonly string[] {
-    return [...this.#seen.keys()].filter((lease) => this.isSilent(lease));
+    return [...this.#passed].filter(([, { state, sequence }]) => this.isSilent(state, sequence)).map(([lease]) => lease);
   }
 
-  /** How long until the next of those will be silent that have little of their time left; undefined where there is none. */
-  get nextSilentMs(): number | undefined {
-    const now = this.#now();
-    const left = [...this.#seen.values()].flatMap(({ state, heardAt }) => {
-      if (state === 'ended') return [];
-      const ms = heardAt + state.ttlMs - now;
-      return ms > 0 && ms <= state.ttlMs * LITTLE ? [ms] : [];
+  /** Silent, or ended and not settled to the end as far as is known. */
+  get overdue(): readonly string[] {
+    const unsettled = [...this.#ended].filter(([, isSettled]) => !isSettled).map(([lease]) => lease);
+    return [...unsettled, ...this.silent];
+  }
+
+  /** How long until the next of those is silent that have little of their time left, or of `shortestMs`; undefined where there is none. */
+  nextSilentMs(shortestMs: number): number | undefined {
+    const living = [...this.#passed.values(), ...(this.#oldest === undefined ? [] : [this.#oldest])];
+    const left = living.flatMap(({ state: { ttlMs }, sequence }) => {
+      const ms = ttlMs - this.#silenceOf(sequence);
+      return ms > 0 && ms <= Math.min(ttlMs, shortestMs) * LITTLE ? [ms] : [];
     });
     return left.length === 0 ? undefined : Math.min(...left);
   }
 
-  settled(lease: string): void {
-    const seen = this.#seen.get(lease);
-    if (seen !== undefined) seen.isSettled = true;
+  /** For how long at least this has been there, in milliseconds. */
+  #silenceOf(sequence: number): number {
+    const mark = this.#marks.find((each) => each.sequence >= sequence);
+    return mark === undefined ? 0 : this.#now() - mark.at;
   }
-
-  forget(lease: string): void {
-    this.#seen.delete(lease);
-    this.#doubted.delete(lease);
-  }
-
-  /** Nobody could be heard until now: the count begins anew for all. */
-  begin(): void {
-    for (const seen of this.#seen.values()) seen.heardAt = this.#now();
-  }
-}
-
-function isSame(a: LeaseState, b: LeaseState): boolean {
-  return a === b || (a !== 'ended' && b !== 'ended' && a.renewal === b.renewal);
 }

@@ -1,77 +1,137 @@
 import { describe, expect, test } from 'vitest';
+import type { LeaseState } from '../src/lease-messages.ts';
+import type { Written } from '../src/lease-states.ts';
 import { LeaseWatch } from '../src/lease-watch.ts';
 
-function watchAt(): { watch: LeaseWatch; pass: (ms: number) => void } {
-  let now = 0;
-  return { watch: new LeaseWatch(() => now), pass: (ms) => void (now += ms) };
+/** A stream of leases, and who watches it. */
+class Watched {
+  now = 0;
+  created = 'once';
+  sequence = 0;
+  readonly #states = new Map<string, Written>();
+  readonly watch = new LeaseWatch(() => this.now);
+
+  write(lease: string, ttlMs: number | 'ended'): void {
+    this.sequence += 1;
+    const state: LeaseState = ttlMs === 'ended' ? ttlMs : { ttlMs, renewal: this.sequence };
+    this.#states.set(lease, { lease, state, sequence: this.sequence, time: 0 });
+  }
+
+  remove(lease: string): void {
+    this.#states.delete(lease);
+  }
+
+  /** Looks as the driver does; answers with how many states it read. */
+  look(shortestMs = Infinity): number {
+    const { watch } = this;
+    watch.reached(this.sequence, this.created);
+    const silent = watch.silent;
+    for (const lease of silent) watch.lookedAt(lease, this.#states.get(lease));
+    for (let read = silent.length; ; read += 1) {
+      const oldest = [...this.#states.values()].filter(({ sequence }) => sequence >= watch.from).toSorted((a, b) => a.sequence - b.sequence)[0];
+      if (oldest === undefined) return read;
+      if (!watch.found(oldest, shortestMs)) return read + 1;
+    }
+  }
+
+  overdueAfter(ms: number, shortestMs = Infinity): readonly string[] {
+    this.now += ms;
+    this.look(shortestMs);
+    return this.watch.overdue;
+  }
 }
 
-const alive = (renewal: number, ttlMs = 1000): { ttlMs: number; renewal: number } => ({ ttlMs, renewal });
-
 describe('which leases are silent', () => {
-  test('one is, once nothing new of it was heard for as long as it lasts itself', () => {
-    const { watch, pass } = watchAt();
-    watch.heard('brief', alive(1, 500));
-    watch.heard('long', alive(1, 2000));
-    pass(499);
-    expect(watch.silent).toEqual([]);
-    pass(1);
-    expect(watch.silent).toEqual(['brief']);
-    pass(1500);
-    expect(watch.silent).toEqual(['brief', 'long']);
+  test('one is, once its newest state has been known to be there for as long as it lasts', () => {
+    const watched = new Watched();
+    watched.write('l', 1000);
+    watched.now = 5000;
+    expect(watched.overdueAfter(0)).toEqual([]);
+    expect(watched.overdueAfter(999)).toEqual([]);
+    expect(watched.overdueAfter(1)).toEqual(['l']);
+    watched.write('l', 1000);
+    expect(watched.overdueAfter(0)).toEqual([]);
+    expect(watched.overdueAfter(999)).toEqual([]);
+    expect(watched.overdueAfter(1)).toEqual(['l']);
+    watched.remove('l');
+    expect(watched.overdueAfter(0)).toEqual([]);
+  });
+
+  test('of those that are renewed one is read at a look, however many there are, and of others no more than they are', () => {
+    const watched = new Watched();
+    const leases = Array.from({ length: 100 }, (_, n) => `l${n}`);
+    for (const lease of leases) watched.write(lease, 1000);
+    for (let round = 0; round < 50; round += 1) {
+      watched.now += 100;
+      for (const lease of leases.slice(2)) watched.write(lease, 1000);
+      expect(watched.look()).toBeLessThanOrEqual(3);
+      expect(watched.watch.overdue).toEqual(round < 10 ? [] : ['l0', 'l1']);
+    }
+  });
+
+  test('who may wait for a shorter time reads past those that last longer, and finds them in their time', () => {
+    const watched = new Watched();
+    watched.write('long', 10_000);
+    watched.look(1000);
+    watched.now += 10;
+    watched.write('brief', 1000);
+    watched.look(1000);
+    expect(watched.overdueAfter(999, 1000)).toEqual([]);
+    expect(watched.overdueAfter(1, 1000)).toEqual(['brief']);
+    watched.write('brief', 'ended');
+    expect(watched.overdueAfter(8989, 1000)).toEqual(['brief']);
+    watched.watch.settled('brief');
+    expect(watched.overdueAfter(1, 1000)).toEqual(['long']);
+    watched.write('long', 10_000);
+    expect(watched.overdueAfter(9999, 1000)).toEqual([]);
+    expect(watched.overdueAfter(1, 1000)).toEqual([]);
+    expect(watched.overdueAfter(9999, 1000)).toEqual(['long']);
   });
 
   test('how long until the next one is silent is known of those alone that have a twentieth of their time left', () => {
-    const { watch, pass } = watchAt();
-    watch.heard('late', alive(1, 1000));
-    pass(949);
-    expect(watch.nextSilentMs).toBe(undefined);
-    watch.heard('ended', 'ended');
-    watch.heard('brief', alive(1, 60));
-    pass(1);
-    expect(watch.nextSilentMs).toBe(50);
-    pass(8);
-    expect(watch.nextSilentMs).toBe(42);
-    pass(49);
-    expect([watch.silent, watch.nextSilentMs]).toEqual([['late'], 2]);
+    const watched = new Watched();
+    watched.write('l', 1000);
+    watched.look();
+    expect(watched.overdueAfter(949)).toEqual([]);
+    expect(watched.watch.nextSilentMs(Infinity)).toBe(undefined);
+    expect(watched.overdueAfter(1)).toEqual([]);
+    expect([watched.watch.nextSilentMs(Infinity), watched.watch.nextSilentMs(900)]).toEqual([50, undefined]);
+    expect(watched.overdueAfter(49)).toEqual([]);
+    expect(watched.watch.nextSilentMs(20)).toBe(1);
+    expect(watched.overdueAfter(1)).toEqual(['l']);
+    expect(watched.watch.nextSilentMs(Infinity)).toBe(undefined);
   });
 
-  test('the same renewal again is no news, a new one is', () => {
-    const { watch, pass } = watchAt();
-    expect(watch.heard('l', alive(1))).toBe(true);
-    pass(900);
-    expect(watch.heard('l', alive(1))).toBe(false);
-    pass(100);
-    expect(watch.silent).toEqual(['l']);
-    expect(watch.heard('l', alive(2))).toBe(true);
-    expect(watch.silent).toEqual([]);
+  test.each<[string, (watched: Watched) => void]>([
+    ['a stream that was made anew', (watched) => (watched.created = 'again')],
+    ['one that has lost what it had', (watched) => (watched.sequence -= 5)],
+    ['a new connection', ({ watch }) => watch.begin()],
+  ])('%s is counted anew', (_, happen) => {
+    const watched = new Watched();
+    for (let n = 0; n < 10; n += 1) watched.write('l', 1000);
+    watched.look();
+    watched.now += 999;
+    happen(watched);
+    watched.remove('l');
+    watched.sequence -= 1;
+    watched.write('m', 1000);
+    expect(watched.overdueAfter(1)).toEqual([]);
+    expect(watched.overdueAfter(999)).toEqual([]);
+    expect(watched.overdueAfter(1)).toEqual(['m']);
   });
 
-  test('where nobody could be heard the count begins anew for all', () => {
-    const { watch, pass } = watchAt();
-    watch.heard('l', alive(1));
-    pass(999);
-    watch.begin();
-    pass(999);
-    expect(watch.silent).toEqual([]);
-    pass(1);
-    expect(watch.silent).toEqual(['l']);
-  });
-
-  test('one that has ended is not silent but to be settled, for good, until it is settled or forgotten', () => {
-    const { watch, pass } = watchAt();
-    watch.heard('l', alive(1));
-    watch.doubt('l');
-    expect([watch.doubted, watch.unsettled]).toEqual([['l'], []]);
-    watch.heard('l', 'ended');
-    // So a process that was frozen is heard, and the stream refuses it.
-    expect(watch.heard('l', alive(2))).toBe(false);
-    pass(5000);
-    watch.doubt('l');
-    expect([watch.silent, watch.doubted, watch.unsettled, watch.hasEnded('l')]).toEqual([[], [], ['l'], true]);
-    watch.settled('l');
-    expect([watch.unsettled, watch.knows('l')]).toEqual([[], true]);
-    watch.forget('l');
-    expect(watch.knows('l')).toBe(false);
+  test('one that has ended is to be settled, for good, until it is settled', () => {
+    const watched = new Watched();
+    watched.write('l', 1000);
+    watched.look();
+    watched.write('l', 'ended');
+    expect(watched.overdueAfter(0)).toEqual(['l']);
+    // As where the stream has lost its end.
+    watched.write('l', 1000);
+    expect(watched.overdueAfter(5000)).toEqual(['l']);
+    watched.watch.settled('l');
+    expect([watched.overdueAfter(5000), watched.watch.hasEnded('l')]).toEqual([[], true]);
+    watched.watch.begin();
+    expect([watched.overdueAfter(5000), watched.watch.hasEnded('l')]).toEqual([[], true]);
   });
 });

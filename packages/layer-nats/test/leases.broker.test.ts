@@ -3,6 +3,7 @@ import type { Driver, LeaseRecord, LeaseStore } from '@busgate/layer/driver';
 import { connect } from 'nats';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { startNats, type Broker } from '../../../test/support/brokers.ts';
+import { freePort } from '../../../test/support/ports.ts';
 import { openDriver } from './support/drivers.ts';
 
 function recordOf(n: number, queue = 'jobs'): LeaseRecord {
@@ -225,18 +226,88 @@ describe('leases on a NATS of their own', () => {
     expect(await leasesOf(later).overdue()).toEqual([]);
   });
 
-  test('a user who may not hear leases asks for them', async () => {
-    const permissions = '{ publish: ">", subscribe: { deny: ["busgate.lease.>"] } }';
-    await using nats = await startNats({
-      config: [`authorization { users: [{ user: u, password: p, permissions: ${permissions} }, { user: v, password: v }] }`],
-    });
-    await using own = await openDriver(nats.url.replace('nats://', 'nats://v:v@'), 'own');
+  test('a renewal is handed out to nobody, and what a process asks for is the same however many leases there are', async () => {
+    const monitoring = await freePort();
+    await using nats = await startNats({ config: [`http: 127.0.0.1:${monitoring}`] });
+    const handedOut = async (): Promise<number> => ((await (await fetch(`http://127.0.0.1:${monitoring}/varz`)).json()) as { out_msgs: number }).out_msgs;
+    await using stack = new AsyncDisposableStack();
+    const stores: LeaseStore[] = [];
+    const ofEach: number[] = [];
+    for (const size of [2, 4, 8]) {
+      while (stores.length < size) {
+        const process = `p${stores.length}`;
+        const store = leasesOf(stack.use(await openDriver(nats.url, process)));
+        await store.grant(process, 60_000);
+        stores.push(store);
+      }
+      for (const store of stores) await store.overdue();
+      const before = await handedOut();
+      for (let round = 0; round < 5; round += 1) {
+        for (const [n, store] of stores.entries()) expect([await store.renew(`p${n}`, 60_000), await store.overdue()]).toEqual(['done', []]);
+      }
+      ofEach.push(((await handedOut()) - before) / 5 / size);
+    }
+    // The answers to a renewal and to the two questions of a look.
+    expect(ofEach).toEqual([3, 3, 3]);
+  });
+
+  test('a stream that holds nothing is not read: a server of 2.9 that is just making it dies of that', async () => {
+    await using nats = await startNats();
+    await using own = await openDriver(nats.url, 'own');
+    await leasesOf(own).grant('l', 60_000);
+    await leasesOf(own).release('l');
+    await using other = await openDriver(nats.url, 'other');
+    const admin = await connect({ servers: nats.url });
+    let readings = 0;
+    admin.subscribe('$JS.API.STREAM.MSG.GET.>', { callback: () => void (readings += 1) });
+    await admin.flush();
+    expect(await leasesOf(other).overdue()).toEqual([]);
+    await leasesOf(other).grant('m', 60_000);
+    await admin.flush();
+    expect(readings).toBe(0);
+    expect(await leasesOf(other).overdue()).toEqual([]);
+    await admin.flush();
+    expect(readings).toBe(1);
+    await admin.close();
+  });
+
+  test('leases of a stream that was made anew are counted anew, also where the first question about them is whether to end one', async () => {
+    await using nats = await startNats();
+    await using own = await openDriver(nats.url, 'own');
+    await using other = await openDriver(nats.url, 'other');
     await leasesOf(own).grant('l', 200);
-    await leasesOf(own).hold('l', [recordOf(1)]);
-    await using other = await openDriver(nats.url.replace('nats://', 'nats://u:p@'), 'other');
+    for (let n = 0; n < 5; n += 1) await leasesOf(own).renew('l', 200);
     await leasesOf(other).overdue();
     await isOver(leasesOf(other));
+    const admin = await connect({ servers: nats.url });
+    await (await admin.jetstreamManager()).streams.delete('BUSGATE_LEASE');
+    await admin.close();
+    expect(await leasesOf(own).renew('l', 200)).toBe('missing');
+    await leasesOf(own).grant('l', 200);
+    await leasesOf(own).hold('l', [recordOf(1)]);
+    expect([await leasesOf(other).settleEnded('l', 10), await leasesOf(other).overdue()]).toEqual([0, []]);
+    await isOver(leasesOf(other));
     expect(await leasesOf(other).settleEnded('l', 10)).toBe(1);
-    await queueHas(other, [textOf(1)]);
+  });
+
+  test('leases that last long, and are renewed seldom, stand in the way of no others', async () => {
+    await using nats = await startNats();
+    await using own = await openDriver(nats.url, 'own');
+    await using other = await openDriver(nats.url, 'other');
+    for (const lease of ['long', 'longer']) await leasesOf(own).grant(lease, 3_600_000);
+    await leasesOf(other).grant('brief', 300);
+    await leasesOf(other).overdue();
+    await leasesOf(own).grant('l', 300);
+    await leasesOf(own).hold('l', [recordOf(1)]);
+    await expect
+      .poll(
+        async () => {
+          expect(await leasesOf(other).renew('brief', 300)).toBe('done');
+          return leasesOf(other).overdue();
+        },
+        { interval: 10 },
+      )
+      .toEqual(['l']);
+    expect(await leasesOf(other).settleEnded('l', 10)).toBe(1);
   });
 });

@@ -112,12 +112,12 @@ export class Leases {
 
   #lookLater(): void {
     const ttlMs = Math.min(...[...this.#leases].map((lease) => lease.ttlMs));
-    if (this.#leases.size > 0) this.#cancelLook ??= this.#clock.after(ttlMs / LOOKS, () => void this.#settleOverdueIfMay());
+    if (this.#leases.size > 0) this.#cancelLook ??= this.#clock.after(ttlMs / LOOKS, () => void this.#look());
   }
 
-  async #settleOverdueIfMay(): Promise<void> {
+  async #look(): Promise<void> {
     try {
-      if (this.#maySettle) await this.#settleOverdue();
+      await this.#settleOverdue();
     } catch (error) {
       if (!isLayerError(error, 'LAYER_AWAY')) this.#options.logger.warn('what a dead process held could not be settled yet', { error: String(error) });
     } finally {
@@ -126,6 +126,7 @@ export class Leases {
     }
   }
 
+  /** Asks before this process may settle, too: where the broker has no clock, its driver counts from then on. */
   async #settleOverdue(): Promise<void> {
     const store = this.#store();
     const own = new Set([...this.#leases].map(({ name }) => name));

@@ -133,6 +133,12 @@ describe('a process that dies', () => {
     expect(broker.queued).toEqual(['{"held":1}']);
   });
 
+  test('which leases are over is asked from the first on, four times in two seconds, though nobody may settle them yet: a driver may have to count', async () => {
+    const { broker, processes } = await start(1);
+    await pass(broker, 2000, ...processes);
+    expect(processes[0]?.asked.filter((method) => method !== 'renew')).toEqual(['grant', 'overdue', 'overdue', 'overdue', 'overdue']);
+  });
+
   test('after a pause of the broker everybody renews first, and nobody settles for one who is only late', async () => {
     const { broker, processes, leases } = await start(3);
     await leases[0]?.hold('one', held(1));

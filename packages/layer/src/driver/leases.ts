@@ -35,7 +35,7 @@ export type LeaseAnswer = 'done' | 'ended' | 'missing';
  *   has not it was an earlier attempt of its own process.
  *
  * Times are by the broker's clock. Where it has none, each process counts how long it has seen no new renewal of a lease, on its own monotonic clock and
- * only while it is connected: {@link overdue} is asked every twentieth of a lease's time by each process that may settle, for as long as it may.
+ * only while it is connected: {@link overdue} is asked every twentieth of a lease's time by each process that has one, also before it may settle those of others.
  */
 export interface LeaseStore {
   /** Makes a lease, over in `ttlMs`. Its name is new, or that of a lease of this process that the broker has lost. */
