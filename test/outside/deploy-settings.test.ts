@@ -1,17 +1,34 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { type Config, loadConfig } from '../../packages/gateway/src/config.ts';
 import { startRedis } from '../support/brokers.ts';
-import { ROOT } from './support/commands.ts';
+import { outputOf, ROOT } from './support/commands.ts';
 
 interface Service {
   readonly command?: readonly string[];
   readonly stop_grace_period?: string;
   readonly environment?: Record<string, string>;
   readonly deploy?: { readonly replicas?: number; readonly resources: { readonly limits: { readonly memory: string } } };
+}
+
+/** As Compose itself reads it. */
+interface ComposedService {
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly environment?: Record<string, string>;
+  readonly depends_on?: Record<string, unknown>;
+  readonly volumes?: readonly { readonly source: string; readonly target: string }[];
+  readonly deploy: { readonly resources: { readonly limits: { readonly memory: string } } };
+}
+
+interface Collector {
+  readonly receivers: { readonly otlp: { readonly protocols: { readonly http: { readonly endpoint: string } } } };
+  readonly processors: { readonly memory_limiter: { readonly limit_mib: number } };
+  readonly exporters: object;
+  readonly service: { readonly pipelines: { readonly traces: Record<'receivers' | 'processors' | 'exporters', readonly string[]> } };
 }
 
 interface Deployment {
@@ -73,6 +90,47 @@ describe('deploy/docker-compose.yml', () => {
   test('has no secret in it, and none in an image', async () => {
     expect(await text('deploy/docker-compose.yml')).not.toMatch(/(?:redis|nats)s?:\/\/|PASSWORD/);
     expect(await text('.dockerignore')).toMatch(/^\*$/m);
+  });
+});
+
+function mountsOf({ volumes = [] }: ComposedService): string[] {
+  return volumes.map(({ source, target }) => `${relative(ROOT, source)} at ${target}`);
+}
+
+describe('the profile tracing', () => {
+  const composed = async (): Promise<Record<string, ComposedService>> => {
+    const args = ['compose', '--file', join(ROOT, 'deploy/docker-compose.yml'), '--profile', 'tracing', 'config', '--format', 'json'];
+    return (JSON.parse(await outputOf('docker', args)) as { services: Record<string, ComposedService> }).services;
+  };
+
+  test('is valid, and is a fleet on NATS and a collector, which no other profile begins', async () => {
+    const all = await composed();
+    expect(Object.keys(all).toSorted()).toEqual(['collector', 'gateway', 'haproxy', 'nats', 'redis', 'tracing-gateway', 'tracing-haproxy']);
+    expect(Object.keys(all['tracing-gateway']?.depends_on ?? {}).toSorted()).toEqual(['collector', 'nats']);
+    const { services } = await yaml<{ services: Record<string, { profiles?: string[] }> }>('deploy/docker-compose.yml');
+    expect([services['nats']?.profiles, services['collector']?.profiles]).toEqual([['nats', 'tracing'], ['tracing']]);
+  });
+
+  test('has gateways that are given the SDK of the example, and send where the collector listens', async () => {
+    const all = await composed();
+    const [traced, collector] = [all['tracing-gateway'] as ComposedService, all['collector'] as ComposedService];
+    const settings = await yaml<Collector>('deploy/tracing/collector.yaml');
+    const port = settings.receivers.otlp.protocols.http.endpoint.split(':').at(-1);
+    expect(traced.environment).toMatchObject({
+      BUSGATE_TRACING: 'true',
+      NODE_OPTIONS: '--import /sdk/otel.js',
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://collector:${port}`,
+    });
+    expect(mountsOf(traced)).toContain('examples/tracing at /sdk');
+    expect(mountsOf(collector)).toEqual(['deploy/tracing/collector.yaml at /etc/otelcol/config.yaml']);
+    expect(collector.command).toEqual(['--config=/etc/otelcol/config.yaml']);
+    expect(collector.image).toMatch(/^otel\/opentelemetry-collector:\d+\.\d+\.\d+$/);
+  });
+
+  test('has a collector whose pipeline is made of what it defines, within its memory', async () => {
+    const { receivers, processors, exporters, service } = await yaml<Collector>('deploy/tracing/collector.yaml');
+    expect(service.pipelines.traces).toEqual({ receivers: Object.keys(receivers), processors: Object.keys(processors), exporters: Object.keys(exporters) });
+    expect(processors.memory_limiter.limit_mib * 1024 ** 2).toBeLessThan(Number((await composed())['collector']?.deploy.resources.limits.memory));
   });
 });
 

@@ -24,7 +24,12 @@ interface Rules {
 }
 
 interface RuleTests {
-  readonly tests: readonly { readonly alert_rule_test: readonly { readonly alertname: string; readonly exp_alerts?: readonly object[] }[] }[];
+  readonly tests: readonly {
+    readonly name: string;
+    readonly input_series: readonly { readonly series: string }[];
+    readonly promql_expr_test?: readonly object[];
+    readonly alert_rule_test?: readonly { readonly alertname: string; readonly exp_alerts?: readonly object[] }[];
+  }[];
 }
 
 const folder = join(ROOT, 'deploy/prometheus');
@@ -130,9 +135,26 @@ describe('deploy/prometheus', () => {
 
   test.each(rules.map(({ alert }) => alert))('has a test in which %s fires, and one in which it does not', async (alert) => {
     const { tests } = parse(await readFile(join(folder, 'rules.test.yml'), 'utf8')) as RuleTests;
-    const looks = tests.flatMap(({ alert_rule_test: cases }) => cases.filter(({ alertname }) => alertname === alert));
+    const looks = tests.flatMap(({ alert_rule_test: cases = [] }) => cases.filter(({ alertname }) => alertname === alert));
     expect(looks.some(({ exp_alerts: fired = [] }) => fired.length > 0)).toBe(true);
     expect(looks.some(({ exp_alerts: fired = [] }) => fired.length === 0)).toBe(true);
+  });
+
+  test('looks at every alert, at all times, while a fleet and a broker are restarted and when a fleet is gone', async () => {
+    const { tests } = parse(await readFile(join(folder, 'rules.test.yml'), 'utf8')) as RuleTests;
+    const whole = tests.filter(({ promql_expr_test: looks }) => looks !== undefined);
+    expect(whole.map(({ name }) => name)).toEqual([
+      expect.stringContaining('a fleet is restarted in order'),
+      expect.stringContaining('a broker that is restarted'),
+      expect.stringContaining('a fleet that is entirely gone'),
+      expect.stringContaining('where their places are not known'),
+    ]);
+    const alerted = new Set(rules.flatMap(({ expr }) => namesIn(expr).metrics));
+    // An alert without its metrics would be silent whatever it says. Nothing is said of workers by a fleet that is gone.
+    for (const { name, input_series: series } of whole.slice(0, 2)) {
+      const given = new Set(series.flatMap(({ series: one }) => namesIn(one).metrics));
+      expect([name, [...alerted].filter((metric) => !given.has(metric))]).toEqual([name, []]);
+    }
   });
 
   test.each(rules.map(({ alert, annotations }) => [alert, annotations['runbook_url']] as const))(

@@ -113,9 +113,12 @@ export class Tracing {
 
   /** Has the SDK send what it holds, and waits a second at most: the process may end, and a collector that is away holds up nobody. */
   async flush(): Promise<void> {
-    const provider = trace.getTracerProvider();
-    const sdk = (provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider) as TracerProvider & { forceFlush?(): Promise<void> };
-    await Promise.race([sdk.forceFlush?.().catch(() => undefined), sleep(FLUSH_MS, undefined, { ref: false })]);
+    await Promise.race([
+      registered()
+        .forceFlush?.()
+        .catch(() => undefined),
+      sleep(FLUSH_MS, undefined, { ref: false }),
+    ]);
   }
 
   #step(name: string, kind: SpanKind, traceparent: string | undefined, attributes: Attributes): TracedStep | undefined {
@@ -123,6 +126,12 @@ export class Tracing {
     if (parent === undefined) return undefined;
     return new TracedStep(this.#tracer.startSpan(name, { kind, attributes }, trace.setSpanContext(ROOT_CONTEXT, parent)));
   }
+}
+
+/** What the SDK has registered, behind whatever stands before it: the module that brings the SDK may have an API of its own, whose classes are not ours. */
+function registered(): TracerProvider & { forceFlush?(): Promise<void> } {
+  const provider: TracerProvider & { getDelegate?(): TracerProvider } = trace.getTracerProvider();
+  return provider.getDelegate?.() ?? provider;
 }
 
 /** As OpenTelemetry's semantic conventions for messaging have it. */

@@ -14,7 +14,7 @@ const WORDS = new Set(['and', 'or', 'unless', 'bool', 'offset', 'inf', 'nan']);
 /** Reads the names in `expression`; that it is PromQL at all is for promtool to say. */
 export function namesIn(expression: string): Named {
   const withoutStrings = expression.replaceAll(/"(?:[^"\\]|\\.)*"|'[^']*'/g, '""');
-  const grouped = [...withoutStrings.matchAll(GROUPING)].flatMap(([, list = '']) => list.split(',').map((label) => label.trim()));
+  const grouped = [...withoutStrings.matchAll(GROUPING)].flatMap(([, list = '']) => list.match(/[^\s,]+/g) ?? []);
   const selectors = withoutStrings.replaceAll(GROUPING, ' ').replaceAll(/\[[^\]]*\]/g, ' ');
   const matched = [...selectors.matchAll(SELECTOR)].flatMap(([, metric = '', matchers = '']) =>
     [...matchers.matchAll(/([A-Za-z_]\w*)\s*(?:=~|!~|!=|=)/g)].map(([, label = '']) => ({ metric, label })),
