@@ -53,7 +53,7 @@ describe('a gateway that asks for tokens', () => {
   let gateway: GatewayProcess;
   beforeAll(async () => {
     const jwt = JSON.stringify({ key: PEM, algorithms: ['RS256'], issuer: PLACE.iss, audience: PLACE.aud });
-    gateway = await startGateway({ args: ['--demo', '--auth-jwt', jwt, '--auth-query', '--log-level', 'debug'] });
+    gateway = await startGateway({ args: ['--demo', '--auth-jwt', jwt, '--auth-query', '--limits-user-sessions', '5', '--log-level', 'debug'] });
   });
   afterAll(() => gateway?.[Symbol.asyncDispose]());
 
@@ -84,6 +84,27 @@ describe('a gateway that asks for tokens', () => {
     for (const token of [good, ...FORGED.map(([, , forged]) => forged)]) {
       for (const part of token.split('.').filter((one) => one.length > 16)) expect(told).not.toContain(part);
     }
+  });
+
+  test('attack 55: where none is to be replaced the newest tabs are 429 with a time to come back, until one of the others ends', async () => {
+    const open = async (): Promise<RawClient> => {
+      const client = await RawClient.connect(gateway.port);
+      client.write(upgrade('/socket', { Host: 'localhost', 'Sec-WebSocket-Protocol': `busgate.v1, busgate.token.${rs256(of({ sub: 'tabs' }))}` }));
+      return client;
+    };
+    const tabs = await Promise.all(Array.from({ length: 50 }, open));
+    const answers = await Promise.all(tabs.map((tab) => tab.answer()));
+    expect(answers.filter(({ status }) => status === 101)).toHaveLength(5);
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(refused).toHaveLength(45);
+    expect(refused.filter(({ headers }) => !(Number(headers.get('retry-after')) > 0))).toEqual([]);
+    for (const tab of tabs) await tab[Symbol.asyncDispose]();
+    await expect
+      .poll(async () => {
+        await using tab = await open();
+        return (await tab.answer()).status;
+      })
+      .toBe(101);
   });
 });
 
