@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { JWT, tokenFor } from '../../../packages/gateway/test/support/tokens.ts';
 import { Client } from '../../e2e/clients.ts';
 import { startRedis } from '../../support/brokers.ts';
 import { Child } from '../../support/child.ts';
@@ -27,14 +28,23 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('attack 110: a clock that jumps an hour on, two hours back and two days on cuts off nobody, and nothing stalls', async () => {
+test('attack 110: a clock that jumps an hour on, two hours back and two days on cuts off nobody, and nothing stalls; tokens of who comes then go by it', async () => {
   await using clock = await SettableClock.make();
   await using broker = await startRedis();
   const heartbeat = ['--heartbeat-interval', '300ms', '--heartbeat-timeout', '300ms', '--ready-layer-grace', '5s'];
-  await using gateway = await startGateway({ args: ['--demo', '--layer', broker.url, ...heartbeat], env: clock.env });
-  const clients = await Promise.all(Array.from({ length: 10 }, () => Client.open(gateway.ws('/room/time'))));
-  for (const [sent, offset] of ['+3600', '-3600', '+172800'].entries()) {
+  await using gateway = await startGateway({ args: ['--demo', '--layer', broker.url, '--auth-jwt', JWT, ...heartbeat], env: clock.env });
+  const token = tokenFor();
+  const known = ['busgate.v1', `busgate.token.${token}`];
+  const clients = await Promise.all(Array.from({ length: 10 }, (_, index) => Client.open(gateway.ws('/room/time'), index < 5 ? known : [])));
+  const offsets = [
+    ['+3600', 401],
+    ['-3600', 202],
+    ['+172800', 401],
+  ] as const;
+  for (const [sent, [offset, status]] of offsets.entries()) {
     await clock.move(offset);
+    const headers = { Authorization: `Bearer ${token}` };
+    expect((await fetch(gateway.http('/room/other'), { method: 'POST', body: 'x', headers })).status).toBe(status);
     await sleep(SOME_BEATS_MS);
     clients[0]?.send(offset);
     await Promise.all(clients.map((client) => client.until((received) => received.length === sent + 1)));
