@@ -14,6 +14,7 @@ interface ProjectOptions {
   testTimeout: number;
   hookTimeout: number;
   maxWorkers?: number;
+  setupFiles?: string[];
 }
 
 /** How long a poll waits for what must come: as long as every other wait, since a busy machine is late with everything. */
@@ -26,6 +27,9 @@ const FLEETS_AT_ONCE = 2;
 
 /** What processes of the tests have compiled, for the next ones: one that starts takes a third of the time. */
 const COMPILED = join(import.meta.dirname, 'node_modules/.cache/busgate-tests');
+
+/** Counts what the suite of layers attempted again, for .ci/count.mjs. */
+const setupFiles = ['test/support/attempts.ts'];
 
 /** Of the outer ring, what waits for brokers and workers, and needs neither containers nor a browser nor a cluster of NATS, whose servers elect. */
 const waiting = ['test/outside/redis/**/*.test.ts', 'test/outside/{asgi,coming-from,event-workers*,heartbeats,leases,soaks}.test.ts'];
@@ -43,10 +47,10 @@ export default defineConfig({
   test: {
     projects: [
       project(1, 'unit', ['packages/*/test/**/*.test.ts'], { exclude: [brokerTests], testTimeout: 60_000, hookTimeout: 60_000, maxWorkers: AT_ONCE }),
-      project(2, 'conformance', [brokerTests], { testTimeout: 120_000, hookTimeout: 180_000, maxWorkers: AT_ONCE }),
+      project(2, 'conformance', [brokerTests], { testTimeout: 120_000, hookTimeout: 180_000, maxWorkers: AT_ONCE, setupFiles }),
       project(3, 'e2e', ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts'], { testTimeout: 120_000, hookTimeout: 180_000, maxWorkers: FLEETS_AT_ONCE }),
-      project(4, 'outside-waiting', waiting, { testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: FLEETS_AT_ONCE }),
-      project(5, 'outside', ['test/outside/**/*.test.ts'], { exclude: waiting, testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: 1 }),
+      project(4, 'outside-waiting', waiting, { testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: FLEETS_AT_ONCE, setupFiles }),
+      project(5, 'outside', ['test/outside/**/*.test.ts'], { exclude: waiting, testTimeout: 300_000, hookTimeout: 600_000, maxWorkers: 1, setupFiles }),
     ],
   },
 });

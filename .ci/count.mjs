@@ -1,4 +1,5 @@
 // Sums what the rings of tests reported, and says last which tests failed and how, so that the end of a log is enough to know it.
+// What was attempted again since the machine was too busy is counted too: a test that needs that often is none.
 // Fails unless every ring ran, all of its tests passed, and none was skipped.
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -7,8 +8,8 @@ const [folder, ...rings] = process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
 
 for (const ring of rings) {
-  const { passed, failed, skipped } = readRing(ring);
-  console.log(`${ring}: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+  const { passed, failed, skipped, again } = readRing(ring);
+  console.log(`${ring}: ${passed} passed, ${failed} failed, ${skipped} skipped; ${again} attempted again`);
   total.passed += passed;
   total.failed += failed;
   total.skipped += skipped;
@@ -18,10 +19,11 @@ process.exitCode = total.passed > 0 && total.failed === 0 && total.skipped === 0
 
 function readRing(name) {
   const status = existsSync(join(folder, `${name}.status`)) ? Number(readFileSync(join(folder, `${name}.status`), 'utf8')) : 1;
-  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const counts = { passed: 0, failed: 0, skipped: 0, again: 0 };
   const report = join(folder, `${name}.json`);
   for (const file of existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')).testResults : []) {
     countFile(file, counts);
+    countAttempts(file, counts);
     printFailures(file);
   }
   // A check before the tests, an error outside any test, or a ring that did not run.
@@ -38,6 +40,14 @@ function countFile({ status, assertionResults }, counts) {
   }
   // A file that could not be loaded has no tests to count.
   if (status === 'failed' && counts.failed === before) counts.failed += 1;
+}
+
+function countAttempts({ name, assertionResults }, counts) {
+  for (const { fullName, meta } of assertionResults) {
+    if (!meta?.attemptedAgain) continue;
+    counts.again += meta.attemptedAgain;
+    console.log(`ATTEMPTED AGAIN ${relative('.', name)}: ${fullName}: ${meta.attemptedAgain}`);
+  }
 }
 
 function printFailures({ name, message, assertionResults }) {

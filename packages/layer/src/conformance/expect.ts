@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
+import { channel } from 'node:diagnostics_channel';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Message, RoomEvent, RoomListener } from '../contract.ts';
 import { isLayerError, type LayerErrorCode } from '../errors.ts';
@@ -11,6 +12,8 @@ const PATIENCE_MS = 30_000;
 
 /** Of what depends on how fast the machine is. */
 const ATTEMPTS = 6;
+/** Hears of each attempt but the first: whoever runs the suite may count them. */
+const ATTEMPTED_AGAIN = channel('busgate:conformance:attempted-again');
 
 /** The promise rejects with that code, and its message mentions what it should name. */
 export async function rejects(promise: Promise<unknown>, code: LayerErrorCode | readonly LayerErrorCode[], ...mentions: readonly string[]): Promise<void> {
@@ -55,6 +58,7 @@ export async function inTime(withinMs: number, attempt: (mark: () => void) => Pr
       return await attempt(() => (since = performance.now()));
     } catch (error) {
       if (left === 1 || performance.now() - since < withinMs) throw error;
+      ATTEMPTED_AGAIN.publish(error);
     }
   }
 }
