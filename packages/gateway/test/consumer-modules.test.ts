@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+const CONSUMER = import.meta.resolve('@busgate/consumer');
 /** By file: what stands there, and what is said of it. */
 const MODULES: readonly [what: string, file: string, source: string | undefined, words: RegExp][] = [
   ['is not there', 'none.ts', undefined, /none\.ts cannot be loaded: there is no such file$/],
@@ -15,7 +16,26 @@ const MODULES: readonly [what: string, file: string, source: string | undefined,
   ['is no TypeScript', 'syntax.ts', 'const a: number = 1;\nconst b: = 2;\n', /syntax\.ts cannot be loaded: .*\(\/.*syntax\.ts:2/],
   ['has what TypeScript must be compiled for', 'enum.ts', '\nenum A { B }\n', /enum\.ts cannot be loaded: .*enum is not supported.*\(\/.*enum\.ts:2/],
   ['imports what is not there', 'imports.ts', "\n\nimport './gone.ts';\n", /imports\.ts cannot be loaded: Cannot find module.*\(\/.*imports\.ts:3/],
-  ['exports nothing of use', 'useless.ts', 'export default { connect() {} };\n', /useless\.ts must export as its default a Consumer class/],
+  [
+    'exports nothing of use',
+    'useless.ts',
+    '\nexport default { connect() {} };\n',
+    /useless\.ts must export as its default a Consumer class.*something else \(\/.*useless\.ts:2\)$/,
+  ],
+  ['exports no default', 'nameless.mts', 'export const chat: number = 1;\n', /nameless\.mts must export as its default .* no default \(\/.*nameless\.mts\)$/],
+  [
+    'gives a router what it cannot have',
+    'router.ts',
+    `import { router } from '${CONSUMER}';\nexport default router({ chat: 5 });\n`,
+    /router\.ts cannot be loaded: a path must .*\(\/.*\/router\.ts:2/,
+  ],
+  [
+    'awaits what never comes',
+    'stuck.mjs',
+    'await new Promise(() => {});\n',
+    /stuck\.mjs cannot be loaded: what it awaits at its top level never comes \(\/.*stuck\.mjs\)/,
+  ],
+  ['is a folder', '.', undefined, /cannot be loaded: it is a folder/],
 ];
 
 let folder: string;
