@@ -1,12 +1,16 @@
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
-import { startRedis } from '../support/brokers.ts';
+import { afterAll, describe } from 'vitest';
+import { startNats, startRedis } from '../support/brokers.ts';
 import { describeWorker } from '../support/event-workers/conformance.ts';
 import { pythonWorker } from '../support/event-workers/python.ts';
 import { ROOT } from './support/commands.ts';
 import { PythonEnvironment } from './support/python.ts';
 
-const python = await PythonEnvironment.with(join(ROOT, 'packages/asgi'));
+const BROKERS = { Redis: startRedis, NATS: startNats } as const;
+
+const python = await PythonEnvironment.with(`${join(ROOT, 'packages/asgi')}[nats]`);
 afterAll(() => python[Symbol.asyncDispose]());
 
-describeWorker(pythonWorker(python.command('busgate-asgi')), startRedis);
+describe.each(Object.entries(BROKERS))('on %s', (_, startBroker) => {
+  describeWorker(pythonWorker(python.command('busgate-asgi')), startBroker);
+});

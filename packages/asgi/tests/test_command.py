@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from base64 import b64decode
 from pathlib import Path
 
@@ -126,11 +127,14 @@ async def test_a_change_of_a_file_makes_a_new_worker(redis_server: Server, tmp_p
         assert await parent.end() == 0
 
 
-async def test_a_broker_that_is_away_is_waited_for() -> None:
+@pytest.mark.parametrize("scheme", ["redis", "redis-cluster"])
+async def test_a_broker_that_is_away_is_waited_for(scheme: str) -> None:
     port = free_port()
-    async with command(ECHO, "--layer", f"redis://127.0.0.1:{port}", "--queue", "app") as worker:
-        await worker.says(f"The broker at redis://127.0.0.1:{port} is away")
-        with start_redis(port=port):
+    async with command(ECHO, "--layer", f"{scheme}://127.0.0.1:{port}", "--queue", "app") as worker:
+        await worker.says(f"The broker at {scheme}://127.0.0.1:{port} is away")
+        with start_redis(*(["--cluster-enabled", "yes"] if scheme == "redis-cluster" else []), port=port):
+            if scheme == "redis-cluster":
+                subprocess.run(["redis-cli", "-p", str(port), "cluster", "addslotsrange", "0", "16383"], check=True, capture_output=True)
             await worker.says("Reading queue app")
             assert await worker.end() == 0
 

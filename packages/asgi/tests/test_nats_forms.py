@@ -6,19 +6,10 @@ from pathlib import Path
 import nats
 import pytest
 
-from busgate_asgi.broker import BrokerRefused
-from tests.support.conversation import all_of_it, echo
+from tests.support.conversation import all_of_it, refused
 from tests.support.gateway import gateway_at
 from tests.support.identities import certificate, operator, user_key
 from tests.support.servers import start_nats
-from tests.support.workers import worker
-
-
-async def refused(url: str) -> None:
-    """A worker of that URL ends, since trying again would not help."""
-    with pytest.raises(BrokerRefused):
-        async with worker(url, "any", echo):
-            pass
 
 
 async def test_a_user_and_a_password_that_a_url_escapes() -> None:

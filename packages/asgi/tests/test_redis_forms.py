@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 
 from busgate_asgi.types import Receive, Scope, Send
-from tests.support.conversation import all_of_it, echo
+from tests.support.conversation import all_of_it, echo, refused
 from tests.support.gateway import gateway_at
 from tests.support.identities import certificate
 from tests.support.servers import Server, free_port, start_redis, start_sentinel
@@ -45,6 +45,30 @@ async def test_a_primary_over_tls_with_credentials_for_it_and_for_the_sentinel(t
         who = f"ca={made}&sentinelUsername=watcher&sentinelPassword=watched"
         async with gateway_at(primary.url) as (gateway, prefix):
             await all_of_it(gateway, f"rediss-sentinel://worker:secret@127.0.0.1:{sentinel_port}/main?{who}", prefix)
+        for unknown in (who.replace("watched", "wrong"), f"ca={made}"):
+            await refused(f"rediss-sentinel://worker:secret@127.0.0.1:{sentinel_port}/main?{unknown}", "sentinelUsername, sentinelPassword")
+        await refused(f"rediss-sentinel://worker:wrong@127.0.0.1:{sentinel_port}/main?{who}")
+
+
+async def test_a_sentinel_that_refuses_is_passed_over_where_another_one_answers() -> None:
+    locked = ["user default off", "user watcher on >watched +@all allchannels allkeys"]
+    with start_redis() as primary, start_sentinel(primary.port, *locked) as strict, start_sentinel(primary.port) as open_one:
+        absent = f"127.0.0.1:{free_port()}"
+        async with gateway_at(primary.url) as (gateway, prefix):
+            await all_of_it(gateway, f"redis-sentinel://{absent},127.0.0.1:{strict.port},127.0.0.1:{open_one.port}/main", prefix)
+        # Whoever is away says nothing of them.
+        await refused(f"redis-sentinel://{absent},127.0.0.1:{strict.port}/main")
+
+
+async def test_credentials_of_a_cluster_and_of_a_server_that_asks_for_some(tmp_path: Path) -> None:
+    with start_redis("--requirepass", "secret") as server:
+        await refused(server.url)
+    with start_redis("--requirepass", "secret", "--cluster-enabled", "yes") as node, redis.Redis(port=node.port, password="secret") as admin:
+        admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        while admin.cluster("info")["cluster_state"] != "ok":
+            await asyncio.sleep(0.05)
+        await refused(f"redis-cluster://:wrong@127.0.0.1:{node.port}")
+        await refused(f"redis-cluster://127.0.0.1:{node.port}")
 
 
 async def test_a_socket_in_the_file_system_a_user_without_a_password_and_another_database(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from busgate_asgi.broker import BrokerRefused
 from busgate_asgi.types import Receive, Scope, Send
 from tests.support.gateway import Gateway
 from tests.support.workers import worker
@@ -26,3 +29,10 @@ async def all_of_it(gateway: Gateway, url: str, prefix: str) -> None:
         await gateway.wire.push("other", left, 86_400)
         while session.id in has._sessions:
             await asyncio.sleep(0.01)
+
+
+async def refused(url: str, why: str = ".") -> None:
+    """A worker of that URL ends, since trying again would not help, and says why."""
+    with pytest.raises(BrokerRefused, match=why):
+        async with worker(url, "any", echo):
+            pass

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from redis.asyncio import RedisCluster, Sentinel
+from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisClusterException, RedisError, ResponseError
 
 from busgate_asgi.broker.contract import BrokerAway, BrokerRefused, OutcomeUnknown
 from busgate_asgi.broker.url import Target, Tls
@@ -16,6 +16,9 @@ from busgate_asgi.broker.url import Target, Tls
 CONNECT_TIMEOUT = 5.0
 #: A server that is later than that with an answer has gone, and so has the connection, in seconds.
 ANSWER_TIMEOUT = 5.0
+
+#: What all connections have in common.
+_PATIENCE: dict[str, Any] = {"protocol": 2, "socket_timeout": None, "socket_connect_timeout": CONNECT_TIMEOUT}
 
 Command = tuple[str | bytes | float, ...]
 T = TypeVar("T")
@@ -109,7 +112,7 @@ class _Alone:
         target = self._target
         if target.path is not None:
             return await _opened(UnixDomainSocketConnection(path=target.path, **_identity(target)))
-        return await _connect(target, *target.hosts[0])
+        return await _connect(target, *target.hosts[0], _identity(target))
 
 
 class _Primary:
@@ -117,9 +120,10 @@ class _Primary:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._sentinels = list(target.hosts)
 
     async def link(self, key: str) -> Link:
-        link = await _connect(self._target, *await self._address())
+        link = await _connect(self._target, *await self._address(), _identity(self._target))
         try:
             [role] = await link.run([("ROLE",)])
         except OutcomeUnknown as error:
@@ -130,25 +134,43 @@ class _Primary:
         return link
 
     async def _address(self) -> tuple[str, int]:
+        """What the first sentinel says that names one. It is asked last the next time: others may know better where that primary is of no use.
+
+        Raises BrokerRefused where no sentinel answers, and one at least does not let us in.
+        """
+        faults: list[str] = []
+        refused = answered = False
+        for host, port in list(self._sentinels):
+            self._sentinels.remove((host, port))
+            self._sentinels.append((host, port))
+            try:
+                address = await self._ask(host, port)
+            except (BrokerAway, BrokerRefused) as error:
+                refused = refused or isinstance(error, BrokerRefused)
+                faults.append(f"{host}:{port}: {error}")
+                continue
+            if address is not None:
+                return address
+            answered = True
+            faults.append(f"{host}:{port} knows no primary {self._target.primary!r}")
+        words = f"no sentinel says where the primary is: {'; '.join(faults)}"
+        if answered or not refused:
+            raise BrokerAway(words)
+        raise BrokerRefused(f"{words}; sentinels have their own parameters in the URL: sentinelUsername, sentinelPassword")
+
+    async def _ask(self, host: str, port: int) -> tuple[str, int] | None:
         target = self._target
-        sentinel = Sentinel(
-            list(target.hosts),
-            sentinel_kwargs={
-                "username": target.sentinel_username,
-                "password": target.sentinel_password,
-                "socket_timeout": ANSWER_TIMEOUT,
-                "socket_connect_timeout": CONNECT_TIMEOUT,
-                **({"ssl": True, **_files(target.tls)} if target.tls else {}),
-            },
-        )
+        identity = {"username": target.sentinel_username, "password": target.sentinel_password, **_PATIENCE}
+        link = await _connect(target, host, port, identity)
         try:
-            host, port = await sentinel.discover_master(target.primary)
-        except (RedisError, OSError) as error:
+            [answer] = await link.run([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.primary)])
+        except OutcomeUnknown as error:
             raise _judged(error) from error
         finally:
-            for client in sentinel.sentinels:
-                await client.aclose()
-        return str(host), int(port)
+            await link.close()
+        if isinstance(answer, RedisError):
+            raise _judged(answer)
+        return None if answer is None else (answer[0].decode(), int(answer[1]))
 
 
 class _Cluster:
@@ -170,13 +192,13 @@ class _Cluster:
         try:
             await cluster.initialize()
             node = cluster.get_node_from_key(key)
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             raise _judged(error) from error
         finally:
             await cluster.aclose()
         if node is None:
             raise BrokerAway("no node of the cluster serves the slot")
-        return await _connect(target, str(node.host), int(node.port))
+        return await _connect(target, str(node.host), int(node.port), _identity(target))
 
 
 class _NamedSSLConnection(SSLConnection):
@@ -190,8 +212,8 @@ class _NamedSSLConnection(SSLConnection):
         return {**super()._connection_arguments(), "server_hostname": self._servername}
 
 
-async def _connect(target: Target, host: str, port: int) -> Link:
-    options = {"host": host, "port": port, **_identity(target)}
+async def _connect(target: Target, host: str, port: int, identity: dict[str, Any]) -> Link:
+    options = {"host": host, "port": port, **identity}
     if target.tls is None:
         return await _opened(Connection(**options))
     if target.tls.servername is None:
@@ -200,16 +222,8 @@ async def _connect(target: Target, host: str, port: int) -> Link:
 
 
 def _identity(target: Target) -> dict[str, Any]:
-    """Who we are on every connection, and what each has in common."""
-    return {
-        "db": target.db,
-        "username": target.username,
-        "password": target.password,
-        "protocol": 2,
-        "socket_timeout": None,
-        "socket_connect_timeout": CONNECT_TIMEOUT,
-        "client_name": "busgate-asgi",
-    }
+    """Who we are to a server that has our queues and topics."""
+    return {"db": target.db, "username": target.username, "password": target.password, "client_name": "busgate-asgi", **_PATIENCE}
 
 
 async def _opened(connection: AbstractConnection) -> Link:
@@ -231,5 +245,6 @@ def _files(tls: Tls | None) -> dict[str, Any]:
 
 
 def _judged(error: Exception) -> Exception:
-    refused = isinstance(error, AuthenticationError | AuthorizationError)
+    """What an error of the library means, or the one that it came from, which a cluster hides."""
+    refused = any(isinstance(one, AuthenticationError | AuthorizationError | NoPermissionError) for one in (error, error.__cause__))
     return (BrokerRefused if refused else BrokerAway)(str(error) or "no answer")
