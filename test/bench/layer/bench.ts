@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { PythonEnvironment } from '../../outside/support/python.ts';
-import { startRedis } from '../../support/brokers.ts';
+import { type Broker, startRedis } from '../../support/brokers.ts';
 import type { Child } from '../../support/child.ts';
 import { redisCli } from '../../support/redis-forms.ts';
 import type { Choice } from '../choice.ts';
@@ -28,7 +28,7 @@ export async function benchLayer(choice: Choice): Promise<void> {
   for (const scenario of choice.scenarios.filter((name) => name in scenarios)) {
     const runs = await inTurn(scenario, choice.servers, choice.runs, async (server) => {
       await redisCli(redis.port, 'FLUSHALL');
-      return measure(cores, redis.url, server, scenario, python);
+      return measure(cores, redis, server, scenario, python);
     });
     samples.push(...runs.map(({ server, figures }) => ({ scenario, server, work: figures })));
   }
@@ -40,11 +40,12 @@ export async function benchLayer(choice: Choice): Promise<void> {
   if (choice.whole) await keep(text, 'RESULTS-layer.md');
 }
 
-async function measure(cores: Cores, url: string, server: string, scenario: string, python: PythonEnvironment | undefined): Promise<Work> {
+async function measure(cores: Cores, { url, pid }: Broker, server: string, scenario: string, python: PythonEnvironment | undefined): Promise<Work> {
   const processes = scenarios[scenario]?.(server !== 'channels_redis') ?? [];
   return together(
     processes.map((each) => start(cores.server, url, server, each, python)),
     scenario.startsWith('group') ? 1 : 0,
+    pid,
   );
 }
 

@@ -64,12 +64,12 @@ async function measureReturns(choice: Choice): Promise<string[]> {
   return Object.entries(seconds).map(([server, each]) => `- 10,000 rooms subscribed again after a restart, on ${server}: **${median(each).toFixed(2)}** s`);
 }
 
-async function measure(cores: Cores, { url }: Broker, subject: string, scenario: string): Promise<Work> {
+async function measure(cores: Cores, { url, pid }: Broker, subject: string, scenario: string): Promise<Work> {
   const worker = join(import.meta.dirname, 'worker.ts');
   const children = processesOf(scenario).map((each) =>
     startPinned(cores.server, process.execPath, ['--conditions=@busgate/source', worker, subject, url, each.scenario, ...each.numbers], { stdin: 'pipe' }),
   );
-  return together(children, scenario.startsWith('group') ? 1 : 0);
+  return together(children, scenario.startsWith('group') ? 1 : 0, pid);
 }
 
 function goals(rows: readonly Row[]): string[] {

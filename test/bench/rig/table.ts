@@ -16,6 +16,8 @@ export interface Row {
   readonly rate: number;
   /** Microseconds each. */
   readonly cpu: number;
+  /** The broker's. */
+  readonly broker: number;
 }
 
 export function summarise(samples: readonly Sample[]): Row[] {
@@ -25,6 +27,7 @@ export function summarise(samples: readonly Sample[]): Row[] {
     server: group[0]?.server ?? '',
     rate: median(group.map(({ work: { count, seconds } }) => count / seconds)),
     cpu: median(group.map(({ work: { count, cpuMicros } }) => cpuMicros / count)),
+    broker: median(group.map(({ work: { count, brokerMicros = 0 } }) => brokerMicros / count)),
   }));
 }
 
@@ -38,9 +41,9 @@ export function table(what: string, family: string, runs: number, rows: readonly
   return [
     `${what}: medians of ${runs} runs, \`npm run bench -- ${family} --runs ${runs}\`.`,
     '',
-    '| scenario | subject | a second | CPU µs each |',
-    '| --- | --- | ---: | ---: |',
-    ...rows.map(({ scenario, server, rate, cpu }) => `| ${scenario} | ${server} | ${Math.round(rate)} | ${cpu.toFixed(1)} |`),
+    '| scenario | subject | a second | CPU µs each | the broker’s |',
+    '| --- | --- | ---: | ---: | ---: |',
+    ...rows.map(({ scenario, server, rate, cpu, broker }) => `| ${scenario} | ${server} | ${Math.round(rate)} | ${cpu.toFixed(1)} | ${broker.toFixed(1)} |`),
     '',
     ...goals,
   ].join('\n');

@@ -5,6 +5,8 @@ export interface Work {
   readonly count: number;
   readonly seconds: number;
   readonly cpuMicros: number;
+  /** What it cost the broker, where that is measured. */
+  readonly brokerMicros?: number;
 }
 
 /** Called when everything is prepared: from its resolution on it is measured. */
