@@ -20,13 +20,13 @@ async def test_a_whole_answer_is_one_reply_without_the_gateways_headers(layer: s
         await seen.put((scope, request, await receive()))
 
     async with gateway_at(layer) as (gateway, prefix), worker(layer, prefix, application):
-        session = gateway.session(user="u1")
+        session = gateway.session(user="u1", info={"name": "U"})
         await session.request("POST", body="Ym9keQ==")
         body = {"$bytes": "aGk="}
         assert await session.reply() == {"type": "http.response", "status": 201, "headers": [["content-type", "text/plain"]], "body": body, "lease": 1}
         scope, request, end = await seen.get()
         assert (scope["type"], scope["method"], scope["scheme"], scope["path"], scope["query_string"]) == ("http", "POST", "http", "/app/chat", b"a=1")
-        assert scope["extensions"]["busgate"]["user"] == "u1"
+        assert (scope["extensions"]["busgate"]["user"], scope["extensions"]["busgate"]["info"]) == ("u1", {"name": "U"})
         assert request == {"type": "http.request", "body": b"body", "more_body": False}
         assert end == {"type": "http.disconnect"}
 

@@ -1,3 +1,4 @@
+import type { Value } from '@busgate/layer';
 import type { ConnectEvent, HttpRequestEvent } from './wire.ts';
 
 /** The request that a socket began with. */
@@ -17,6 +18,8 @@ export interface SocketRequest {
   readonly server: readonly [address: string, port: number];
   /** Who asks, where the gateway knows. */
   readonly user: string | null;
+  /** What its token, or the application, says of the user besides; absent where that is nothing. */
+  readonly info?: Value;
   /** Of the trace that the request is part of (W3C Trace Context), where the gateway follows it: the gateway's own span. */
   readonly traceparent?: string;
 }
@@ -33,7 +36,8 @@ export function socketRequest(event: ConnectEvent): SocketRequest {
     scheme: event.scheme,
     client: event.client,
     server: event.server,
-    user: event.user,
+    user: event.user ?? null,
+    ...(event.info === undefined ? {} : { info: event.info }),
     ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }),
   };
 }

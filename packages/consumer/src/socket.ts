@@ -359,7 +359,7 @@ function textOf(data: string | object): string {
   return typeof data === 'string' ? data : JSON.stringify(data);
 }
 
-/** A later event says nothing of the request that its session began with. */
+/** A later event says nothing of the request that its session began with, but who made it. */
 export function connectOf(event: ReceiveEvent | DisconnectEvent): ConnectEvent {
   return {
     ...event,
@@ -372,7 +372,7 @@ export function connectOf(event: ReceiveEvent | DisconnectEvent): ConnectEvent {
     headers: [],
     client: ['', 0],
     server: ['', 0],
-    user: null,
+    user: event.user ?? null,
     subprotocols: [],
     resumed: false,
   };

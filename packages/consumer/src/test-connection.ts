@@ -13,6 +13,8 @@ export interface TestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly subprotocols?: readonly string[];
   readonly user?: string;
+  /** What is known of the user besides. */
+  readonly info?: Value;
   readonly params?: Readonly<Record<string, string>>;
   /** What the session carries from the start. */
   readonly state?: Value;
@@ -127,7 +129,7 @@ export class TestConnection implements AsyncDisposable {
   }
 
   /** For {@link connectTo}. */
-  async open(runner: Runner, { path = '/', headers = {}, subprotocols = [], user, params = {}, state = null }: TestOptions): Promise<void> {
+  async open(runner: Runner, { path = '/', headers = {}, subprotocols = [], user, info, params = {}, state = null }: TestOptions): Promise<void> {
     const session = `test-${(sessions += 1)}`;
     const [rawPath = '/', query = ''] = path.split('?', 2);
     this.#runner = runner;
@@ -141,6 +143,8 @@ export class TestConnection implements AsyncDisposable {
       path: decodeURIComponent(rawPath),
       params,
       state,
+      ...(user !== undefined && { user }),
+      ...(info !== undefined && { info }),
     };
     this.#lived = this.#give({
       type: 'websocket.connect',

@@ -19,6 +19,10 @@ interface EventBase {
   readonly params: Readonly<Record<string, string>>;
   /** What a reply put on the session. */
   readonly state: Value;
+  /** Whose session it is, where that is known; else null in what begins one. */
+  readonly user?: string | null;
+  /** What is known of the user besides. */
+  readonly info?: Value;
 }
 
 /** The request that a session began with. */
@@ -30,7 +34,6 @@ interface Asked {
   readonly headers: readonly Header[];
   readonly client: readonly [address: string, port: number];
   readonly server: readonly [address: string, port: number];
-  readonly user: string | null;
   /** Of the trace that the request is part of (W3C Trace Context), where the gateway follows it. */
   readonly traceparent?: string;
 }

@@ -141,10 +141,10 @@ describe('a consumer that is a function', () => {
           await socket.send(socket.params['room'] ?? '');
         }),
       }),
-      { path: '/chat/a%20b?token=1&token=2', headers: { Origin: 'https://app.example', Cookie: 'a=1' }, user: 'ann' },
+      { path: '/chat/a%20b?token=1&token=2', headers: { Origin: 'https://app.example', Cookie: 'a=1' }, user: 'ann', info: { name: 'Ann' } },
     );
     expect(await connection.receive()).toBe('a b');
-    expect(seen).toMatchObject({ path: '/chat/a b', rawPath: '/chat/a%20b', origin: 'https://app.example', user: 'ann' });
+    expect(seen).toMatchObject({ path: '/chat/a b', rawPath: '/chat/a%20b', origin: 'https://app.example', user: 'ann', info: { name: 'Ann' } });
     expect(seen?.query.getAll('token')).toEqual(['1', '2']);
     expect(seen?.headers.get('cookie')).toBe('a=1');
   });
@@ -298,21 +298,21 @@ describe('a consumer that is a class', () => {
 });
 
 describe('stateless handlers', () => {
-  it('are given each event of a session, with what was put on it', async () => {
+  it('are given each event of a session, with what was put on it and whose it is', async () => {
     const ended: unknown[] = [];
     const counter = handlers({
       receive: async (socket, message) => {
         const count = ((socket.state as { count: number } | null)?.count ?? 0) + 1;
         await socket.setState({ count });
-        await socket.send(`${String(message)} ${count}`);
+        await socket.send(`${String(message)} ${count} ${socket.request.user} ${JSON.stringify(socket.request.info)}`);
       },
       disconnect: ({ code, state }) => void ended.push([code, state]),
     });
-    const connection = await connectTo(counter);
+    const connection = await connectTo(counter, { user: 'ann', info: 7 });
     connection.send('a');
-    expect(await connection.receive()).toBe('a 1');
+    expect(await connection.receive()).toBe('a 1 ann 7');
     connection.send('b');
-    expect(await connection.receive()).toBe('b 2');
+    expect(await connection.receive()).toBe('b 2 ann 7');
     await connection.disconnect(1001);
     expect(ended).toEqual([[1001, { count: 2 }]]);
   });

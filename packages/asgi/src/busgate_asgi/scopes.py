@@ -87,7 +87,7 @@ def _address(value: Any) -> tuple[str, int] | None:
 
 
 def _busgate(event: Json) -> Json:
-    named: Json = {name: event[name] for name in ("undone", "traceparent") if name in event}
+    named: Json = {name: event[name] for name in ("undone", "info", "traceparent") if name in event}
     return {
         "session": event["session"],
         "state": event.get("state"),
