@@ -109,6 +109,12 @@ describe('the connect', () => {
     expect([answer.status, answer.body.toString(), answer.headers.get('www-authenticate')]).toEqual([401, 'log in', 'Bearer']);
   });
 
+  test('is refused with a body that takes more than one message of the layer', async () => {
+    const page = 'x'.repeat(1_000_000);
+    const answer = await refused(({ answer }) => (answer(418, page), true));
+    expect([answer.status, answer.body === page]).toEqual([418, true]);
+  });
+
   test('is refused with 403 where it is done without an accept', async () => {
     expect((await refused((posted) => posted.answer(204) ?? true)).status).toBe(403);
   });
@@ -156,6 +162,22 @@ describe('a message', () => {
   ])('closes its session with 1011, counted, where the answer is %s', async (_, status, body, failure) => {
     const { code, posts, failures } = await answered((posted) => posted.answer(status, body) ?? true);
     expect([code, posts.length, failures]).toEqual([1011, 1, { [failure]: 1 }]);
+  });
+
+  test('may be answered with all of 1 MiB', async () => {
+    const texts = ['a'.repeat(500_000), 'b'.repeat(500_000), 'c'.repeat(48_450)];
+    const body = JSON.stringify({ replies: texts.map((text) => ({ type: 'websocket.send', text })) });
+    await using backend = await TestBackend.start(({ event, answer }) => {
+      if (event.type !== 'websocket.receive') return undefined;
+      answer(200, body.padEnd(1_048_576));
+      return true;
+    });
+    await using gateway = await start(backend);
+    await using client = await Client.open(gateway.ws('/app'));
+    client.send('x');
+    client.send('and the next');
+    await client.until(() => client.received.length === 6);
+    expect(client.received.map((frame) => frame.length)).toEqual([...texts, ...texts].map((text) => text.length));
   });
 
   test('is not posted to where a redirect points', async () => {

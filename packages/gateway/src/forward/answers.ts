@@ -19,6 +19,8 @@ export type Verdict =
 const CONNECT = 'websocket.connect';
 const REQUEST = 'http.request';
 const RETRY_AFTER_SECONDS = 5;
+/** Bytes of a body in one reply: in base64 they are two thirds of what a message may have. */
+const PIECE = 524_288;
 /** A connection's own, and the gateway's to write (RFC 9110 section 7.6.1). */
 const NOT_PASSED = new Set([
   'connection',
@@ -67,12 +69,13 @@ export function done({ order }: ForwardedEvent): Replies {
   return order === null ? [] : [{ type: 'done', order }];
 }
 
+/** In as many replies as the layer's messages need. */
 function answerWith({ type }: ForwardedEvent, status: number, headers: readonly (readonly [string, string])[], body: Uint8Array): Replies {
   const prefix = type === REQUEST ? 'http.response' : 'websocket.http.response';
-  return [
-    { type: `${prefix}.start`, status, headers },
-    { type: `${prefix}.body`, body },
-  ];
+  const replies: Value[] = [{ type: `${prefix}.start`, status, headers }];
+  let at = 0;
+  for (; body.length - at > PIECE; at += PIECE) replies.push({ type: `${prefix}.body`, body: body.subarray(at, at + PIECE), more_body: true });
+  return [...replies, { type: `${prefix}.body`, body: body.subarray(at) }];
 }
 
 function passed(headers: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {

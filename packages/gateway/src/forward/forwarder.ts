@@ -94,13 +94,23 @@ export class Forwarder {
     }
   }
 
-  /** While the broker is away it is tried again, for as long as a gateway waits for an event: what its backend did is done. */
+  /** In one message, or, where they are too many for one, in one each. */
   async #reply(event: ForwardedEvent, replies: readonly Value[]): Promise<void> {
-    const message = { replies: [...replies, ...done(event)] };
+    const all = [...replies, ...done(event)];
+    try {
+      await this.#say(event, all);
+    } catch (error) {
+      if (!isLayerError(error, 'MESSAGE_TOO_LARGE') || all.length === 1) throw error;
+      for (const one of all) await this.#say(event, [one]);
+    }
+  }
+
+  /** While the broker is away it is tried again, for as long as a gateway waits for an event: what its backend did is done. */
+  async #say(event: ForwardedEvent, replies: readonly Value[]): Promise<void> {
     const ends = performance.now() + this.#timeOf(event);
     for (;;) {
       try {
-        return await this.#context.layer.send(event.replyChannel, message);
+        return await this.#context.layer.send(event.replyChannel, { replies });
       } catch (error) {
         const mayPass = isLayerError(error, 'LAYER_AWAY') && performance.now() < ends;
         if (!mayPass || !(await this.#wait(AGAIN_MS, this.#cutOff.signal))) throw error;
