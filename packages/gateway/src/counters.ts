@@ -121,7 +121,13 @@ export function createCounters(): Counters {
 }
 
 /** Close codes that have a meaning here or in RFC 6455; each is a label value of its own. */
-const KNOWN_CLOSES: ReadonlySet<number> = new Set([1005, 1006, 1010, ...Object.values(ERRORS).flatMap((row) => (row.close === undefined ? [] : [row.close]))]);
+const KNOWN_CLOSES: ReadonlySet<number> = new Set([
+  1000,
+  1005,
+  1006,
+  1010,
+  ...Object.values(ERRORS).flatMap((row) => (row.close === undefined ? [] : [row.close])),
+]);
 
 const OTHER_CLOSE = 'other';
 

@@ -126,6 +126,8 @@ describe('/metrics', () => {
     expect(page).toContain('busgate_deliveries_dropped_total{reason="backlog"} 0\n');
     expect(page).toContain('busgate_deliveries_queued 3\n');
     expect(page).toContain('busgate_closes_total{code="1013"} 0\n');
+    // The end of a session that nothing is wrong with, which no error has as its code.
+    expect(page).toContain('busgate_closes_total{code="1000"} 0\n');
     expect(page).toContain('busgate_closes_total{code="other"} 0\n');
     expect(page).toContain('busgate_info{version="1.2.3"} 1\n');
     for (const kind of LAYER_FAULTS) expect(page).toContain(`busgate_layer_faults_total{kind="${kind}"} 0\n`);
