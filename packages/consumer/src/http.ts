@@ -1,10 +1,10 @@
 import type { Outlet } from './outlet.ts';
-import { fetchRequest } from './request.ts';
+import { type Asker, askerOf, fetchRequest } from './request.ts';
 import type { HttpTarget, Params } from './target.ts';
 import type { Header, HttpRequestEvent } from './wire.ts';
 
-/** Answers a request of the Fetch standard. `params` are those of the path. */
-export type HttpFunction<P extends Params = Params> = (request: Request, params: P) => Response | Promise<Response>;
+/** Answers a request of the Fetch standard. `params` are those of the path. Its headers have no token: who makes it stands in `asker`. */
+export type HttpFunction<P extends Params = Params> = (request: Request, params: P, asker: Asker) => Response | Promise<Response>;
 
 /** Written by the gateway, which knows how the answer ends. */
 const OWN_HEADERS = new Set(['connection', 'content-length', 'keep-alive', 'transfer-encoding', 'upgrade']);
@@ -14,7 +14,7 @@ export function http<P extends Params = Params>(handle: HttpFunction<P>): HttpTa
   return {
     kind: 'http',
     handle: async (event, params, outlet, signal) => {
-      const response = await handle(fetchRequest(event, signal), params as P);
+      const response = await handle(fetchRequest(event, signal), params as P, askerOf(event));
       await answer(event, response, outlet, signal);
     },
   };

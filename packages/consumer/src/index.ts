@@ -6,7 +6,7 @@ export { consumer, type SocketFunction } from './function-consumer.ts';
 export { handlers, type StatelessHandlers, type StatelessSocket } from './handlers.ts';
 export { http, type HttpFunction } from './http.ts';
 export type { ReceiveOptions } from './inbox.ts';
-export type { SocketRequest } from './request.ts';
+export type { Asker, SocketRequest } from './request.ts';
 export { router, type Routable, type Router } from './router.ts';
 export type { AcceptOptions, Data, JoinOptions, SendOptions, Socket, TraceOptions } from './socket.ts';
 export { connectTo, type TestConnection, type TestOptions } from './test-connection.ts';

@@ -1,8 +1,16 @@
 import type { Value } from '@busgate/layer';
 import type { ConnectEvent, HttpRequestEvent } from './wire.ts';
 
+/** Who asks. */
+export interface Asker {
+  /** Where the gateway knows. */
+  readonly user: string | null;
+  /** What its token, or the application, says of the user besides; absent where that is nothing. */
+  readonly info?: Value;
+}
+
 /** The request that a socket began with. */
-export interface SocketRequest {
+export interface SocketRequest extends Asker {
   /** Decoded; `rawPath` as it came. */
   readonly path: string;
   readonly rawPath: string;
@@ -16,10 +24,6 @@ export interface SocketRequest {
   readonly scheme: string;
   readonly client: readonly [address: string, port: number];
   readonly server: readonly [address: string, port: number];
-  /** Who asks, where the gateway knows. */
-  readonly user: string | null;
-  /** What its token, or the application, says of the user besides; absent where that is nothing. */
-  readonly info?: Value;
   /** Of the trace that the request is part of (W3C Trace Context), where the gateway follows it: the gateway's own span. */
   readonly traceparent?: string;
 }
@@ -36,10 +40,13 @@ export function socketRequest(event: ConnectEvent): SocketRequest {
     scheme: event.scheme,
     client: event.client,
     server: event.server,
-    user: event.user ?? null,
-    ...(event.info === undefined ? {} : { info: event.info }),
+    ...askerOf(event),
     ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }),
   };
+}
+
+export function askerOf({ user, info }: Pick<ConnectEvent, 'user' | 'info'>): Asker {
+  return { user: user ?? null, ...(info !== undefined && { info }) };
 }
 
 /** As a request of the Fetch standard; `signal` aborts when the client leaves. Where the gateway follows a trace, its span stands in the header in place of the client's. */

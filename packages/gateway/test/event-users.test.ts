@@ -1,3 +1,5 @@
+import { http, router } from '@busgate/consumer';
+import { asRouter, type Router, Worker } from '@busgate/consumer/run';
 import { expect, test } from 'vitest';
 import { TestGateway } from './support/gateway.ts';
 import { frame, RawClient, request, upgrade } from './support/raw.ts';
@@ -44,4 +46,16 @@ test('who makes a request is in its event, without info where there is none; of 
   expect(await ask(`Authorization: Bearer ${tokenFor()}`)).toEqual({ type: 'http.request', user: 'bob', info: undefined });
   expect(await ask(`Authorization: Bearer ${tokenFor({ busgate: { info: 'x' } })}`)).toEqual({ type: 'http.request', user: 'bob', info: 'x' });
   expect(await ask()).toEqual({ type: 'http.request', user: null, info: undefined });
+});
+
+test('a handler of requests in TypeScript is given who asks beside the request, whose headers have no token', async () => {
+  await using gateway = await start();
+  const page = http((request, _, asker) => Response.json([asker, request.headers.get('authorization')]));
+  const log = { warn: () => undefined, error: () => undefined };
+  const worker = new Worker({ layer: gateway.layer, router: asRouter(router({ '/app': page })) as Router, queue: 'app', log });
+  worker.start();
+  await using _stopped = { [Symbol.asyncDispose]: () => worker.stop() };
+  const ask = async (headers: Readonly<Record<string, string>>): Promise<unknown> => (await fetch(gateway.http('/app'), { headers })).json();
+  expect(await ask({ Authorization: `Bearer ${tokenFor({ busgate: { info: KNOWN.info } })}` })).toEqual([KNOWN, null]);
+  expect(await ask({})).toEqual([{ user: null }, null]);
 });
