@@ -22,6 +22,8 @@ from tests.support.workers import Command, command, worker
 PATIENCE = 30.0
 #: How many clients a deploy finds, and how often each says something, in seconds.
 CLIENTS, PACE = 200, 1.0
+#: How long the sessions of a worker that is killed are nobody's at most, in seconds.
+BEGUN_ANEW_WITHIN = 12.0
 
 
 class Witness:
@@ -118,7 +120,9 @@ async def test_the_sessions_of_a_worker_that_is_killed_go_on_elsewhere_with_thei
         assert await heard(client) == f"{killed.pid} 1"
         await witness.worker(stack)
         os.kill(killed.pid, signal.SIGKILL)
+        killed_at = asyncio.get_running_loop().time()
         assert await heard(client) == "resumed {'last': '1'} 0"
+        assert asyncio.get_running_loop().time() - killed_at < BEGUN_ANEW_WITHIN
         await client.send("2")
         assert (await heard(client)).endswith(" 2")
         await client.close()
@@ -132,21 +136,37 @@ async def test_a_frozen_worker_that_wakes_up_says_nothing_for_the_sessions_that_
     async with AsyncExitStack() as stack:
         gateway = await stack.enter_async_context(busgate(redis_server.url, witness.prefix))
         frozen = await witness.worker(stack)
-        client = await gateway.connect("/app/1")
-        await client.send("1")
-        assert await heard(client) == f"{frozen.pid} 1"
+        clients = [await gateway.connect(f"/app/{name}") for name in range(CLIENTS)]
+        for client in clients:
+            await client.send("1")
+        for client in clients:
+            assert await heard(client) == f"{frozen.pid} 1"
         other = await witness.worker(stack)
         frozen.process.send_signal(signal.SIGSTOP)
-        await client.send("2")
-        assert await heard(client) == "resumed {'last': '1'} 1"
+        for client in clients:
+            await client.send("2")
+        for client in clients:
+            assert await heard(client) == "resumed {'last': '1'} 1"
         frozen.process.send_signal(signal.SIGCONT)
-        await frozen.says("its 1 sessions are given back")
+        await frozen.says(f"its {CLIENTS} sessions are given back")
         for number in ("3", "4"):
-            await client.send(number)
-            assert await heard(client) == f"{other.pid} {number}"
-        await client.close()
-        await witness.sees("1", "disconnect 1000")
-        assert (await witness.seen())["1"] == ["connect", "1", "resumed", "3", "4", "disconnect 1000"]
+            for client in clients:
+                await client.send(number)
+            for client in clients:
+                assert await heard(client) == f"{other.pid} {number}"
+        # It works on, and has them again when the other one stops.
+        assert await other.end() == 0
+        for client in clients:
+            assert await heard(client) == "resumed {'last': '4'} None"
+            await client.send("5")
+        for client in clients:
+            assert await heard(client) == f"{frozen.pid} 5"
+            await client.close()
+        for name in range(CLIENTS):
+            await witness.sees(str(name), "disconnect 1000")
+        seen = await witness.seen()
+        for name in range(CLIENTS):
+            assert seen[str(name)] == ["connect", "1", "resumed", "3", "4", "resumed", "5", "disconnect 1000"]
     await witness.close()
 
 

@@ -10,6 +10,7 @@ import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
 import { said } from '../rig/said.ts';
 import type { Heard } from './load.ts';
+import { type Held, holders, measureHeld } from './held.ts';
 import { measureIdle, type Idle } from './idle.ts';
 import { report, type Measured } from './report.ts';
 import { servers, type Running, type Server } from './servers.ts';
@@ -39,7 +40,10 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 /** 10,000 sockets that do nothing, of a gateway whose worker has gone. */
 const IDLE = 'idle-10000';
 
-export const eventScenarios: readonly string[] = [...Object.keys(scenarios), IDLE];
+/** 1,000 sockets that do nothing: what a session costs the process that has the application. */
+const HELD = 'held-1000';
+
+export const eventScenarios: readonly string[] = [...Object.keys(scenarios), HELD, IDLE];
 export const eventServers: readonly string[] = Object.keys(servers);
 
 /** Sockets whose logic is in a worker, in the gateway, or in a server of its own that has no bus behind it. */
@@ -48,6 +52,7 @@ export async function benchEvents(choice: Choice): Promise<void> {
   await using python = choice.servers.some((name) => servers[name]?.isPython) ? await PythonEnvironment.with(...PACKAGES) : undefined;
   const measured: Measured[] = [];
   const idle: Idle[] = [];
+  const held: (Held & { readonly server: string })[] = [];
   const isThere = choice.servers.includes('centrifugo') && (await hasCentrifugo());
   const there = choice.servers.filter((name) => name !== 'centrifugo' || isThere);
   for (const scenario of choice.scenarios) {
@@ -56,11 +61,17 @@ export async function benchEvents(choice: Choice): Promise<void> {
       idle.push(...(await inTurn(scenario, names, choice.runs, () => measureIdle(cores))).map(({ figures }) => figures));
       continue;
     }
+    if (scenario === HELD) {
+      const names = choice.servers.filter((name) => holders.includes(name));
+      const runs = await inTurn(scenario, names, choice.runs, (server) => measureHeld(cores, servers[server] as Server, python));
+      held.push(...runs.map(({ server, figures }) => ({ server, ...figures })));
+      continue;
+    }
     const names = there.filter((name) => scenarios[scenario]?.path === 'echo' || servers[name]?.echoes !== true);
     const runs = await inTurn(scenario, names, choice.runs, (server) => measure(cores, scenarios[scenario] as Scenario, servers[server] as Server, python));
     measured.push(...runs.map(({ server, figures }) => ({ scenario, server, ...figures })));
   }
-  const text = report(measured, idle, choice.runs);
+  const text = report(measured, held, idle, choice.runs);
   console.log(`\n${text}`);
   if (choice.whole) await keep(text, 'RESULTS-events.md');
 }

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startRedis } from '../../support/brokers.ts';
 import type { Cores } from '../rig/cores.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
+import { residentKiB } from '../rig/resident.ts';
 import { said } from '../rig/said.ts';
 import { startWork } from './servers.ts';
 
@@ -37,8 +37,4 @@ export async function measureIdle(cores: Cores): Promise<Idle> {
   await delay(WATCHED_MS);
   if (!load.alive) throw new Error(`a socket was closed:\n${load.lines.all.join('\n')}`);
   return { perSocket: (settled - before) / SOCKETS, growth: residentKiB(front.pid) / settled };
-}
-
-function residentKiB(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }

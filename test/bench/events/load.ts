@@ -1,6 +1,6 @@
 /**
- * `load.ts <port> <echo|all|idle> <sockets> <seconds> <wire>`: sockets that each say their next message when the last one has come back (`echo`), or of which one
- * speaks and says the next when all of them have heard the last one (`all`); or that say nothing for as long as this runs (`idle`, which prints `begin` alone). Prints `begin` and `end` around the measured seconds, then one line of JSON.
+ * `load.ts <port> <echo|all|idle|held> <sockets> <seconds> <wire>`: sockets that each say their next message when the last one has come back (`echo`), or of which one
+ * speaks and says the next when all of them have heard the last one (`all`); or that say nothing for as long as this runs (`idle`, or `held` on the path of `echo`; prints `begin` alone). Prints `begin` and `end` around the measured seconds, then one line of JSON.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from './client.ts';
@@ -20,7 +20,8 @@ const WARM_UP_MS = 2000;
 const AT_ONCE = 50;
 
 const [port = 0, sockets = 1, seconds = 4] = [process.argv[2], process.argv[4], process.argv[5]].map(Number);
-const path = `/${process.argv[3]}`;
+const isSilent = ['idle', 'held'].includes(process.argv[3] ?? '');
+const path = process.argv[3] === 'held' ? '/echo' : `/${process.argv[3]}`;
 const wire = wires[process.argv[6] as keyof typeof wires];
 const clients: Client[] = [];
 const latencies = new Latencies();
@@ -91,7 +92,7 @@ if (path === '/all') {
   await everybodyJoined.promise;
   clearInterval(asking);
   say();
-} else if (path === '/idle') {
+} else if (isSilent) {
   console.log('begin');
   await new Promise(() => undefined);
 } else for (const start of starts) start();

@@ -1,4 +1,5 @@
 import { median } from '../rig/median.ts';
+import type { Held } from './held.ts';
 import type { Idle } from './idle.ts';
 import { verdict } from '../rig/table.ts';
 import { servers } from './servers.ts';
@@ -20,15 +21,32 @@ export interface Measured {
 type Figure = 'rate' | 'p50' | 'p99' | 'frontCpu' | 'workerCpu';
 
 /** Tables of medians, and whether each goal was met. */
-export function report(all: readonly Measured[], idle: readonly Idle[], runs: number): string {
+export function report(all: readonly Measured[], held: readonly (Held & { readonly server: string })[], idle: readonly Idle[], runs: number): string {
   const scenarios = [...new Set(all.map(({ scenario }) => scenario))];
   return [
     `Sockets whose logic is elsewhere: medians of ${runs} runs, \`npm run bench -- events --runs ${runs}\`.`,
     ...scenarios.flatMap((scenario) => ['', ...tableOf(scenario, all)]),
+    ...heldTable(held),
     '',
     ...goals(all),
     ...idleLines(idle),
   ].join('\n');
+}
+
+function heldTable(held: readonly (Held & { readonly server: string })[]): string[] {
+  if (held.length === 0) return [];
+  const row = (server: string): string => {
+    const of = (figure: 'front' | 'worker'): number => median(held.filter((one) => one.server === server).map((one) => one[figure]));
+    return `| ${servers[server]?.title} | ${of('front').toFixed(1)} | ${of('worker') === 0 ? '' : of('worker').toFixed(1)} |`;
+  };
+  return [
+    '',
+    '## held-1000',
+    '',
+    '|  | KiB a socket of what holds the sockets | KiB a session of the worker |',
+    '| --- | ---: | ---: |',
+    ...[...new Set(held.map(({ server }) => server))].map(row),
+  ];
 }
 
 function idleLines(idle: readonly Idle[]): string[] {
