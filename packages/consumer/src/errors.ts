@@ -1,3 +1,5 @@
+import { checkStatus } from './checks.ts';
+
 /** The socket is closed: nothing more is received or sent. */
 export class ConnectionClosedError extends Error {
   override readonly name = 'ConnectionClosedError';
@@ -30,7 +32,7 @@ export class RejectConnection extends Error {
   /** `status`: 300 to 599. */
   constructor(status = 403, body = '') {
     super(`the connection is refused with ${status}`);
-    if (!Number.isInteger(status) || status < 300 || status > 599) throw new TypeError(`a refusal's status must be 300 to 599, not ${status}`);
+    checkStatus(status);
     this.status = status;
     this.body = body;
   }

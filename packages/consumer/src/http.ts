@@ -22,6 +22,7 @@ export function http<P extends Params = Params>(handle: HttpFunction<P>): HttpTa
 
 async function answer(event: HttpRequestEvent, response: Response, outlet: Outlet, signal: AbortSignal): Promise<void> {
   const { status, body } = response;
+  if (status < 200) throw new TypeError(`an answer must have a status, not ${status}`);
   const headers = headersOf(response.headers);
   if (body === null) return outlet.reply({ type: 'http.response', status, headers, done: event.order });
   const reader = body.getReader();
@@ -30,6 +31,7 @@ async function answer(event: HttpRequestEvent, response: Response, outlet: Outle
   try {
     await outlet.reply({ type: 'http.response.start', status, headers });
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      if (!((piece.value as unknown) instanceof Uint8Array)) throw new TypeError('the body of an answer must be bytes: encode its text');
       await outlet.reply({ type: 'http.response.body', body: piece.value, more_body: true });
     }
     if (!signal.aborted) await outlet.reply({ type: 'http.response.body', more_body: false });
@@ -40,5 +42,5 @@ async function answer(event: HttpRequestEvent, response: Response, outlet: Outle
 
 function headersOf(headers: Headers): readonly Header[] {
   // Fetch's iteration gives each Set-Cookie apart.
-  return [...headers].filter(([name]) => !OWN_HEADERS.has(name));
+  return [...headers].filter(([name]) => !OWN_HEADERS.has(name) && !name.startsWith('sec-websocket-'));
 }

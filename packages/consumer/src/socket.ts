@@ -1,4 +1,5 @@
 import type { Value } from '@busgate/layer';
+import { checkGroup, checkHeaders, checkRoom, checkState, checkStatus } from './checks.ts';
 import { checkClose, ConnectionClosedError } from './errors.ts';
 import { Inbox, type ReceiveOptions } from './inbox.ts';
 import type { Outlet } from './outlet.ts';
@@ -135,10 +136,14 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
     return this.#state;
   }
 
-  /** Puts a JSON value of at most 4 KB on the session. */
-  setState(state: Value): Promise<void> {
+  /**
+   * Puts a JSON value of at most 4 KB on the session.
+   * @throws TypeError where it is no JSON value; RangeError where it is too large
+   */
+  async setState(state: Value): Promise<void> {
+    checkState(state);
     this.#state = state;
-    return this.#outlet.reply({ type: 'state', state });
+    await this.#outlet.reply({ type: 'state', state });
   }
 
   /** Messages that have come and have not been asked for. */
@@ -150,13 +155,14 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
     return this.#inbox.size > 0;
   }
 
-  /** Answers the handshake. A second call is an error, and so is a subprotocol that was not offered. */
+  /** Answers the handshake. A second call is an error (TypeError), and so are a subprotocol that was not offered and a header that cannot be. */
   async accept({ subprotocol, headers }: AcceptOptions = {}): Promise<void> {
     if (this.#phase === 'closed') throw this.#closedError();
     if (this.#phase === 'open') throw new TypeError('the connection has been accepted already');
     if (subprotocol !== undefined && !this.request.subprotocols.includes(subprotocol)) {
       throw new TypeError(`the client did not offer the subprotocol ${subprotocol}; it offered: ${this.request.subprotocols.join(', ') || 'none'}`);
     }
+    checkHeaders(headers ?? []);
     this.#phase = 'open';
     this.#subprotocol = subprotocol;
     await this.#outlet.reply({
@@ -167,9 +173,11 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
     });
   }
 
-  /** Refuses the connection with a status, before it is accepted. One that another worker had before is open: it is closed, with 1008, or 1011 for a status from 500. */
+  /** Refuses the connection with a status of 300 to 599, before it is accepted. One that another worker had before is open: it is closed, with 1008, or 1011 for a status from 500. */
   async reject(status = 403, body = '', headers: readonly Header[] = []): Promise<void> {
     if (this.#phase !== 'connecting') throw new TypeError('only a connection that has not been accepted can be refused: close it');
+    checkStatus(status);
+    checkHeaders(headers);
     if (this.resumed) return this.close(status < 500 ? NOT_ALLOWED : INTERNAL);
     this.#isRefused = true;
     this.#end(NO_CLOSE_FRAME, '');
@@ -180,8 +188,9 @@ export class Socket<Params extends Readonly<Record<string, string>> = Readonly<R
 
   /** A string as a text frame, bytes as a binary one, anything else as JSON. Resolves when it has been handed on. */
   async send(data: Data | object, { thenClose = false }: SendOptions = {}): Promise<void> {
+    const content = contentOf(data);
     this.#use();
-    await this.#outlet.reply({ type: 'websocket.send', ...contentOf(data) });
+    await this.#outlet.reply({ type: 'websocket.send', ...content });
     if (thenClose !== false) await this.close(thenClose === true ? 1000 : thenClose);
   }
 
@@ -314,18 +323,21 @@ class SocketRooms {
   }
 
   async join(room: string, options: JoinOptions = {}): Promise<void> {
+    checkRoom(room);
     this.#use();
     await this.#outlet.reply({ type: 'room.join', room, ...options });
   }
 
   async leave(room: string): Promise<void> {
+    checkRoom(room);
     this.#use();
     await this.#outlet.reply({ type: 'room.leave', room });
   }
 
   /** To everybody in the room. Strings and bytes as they are, anything else as JSON. */
-  publish(room: string, payload: Data | object, options: TraceOptions = {}): Promise<void> {
-    return this.#outlet.reply({ type: 'room.publish', room, ...contentOf(payload), ...options });
+  async publish(room: string, payload: Data | object, options: TraceOptions = {}): Promise<void> {
+    checkRoom(room);
+    await this.#outlet.reply({ type: 'room.publish', room, ...contentOf(payload), ...options });
   }
 }
 
@@ -337,17 +349,20 @@ class SocketGroups {
     this.#outlet = outlet;
   }
 
-  add(group: string): Promise<void> {
-    return this.#outlet.reply({ type: 'group.add', group });
+  async add(group: string): Promise<void> {
+    checkGroup(group);
+    await this.#outlet.reply({ type: 'group.add', group });
   }
 
-  discard(group: string): Promise<void> {
-    return this.#outlet.reply({ type: 'group.discard', group });
+  async discard(group: string): Promise<void> {
+    checkGroup(group);
+    await this.#outlet.reply({ type: 'group.discard', group });
   }
 
   /** `message` is a reply, such as `{type: 'websocket.send', text: 'hi'}`, to every session of the group. */
-  send(group: string, message: { readonly [member: string]: Value }, options: TraceOptions = {}): Promise<void> {
-    return this.#outlet.reply({ type: 'group.send', group, message, ...options });
+  async send(group: string, message: { readonly [member: string]: Value }, options: TraceOptions = {}): Promise<void> {
+    checkGroup(group);
+    await this.#outlet.reply({ type: 'group.send', group, message, ...options });
   }
 }
 
@@ -356,7 +371,10 @@ function contentOf(payload: Data | object): Content {
 }
 
 function textOf(data: string | object): string {
-  return typeof data === 'string' ? data : JSON.stringify(data);
+  if (typeof data === 'string') return data;
+  const json = JSON.stringify(data) as string | undefined;
+  if (json === undefined) throw new TypeError(`${typeof data} is nothing that JSON can say`);
+  return json;
 }
 
 /** A later event says nothing of the request that its session began with, but who made it. */

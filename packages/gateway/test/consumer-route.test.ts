@@ -195,6 +195,13 @@ describe('a consumer route', () => {
     expect(told).toEqual(['the reader left', expect.stringContaining('stopped after') as string]);
   });
 
+  test('answers at once for a handler whose answer is none, or not of bytes', async () => {
+    await using gateway = await start();
+    expect((await fetch(gateway.http('/app/odd?error'))).status).toBe(500);
+    expect((await fetch(gateway.http('/app/odd'))).status).toBe(504);
+    expect(gateway.lines.map(({ fields }) => fields['type'])).toEqual(['http.request', 'http.request']);
+  });
+
   test('leaves an answer unfinished whose handler fails in the middle, so that nobody takes it for whole', async () => {
     await using gateway = await start();
     const answer = await fetch(gateway.http('/app/stream?fail=1'));

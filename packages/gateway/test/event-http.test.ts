@@ -144,8 +144,9 @@ describe('a request of an event route', () => {
     await using worker = new TestWorker(gateway.layer, 'app');
     const asking = fetch(gateway.http('/page/a'));
     const headers = ['constructor', '__proto__', 'x-name'].map((name) => [name, 'caf\u00E9']);
-    await worker.reply(await worker.next(), { type: 'http.response', headers, text: 'x' });
+    await worker.reply(await worker.next(), { type: 'http.response', headers: [...headers, ['trailer', 'x-later']], text: 'x' });
     const answer = await asking;
+    expect([answer.status, answer.headers.has('trailer')]).toEqual([200, false]);
     expect([answer.headers.get('constructor'), answer.headers.get('__proto__'), answer.headers.get('x-name')]).toEqual(Array(3).fill('caf\u00E9'));
   });
 

@@ -126,6 +126,12 @@ const stream = http((request) => {
   return new Response(body);
 });
 
+/** What the query asks for, that no gateway could send. */
+const odd = http((request) => {
+  if (new URL(request.url).searchParams.has('error')) return Response.error();
+  return new Response(ReadableStream.from(['no bytes']) as unknown as ReadableStream<Uint8Array<ArrayBuffer>>);
+});
+
 export default router({
   '/app/echo': [echo, pages],
   '/app/chat/:room': Chat,
@@ -139,4 +145,5 @@ export default router({
   '/app/busy': busy,
   '/app/room': room,
   '/app/stream': stream,
+  '/app/odd': odd,
 });

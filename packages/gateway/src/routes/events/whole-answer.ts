@@ -41,10 +41,11 @@ export function isSentWhole(bytes: number): boolean {
   return bytes <= MAX_BODY;
 }
 
-/** Repeated ones side by side: those of cookies cannot be joined. */
+/** Repeated ones side by side: those of cookies cannot be joined. No trailer follows an answer, so that none is announced. */
 export function headersOf(headers: readonly Header[]): Answer['headers'] {
   const all = new Map<string, string | string[]>();
   for (const [name, value] of headers) {
+    if (name === 'trailer') continue;
     const known = all.get(name);
     all.set(name, known === undefined ? value : [...(typeof known === 'string' ? [known] : known), value]);
   }
