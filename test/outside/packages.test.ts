@@ -1,10 +1,16 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Client } from '../e2e/clients.ts';
 import { startNats, startRedis } from '../support/brokers.ts';
+import { Child } from '../support/child.ts';
+import { freePort } from '../support/ports.ts';
+import { GatewayProcess } from '../support/processes.ts';
+import { outputOf } from './support/commands.ts';
+import { PythonEnvironment } from './support/python.ts';
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '../..');
@@ -19,6 +25,11 @@ interface Packed {
 /** An empty project, outside the checkout, into which the packages are installed as a user would. */
 let project: string;
 let packed: Packed[];
+/** The program of each Node, by its version: the oldest that the packages promise, and the newest that there is. */
+const nodes = new Map<string, string>();
+const OLDEST = '20.3.0';
+const OLDEST_FOR_GATEWAYS = '24.0.0';
+const NEWEST = 'latest';
 
 beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), 'busgate-packages-'));
@@ -28,6 +39,13 @@ beforeAll(async () => {
   packed = Object.values(JSON.parse(stdout) as Record<string, Packed>);
   await writeFile(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   await run('npm', ['install', '--no-audit', '--no-fund', ...packed.map(({ filename }) => `./${filename}`)], { cwd: project });
+  await Promise.all(
+    [OLDEST, OLDEST_FOR_GATEWAYS, NEWEST].map(async (version) => {
+      const folder = join(project, 'nodes', version);
+      await run('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, `node@${version}`], { cwd: project });
+      nodes.set(version, join(folder, 'node_modules/node/bin/node'));
+    }),
+  );
 });
 
 afterAll(() => rm(project, { recursive: true, force: true }));
@@ -39,20 +57,51 @@ async function builtPackages(): Promise<string[]> {
 }
 
 /** Runs a module in the project, and returns what it printed. */
-async function runModule(source: string, env: Record<string, string> = {}): Promise<string> {
-  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', source], { cwd: project, env: { ...process.env, ...env } });
+async function runModule(source: string, env: Record<string, string> = {}, node = process.execPath): Promise<string> {
+  const { stdout } = await run(node, ['--input-type=module', '-e', source], { cwd: project, env: { ...process.env, ...env } });
   return stdout.trim();
 }
 
 const ROUND_TRIP = `
   import { openLayer } from '@busgate/layer';
   const layer = await openLayer(process.env.LAYER);
-  const arrived = Promise.withResolvers();
-  await layer.subscribe('room', arrived.resolve);
-  await layer.publish('room', 'hello');
-  console.log(Buffer.from((await arrived.promise).payload).toString());
+  const arrived = new Promise((resolve) => void layer.subscribe('room', resolve).then(() => layer.publish('room', 'hello')));
+  await layer.send('work', { n: 1 });
+  if ((await layer.receive('work')).n !== 1) throw new Error('not what was sent');
+  console.log(Buffer.from((await arrived).payload).toString());
   await layer.close();
 `;
+
+/** What the client's first minute does, from both ends. A Node without a WebSocket of its own is given one. */
+const CONVERSATION = `
+  import { connect } from '@busgate/client';
+  const bus = connect(process.env.GATEWAY, globalThis.WebSocket ? {} : { WebSocket: (await import('ws')).WebSocket });
+  const room = bus.join('chat.1');
+  await room.publish({ text: 'hello' });
+  for await (const message of room) {
+    console.log(message.data.text);
+    break;
+  }
+  bus.close();
+`;
+
+/** The command, as npm has put it there. */
+function command(): string {
+  return join(project, 'node_modules/.bin/busgate');
+}
+
+/** `busgate serve`, run by this Node. */
+async function serve(node: string, ...args: readonly string[]): Promise<GatewayProcess> {
+  const [port, opsPort] = [await freePort(), await freePort()];
+  const child = new Child(node, [command(), 'serve', '--port', `${port}`, '--ops-port', `${opsPort}`, ...args], { cwd: project });
+  const gateway = new GatewayProcess(child, port, opsPort);
+  await gateway.answers('/readyz');
+  return gateway;
+}
+
+function nodeOf(version: string): string {
+  return nodes.get(version) ?? '';
+}
 
 describe('the packages, installed from their tarballs', () => {
   test('hold what is built, its sources, licence and nothing else', () => {
@@ -158,5 +207,87 @@ describe('the packages, installed from their tarballs', () => {
     ];
     const { stdout } = await run(TSC, [...settings, 'program.ts'], { cwd: project });
     expect(stdout).toBe('');
+  });
+});
+
+describe.each([OLDEST, NEWEST])('installed so, on Node %s', (version) => {
+  test('layers carry a message, in memory and over each broker', async () => {
+    await using redis = await startRedis();
+    await using nats = await startNats();
+    for (const LAYER of ['memory:', redis.url, nats.url]) expect(await runModule(ROUND_TRIP, { LAYER }, nodeOf(version))).toBe('hello');
+  });
+
+  test('the client joins, publishes and hears', async () => {
+    await using gateway = await serve(nodeOf(NEWEST), '--demo');
+    expect(await runModule(CONVERSATION, { GATEWAY: gateway.http('/socket') }, nodeOf(version))).toBe('hello');
+  });
+});
+
+/** A worker that answers with what it was asked. */
+const WORKER = `
+  import { http, router } from '@busgate/consumer';
+  export default router({ '/app': http((request) => new Response('heard ' + new URL(request.url).searchParams.get('message'))) });
+`;
+
+describe.each([OLDEST_FOR_GATEWAYS, NEWEST])('the gateway, installed so, on Node %s', (version) => {
+  test('serves on a broker, has a worker of its own beside it, and both end in order', async () => {
+    await using redis = await startRedis();
+    await writeFile(join(project, 'worker.js'), WORKER);
+    await using gateway = await serve(
+      nodeOf(version),
+      '--layer',
+      redis.url,
+      '--drain-notice',
+      '0s',
+      '--routes',
+      '[{path: /app, kind: events, queue: app, http: true}]',
+    );
+    await using worker = new Child(nodeOf(version), [command(), 'work', 'worker.js', '--layer', redis.url, '--queue', 'app'], { cwd: project });
+    await worker.lines.find((line) => line.includes('working'));
+    expect(await (await fetch(gateway.http('/app?message=hello'))).text()).toBe('heard hello');
+    worker.signal('SIGTERM');
+    expect(await worker.exited).toMatchObject({ code: 0 });
+    gateway.signal('SIGTERM');
+    expect(await gateway.exited).toMatchObject({ code: 0 });
+  });
+});
+
+describe('the Python package, as a wheel', () => {
+  let wheels: string;
+  let wheel: string;
+  beforeAll(async () => {
+    wheels = await mkdtemp(join(tmpdir(), 'busgate-wheels-'));
+    await using builder = await PythonEnvironment.with('pip');
+    await outputOf(builder.command('pip'), ['wheel', '--quiet', '--disable-pip-version-check', '--wheel-dir', wheels, `${join(ROOT, 'packages/asgi')}[nats]`]);
+    wheel = (await readdir(wheels)).find((name) => name.startsWith('busgate_asgi-')) ?? 'none';
+  });
+  afterAll(() => rm(wheels, { recursive: true, force: true }));
+
+  test('has the version of all packages, and holds the package with its types and licence and nothing else', async () => {
+    const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+    expect(wheel).toBe(`busgate_asgi-${version}-py3-none-any.whl`);
+    await using python = await PythonEnvironment.with('pip');
+    const list = `import sys, zipfile; print('\\n'.join(zipfile.ZipFile(sys.argv[1]).namelist()))`;
+    const names = (await outputOf(python.command('python'), ['-c', list, join(wheels, wheel)])).trim().split('\n');
+    expect(names).toEqual(expect.arrayContaining(['busgate_asgi/__init__.py', 'busgate_asgi/py.typed', `busgate_asgi-${version}.dist-info/licenses/LICENSE`]));
+    expect(
+      names.filter((name) => !/^busgate_asgi\/[\w/]+\.(?:py|typed)$|^busgate_asgi-[\d.]+\.dist-info\//.test(name) && name !== 'busgate_asgi/py.typed'),
+    ).toEqual([]);
+  });
+
+  test('does what its first minute says, in an empty environment and at a gateway that was installed', async () => {
+    await using redis = await startRedis();
+    await using python = await PythonEnvironment.with('--no-index', '--find-links', wheels, 'busgate-asgi[nats]');
+    const readme = await readFile(join(ROOT, 'packages/asgi/README.md'), 'utf8');
+    const [, code = ''] = /```python\n([^]*?)```/.exec(readme) ?? [];
+    await writeFile(join(project, 'hello.py'), code);
+    await using gateway = await serve(nodeOf(NEWEST), '--layer', redis.url, '--routes', "[{path: '/app/*', kind: events, queue: app, http: true}]");
+    await using worker = new Child(python.command('busgate-asgi'), ['hello:application', '--layer', redis.url, '--queue', 'app'], { cwd: project });
+    await using client = await Client.open(gateway.ws('/app/chat'));
+    client.send('you');
+    await client.until((received) => received.length === 1);
+    expect(client.received).toEqual(['hello you']);
+    worker.signal('SIGTERM');
+    expect(await worker.exited).toMatchObject({ code: 0 });
   });
 });
