@@ -65,6 +65,15 @@ export class LeaseWatch {
     while ((this.#marks[1]?.at ?? Infinity) <= now - this.#longestMs) this.#marks.shift();
   }
 
+  /**
+   * Whether to read on: not before half of the time has gone of what was found there last, or of `shortestMs`, since what stands behind it is younger still. That could wait for longer, but for leases that
+   * others have ended and may need help with.
+   */
+  mayBeLate(shortestMs: number): boolean {
+    const oldest = this.#oldest;
+    return oldest === undefined || this.#silenceOf(oldest.sequence) >= Math.min(oldest.state.ttlMs, shortestMs) / 2;
+  }
+
   /** What was read as the oldest one from {@link from} on. True where reading on may find one that is over, or that lasts less than `shortestMs`. */
   found({ lease, state, sequence }: Written, shortestMs: number): boolean {
     if (state === 'ended') this.end(lease);

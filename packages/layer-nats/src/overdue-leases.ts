@@ -92,9 +92,9 @@ export class OverdueLeases {
   async #look(session: Session, shortestMs: number): Promise<void> {
     if (!(await this.#reach(session))) return;
     await Promise.all(this.#watch.silent.map(async (lease) => this.#watch.lookedAt(lease, await this.#states.of(session, lease))));
-    for (;;) {
+    for (let isLate = this.#watch.mayBeLate(shortestMs); isLate;) {
       const found = await this.#states.oldest(session, this.#watch.from);
-      if (found === undefined || !this.#watch.found(found, shortestMs)) return;
+      isLate = found !== undefined && this.#watch.found(found, shortestMs);
     }
   }
 

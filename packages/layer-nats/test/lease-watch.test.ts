@@ -27,6 +27,7 @@ class Watched {
     watch.reached(this.sequence, this.created);
     const silent = watch.silent;
     for (const lease of silent) watch.lookedAt(lease, this.#states.get(lease));
+    if (!watch.mayBeLate(shortestMs)) return silent.length;
     for (let read = silent.length; ; read += 1) {
       const oldest = [...this.#states.values()].filter(({ sequence }) => sequence >= watch.from).toSorted((a, b) => a.sequence - b.sequence)[0];
       if (oldest === undefined) return read;
@@ -67,6 +68,19 @@ describe('which leases are silent', () => {
       expect(watched.look()).toBeLessThanOrEqual(3);
       expect(watched.watch.overdue).toEqual(round < 10 ? [] : ['l0', 'l1']);
     }
+  });
+
+  test('the oldest one is read again when half of its time has gone', () => {
+    const watched = new Watched();
+    watched.write('l', 1000);
+    const readAfter = (ms: number, shortestMs = Infinity): number => {
+      watched.now += ms;
+      return watched.look(shortestMs);
+    };
+    expect([readAfter(0), readAfter(499), readAfter(1)]).toEqual([1, 0, 1]);
+    watched.write('l', 1000);
+    watched.write('m', 1000);
+    expect([readAfter(0), readAfter(199, 400), readAfter(1, 400), readAfter(299), readAfter(1)]).toEqual([1, 0, 1, 0, 1]);
   });
 
   test('who may wait for a shorter time reads past those that last longer, and finds them in their time', () => {
@@ -125,7 +139,7 @@ describe('which leases are silent', () => {
     watched.write('l', 1000);
     watched.look();
     watched.write('l', 'ended');
-    expect(watched.overdueAfter(0)).toEqual(['l']);
+    expect(watched.overdueAfter(500)).toEqual(['l']);
     // As where the stream has lost its end.
     watched.write('l', 1000);
     expect(watched.overdueAfter(5000)).toEqual(['l']);

@@ -247,8 +247,8 @@ describe('leases on a NATS of their own', () => {
       }
       ofEach.push(((await handedOut()) - before) / 5 / size);
     }
-    // The answers to a renewal and to the two questions of a look.
-    expect(ofEach).toEqual([3, 3, 3]);
+    // The answers to a renewal and to the question of a look.
+    expect(ofEach).toEqual([2, 2, 2]);
   });
 
   test('a stream that holds nothing is not read: a server of 2.9 that is just making it dies of that', async () => {
