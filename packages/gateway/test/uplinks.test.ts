@@ -67,7 +67,7 @@ describe('frames by POST', () => {
     expect((await up(here, session, { type: 'ping' })).status).toBe(404);
   });
 
-  test('are 404 where their gateway has said goodbye, and tried again while it may only be cut off', async () => {
+  test('are not lost without a word where their gateway is about to go: nobody knows, and once it is gone they may be tried again', async () => {
     const { stream, session } = await streamAt(there);
     const known = (): string => here.layer.lifeOf(session.split('-')[0] ?? '');
     await until(() => known() === 'alive', 'the other is heard');

@@ -148,6 +148,7 @@ export class Connection {
   handOver(owed: Owed): void {
     this.#isEnding = true;
     this.#begun.delete(owed);
+    this.#newest = undefined;
     this.#release(1);
     this.#dropWaiting();
     this.#all.forget(this.#socket);

@@ -9,11 +9,13 @@ type Headers = Readonly<Record<string, string>>;
 const REQUEST_HEADERS = 'content-type, authorization, idempotency-key, last-event-id';
 /** A browser need not ask again for so long, in seconds: the longest that all of them keep to. */
 const MAX_AGE = 7200;
+/** One object for all, since an answer that waits keeps its headers. */
+const NONE: Headers = {};
 
 /** What every answer to a page of an allowed origin carries, so that the page may read it (Fetch, section 3.3); nothing for anybody else. */
 export function corsHeaders({ headers }: IncomingMessage, host: string, admission: Admission): Headers {
   const { origin } = headers;
-  if (origin === undefined || !admission.allowsOrigin(origin, host)) return {};
+  if (origin === undefined || !admission.allowsOrigin(origin, host)) return NONE;
   const allowed = { 'Access-Control-Allow-Origin': origin, 'Access-Control-Expose-Headers': 'retry-after', Vary: 'Origin' };
   return admission.believesCookies ? { ...allowed, 'Access-Control-Allow-Credentials': 'true' } : allowed;
 }

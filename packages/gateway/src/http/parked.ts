@@ -71,16 +71,18 @@ export class Parking {
 class Parked {
   readonly #tcp: Tcp;
   readonly #all: Parking;
-  readonly #request: Request;
+  readonly #headers: Request['headers'];
+  readonly #isLast: boolean;
   #waiting: WaitingAnswer | undefined;
   #isSent = false;
   /** The next request has begun to come, and was put back to be read. */
   #hasMore = false;
   #hasEnded = false;
 
-  constructor(tcp: Socket, request: Request, waiting: WaitingAnswer, all: Parking) {
+  constructor(tcp: Socket, { headers, isLast }: Request, waiting: WaitingAnswer, all: Parking) {
     this.#tcp = tcp;
-    this.#request = request;
+    this.#headers = headers;
+    this.#isLast = isLast;
     this.#waiting = waiting;
     this.#all = all;
     this.#tcp[PARKED] = this;
@@ -100,8 +102,8 @@ class Parked {
     const { status, headers, body, sending } = answer;
     const tcp = this.#tcp;
     const { keepAlive, isDraining } = this.#all.options;
-    const all = { ...headers, Date: new Date().toUTCString(), ...this.#request.headers };
-    if (this.#request.isLast || this.#hasEnded || isDraining() || headers['Connection'] === 'close') {
+    const all = { ...headers, Date: new Date().toUTCString(), ...this.#headers };
+    if (this.#isLast || this.#hasEnded || isDraining() || headers['Connection'] === 'close') {
       this.#leave();
       return answerSocket(tcp, { ...answer, headers: all });
     }

@@ -50,7 +50,8 @@ export class WaitingPoll implements Timed, Watcher, Seated, Client, WaitingAnswe
   /** The rooms are held for it, and it is told of what they have from now on. */
   constructor(host: PollHost, rooms: readonly HubRoom[], { sinceOf, limit, isOfMany }: Question) {
     this.#host = host;
-    this.#rooms = rooms;
+    // Of their own size: what has grown keeps room to grow.
+    this.#rooms = [...rooms];
     this.#places = rooms.map(({ name }) => sinceOf(name) ?? '');
     this.#limit = limit;
     this.#isOfMany = isOfMany;
@@ -65,9 +66,12 @@ export class WaitingPoll implements Timed, Watcher, Seated, Client, WaitingAnswe
     return this.#isOpen;
   }
 
-  /** Nothing of what was read is news: this is where its client stands. */
+  /** Nothing of what was read is news: this is where its client stands. All that stand where the room does share its word for that. */
   place({ positions }: Reading): void {
-    for (const [index, { name }] of this.#rooms.entries()) this.#places[index] = positions.get(name) ?? (this.#places[index] as string);
+    for (const [index, { name, position }] of this.#rooms.entries()) {
+      const place = positions.get(name) ?? (this.#places[index] as string);
+      this.#places[index] = place === position ? position : place;
+    }
   }
 
   /** It may wait, and has its place until it ends. */
