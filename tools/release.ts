@@ -1,12 +1,13 @@
 /**
  * Makes a release of all packages at once, all but its upload: `npm run release -- 0.2.0 [--into FOLDER]`. Everything is looked at before anything is kept: a tree without changes, what CHANGELOG.md and
- * UPGRADING.md say, and the packages as they would be published. Then there is one commit, one tag, and a tarball of each package in the folder (`release` without the flag).
+ * UPGRADING.md say, and the packages as they would be published. Then there is one commit, one tag, and in the folder (`release` without the flag) a tarball of each package, and the Python package as a wheel.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkTarballs } from './release/packages.ts';
 import { run } from './release/run.ts';
+import { buildWheel } from './release/wheel.ts';
 import { datedChanges, requireRow, setVersion } from './release/version.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -33,7 +34,9 @@ async function main(): Promise<void> {
     await run('git', ['checkout', '--quiet', '--', '.'], ROOT);
     throw error;
   }
-  console.log(`${version} is in ${folder}, committed and tagged. What is left: git push --follow-tags, and npm publish of each tarball.`);
+  console.log(
+    `${version} is in ${folder}, committed and tagged. What is left: git push --follow-tags, npm publish of each tarball, and twine upload of the wheel.`,
+  );
 }
 
 async function requireReady(version: string): Promise<void> {
@@ -42,7 +45,7 @@ async function requireReady(version: string): Promise<void> {
   requireRow(await readFile(join(ROOT, 'UPGRADING.md'), 'utf8'), version);
 }
 
-/** Builds every package, and puts its tarball into the folder once it has been looked at. */
+/** Builds every package, puts its tarball into the folder and looks at it; and the wheel. */
 async function pack(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await run('npm', ['run', '--silent', 'build'], ROOT);
@@ -51,4 +54,5 @@ async function pack(folder: string): Promise<void> {
   const packed = await run('npm', ['pack', '--json', '--pack-destination', folder, ...packages], ROOT);
   const tarballs = Object.values(JSON.parse(packed) as Record<string, { filename: string }>).map(({ filename }) => join(folder, filename));
   await checkTarballs(tarballs, ROOT);
+  await buildWheel(folder, ROOT);
 }

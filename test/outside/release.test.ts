@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { copyCheckout, linkDependencies } from './support/checkout.ts';
+import { PythonEnvironment } from './support/python.ts';
 import { type Outcome, outcomeOf, outputOf, ROOT } from './support/commands.ts';
 
 const VERSION = '9.8.7';
@@ -20,6 +21,8 @@ const ENV = {
 let scratch: string;
 
 beforeAll(async () => {
+  // Where Python has no means to make an environment, this installs them.
+  await (await PythonEnvironment.with('pip'))[Symbol.asyncDispose]();
   scratch = await mkdtemp(join(tmpdir(), 'busgate-release-'));
   await copyCheckout(scratch, await readdir(ROOT).then((names) => names.filter((name) => !['node_modules', '.git', 'release'].includes(name))));
   await linkDependencies(scratch);
@@ -48,7 +51,7 @@ async function change(file: string, from: string | RegExp, to: string): Promise<
   await writeFile(path, (await readFile(path, 'utf8')).replace(from, to));
 }
 
-test('a release is refused, and nothing is kept of it, until everything is said and every package is clean; then it is one commit, one tag and the tarballs', async () => {
+test('a release is refused, and nothing is kept of it, until everything is said and every package is clean; then it is one commit, one tag, the tarballs and the wheel', async () => {
   const begun = await git('rev-parse', 'HEAD');
   for (const version of ['', '1.2', 'v1.2.3', 'minor']) expect((await release(version)).stderr).toContain('usage:');
   expect((await release(VERSION)).stderr).toContain(`UPGRADING.md has no row for ${VERSION}`);
@@ -73,7 +76,10 @@ test('a release is refused, and nothing is kept of it, until everything is said 
     `release: ${VERSION}`,
   ]);
   const names = ['client', 'consumer', 'gateway', 'layer', 'layer-nats', 'layer-redis'];
-  expect((await readdir(join(scratch, 'release'))).toSorted()).toEqual(names.map((name) => `busgate-${name}-${VERSION}.tgz`));
+  expect((await readdir(join(scratch, 'release'))).toSorted()).toEqual([
+    ...names.map((name) => `busgate-${name}-${VERSION}.tgz`),
+    `busgate_asgi-${VERSION}-py3-none-any.whl`,
+  ]);
   expect(await readFile(join(scratch, 'CHANGELOG.md'), 'utf8')).toMatch(/^## Unreleased\n\n## 9\.8\.7 \(\d{4}-\d\d-\d\d\)\n\n- /m);
   // Nothing that is part of a release keeps the version before.
   expect(await git('grep', '-l', '-F', VERSION, '--', 'deploy', 'k8s', 'packages/asgi', 'package-lock.json')).toMatch(/^deploy\/Dockerfile\n/);
