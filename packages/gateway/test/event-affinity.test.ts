@@ -116,6 +116,21 @@ describe('a worker with a queue of its own', () => {
     expect(client.closeCode).toBeUndefined();
   });
 
+  test.each([
+    [403, 1008],
+    [503, 1011],
+  ])('gives its session back to one that refuses it with %d: the client, which is open, is closed with %d', async (status, code) => {
+    await using stage = await affine();
+    const { own, shared, client, connect, gateway } = stage;
+    await own.reply(connect, { lease: 1, type: 'websocket.release' });
+    const again = await shared.next();
+    await shared.reply(again, { type: 'websocket.http.response.start', status });
+    await shared.reply(again, { type: 'websocket.http.response.body', text: 'no', done: again.order });
+    expect(await client.closed()).toBe(code);
+    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', code, order: again.order + 1 });
+    expect(gateway.gateway.events[0]?.refused.not_allowed).toBe(0);
+  });
+
   test('that no longer has the session cannot speak for it', async () => {
     await using stage = await affine();
     const { own, shared, client, connect, gateway } = stage;

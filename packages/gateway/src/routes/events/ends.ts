@@ -15,3 +15,4 @@ export const CLOSES: Readonly<Record<Failure, End>> = {
 export const WORKER_LOST: End = { code: 1012, reason: 'the worker of this session is gone: connect again' };
 export const DISOWNED: End = { code: 1012, reason: 'this gateway stood still: connect again' };
 export const NOT_TAKEN_OVER: End = { code: 1011, reason: 'the worker did not take the session over' };
+export const NOT_LET_ON: End = { code: 1008, reason: 'the worker refused to take the session over' };

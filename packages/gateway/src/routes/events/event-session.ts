@@ -10,7 +10,7 @@ import type { Encoding } from '../../hub/encoding.ts';
 import type { Hub } from '../../hub.ts';
 import type { Opening } from '../route.ts';
 import type { Backend } from './backend.ts';
-import { CLOSES, DISOWNED, LOST, NOT_TAKEN_OVER, WORKER_LOST } from './ends.ts';
+import { CLOSES, DISOWNED, LOST, NOT_LET_ON, NOT_TAKEN_OVER, WORKER_LOST } from './ends.ts';
 import { WholeAnswer } from './whole-answer.ts';
 import { Dispatch, type DispatchContext, type DispatchOwner } from './dispatch.ts';
 import type { Failure } from './failure.ts';
@@ -212,7 +212,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   #denialRefusal(action: Extract<Action, { type: 'start' | 'body' }>): Refusal | undefined {
-    if (this.#phase !== 'asking' || action.of !== 'websocket') return 'not_allowed';
+    if (!this.#dispatch.isAsking || action.of !== 'websocket') return 'not_allowed';
     if (action.type === 'start') return undefined;
     if (this.#denial === undefined) return 'not_allowed';
     return this.#denial.hasRoom(action.body) ? undefined : 'too_large';
@@ -306,7 +306,10 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
       return;
     }
     this.#denial?.add(action.body);
-    if (!action.more && this.#denial !== undefined) this.#refuse(this.#denial.answer(), LOST);
+    if (action.more || this.#denial === undefined) return;
+    // A client that another worker had before is open, and is told by a code.
+    if (this.#phase === 'asking') this.#refuse(this.#denial.answer(), LOST);
+    else this.#end(this.#denial.isOurFault ? NOT_TAKEN_OVER : NOT_LET_ON);
   }
 
   #serve(action: Extract<Action, { type: 'send' | 'join' | 'leave' }>): void {

@@ -25,6 +25,11 @@ export class WholeAnswer {
     return isSentWhole(this.#length + body.length);
   }
 
+  /** Whether its status says that it is not the client's. */
+  get isOurFault(): boolean {
+    return this.#status >= 500;
+  }
+
   add(body: Uint8Array): void {
     this.#body.push(body);
     this.#length += body.length;
