@@ -35,8 +35,8 @@ export class Reader {
   }
 
   /**
-   * Resolves once the server has answered with 101 or 200, or where it is polled, once it is asked; `heard` is told how many messages came. What goes
-   * wrong later ends the process.
+   * Resolves once the server has answered with 101 or 200, or where it is polled, once the first poll is answered and the next one asked; `heard` is told how many messages came.
+   * What goes wrong later ends the process.
    */
   static open(port: number, talk: Talk, heard: (count: number) => void): Promise<Reader> {
     const { promise, resolve, reject } = Promise.withResolvers<Reader>();
@@ -45,12 +45,11 @@ export class Reader {
       if (reader.#isOpen) throw error;
       reject(error);
     };
-    reader.#socket.write(talk.request, () => {
-      if (talk.next !== undefined) resolve(reader);
-    });
+    const opened = (): void => resolve(reader);
+    reader.#socket.write(talk.request);
     reader.#socket.on('data', (text: string) => {
-      if (talk.next === undefined) reader.#read(text, () => resolve(reader), fail);
-      else reader.#answered(text, talk.next);
+      if (talk.next === undefined) reader.#read(text, opened, fail);
+      else reader.#answered(text, talk.next, opened);
     });
     reader.#socket.on('error', fail);
     reader.#socket.on('close', () => fail(new Error(`the server closed a connection of ${talk.title}`)));
@@ -64,7 +63,7 @@ export class Reader {
   }
 
   /** What has come of an answer to a poll; the next one is asked for once it is whole. */
-  #answered(text: string, next: NonNullable<Talk['next']>): void {
+  #answered(text: string, next: NonNullable<Talk['next']>, opened: () => void): void {
     this.#head += text;
     const end = this.#head.indexOf(HEAD_END);
     if (end < 0) return;
@@ -74,6 +73,8 @@ export class Reader {
     const answer = this.#head;
     this.#head = '';
     this.#socket.write(next(answer));
+    this.#isOpen = true;
+    opened();
     this.#count(answer);
   }
 

@@ -28,7 +28,6 @@ const [name = '', portText, redisUrl = '', mode, clientsText, secondsText] = pro
 const subject = subjects[name] as Subject;
 const [port, clients, seconds] = [Number(portText), Number(clientsText), Number(secondsText)];
 const layer = await openLayer(redisUrl, { history: [{ rooms: 'kept', size: 100, ageMs: 300_000 }] });
-const { position = '' } = await layer.publish('kept', 'first');
 let heard = 0;
 
 async function open(count: number): Promise<void> {
@@ -36,7 +35,7 @@ async function open(count: number): Promise<void> {
   const oneAfterTheOther = async (): Promise<void> => {
     while (opened < count) {
       opened += 1;
-      await Reader.open(port, talkOf(subject, position), (messages) => (heard += messages));
+      await Reader.open(port, talkOf(subject), (messages) => (heard += messages));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, oneAfterTheOther));
@@ -55,12 +54,12 @@ async function idle(): Promise<Heard> {
   return { count: clients, seconds: took };
 }
 
-function talkOf({ title, path, lines, opens, next }: Subject, position: string): Talk {
+function talkOf({ title, path, lines, opens, next }: Subject): Talk {
   const polled = (answer: string): string => {
     const { path: then, lines: following } = next?.(answer) ?? { path, lines: [] };
     return requestOf(then, following, port);
   };
-  return { title, opens, request: requestOf(path.replace('POSITION', position), lines(), port), ...(next === undefined ? {} : { next: polled }) };
+  return { title, opens, request: requestOf(path, lines(), port), ...(next === undefined ? {} : { next: polled }) };
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -123,5 +122,7 @@ const flows: Readonly<Record<string, () => Promise<Heard>>> = {
     }),
 };
 
+// A poll is answered at once where it has no place yet: by Nchan with the oldest message.
+if (subject.server === 'nchan' && subject.next !== undefined) await post('/pub', 'first');
 console.log(JSON.stringify(await flows[mode ?? '']?.()));
 process.exit(0);

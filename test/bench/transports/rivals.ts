@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requireBinary } from '../../support/binaries.ts';
@@ -39,7 +39,9 @@ http {
 }`;
   const file = join(folder, 'nginx.conf');
   await writeFile(file, settings);
-  return serving(startPinned(core, await requireBinary('nginx', '', 'nginx-light'), ['-c', file, '-p', folder]), port);
+  const child = startPinned(core, await requireBinary('nginx', '', 'nginx-light'), ['-c', file, '-p', folder]);
+  void child.exited.then(() => rm(folder, { recursive: true }));
+  return serving(child, port);
 }
 
 /** One process of Centrifugo with its Redis engine, whose clients say with the request where they want to be. */
