@@ -109,7 +109,16 @@ export class Replies {
 
   #failed(batch: Batch, error: unknown): void {
     if (this.#mayPass(error)) this.#hold(batch);
-    else batch.reject(error);
+    else this.#reject(batch, error);
+  }
+
+  /** Nobody can tell what was lost. But that an event was handled is said again, which does no harm: else its gateway gives it to the next worker, too. */
+  #reject({ channel, replies, reject }: Batch, error: unknown): void {
+    reject(error);
+    if (!isLayerError(error, 'OUTCOME_UNKNOWN') && !isLayerError(error, 'TIMEOUT')) return;
+    for (const { type, order: handled, done = type === 'done' ? handled : undefined, lease } of replies) {
+      if (done !== undefined) this.#add(channel, { type: 'done', order: done, ...(lease === undefined ? {} : { lease }) }).catch(() => undefined);
+    }
   }
 
   /** Whether nothing was done and the same may succeed later. Of what may have been done nobody can tell, so that it is not done again. */
@@ -152,7 +161,7 @@ export class Replies {
         batch.resolve();
       } catch (error) {
         if (this.#mayPass(error)) break;
-        batch.reject(error);
+        this.#reject(batch, error);
       }
       settled += 1;
       this.#heldBytes -= batch.bytes;

@@ -62,3 +62,30 @@ test('a gateway that comes back to the broker later than the worker is not taken
   await Promise.all(said);
   expect([await slow.receive(late), await slow.receive(late)]).toMatchObject([{ text: 'first' }, { text: 'second' }]);
 });
+
+test('of what may have been lost it is said again that events are handled, and nothing else', async () => {
+  await using broker = await startRedis();
+  await using way = await FaultProxy.start(Number(new URL(broker.url).port));
+  await using layer = await openLayer(`redis://127.0.0.1:${way.port}`);
+  await using reader = await openLayer(broker.url);
+  const channel = reader.newChannel();
+  const outlet = new Replies(layer).outlet(channel, 1);
+  await outlet.reply({ type: 'websocket.send', text: 'before' });
+  await reader.receive(channel);
+  broker.pause();
+  const { sent } = way;
+  const lost = Promise.allSettled([outlet.reply({ type: 'websocket.send', text: 'lost?', done: 1 }), outlet.reply({ type: 'done', order: 2 })]);
+  await expect.poll(() => way.sent).toBeGreaterThan(sent);
+  way.cut();
+  broker.resume();
+  expect((await lost).map((outcome) => outcome.status === 'rejected' && outcome.reason.code)).toEqual(['OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN']);
+  // It may have reached the server, which tells it then, before or after.
+  let heard: unknown = await reader.receive(channel);
+  if (JSON.stringify(heard).includes('lost?')) heard = await reader.receive(channel);
+  expect(heard).toMatchObject({
+    replies: [
+      { type: 'done', order: 1, lease: 1 },
+      { type: 'done', order: 2, lease: 1 },
+    ],
+  });
+});
