@@ -88,7 +88,7 @@ export function requestOf(path: string, lines: readonly string[], port: number):
 /** Of a large machine V8 takes tens of MiB for what is new, which would be counted to the clients: docs/operations.md. */
 const YOUNG = '--max-semi-space-size=8';
 
-/** The gateway as its users start it. */
+/** The gateway as its users start it, but for that. */
 async function startBusgate(core: number, redisUrl: string): Promise<Running> {
   const [port, opsPort] = [await freePort(), await freePort()];
   const serve = ['serve', '--layer', redisUrl, '--routes', ROUTES, '--history', HISTORY, '--port', port, '--ops-port', opsPort];
