@@ -112,6 +112,29 @@ describe('when the worker with a session dies', () => {
     expect([counters.undone.lost, counters.failed]).toEqual([1, 1]);
   });
 
+  test('an event that it had handled before the queue had answered counts as queued and handled, once', async () => {
+    const { backend, dispatch, counters } = await taken(32);
+    const answer = Promise.withResolvers<void>();
+    backend.taken = answer.promise;
+    for (let n = 0; n < 2; n += 1) dispatch.receive(FRAME);
+    await turn();
+    expect(dispatch.done(1)).toBe(true);
+    dispatch.lost();
+    backend.taken = undefined;
+    answer.resolve();
+    await turn();
+    const { due, queued, failed, handled, undone } = counters;
+    // Both connects and the first message; the second one waits with the rest of the session.
+    expect({ due, queued, failed, handled, undone, inFlight: dispatch.queued }).toEqual({
+      due: 3,
+      queued: 3,
+      failed: 0,
+      handled: 2,
+      undone: { timeout: 0, lost: 0, returned: 0 },
+      inFlight: 1,
+    });
+  });
+
   test('and another one refuses it, what the client said meanwhile is queued for nobody', async () => {
     const { owner, backend, dispatch } = await taken(32);
     dispatch.lost();

@@ -157,9 +157,12 @@ export class Dispatch implements Timed {
 
   /** The event of this order has been handled. False where none such is in flight. */
   done(order: number): boolean {
-    const took = this.#flow.done(order, this.#context.now());
-    if (took === undefined) return false;
-    this.#context.counters.done(took);
+    const { counters, now } = this.#context;
+    const done = this.#flow.done(order, now());
+    if (done === undefined) return false;
+    // Its worker was quicker than the queue's answer.
+    if (!done.isQueued) counters.queued += 1;
+    counters.done(done.ms);
     void this.#pump();
     return true;
   }
@@ -321,8 +324,8 @@ export class Dispatch implements Timed {
     const delivery = { id: `${this.#owner.subject.session}:${order}`, expiryMs, ownQueue: this.#ownQueue };
     const before = this.#flow.abandonments;
     const taken = await this.#patiently(() => backend.send(event, delivery), order, impatient);
-    // What was given up before it was known to be taken has been counted.
-    if (!taken || this.#flow.abandonments !== before) return false;
+    // What was handled or given up before it was known to be taken has been counted.
+    if (!taken || !this.#flow.has(order)) return taken && this.#flow.abandonments === before;
     counters.queued += 1;
     this.#flow.taken(order);
     return true;

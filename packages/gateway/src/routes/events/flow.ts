@@ -77,19 +77,19 @@ export class Flow {
     return order;
   }
 
-  /** A queue has taken the event, which may have been handled since. */
+  /** A queue has taken the event. */
   taken(order: number): void {
     const event = this.#inFlight.get(order);
     if (event !== undefined) event.isQueued = true;
   }
 
-  /** The event has been handled: how long that took, in milliseconds; undefined where it was not in flight. */
-  done(order: number, now: number): number | undefined {
+  /** The event has been handled: how long that took, and whether it was known that a queue had taken it; undefined where it was not in flight. */
+  done(order: number, now: number): { readonly ms: number; readonly isQueued: boolean } | undefined {
     const event = this.#inFlight.get(order);
     if (event === undefined) return undefined;
     this.#inFlight.delete(order);
     this.#lastDone = Math.max(this.#lastDone, order);
-    return now - event.queuedAt;
+    return { ms: now - event.queuedAt, isQueued: event.isQueued };
   }
 
   /** The event is still being handled: its time begins anew. */
