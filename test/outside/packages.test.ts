@@ -130,7 +130,7 @@ describe('the packages, installed from their tarballs', () => {
         exports: expect.any(Object),
         publishConfig: { access: 'public', provenance: true },
       });
-      const [, node = 'none'] = /^>=(\d+)$/.exec(said.engines.node) ?? [];
+      const [, node = 'none'] = /^>=([\d.]+)$/.exec(said.engines.node) ?? [];
       expect(await readFile(join(ROOT, folder, 'README.md'), 'utf8'), folder).toMatch(new RegExp(`Node ${node} and later`));
     }
   });
