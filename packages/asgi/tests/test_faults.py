@@ -96,6 +96,28 @@ async def test_what_is_said_before_a_gateway_is_back_at_the_broker_waits_for_it(
             await session.disconnect()
 
 
+async def test_a_password_that_changes_under_a_worker_does_not_end_it() -> None:
+    with start_redis("--requirepass", "one") as server:
+        url = server.url.replace("//", "//:one@")
+        async with gateway_at(url) as (gateway, prefix), worker(url, prefix, echo), redis.asyncio.Redis.from_url(url) as admin:
+            session = gateway.session()
+            await session.accepted()
+            await admin.config_set("requirepass", "another")
+            ours = [client["id"] for client in await admin.client_list() if client["name"] == "busgate-asgi"]
+            for name in ours:
+                await admin.client_kill_filter(_id=name)
+            failures = "errorstat_WRONGPASS"
+            while (await admin.info("errorstats")).get(failures, {"count": 0})["count"] < 2 * len(ours):
+                await asyncio.sleep(0.05)
+            await admin.config_set("requirepass", "one")
+            await session.receive(text="let in again")
+            assert (await session.reply("websocket.send"))["text"] == "let in again"
+            newcomer = gateway.session()
+            await newcomer.accepted()
+            for client in (session, newcomer):
+                await client.disconnect()
+
+
 async def test_a_session_whose_reply_may_be_lost_is_closed_and_no_other(redis_server: Server) -> None:
     async with gateway_at(redis_server.url) as (gateway, prefix), proxy_to(redis_server.port) as proxy, worker(proxy.url, prefix, echo):
         sessions = [gateway.session() for _ in range(2)]

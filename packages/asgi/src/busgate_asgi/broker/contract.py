@@ -36,7 +36,7 @@ class Queue(Protocol):
     async def take(self, most: int) -> list[Taken]:
         """Waits for the oldest unexpired events, half a second or so; an empty list where none came.
 
-        It never raises because the broker is away: it waits for it. What is no event is counted out and logged.
+        It never raises because the broker is away, or does not let us in any more: it waits for it. What is no event is counted out and logged.
         """
 
     async def give_back(self, events: Sequence[Taken]) -> None:

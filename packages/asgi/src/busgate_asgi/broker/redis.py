@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from redis.exceptions import ResponseError
 
-from busgate_asgi.broker.contract import BrokerAway, OutcomeUnknown, Taken
+from busgate_asgi.broker.contract import BrokerAway, BrokerRefused, OutcomeUnknown, Taken
 from busgate_asgi.broker.redis_link import ANSWER_TIMEOUT, Command, Link, Place, place_of
 from busgate_asgi.broker.url import Target
 from busgate_asgi.logs import Seldom
@@ -134,7 +134,7 @@ class RedisBroker:
             await asyncio.sleep(_AGAIN)
             try:
                 return await self._subscribed(topic)
-            except BrokerAway:
+            except (BrokerAway, BrokerRefused):
                 continue
 
 
@@ -158,7 +158,7 @@ class RedisQueue:
             if most > 1:
                 commands.insert(1, ("LPOP", self._key, most - 1))
             first, *rest, clock = await self._link.run(commands, _WAIT + ANSWER_TIMEOUT)
-        except (BrokerAway, OutcomeUnknown) as error:
+        except (BrokerAway, BrokerRefused, OutcomeUnknown) as error:
             return await self._pause(error)
         elements = [first[1]] if isinstance(first, list) else []
         for more in rest:
