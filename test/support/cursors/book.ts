@@ -116,11 +116,15 @@ export class RoomBook {
     return index === -1 ? this.#entries.length : index;
   }
 
-  /** How many gaps may be told between these places: one for each loss, and one where what followed the first of them, or the loss there, is kept no longer, or its `position` is too old. */
+  /**
+   * How many gaps may be told between these places: one for each loss, one where what followed the first of them, or the loss there, is kept no longer, or its `position` is too old,
+   * and one for each epoch that began between them, if wherever a reader was put in it is too old since.
+   */
   gapsBetween(from: number, to: number, position: string | undefined): number {
     const lost = this.#entries.slice(from, to).filter((entry) => entry === 'loss').length;
+    const aged = this.#epochs.filter(({ begin, aged: before }) => before !== undefined && begin > from && begin <= to).length;
     const isTrimmed = this.#trimmed > this.nextMessage(from);
-    return lost + (isTrimmed || this.#isAged(position) ? 1 : 0);
+    return lost + aged + (isTrimmed || this.#isAged(position) ? 1 : 0);
   }
 
   #isAged(position: string | undefined): boolean {
