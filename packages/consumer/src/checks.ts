@@ -1,13 +1,6 @@
 import { isName, LayerError, NAME_RULE, type Value } from '@busgate/layer';
+import { isFieldValue, isOwnHeader, isToken, MAX_STATE } from './reply-rules.ts';
 import type { Header } from './wire.ts';
-
-/** Bytes of a state, as JSON. */
-const MAX_STATE = 4096;
-/** A header's name (RFC 9110 section 5.6.2), and what its value may consist of (section 5.5), as Latin-1. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const FIELD_VALUE = /^[\t\u0020-\u007E\u0080-\u00FF]*$/;
-/** The gateway's own: they say how an answer ends, and what the connection becomes. */
-const OWN_HEADER = /^(?:connection|upgrade|content-length|transfer-encoding|sec-websocket-.*)$/i;
 
 // A gateway drops what is wrong in a reply, and can tell its own log alone: who replies is told here.
 
@@ -19,9 +12,9 @@ export function checkStatus(status: number): void {
 /** @throws TypeError */
 export function checkHeaders(headers: readonly Header[]): void {
   for (const [name, value] of headers) {
-    if (!TOKEN.test(name)) throw new TypeError(`${JSON.stringify(name)} is no name of a header`);
-    if (OWN_HEADER.test(name)) throw new TypeError(`the header ${name} is the gateway's to write`);
-    if (!FIELD_VALUE.test(value)) throw new TypeError(`the value of the header ${name} must be Latin-1 without line breaks and other control characters`);
+    if (!isToken(name)) throw new TypeError(`${JSON.stringify(name)} is no name of a header`);
+    if (isOwnHeader(name.toLowerCase())) throw new TypeError(`the header ${name} is the gateway's to write`);
+    if (!isFieldValue(value)) throw new TypeError(`the value of the header ${name} must be Latin-1 without line breaks and other control characters`);
   }
 }
 

@@ -1,13 +1,11 @@
 import type { Outlet } from './outlet.ts';
+import { isOwnHeader } from './reply-rules.ts';
 import { type Asker, askerOf, fetchRequest } from './request.ts';
 import type { HttpTarget, Params } from './target.ts';
 import type { Header, HttpRequestEvent } from './wire.ts';
 
 /** Answers a request of the Fetch standard. `params` are those of the path. Its headers have no token: who makes it stands in `asker`. */
 export type HttpFunction<P extends Params = Params> = (request: Request, params: P, asker: Asker) => Response | Promise<Response>;
-
-/** Written by the gateway, which knows how the answer ends. */
-const OWN_HEADERS = new Set(['connection', 'content-length', 'keep-alive', 'transfer-encoding', 'upgrade']);
 
 /** A handler of plain HTTP requests; the body of what it answers is streamed as it comes. `request.signal` aborts when the client leaves. */
 export function http<P extends Params = Params>(handle: HttpFunction<P>): HttpTarget {
@@ -42,5 +40,5 @@ async function answer(event: HttpRequestEvent, response: Response, outlet: Outle
 
 function headersOf(headers: Headers): readonly Header[] {
   // Fetch's iteration gives each Set-Cookie apart.
-  return [...headers].filter(([name]) => !OWN_HEADERS.has(name) && !name.startsWith('sec-websocket-'));
+  return [...headers].filter(([name]) => name !== 'keep-alive' && !isOwnHeader(name));
 }

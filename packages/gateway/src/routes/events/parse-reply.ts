@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { MAX_STATE } from '@busgate/consumer/run';
 import { parsePosition } from '@busgate/layer';
 import type { Action, Answering, Refusal, Reply, State } from './reply.ts';
 import {
@@ -21,8 +22,6 @@ import {
 /** What a reply was read as, or why it is dropped, with a sentence for the operator's log. */
 export type Parsed = { readonly reply: Reply; readonly refused?: never } | { readonly refused: Refusal; readonly message: string; readonly reply?: never };
 
-/** Bytes of a state, as JSON. */
-const MAX_STATE = 4096;
 /** Events of a session that a worker may ask to have in flight. */
 const MAX_WINDOW = 1000;
 /** Bytes of a close frame's reason (RFC 6455 section 5.5). */

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { isFieldValue, isOwnHeader, isToken } from '@busgate/consumer/run';
 import { isName, type Message, type Value } from '@busgate/layer';
 import { isReserved } from '../../reserved.ts';
 import type { Header, Refusal } from './reply.ts';
@@ -16,19 +17,11 @@ export class ReplyError extends Error {
   }
 }
 
-/** A header's name (RFC 9110 section 5.6.2), and what its value may consist of (section 5.5), decoded as Latin-1. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const FIELD_VALUE = /^[\t\u0020-\u007E\u0080-\u00FF]*$/;
-
 /** Levels of arrays and objects in what a worker says: far from the stack's end, and fewer than the layer carries. */
 const MAX_DEPTH = 100;
 const BYTES = '$bytes';
 /** Of values that a message may hold: JSON has no others, a handler in this process may say anything. */
 const PLAIN: ReadonlySet<string> = new Set(['string', 'number', 'boolean']);
-
-/** The gateway's own: they say how an answer ends, and what the connection becomes. */
-const OWN_HEADERS = new Set(['connection', 'upgrade', 'content-length', 'transfer-encoding']);
-const OWN_PREFIX = 'sec-websocket-';
 
 export function isObject(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -125,12 +118,12 @@ export function readHeaders(value: unknown, name: string): readonly Header[] {
 function readHeader(pair: unknown, name: string): Header {
   if (!Array.isArray(pair) || pair.length !== 2) throw new ReplyError('bad_header', `each of ${name} must be [name, value]`);
   const [field, value] = pair as readonly unknown[];
-  if (typeof field !== 'string' || !TOKEN.test(field)) throw new ReplyError('bad_header', `the name of a header in ${name} is no token`);
-  if (typeof value !== 'string' || !FIELD_VALUE.test(value)) {
+  if (typeof field !== 'string' || !isToken(field)) throw new ReplyError('bad_header', `the name of a header in ${name} is no token`);
+  if (typeof value !== 'string' || !isFieldValue(value)) {
     throw new ReplyError('bad_header', `the value of ${field} in ${name} must be a string of Latin-1 without line breaks and other control characters`);
   }
   const lower = field.toLowerCase();
-  if (OWN_HEADERS.has(lower) || lower.startsWith(OWN_PREFIX)) throw new ReplyError('bad_header', `${lower} is the gateway's to write`);
+  if (isOwnHeader(lower)) throw new ReplyError('bad_header', `${lower} is the gateway's to write`);
   return [lower, value];
 }
 

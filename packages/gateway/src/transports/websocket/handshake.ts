@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
+import { isToken } from '@busgate/consumer/run';
 import type { HttpErrorKey } from '../../errors.ts';
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
-/** A token (RFC 9110 section 5.6.2). */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** Whether an upgrade to a WebSocket is asked for, be it among others. */
 export function asksForWebSocket({ upgrade = '' }: IncomingMessage['headers']): boolean {
@@ -31,7 +30,7 @@ function offersWellFormed(header: string | undefined, mayRepeat: (subprotocol: s
   const seen = new Set<string>();
   for (const item of header.split(',')) {
     const token = item.trim();
-    if (!TOKEN.test(token) || (seen.has(token) && !mayRepeat(token))) return false;
+    if (!isToken(token) || (seen.has(token) && !mayRepeat(token))) return false;
     seen.add(token);
   }
   return true;
