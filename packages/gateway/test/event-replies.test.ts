@@ -63,10 +63,11 @@ describe('what a worker replies', () => {
     ['a denial', { type: 'websocket.http.response.start', status: 403 }, [{ type: 'start', of: 'websocket', status: 403, headers: [] }]],
     [
       'the short forms together, in their order',
-      { close: 4000, text: 'x', accept: true },
+      { close: 4000, bytes: { $bytes: 'AAE=' }, text: 'x', accept: true },
       [
         { type: 'accept', headers: [] },
         { type: 'send', payload: text('x'), binary: false },
+        { type: 'send', payload: Buffer.from([0, 1]), binary: true },
         { type: 'close', code: 4000, reason: '' },
       ],
     ],

@@ -122,14 +122,14 @@ function readTyped(type: unknown, members: Members): readonly Action[] {
   return read(members);
 }
 
-/** Channels 1: `accept`, `text` or `bytes`, `close`, in this order. A reply that only says something of its event has none of them. */
+/** Channels 1: `accept`, `text`, `bytes`, `close`, in this order. A reply that only says something of its event has none of them. */
 function readShortForm(members: Members): readonly Action[] {
   const actions: Action[] = [];
   const accept = optional(members, 'accept', readFlag);
   if (accept === true) actions.push({ type: 'accept', headers: [] });
   else if (accept === false) actions.push({ type: 'close', code: ORDINARY_CLOSE, reason: '' });
   const says = (name: string): boolean => !isAbsent(members[name]);
-  if (says('text') || says('bytes')) actions.push(readSend(members));
+  for (const content of ['text', 'bytes']) if (says(content)) actions.push(readSend({ [content]: members[content] }));
   const close = optional(members, 'close', (value) => value);
   if (close !== undefined && close !== false) actions.push(readClose(close === true ? ORDINARY_CLOSE : close, ''));
   const isOfEvent = ['accept', 'close', 'done', 'working', 'state'].some(says) || members['state'] === null;
