@@ -80,9 +80,7 @@ describe('deploy/docker-compose.yml', () => {
     const config = await shipped('deploy/busgate.yaml');
     const proxy = await text('deploy/haproxy/haproxy.cfg');
     const sessions = config.limits.sessions * (gateway?.deploy?.replicas ?? 1);
-    // Whatever bounds connections besides would be the first to be met.
-    expect(proxy).not.toMatch(/^\s*maxconn\b/m);
-    expect(Number(/^ {2}fd-hard-limit (\d+)$/m.exec(proxy)?.[1])).toBeGreaterThan(2 * sessions + 1000);
+    expect(descriptorsOf(proxy)).toBeGreaterThan(2 * sessions + 1000);
     expect(Number.parseInt(haproxy?.deploy?.resources.limits.memory ?? '', 10) * 1024 ** 2).toBeGreaterThan(2 * sessions * PROXIED_BYTES);
     expect([...proxy.matchAll(/^ {2}server-template gateway 1-(\d+) /gm)].map(([, most]) => Number(most))).toEqual([100, 100]);
   });
@@ -92,6 +90,19 @@ describe('deploy/docker-compose.yml', () => {
     expect(await text('.dockerignore')).toMatch(/^\*$/m);
   });
 });
+
+test('deploy/proxies/haproxy.cfg has room for all sessions of its three gateways', async () => {
+  const { limits } = loadConfig({ argv: ['--demo'], env: {}, descriptors: 20_000, readFile: () => '' });
+  const proxy = await text('deploy/proxies/haproxy.cfg');
+  expect(proxy.match(/^ {2}server gateway\d /gm)).toHaveLength(6);
+  expect(descriptorsOf(proxy)).toBeGreaterThan(2 * 3 * limits.sessions + 1000);
+});
+
+/** Descriptors that HAProxy takes at most, where its limit allows them; nothing besides may bound its connections: it would be the first to be met. */
+function descriptorsOf(proxy: string): number {
+  expect(proxy).not.toMatch(/^\s*maxconn\b/m);
+  return Number(/^ {2}fd-hard-limit (\d+)$/m.exec(proxy)?.[1]);
+}
 
 function mountsOf({ volumes = [] }: ComposedService): string[] {
   return volumes.map(({ source, target }) => `${relative(ROOT, source)} at ${target}`);
