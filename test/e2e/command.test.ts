@@ -254,10 +254,13 @@ describe('busgate serve', () => {
     await using child = new Child('bash', ['-c', `exec ${gateway} > >(exec sed '/ready for clients/q') 2>&1`, process.execPath]);
     await child.output.find((line) => line.includes('ready for clients'));
     await using client = await Client.open(`ws://localhost:${port}/room/1`);
-    for (let index = 0; index < 50; index += 1) await fetch(`http://localhost:${port}/room/bad..name`, { method: 'POST', body: 'x' });
+    const refused = { method: 'POST', body: 'x', headers: { Origin: 'https://evil.test' } };
+    for (let index = 0; index < 5; index += 1) expect((await fetch(`http://localhost:${port}/room/1`, refused)).status).toBe(403);
     client.send('still here');
     await client.until((received) => received[0] === 'still here');
     expect(client.received).toEqual(['still here']);
+    const page = await (await fetch(`http://localhost:${opsPort}/metrics`)).text();
+    expect(Number(/^busgate_log_lines_dropped_total (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(0);
   });
 });
 

@@ -198,6 +198,8 @@ test('attack 83: keys that are known hold when their server sends what never end
   expect(sent).toBeLessThan(16 * 1_048_576);
 });
 
+const urlOf = (application: Server): string => `http://127.0.0.1:${(application.address() as AddressInfo).port}/auth`;
+
 describe('an application that takes its time', () => {
   const held: ServerResponse[] = [];
   let application: Server;
@@ -205,8 +207,7 @@ describe('an application that takes its time', () => {
   beforeAll(async () => {
     application = createServer((_request, response) => void held.push(response)).listen(0, '127.0.0.1');
     await once(application, 'listening');
-    const url = `http://127.0.0.1:${(application.address() as AddressInfo).port}/auth`;
-    gateway = await startGateway({ args: ['--demo', '--auth-http', JSON.stringify({ url, timeout: '30s' })] });
+    gateway = await startGateway({ args: ['--demo', '--auth-http', JSON.stringify({ url: urlOf(application), timeout: '30s' })] });
   });
   afterAll(async () => {
     await gateway?.[Symbol.asyncDispose]();
@@ -244,5 +245,42 @@ describe('an application that takes its time', () => {
     await witness.request({ type: 'publish', room, data: 'marker' });
     await witness.until(() => witness.messages(room).includes('marker'));
     expect(witness.messages(room)).toEqual(['before', ...published, 'marker']);
+  });
+
+  test('attack 23: who resets the connection while it is asked about him leaves no place taken', async () => {
+    const [places, clients] = [10, 30];
+    const limits = ['--limits-sessions', String(places), '--limits-address-sessions', String(places)];
+    await using limited = await startGateway({ args: ['--demo', '--auth-http', JSON.stringify({ url: urlOf(application), timeout: '30s' }), ...limits] });
+    const ask = async (): Promise<RawClient> => {
+      const client = await RawClient.connect(limited.port);
+      client.write(upgrade('/room/left', { Host: 'localhost' }));
+      return client;
+    };
+    for (let left = 0; left < clients; left += 1) {
+      const client = await ask();
+      const asked = await question();
+      client.socket.resetAndDestroy();
+      await client.closed();
+      asked.end('{"user":"ann"}');
+    }
+    await expect.poll(() => limited.metric('busgate_sessions')).toBe(0);
+    const stay = await Promise.all(Array.from({ length: places }, ask));
+    for (let answered = 0; answered < places; answered += 1) (await question()).end('{"user":"ann"}');
+    expect(new Set(await Promise.all(stay.map(async (client) => (await client.answer()).status)))).toEqual(new Set([101]));
+    for (const client of stay) await client[Symbol.asyncDispose]();
+  });
+
+  test('attack 108: told to stop while it is asked and answers nothing, a gateway exits within its deadline', async () => {
+    const drain = ['--drain-notice', '100ms', '--drain-deadline', '2s'];
+    await using stopped = await startGateway({ args: ['--demo', '--auth-http', JSON.stringify({ url: urlOf(application), timeout: '30s' }), ...drain] });
+    await using socket = await RawClient.connect(stopped.port);
+    socket.write(upgrade('/room/hanging', { Host: 'localhost' }));
+    await using post = await RawClient.connect(stopped.port);
+    post.write(request('POST /room/hanging HTTP/1.1', 'Host: localhost', 'Content-Length: 0'));
+    for (let asked = 0; asked < 2; asked += 1) await question();
+    const began = performance.now();
+    stopped.signal('SIGTERM');
+    expect(await stopped.exited).toEqual({ code: 0, signal: null });
+    expect(performance.now() - began).toBeLessThan(4000);
   });
 });

@@ -47,6 +47,7 @@ describe.each([
       expect(new Set(client.frames.filter(({ type }) => type === 'gap').map(({ room }) => room))).toEqual(new Set(rooms));
       for (const room of rooms) expect((await client.request({ type: 'publish', room, text: 'after' })).type).toBe('published');
       await client.until(() => rooms.every((room) => client.messages(room).at(-1) === 'after'));
+      expect(client.frames.filter(({ type }) => type === 'gap').length).toBe(rooms.length);
     });
   });
 

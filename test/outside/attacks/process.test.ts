@@ -8,6 +8,8 @@ import { expect, test } from 'vitest';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { closeFrame, frame, RawClient, upgrade } from '../../../packages/gateway/test/support/raw.ts';
 import { startRedis } from '../../support/brokers.ts';
+import { requireBinary } from '../../support/binaries.ts';
+import { Child } from '../../support/child.ts';
 import { metricsOf, sumOf } from '../../support/metrics.ts';
 import { runBusgate, startGateway } from '../../support/processes.ts';
 import { Client } from '../../e2e/clients.ts';
@@ -90,18 +92,28 @@ test('attack 115: clients whose connections are reset are counted, and no line o
   expect(stage.gateway.lines.all.slice(lines).filter((line) => !line.startsWith('Debugger'))).toEqual([]);
 });
 
-test('attack 116: hundreds who come back at once are all served, and each room is subscribed once', async () => {
+test('attack 116: hundreds who come back at once are all served, and the broker is asked once a room', async () => {
   await using broker = await startRedis();
   await using stage = await Stage.start(['--layer', broker.url]);
+  await using monitor = new Child(await requireBinary('redis-cli', '', 'redis-tools'), ['-p', String(broker.port), 'MONITOR']);
+  await monitor.lines.find((line) => line === 'OK', 'the confirmation');
+  const subscribed = (): string[] =>
+    monitor.lines.all
+      .filter((line) => /"subscribe"/i.test(line))
+      .flatMap((line) => [...line.matchAll(/"busgate:room:(storm\.[^"]+)"/g)].map(([, room = '']) => room));
+  let round = 0;
   await stage.withstands(async () => {
+    round += 1;
     const began = performance.now();
-    const clients = await Promise.all(Array.from({ length: 500 }, (_, index) => openRaw(stage.gateway.port, `/room/storm.${index % 10}`)));
+    const clients = await Promise.all(Array.from({ length: 500 }, (_, index) => openRaw(stage.gateway.port, `/room/storm.${round}.${index % 10}`)));
     expect(performance.now() - began).toBeLessThan(10_000);
     expect(sumOf(await metricsOf(stage.gateway), 'busgate_rooms')).toBeGreaterThanOrEqual(10);
+    await expect.poll(() => new Set(subscribed()).size).toBe(10 * round);
     for (const client of clients) client.write(closeFrame(1000));
     await Promise.all(clients.map((client) => client.closed()));
     await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
   });
+  expect(subscribed().length).toBe(10 * round);
 });
 
 test('attack 118: without descriptors it takes no more, goes on with those it has, and takes others once some are free', async () => {
