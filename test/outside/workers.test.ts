@@ -53,7 +53,15 @@ describe.each(EXAMPLES)('the worker in $language', ({ command }) => {
     await using worker = new Child(...command(redis));
     await using one = await Client.open(gateway.ws('/app/one'));
     await using two = await Client.open(gateway.ws('/app/two'));
-    const frames = ['plain', '', 'ü "quoted" \\ back', '{"type":"websocket.close","order":9}', 'last'];
+    const frames = [
+      'plain',
+      '',
+      'ü "quoted" \\ back',
+      '{"type":"websocket.close","order":9}',
+      Buffer.from([0, 255, 34, 92]),
+      Buffer.alloc(0),
+      'last,"bytes":{}',
+    ];
     for (const client of [one, two]) for (const frame of frames) client.socket.send(frame);
     for (const client of [one, two]) await expect.poll(() => client.received).toEqual(frames);
     one.socket.close(4000);
