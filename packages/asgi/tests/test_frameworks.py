@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -112,6 +113,26 @@ async def test_fastapi_with_dependencies(layer: str) -> None:
             assert refused.value.response.status_code == 403
         assert await answer(gateway, "GET /app/items/7 HTTP/1.1") == ("HTTP/1.1 200 OK", '{"item":7}')
         assert (await answer(gateway, "GET /app/items/seven HTTP/1.1"))[0] == "HTTP/1.1 422 Unprocessable Entity"
+
+
+async def test_what_the_readme_says_of_busgates_own_messages_in_fastapi(layer: str) -> None:
+    application = FastAPI()
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    exec(readme.split("refuses types that are not ASGI's")[1].split("```python\n")[1].split("```")[0], {"application": application})
+    assert 'websocket.scope["busgate.send"]({"type": "room.join", "room": "news"})' in readme
+
+    @application.websocket("/app/news")
+    async def news(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.scope["busgate.send"]({"type": "room.join", "room": "news"})
+        await websocket.scope["busgate.send"]({"type": "room.publish", "room": "news", "text": "to all"})
+        await websocket.receive()
+
+    prefix = f"t{secrets.token_hex(6)}"
+    async with busgate(layer, prefix) as gateway, worker(layer, prefix, application):
+        client = await gateway.connect("/app/news")
+        assert await heard(client) == "to all"
+        await client.close()
 
 
 async def test_consumers_of_channels_in_a_thread_and_that_stop(redis_server: Server, site: dict[str, str]) -> None:
