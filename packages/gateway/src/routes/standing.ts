@@ -1,4 +1,5 @@
 import { parsePosition } from '@busgate/layer';
+import { numberIn } from './number-in.ts';
 import type { RouteRequest } from './request.ts';
 
 /** A place that no history has: whoever stands there is told a gap. */
@@ -31,5 +32,6 @@ export const MAX_LAST = 1000;
 export function lastOf({ queryString, query }: RouteRequest): number | undefined | 'bad_request' {
   const text = queryString === '' ? null : query.get('last');
   if (text === null) return undefined;
-  return /^\d+$/.test(text) ? Math.min(Number(text), MAX_LAST) : 'bad_request';
+  const last = numberIn(text);
+  return last >= 0 && last === Math.floor(last) ? Math.min(last, MAX_LAST) : 'bad_request';
 }

@@ -1,12 +1,11 @@
 import { type AskedRooms, type AskFault, askedRoom, askedRooms } from '../asked-rooms.ts';
+import { numberIn } from '../number-in.ts';
 import type { RouteRequest } from '../request.ts';
 
 /** Messages of an answer. */
 const MAX_LIMIT = 1000;
 /** Seconds. */
 const MAX_POLL = 60;
-
-const NUMBER = /^[+-]?\d+(?:\.\d+)?(?:e[+-]?\d{1,3})?$/i;
 
 /** What is asked of the histories of rooms. */
 export interface Question extends AskedRooms {
@@ -46,5 +45,5 @@ function cut(value: number, min: number, max: number): number {
 function numberOf({ asked, query }: RouteRequest, name: 'limit' | 'poll'): number | undefined {
   if (asked !== undefined) return asked[name] === undefined || typeof asked[name] === 'number' ? asked[name] : Number.NaN;
   const text = query.get(name);
-  return text === null ? undefined : NUMBER.test(text) ? Number(text) : Number.NaN;
+  return text === null ? undefined : numberIn(text);
 }
