@@ -29,8 +29,10 @@ export function settingsOf(url: string | URL, options: ConnectOptions) {
   const WebSocket = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
   const transports = (options.transports ?? TRANSPORTS).filter((name) => TRANSPORTS.includes(name) && (WebSocket ?? name !== 'websocket'));
   const heartbeat = { every: 30_000, timeout: 35_000, ...options.heartbeat };
-  if (!address.protocol.startsWith('http') || !transports[0] || !(heartbeat.timeout > heartbeat.every)) throw new TypeError('url, transports or heartbeat');
-  return { buffer: 1_048_576, credentials: 'same-origin' as const, ...options, url: address, WebSocket, transports, heartbeat };
+  const { buffer = 1_048_576 } = options;
+  const isMeant = heartbeat.every > 0 && heartbeat.timeout > heartbeat.every && buffer > 0;
+  if (!address.protocol.startsWith('http') || !transports[0] || !isMeant) throw new TypeError('url, transports, heartbeat or buffer');
+  return { credentials: 'same-origin' as const, ...options, buffer, url: address, WebSocket, transports, heartbeat };
 }
 
 /** What opening a link takes. */

@@ -283,4 +283,6 @@ test('what cannot be meant is refused at once', () => {
   expect(() => connect('ftp://x/socket')).toThrow(TypeError);
   expect(() => connect('http://x/socket', { transports: [] })).toThrow(TypeError);
   expect(() => connect('http://x/socket', { heartbeat: { every: 2, timeout: 1 } })).toThrow(TypeError);
+  for (const every of [0, -1, Number.NaN]) expect(() => connect('http://x/socket', { heartbeat: { every } }), `every ${every}`).toThrow(TypeError);
+  for (const buffer of [0, -1, Number.NaN]) expect(() => connect('http://x/socket', { buffer }), `buffer ${buffer}`).toThrow(TypeError);
 });
