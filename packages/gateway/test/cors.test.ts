@@ -89,6 +89,15 @@ describe('a page of a foreign origin', () => {
     const answer = await ask(sent);
     expect([answer.status, corsOf(answer), JSON.parse(answer.body).error]).toEqual([403, {}, 'origin']);
   });
+
+  test.each([
+    ['no route', post('/nowhere', 'Origin: https://evil.test'), 404],
+    ['no route, beforehand', preflight('/nowhere', 'Origin: https://evil.test'), 404],
+    ['no name of a room', post('/room/a..b', 'Origin: https://evil.test'), 400],
+  ])('may not read that there is %s', async (_, sent, status) => {
+    const answer = await ask(sent);
+    expect([answer.status, corsOf(answer)]).toEqual([status, {}]);
+  });
 });
 
 test('what is no page gets none of them, and OPTIONS that asks for nothing is a method as any other', async () => {
