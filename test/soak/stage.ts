@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asRouter, type Router, Worker } from '@busgate/consumer/run';
-import { openLayer } from '@busgate/layer';
+import { type ChannelLayer, openLayer } from '@busgate/layer';
 import { RawClient, request, type HttpAnswer } from '../../packages/gateway/test/support/raw.ts';
 import { KEY } from '../../packages/gateway/test/support/operator.ts';
 import { JWT } from '../../packages/gateway/test/support/tokens.ts';
@@ -45,14 +45,23 @@ export class SoakStage implements AsyncDisposable {
   readonly gateway: GatewayProcess;
   readonly broker: SoakBroker | undefined;
   readonly inspector: Inspector;
+  /** The worker's. */
+  readonly #own: ChannelLayer | undefined;
   readonly #stack: AsyncDisposableStack;
   #least: Counts = {};
 
-  private constructor(layer: LayerName, gateway: GatewayProcess, broker: SoakBroker | undefined, inspector: Inspector, stack: AsyncDisposableStack) {
+  private constructor(
+    layer: LayerName,
+    parts: Pick<SoakStage, 'gateway' | 'broker' | 'inspector'>,
+    own: ChannelLayer | undefined,
+    stack: AsyncDisposableStack,
+  ) {
+    const { gateway, broker, inspector } = parts;
     this.layer = layer;
     this.gateway = gateway;
     this.broker = broker;
     this.inspector = inspector;
+    this.#own = own;
     this.#stack = stack;
   }
 
@@ -63,13 +72,18 @@ export class SoakStage implements AsyncDisposable {
     const gateway = stack.use(await startGateway({ args: argsOf(broker), env: { NODE_OPTIONS: INSPECTED } }));
     const inspector = stack.use(await Inspector.of(gateway));
     await inspector.run(COMPILING_LESS);
-    if (broker !== undefined) {
-      const own = stack.use(await openLayer(broker.direct));
+    const own = broker === undefined ? undefined : stack.use(await openLayer(broker.direct));
+    if (own !== undefined) {
       const worker = new Worker({ layer: own, router: asRouter(echo) as Router, queue: 'work', log: { warn: () => undefined, error: () => undefined } });
       worker.start();
       stack.defer(() => worker.stop());
     }
-    return new SoakStage(layer, gateway, broker, inspector, stack.move());
+    return new SoakStage(layer, { gateway, broker, inspector }, own, stack.move());
+  }
+
+  /** Whether the worker has its broker, too: what was noted while it has not would be less than what there is. */
+  get isWhole(): boolean {
+    return this.#own === undefined || this.#own.status.state === 'connected';
   }
 
   get port(): number {
