@@ -1,10 +1,11 @@
 /**
  * Makes a release of all packages at once, all but its upload: `npm run release -- 0.2.0 [--into FOLDER]`. Everything is looked at before anything is kept: a tree without changes, what CHANGELOG.md and
- * UPGRADING.md say, and the packages as they would be published. Then there is one commit, one tag, and in the folder (`release` without the flag) a tarball of each package, and the Python package as a wheel.
+ * UPGRADING.md say, and the packages as they would be published. Then there is one commit, one tag, in the folder (`release` without the flag) a tarball of each package, and the Python package as a wheel; and, where a Docker engine answers, the image.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildImage } from './release/image.ts';
 import { checkTarballs } from './release/packages.ts';
 import { run } from './release/run.ts';
 import { buildWheel } from './release/wheel.ts';
@@ -23,19 +24,23 @@ async function main(): Promise<void> {
   if (positionals.length !== 1 || !/^\d+\.\d+\.\d+$/.test(version)) throw new Error('usage: npm run release -- X.Y.Z [--into FOLDER]');
   await requireReady(version);
   const folder = resolve(ROOT, values.into);
+  let image: string | undefined;
   try {
     const changes = join(ROOT, 'CHANGELOG.md');
     await writeFile(changes, datedChanges(await readFile(changes, 'utf8'), version, new Date()));
     await setVersion(ROOT, version);
     await pack(folder);
+    image = await buildImage(version, ROOT);
     await run('git', ['commit', '--quiet', '--all', '--message', `release: ${version}`], ROOT);
     await run('git', ['tag', '--annotate', `v${version}`, '--message', `Busgate ${version}`], ROOT);
   } catch (error) {
     await run('git', ['checkout', '--quiet', '--', '.'], ROOT);
     throw error;
   }
+  const left =
+    image === undefined ? `the image (no Docker engine answers here): docker build -f deploy/Dockerfile -t busgate:${version} .` : `docker push of ${image}`;
   console.log(
-    `${version} is in ${folder}, committed and tagged. What is left: git push --follow-tags, npm publish of each tarball, and twine upload of the wheel.`,
+    `${version} is in ${folder}, committed and tagged. What is left: git push --follow-tags, npm publish of each tarball, twine upload of the wheel, and ${left}`,
   );
 }
 

@@ -2,7 +2,9 @@ import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildImage } from '../../tools/release/image.ts';
 import { copyCheckout, linkDependencies } from './support/checkout.ts';
+import { docker, requireDocker } from './support/docker.ts';
 import { PythonEnvironment } from './support/python.ts';
 import { type Outcome, outcomeOf, outputOf, ROOT } from './support/commands.ts';
 
@@ -15,6 +17,8 @@ const ENV = {
   GIT_AUTHOR_EMAIL: 'a@example.com',
   GIT_COMMITTER_NAME: 'a',
   GIT_COMMITTER_EMAIL: 'a@example.com',
+  // Whether there is an engine or not.
+  DOCKER_HOST: 'unix:///nowhere',
 };
 
 /** A repository of its own with what is in this checkout. */
@@ -70,6 +74,7 @@ test('a release is refused, and nothing is kept of it, until everything is said 
   await commit('what is to be released');
   const done = await release(VERSION);
   expect([done.code, done.stderr]).toEqual([0, '']);
+  expect(done.stdout).toContain(`the image (no Docker engine answers here): docker build -f deploy/Dockerfile -t busgate:${VERSION} .`);
   expect([await git('status', '--porcelain'), await git('tag', '--points-at', 'HEAD'), await git('log', '-1', '--format=%s')]).toEqual([
     '',
     `v${VERSION}`,
@@ -88,4 +93,16 @@ test('a release is refused, and nothing is kept of it, until everything is said 
     expect(manifest.match(/"(?:version|@busgate\/[a-z-]+)": "\d[^"]*"/g)?.filter((line) => !line.endsWith(`"${VERSION}"`))).toEqual([]);
   }
   expect((await release(VERSION)).stderr).toContain('v9.8.7 is there already');
+});
+
+test('where an engine answers, the image of what is released is built, and says its version itself', async () => {
+  await requireDocker();
+  const image = `busgate:${VERSION}`;
+  try {
+    expect(await buildImage(VERSION, scratch)).toBe(image);
+    expect((await docker('image', 'inspect', '--format', '{{index .Config.Labels "org.opencontainers.image.version"}}', image)).trim()).toBe(VERSION);
+    await expect(buildImage('9.8.6', scratch)).rejects.toThrow(`the image busgate:9.8.6 says that it is ${VERSION}`);
+  } finally {
+    await docker('image', 'rm', '--force', image, 'busgate:9.8.6');
+  }
 });
