@@ -9,6 +9,9 @@ import { until } from './support/until.ts';
 /** What a fleet of few clients and no event routes has no samples of: nothing was refused, no layer is away. */
 const MAY_BE_EMPTY = /busgate_event|busgate_refused_total|busgate_closes_total|busgate_layer_faults_total/;
 
+/** What the collector's exporter `debug` writes of a span: whose trace it is of, and its name. */
+const SPAN = /Trace ID\s*: (\w+)\n[^]*?Name\s*: (\S+)/g;
+
 interface Result {
   readonly status: string;
   readonly error?: string;
@@ -44,6 +47,32 @@ test('the profile nats is the same fleet on NATS', async () => {
   }
   await fleet.project.run('stop', 'nats-gateway', 'nats-haproxy');
   for (const { container } of gateways) expect((await inspect(container)).State.ExitCode).toBe(0);
+});
+
+test('the profile tracing brings a trace from a publish to the sockets of every gateway, and to the collector', async () => {
+  await fleet.installSdk();
+  await fleet.up('tracing-haproxy');
+  const origin = await fleet.origin('tracing-haproxy');
+  const gateways = await fleet.gateways('tracing-gateway');
+  const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`ws://${origin}/room/traced`)));
+  for (const gateway of gateways) await gateway.reaches('busgate_sessions', (count) => count > 0);
+  const trace = 'c0ffee'.repeat(5) + '01';
+  const headers = { traceparent: `00-${trace}-${'b'.repeat(16)}-01` };
+  expect((await fetch(`http://${origin}/room/traced`, { method: 'POST', body: 'x', headers })).status).toBe(202);
+  for (const client of clients) {
+    await client.until((received) => received.length === 1);
+    await client[Symbol.asyncDispose]();
+  }
+  const names = await until(
+    'the collector has a span of each gateway',
+    async () =>
+      [...(await fleet.project.run('logs', '--no-color', '--no-log-prefix', 'collector')).matchAll(SPAN)].flatMap(([, of, name]) =>
+        of === trace ? [String(name)] : [],
+      ),
+    (spans) => spans.length > gateways.length,
+  );
+  expect(names.toSorted((a, b) => a.localeCompare(b))).toEqual([...gateways.map(() => 'busgate.deliver'), 'busgate.publish']);
+  await fleet.project.run('stop', 'tracing-gateway', 'tracing-haproxy', 'collector');
 });
 
 describe('beside the fleet on Redis', () => {

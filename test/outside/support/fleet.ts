@@ -1,12 +1,14 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { ROOT } from './commands.ts';
+import { basename, join } from 'node:path';
+import { outputOf, ROOT } from './commands.ts';
 import { ComposeProject, docker } from './docker.ts';
 import { sumIn } from './promql.ts';
 import { until } from './until.ts';
 
 const COMPOSE = join(ROOT, 'deploy/docker-compose.yml');
+const TRACING = join(ROOT, 'examples/tracing');
+const SPAN_LOG = join(ROOT, 'test/outside/modules/span-log.ts');
 const PROMETHEUS = join(ROOT, 'deploy/prometheus/prometheus.yml');
 
 /** What ships lets no client publish; the tests' publishers are clients. */
@@ -16,6 +18,13 @@ const ROUTES = '[{path: "/room/:room", kind: room, join: anyone, publish: anyone
 async function imageOf(repository: string): Promise<string> {
   const [image = ''] = (await docker('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}', repository)).split('\n');
   return image === '' ? '' : `image: '${image}'`;
+}
+
+/** The collector that ships, where the engine has one; else Node in its place. */
+async function collector(): Promise<string> {
+  const image = await imageOf('otel/opentelemetry-collector');
+  if (image !== '') return `{ ${image} }`;
+  return `{ image: 'node:24-bookworm-slim', command: !override [node, /span-log.ts], volumes: !override ['${SPAN_LOG}:/span-log.ts:ro'] }`;
 }
 
 /** Ports of the tests' own, drains and scrapes that a test can wait for, images that go with the project. The notice of a drain is the fleet's. */
@@ -28,11 +37,16 @@ async function overrides(name: string): Promise<string> {
 services:
   gateway:${gateway}
   nats-gateway:${gateway}
+  tracing-gateway:${gateway}
+    volumes: ["${sdkOf(name)}:/sdk:ro"]
+  collector: ${await collector()}
   publisher:
     image: ${name}-publisher
   haproxy:
     ports: !override ["127.0.0.1::8080", "127.0.0.1::8404"]
   nats-haproxy:
+    ports: !override ["127.0.0.1::8080", "127.0.0.1::8404"]
+  tracing-haproxy:
     ports: !override ["127.0.0.1::8080", "127.0.0.1::8404"]
   nats: { ${await imageOf('nats')} }
   prometheus:
@@ -51,6 +65,11 @@ function scrapesOf(name: string): string {
   return join(tmpdir(), `${name}-prometheus.yml`);
 }
 
+/** Where the SDK of the profile tracing is. */
+function sdkOf(name: string): string {
+  return join(tmpdir(), `${name}-sdk`);
+}
+
 /** The fleet of deploy/docker-compose.yml as a project of the tests' own. */
 export class Fleet implements AsyncDisposable {
   readonly project: ComposeProject;
@@ -65,6 +84,13 @@ export class Fleet implements AsyncDisposable {
     await writeFile(override, await overrides(name));
     await writeFile(scrapesOf(name), (await readFile(PROMETHEUS, 'utf8')).replaceAll('15s', '2s'));
     return new Fleet(new ComposeProject(name, [COMPOSE, override]));
+  }
+
+  /** Installs the SDK of the profile tracing, as its users do; the gateways' user may read it. */
+  async installSdk(): Promise<void> {
+    const folder = sdkOf(this.project.name);
+    await cp(TRACING, folder, { recursive: true, filter: (path) => basename(path) !== 'node_modules' });
+    await outputOf('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder]);
   }
 
   /** Starts these services and what they depend on, or the fleet on Redis, and waits until all are healthy. */
@@ -96,6 +122,7 @@ export class Fleet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.project[Symbol.asyncDispose]();
     await rm(scrapesOf(this.project.name), { force: true });
+    await rm(sdkOf(this.project.name), { force: true, recursive: true });
     await rm(overrideOf(this.project.name), { force: true });
     const images = (await docker('image', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${this.project.name}`))
       .split('\n')
