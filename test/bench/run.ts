@@ -9,6 +9,7 @@ import { benchRollout, rolloutScenarios, rolloutServers } from './rollout/bench.
 import { benchRooms, roomServers, roomScenarios } from './rooms/bench.ts';
 import { benchStrangers, strangerScenarios, strangerServers } from './strangers/bench.ts';
 import { benchTransports, transportScenarios, transportServers } from './transports/bench.ts';
+import { benchWorkers, workerScenarios, workerServers } from './workers/bench.ts';
 
 interface Family {
   readonly scenarios: readonly string[];
@@ -27,6 +28,7 @@ const families: Readonly<Record<string, Family>> = {
   rollout: { scenarios: rolloutScenarios, servers: rolloutServers, run: benchRollout },
   strangers: { scenarios: strangerScenarios, servers: strangerServers, run: benchStrangers },
   transports: { scenarios: transportScenarios, servers: transportServers, run: benchTransports },
+  workers: { scenarios: workerScenarios, servers: workerServers, run: benchWorkers },
 };
 
 try {
