@@ -134,12 +134,14 @@ export class Admission {
     return this.host(asker.host) ?? this.#origin(asker) ?? this.#ownPage(asker);
   }
 
-  #origin({ origin, host, remote }: AskingPage): Refused | undefined {
+  /** Where a page asks from is looked at only when it is refused: it costs a call to the system, and memory for as long as the connection is there. */
+  #origin(page: AskingPage): Refused | undefined {
+    const { origin, host } = page;
     if (origin === undefined || this.#origins.allow(origin, host)) return undefined;
     this.#sources.log.warn('a page of an origin that is not allowed was refused: see the setting origins', {
       origin: origin.slice(0, MAX_LOGGED),
       host: host.slice(0, MAX_LOGGED),
-      address: remote.address,
+      address: page.remote.address,
     });
     return 'origin';
   }

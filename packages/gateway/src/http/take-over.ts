@@ -4,6 +4,7 @@ import { destroyOnError } from './linger.ts';
 
 /** What Node's server hangs on a connection. */
 interface HttpSocket extends Socket {
+  server?: { keepAliveTimeout: number };
   /** The response whose turn it is. */
   _httpMessage?: ServerResponse | null;
   parser?: {
@@ -39,7 +40,7 @@ export function takeOver(response: HttpResponse): Socket | undefined {
   const { parser } = socket;
   // Node's server lets go of request and response. One behind them, which nobody will answer, has its turn then.
   response._last = false;
-  response.emit('finish');
+  finish(response, socket.server);
   socket._httpMessage?.detachSocket(socket);
   // From the first listener of somebody else on, the parser is given nothing.
   socket.on('data', ignore);
@@ -49,6 +50,18 @@ export function takeOver(response: HttpResponse): Socket | undefined {
   socket.setTimeout(0);
   destroyOnError(socket);
   return socket;
+}
+
+/** Without a keep-alive: the socket would hold on to its timer, which nobody needs, also when that is cleared. */
+function finish(response: HttpResponse, server: HttpSocket['server']): void {
+  if (server === undefined) return void response.emit('finish');
+  const { keepAliveTimeout } = server;
+  server.keepAliveTimeout = 0;
+  try {
+    response.emit('finish');
+  } finally {
+    server.keepAliveTimeout = keepAliveTimeout;
+  }
 }
 
 /** An old parser that still knew its request would keep it until all garbage is collected. */

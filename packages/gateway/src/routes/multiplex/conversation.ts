@@ -35,6 +35,7 @@ const FRAME_COST = 256;
 const MAX_UNDER_WAY = 64;
 
 const NOTHING: Answer = () => undefined;
+const NONE: readonly HubRoom[] = [];
 
 /** Frames that need not wait for what was asked before. */
 const OVERLAPS: ReadonlySet<string> = new Set(['publish', 'ping', 'fault']);
@@ -50,10 +51,10 @@ export class MultiplexConversation implements Conversation {
   /** What it may ask for; undefined where nobody counts. */
   readonly #quota: Quota | undefined;
   /** Rooms that are held until the session is in them. */
-  #held: readonly HubRoom[] = [];
+  #held: readonly HubRoom[] = NONE;
 
   /** `joins`: what it is in from its beginning; each room is held already. */
-  constructor(session: Session, route: Owner, joins: readonly Join[] = [], held: readonly HubRoom[] = []) {
+  constructor(session: Session, route: Owner, joins: readonly Join[] = [], held: readonly HubRoom[] = NONE) {
     this.#session = session;
     this.#route = route;
     this.#quota = Quota.under(route.context.asks);
@@ -114,7 +115,7 @@ export class MultiplexConversation implements Conversation {
 
   #letGo(): void {
     for (const room of this.#held) room.release();
-    this.#held = [];
+    this.#held = NONE;
   }
 
   #begin(frame: ClientFrame | Fault): Answer | Promise<Answer> {

@@ -113,6 +113,8 @@ export class WebSocketLink implements Link, Reader, Received {
     tcp[LINK] = this;
     tcp.setTimeout(0);
     tcp.setNoDelay();
+    // Node's own forbids to write where the connection may not be half open, which ours may: beside it ours would need an array of listeners.
+    if (tcp.allowHalfOpen) for (const listener of tcp.rawListeners('end')) tcp.removeListener('end', listener as () => void);
     tcp.on('error', onError);
     tcp.on('close', onClose);
     this.#session = begin(this);
