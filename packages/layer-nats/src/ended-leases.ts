@@ -22,7 +22,7 @@ interface Looked {
 }
 
 /** A record as it was read. */
-interface Found extends ReturnType<typeof recordIn> {
+interface Found extends NonNullable<ReturnType<typeof recordIn>> {
   readonly subject: string;
   readonly seq: number;
 }
@@ -116,8 +116,10 @@ export class EndedLeases {
       if (stream === undefined) return [];
       const stretch = { from: 1, to: stream.state.last_seq, subject: this.#subjects.held(lease), page: most };
       await readStretch(this.#jetStream, session, stream, stretch, ({ offset }, arrival) => {
+        const record = recordIn(arrival);
+        if (record === undefined) return true;
         bytes += arrival.payload.length;
-        found.push({ ...recordIn(arrival), subject: arrival.subject, seq: offset });
+        found.push({ ...record, subject: arrival.subject, seq: offset });
         return found.length < most && bytes < MOST_BYTES;
       });
     } catch {
@@ -162,7 +164,8 @@ export class EndedLeases {
     const message = await this.#jetStream.message(session, this.#stream, { last_by_subj: subject });
     if (message === undefined) return false;
     const record = readRecord(message);
-    await this.#pushed.push(session, { subject, id: record.id }, record);
+    // Somebody else's message in the place of one is removed with nothing in its place.
+    if (record !== undefined) await this.#pushed.push(session, { subject, id: record.id }, record);
     return this.#remove(session, message);
   }
 }

@@ -30,15 +30,17 @@ export function writeRecord({ queue, id, expiryMs, payload }: LeaseRecord): Omit
   return { payload, headers: { [QUEUE]: queue, [ID]: id, [LIFETIME]: `${expiryMs}` } };
 }
 
-export function readRecord(message: StoredMessage): Omit<LeaseRecord, 'key'> {
+/** Undefined for what is none. */
+export function readRecord(message: StoredMessage): Omit<LeaseRecord, 'key'> | undefined {
   return record(Buffer.from(message.data, 'base64'), (name) => headerOf(message, name) ?? '');
 }
 
 /** The same as it comes through a consumer. */
-export function recordIn(arrival: Arrival): Omit<LeaseRecord, 'key'> {
+export function recordIn(arrival: Arrival): Omit<LeaseRecord, 'key'> | undefined {
   return record(arrival.payload, (name) => arrival.header(name));
 }
 
-function record(payload: Uint8Array, header: (name: string) => string): Omit<LeaseRecord, 'key'> {
-  return { queue: header(QUEUE), id: header(ID), expiryMs: Number(header(LIFETIME)), payload };
+function record(payload: Uint8Array, header: (name: string) => string): Omit<LeaseRecord, 'key'> | undefined {
+  const read = { queue: header(QUEUE), id: header(ID), expiryMs: Number(header(LIFETIME)), payload };
+  return read.queue !== '' && read.id !== '' && read.expiryMs > 0 ? read : undefined;
 }

@@ -34,6 +34,12 @@ export class LeaseStates {
     return this.#read(await this.#jetStream.message(session, this.#stream, { last_by_subj: this.#subjects.lease(lease) }));
   }
 
+  /** What stands where the state of a lease does, which anybody's message may: `state` is undefined where it is none, `sequence` 0 where there is nothing. */
+  async standing(session: Session, lease: string): Promise<{ readonly state: LeaseState | undefined; readonly sequence: number }> {
+    const found = await this.#jetStream.message(session, this.#stream, { last_by_subj: this.#subjects.lease(lease) });
+    return { state: this.#read(found)?.state, sequence: found?.seq ?? 0 };
+  }
+
   /** The one that was written the longest ago of those from there on; undefined where there is none. */
   async oldest(session: Session, from: number): Promise<Written | undefined> {
     for (let next = from; ;) {

@@ -69,10 +69,10 @@ export class NatsLeases implements LeaseStore {
   async grant(lease: string, ttlMs: number): Promise<void> {
     const session = this.#session();
     const asked = performance.now();
-    const before = await this.#states.of(session, lease);
-    if (before?.state === 'ended') throw new JetStreamError('grant a lease', { description: 'others have ended it' });
+    const before = await this.#states.standing(session, lease);
+    if (before.state === 'ended') throw new JetStreamError('grant a lease', { description: 'others have ended it' });
     const renewal = (this.#own.get(lease)?.renewal ?? 0) + 1;
-    const sequence = await this.#states.write(session, lease, { ttlMs, renewal }, before?.sequence ?? 0);
+    const sequence = await this.#states.write(session, lease, { ttlMs, renewal }, before.sequence);
     this.#own.set(lease, { ttlMs, sequence, renewal, start: this.#jetStream.startOf(session), certainUntil: asked + ttlMs });
   }
 
@@ -123,11 +123,12 @@ export class NatsLeases implements LeaseStore {
       const after = await this.#answerNow(session, lease);
       return after === 'done' && taken === 0 ? 'missing' : after;
     }
-    const record = await this.#message(session, subject);
-    if (record === undefined) return (await this.#answerNow(session, lease)) === 'ended' ? 'ended' : 'missing';
-    const isSeen = await this.#pushed.push(session, { subject, id: readRecord(record).id }, message);
+    const found = await this.#message(session, subject);
+    const record = found && readRecord(found);
+    if (found === undefined || record === undefined) return (await this.#answerNow(session, lease)) === 'ended' ? 'ended' : 'missing';
+    const isSeen = await this.#pushed.push(session, { subject, id: record.id }, message);
     // Where it cannot be removed now it is later.
-    await this.#pushed.remove([subject], () => this.#jetStream.deleteMessage(session, this.#plan.name, record.seq)).catch(() => undefined);
+    await this.#pushed.remove([subject], () => this.#jetStream.deleteMessage(session, this.#plan.name, found.seq)).catch(() => undefined);
     // Where it was pushed before and nobody has ended the lease it was this process that did.
     return isSeen && (await this.#states.of(session, lease))?.state === 'ended' ? 'ended' : 'done';
   }

@@ -50,7 +50,7 @@ export class PushedRecords {
     await Promise.all(
       [...this.#ids].map(async ([subject, id]) => {
         const record = await this.#jetStream.message(session, this.#stream, { last_by_subj: subject });
-        if (record !== undefined && readRecord(record).id === id) {
+        if (record !== undefined && readRecord(record)?.id === id) {
           await this.remove([subject], () => this.#jetStream.deleteMessage(session, this.#stream, record.seq));
         } else this.#ids.delete(subject);
       }),

@@ -105,6 +105,29 @@ describe('leases on a NATS of their own', () => {
     );
   });
 
+  test("what others write in the place of a lease and its records is replaced by its own process, and is in nobody's way", async () => {
+    await using nats = await startNats();
+    await using own = await openDriver(nats.url, 'own');
+    await using other = await openDriver(nats.url, 'other');
+    await leasesOf(own).grant('l', 300);
+    await leasesOf(own).hold('l', [recordOf(1), recordOf(2), recordOf(3)]);
+    const subjects = await subjectsOf(nats);
+    const stranger = await connect({ servers: nats.url });
+    for (const subject of subjects) await stranger.jetstream().publish(subject, Buffer.from([0xff, 0x7b]));
+    expect(await leasesOf(own).renew('l', 300)).toBe('missing');
+    await leasesOf(own).grant('l', 300);
+    expect(await leasesOf(own).settle('l', 'k1', recordOf(1))).toBe('missing');
+    await leasesOf(own).hold('l', [recordOf(1), recordOf(2)]);
+    expect(await leasesOf(own).settle('l', 'k1', recordOf(1))).toBe('done');
+    expect(await leasesOf(own).renew('l', 300)).toBe('done');
+    await leasesOf(other).overdue();
+    await isOver(leasesOf(other));
+    for (let settled = 1; settled > 0;) settled = await leasesOf(other).settleEnded('l', 10);
+    expect(await subjectsOf(nats)).toEqual(['busgate.lease.state.l']);
+    await queueHas(other, [textOf(1), textOf(2)]);
+    await stranger.close();
+  });
+
   test('one that is over may be renewed until somebody settles it', async () => {
     await using nats = await startNats();
     await using own = await openDriver(nats.url, 'own');
