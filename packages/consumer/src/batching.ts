@@ -17,7 +17,7 @@ const AGAIN_MS = 100;
 const PATIENCE_MS = 10_000;
 
 /** What is under way to one session's gateway. */
-interface Batch {
+interface ReplyBatch {
   readonly channel: string;
   readonly replies: Message[];
   bytes: number;
@@ -32,11 +32,11 @@ interface Batch {
  */
 export class Replies {
   readonly #layer: Pick<ChannelLayer, 'send'>;
-  readonly #batches = new Map<string, Batch>();
+  readonly #batches = new Map<string, ReplyBatch>();
   /** Of every batch that was neither taken nor refused. */
   readonly #unsettled = new Set<Promise<void>>();
   /** What waits for the broker, by channel, in the order of its replies. */
-  readonly #held = new Map<string, Batch[]>();
+  readonly #held = new Map<string, ReplyBatch[]>();
   #heldBytes = 0;
   /** What was said when the broker was last found away. */
   #away: unknown;
@@ -72,7 +72,7 @@ export class Replies {
   }
 
   /** The one that is being filled, if there is room in it; else that one leaves before the next. */
-  #batchFor(channel: string, bytes: number): Batch {
+  #batchFor(channel: string, bytes: number): ReplyBatch {
     const filling = this.#batches.get(channel);
     if (filling !== undefined && filling.bytes + bytes <= MOST_BYTES) return filling;
     if (filling !== undefined) this.#send(filling);
@@ -97,23 +97,23 @@ export class Replies {
     for (const batch of batches) this.#send(batch);
   }
 
-  #send(batch: Batch): void {
+  #send(batch: ReplyBatch): void {
     if (this.#held.has(batch.channel)) this.#hold(batch);
     else this.#publish(batch).then(batch.resolve, (error: unknown) => this.#failed(batch, error));
   }
 
-  async #publish({ channel, replies }: Batch): Promise<void> {
+  async #publish({ channel, replies }: ReplyBatch): Promise<void> {
     const [first] = replies;
     if (first !== undefined) await this.#layer.send(channel, replies.length === 1 ? first : { replies });
   }
 
-  #failed(batch: Batch, error: unknown): void {
+  #failed(batch: ReplyBatch, error: unknown): void {
     if (this.#mayPass(error)) this.#hold(batch);
     else this.#reject(batch, error);
   }
 
   /** Nobody can tell what was lost. But that an event was handled is said again, which does no harm: else its gateway gives it to the next worker, too. */
-  #reject({ channel, replies, reject }: Batch, error: unknown): void {
+  #reject({ channel, replies, reject }: ReplyBatch, error: unknown): void {
     reject(error);
     if (!isLayerError(error, 'OUTCOME_UNKNOWN') && !isLayerError(error, 'TIMEOUT')) return;
     for (const { type, order: handled, done = type === 'done' ? handled : undefined, lease } of replies) {
@@ -128,7 +128,7 @@ export class Replies {
     return true;
   }
 
-  #hold(batch: Batch): void {
+  #hold(batch: ReplyBatch): void {
     if (this.#heldBytes + batch.bytes > MOST_HELD_BYTES) {
       batch.reject(this.#away);
       return;
@@ -153,7 +153,7 @@ export class Replies {
     if (this.#isTrying) this.#tryLater();
   }
 
-  async #empty(channel: string, queue: Batch[]): Promise<void> {
+  async #empty(channel: string, queue: ReplyBatch[]): Promise<void> {
     let settled = 0;
     for (let batch = queue[0]; batch !== undefined; batch = queue[settled]) {
       try {

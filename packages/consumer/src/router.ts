@@ -16,7 +16,7 @@ export interface Found<T> {
   readonly params: Params;
 }
 
-interface Entry {
+interface RoutePattern {
   readonly segments: readonly string[];
   /** Whether the path may go on: `*` at the end, or a router. */
   readonly isOpen: boolean;
@@ -37,10 +37,10 @@ export function router(routes: Readonly<Record<string, Routable>>): Router {
 }
 
 export class Router {
-  readonly #entries: readonly Entry[];
+  readonly #entries: readonly RoutePattern[];
 
   /** Use {@link router}. */
-  constructor(entries: readonly Entry[]) {
+  constructor(entries: readonly RoutePattern[]) {
     this.#entries = entries;
   }
 
@@ -54,7 +54,7 @@ export class Router {
     return this.#find(partsOf(path), {}, (at) => at.http);
   }
 
-  #find<T>(parts: readonly string[], outer: Params, pick: (entry: Entry) => T | undefined): Found<T> | undefined {
+  #find<T>(parts: readonly string[], outer: Params, pick: (entry: RoutePattern) => T | undefined): Found<T> | undefined {
     for (const at of this.#entries) {
       const params = match(at, parts);
       if (params === undefined) continue;
@@ -76,7 +76,7 @@ function own<T>(target: T | undefined, params: Params): Found<T> | undefined {
   return target === undefined ? undefined : { target, params };
 }
 
-function entry(path: string, at: Routable): Entry {
+function entry(path: string, at: Routable): RoutePattern {
   if (!path.startsWith('/')) throw new TypeError(`a path must begin with a slash, not ${JSON.stringify(path)}`);
   const parts = partsOf(path);
   const hasRest = parts.at(-1) === '*';
@@ -95,7 +95,7 @@ function targetOf(path: string, one: unknown): SocketTarget | HttpTarget {
   throw new TypeError(`at ${path} stands neither a Consumer class nor what consumer(), handlers(), http() or router() made`);
 }
 
-function match({ segments, isOpen, hasRest }: Entry, parts: readonly string[]): Params | undefined {
+function match({ segments, isOpen, hasRest }: RoutePattern, parts: readonly string[]): Params | undefined {
   if (isOpen ? parts.length < segments.length : parts.length !== segments.length) return undefined;
   const params: Record<string, string> = {};
   for (const [index, segment] of segments.entries()) {

@@ -26,7 +26,7 @@ interface EventBase {
 }
 
 /** The request that a session began with. */
-interface Asked {
+interface OpeningRequest {
   readonly query_string: string;
   readonly raw_path: string;
   readonly scheme: string;
@@ -38,7 +38,7 @@ interface Asked {
   readonly traceparent?: string;
 }
 
-export interface ConnectEvent extends EventBase, Asked {
+export interface ConnectEvent extends EventBase, OpeningRequest {
   readonly type: 'websocket.connect';
   readonly order: number;
   readonly subprotocols: readonly string[];
@@ -63,7 +63,7 @@ export interface DisconnectEvent extends EventBase {
   readonly own_queue?: string;
 }
 
-export interface HttpRequestEvent extends EventBase, Asked {
+export interface HttpRequestEvent extends EventBase, OpeningRequest {
   readonly type: 'http.request';
   readonly order: number;
   readonly method: string;

@@ -51,7 +51,7 @@ export interface Recovery {
 
 type Subscribed = Awaited<ReturnType<Layer['subscribe']>>;
 
-interface Entry {
+interface HeldRoom {
   readonly room: HubRoom;
   /** Settled once the layer's subscription is in effect, or could not be had. */
   readonly subscribed: Promise<Subscribed>;
@@ -67,7 +67,7 @@ export class Hub {
   readonly #counters: Counters;
   readonly #log: Log;
   readonly #context: RoomContext;
-  readonly #rooms = new Map<string, Entry>();
+  readonly #rooms = new Map<string, HeldRoom>();
   readonly #left: LeftRooms;
   readonly #slices: Slices;
   readonly #maxRooms: number;
@@ -216,9 +216,9 @@ export class Hub {
     return this.#rooms.size < this.#maxRooms || this.#left.releaseOldest();
   }
 
-  #subscribe(name: string): Entry {
+  #subscribe(name: string): HeldRoom {
     const room = new HubRoom(name, this.#context, this.#lossOf(name));
-    const entry: Entry = { room, subscribed: this.#counters.layerCalls.watch('subscribe', this.#layer.subscribe(name, room.take)), isLive: false };
+    const entry: HeldRoom = { room, subscribed: this.#counters.layerCalls.watch('subscribe', this.#layer.subscribe(name, room.take)), isLive: false };
     this.#rooms.set(name, entry);
     entry.subscribed.then(
       ({ position }) => {
@@ -240,7 +240,7 @@ export class Hub {
       .catch((error: unknown) => this.#log.warn('a room could not be let go', { room: name, error: String(error) }));
   }
 
-  #forget(name: string, entry: Entry): void {
+  #forget(name: string, entry: HeldRoom): void {
     if (this.#rooms.get(name) === entry) this.#rooms.delete(name);
   }
 }

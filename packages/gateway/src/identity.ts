@@ -1,5 +1,5 @@
 /** What the application is told of a request, when it is to say who makes it: all that its answer may depend on. */
-export interface Question {
+export interface IdentityQuestion {
   /** The target as it was sent. */
   readonly uri: string;
   /** The client's. */
@@ -23,7 +23,7 @@ export interface Identity {
   readonly issuedAt: number | undefined;
   readonly token: string | undefined;
   /** What the application is asked again when the rights end; undefined where a token said it. */
-  readonly question: Question | undefined;
+  readonly question: IdentityQuestion | undefined;
 }
 
 /** A client of whom nobody knows anything. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Members } from '../src/hub/member.ts';
+import type { RoomMemberships } from '../src/hub/member.ts';
 import type { Session } from '../src/session/session.ts';
 import type { FakeLink } from './support/fake-link.ts';
 import { CLOSING, Stage } from './support/stage.ts';
@@ -37,7 +37,7 @@ const troubled: fc.Arbitrary<Op>[] = [
 class Expected {
   readonly session: Session;
   readonly link: FakeLink;
-  readonly members: Members;
+  readonly members: RoomMemberships;
   /** Everything due by room. */
   readonly byRoom = new Map<string, string[]>(ROOMS.map((name) => [name, []]));
   /** For each direct frame, how much of each room was due before it. */

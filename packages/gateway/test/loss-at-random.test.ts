@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Members } from '../src/hub/member.ts';
+import type { RoomMemberships } from '../src/hub/member.ts';
 import type { Session } from '../src/session/session.ts';
 import type { FakeLink } from './support/fake-link.ts';
 import { LOSSES } from './support/losses.ts';
@@ -30,7 +30,7 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
 class Reader {
   readonly session: Session;
   readonly link: FakeLink;
-  readonly members: Members;
+  readonly members: RoomMemberships;
   readonly due = new Map<string, string[]>(ROOMS.map((name) => [name, []]));
   readonly direct: string[] = [];
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { Gateway } from '../src/gateway.ts';
-import type { Members } from '../src/hub/member.ts';
+import type { RoomMemberships } from '../src/hub/member.ts';
 import { TestGateway, until } from './support/gateway.ts';
 import { LOSSES } from './support/losses.ts';
 import { frame, RawClient } from './support/raw.ts';
@@ -84,7 +84,7 @@ describe('a lossy room', () => {
       link.room = 0;
     }
     fill(stage, 'newest', 50);
-    leaving.members.remove(leaving.members.get('newest') as NonNullable<ReturnType<Members['get']>>);
+    leaving.members.remove(leaving.members.get('newest') as NonNullable<ReturnType<RoomMemberships['get']>>);
     leaving.session.send('left');
     for (const { link } of [quiet, leaving]) link.take(1_000_000);
     stage.settle();
@@ -99,7 +99,7 @@ describe('a lossy room', () => {
     link.room = 0;
     fill(stage, 'oldest', 200);
     const half = stage.outboxes.bytes;
-    members.remove(members.get('newest') as NonNullable<ReturnType<Members['get']>>);
+    members.remove(members.get('newest') as NonNullable<ReturnType<RoomMemberships['get']>>);
     fill(stage, 'oldest', 200);
     expect(stage.outboxes.bytes / half).toBeCloseTo(2, 0);
     expect(stage.outboxes.bytes).toBeLessThan(10_000);
@@ -123,7 +123,7 @@ describe('a lossy room', () => {
     for (let round = 0; round < 50; round += 1) {
       stage.join(session, members, 'oldest');
       fill(stage, 'oldest', 60);
-      members.remove(members.get('oldest') as NonNullable<ReturnType<Members['get']>>);
+      members.remove(members.get('oldest') as NonNullable<ReturnType<RoomMemberships['get']>>);
       expect(stage.outboxes.bytes).toBeLessThan(2 * 5000 + 50 * 20);
     }
     link.take(1_000_000);

@@ -2,14 +2,14 @@ import { Buffer } from 'node:buffer';
 import type { HistoryPage, HistoryRule, LayerLogger, Position } from '@busgate/layer/driver';
 import type { BrokerClock } from './broker-clock.ts';
 import type { Arrival } from './connection.ts';
-import { HistoryReader, type Kept } from './history-reader.ts';
+import { HistoryReader, type PagedMessage } from './history-reader.ts';
 import { Incarnations, type Incarnation } from './incarnations.ts';
 import { headerOf, leadsMajority, MESSAGE_ID, type JetStream, type StoredMessage, type StreamInfo } from './jetstream.ts';
 import { planHeads, planHistories, type HistoryPlan } from './plans.ts';
 import { readRecord, writeRecord } from './record.ts';
 import type { Session } from './session.ts';
 import { type Look, SharedLook } from './shared-look.ts';
-import type { Entry, StreamWriter } from './stream-writer.ts';
+import type { StreamMessage, StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -21,7 +21,7 @@ const NOTHING = new Uint8Array(0);
 interface Appended {
   readonly payload: Uint8Array;
   readonly id: string | undefined;
-  readonly headers: Entry['headers'] | undefined;
+  readonly headers: StreamMessage['headers'] | undefined;
 }
 
 interface Standing extends Incarnation {
@@ -117,7 +117,7 @@ export class Histories {
     return config === undefined ? 0 : readRecord(config.description, this.#subjects.madeWith(config)).flushed;
   }
 
-  async #append(session: Session, plan: HistoryPlan, entry: Entry): Promise<{ position: Position; duplicate: boolean }> {
+  async #append(session: Session, plan: HistoryPlan, entry: StreamMessage): Promise<{ position: Position; duplicate: boolean }> {
     const { subject, payload } = entry;
     let before: Incarnation | undefined;
     const { seq, duplicate = false } = await this.#writerOf(plan).write(session, { key: subject, bytes: payload.length }, (incarnation) => {
@@ -200,7 +200,7 @@ export class Histories {
     return this.#page({ epoch, rule, known, head }, kept);
   }
 
-  #page(at: { epoch: string; rule: HistoryRule; known: boolean; head: number }, kept: readonly Kept[]): HistoryPage {
+  #page(at: { epoch: string; rule: HistoryRule; known: boolean; head: number }, kept: readonly PagedMessage[]): HistoryPage {
     const oldest = this.#clock.now() - at.rule.ageMs;
     const messages = kept.filter(({ time }) => time > oldest).slice(-at.rule.size);
     return {
@@ -247,7 +247,7 @@ export class Histories {
   }
 
   async #standing(session: Session, plan: HistoryPlan, room: string, again = true): Promise<Standing> {
-    const { begun, seen } = this.#look(session, plan);
+    const { begun, seen } = this.#currentIncarnation(session, plan);
     await begun;
     const [{ epoch, stream }, last] = await Promise.all([seen, this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) })]);
     if (!leadsMajority(stream)) this.#unread.add(plan);
@@ -272,7 +272,7 @@ export class Histories {
   }
 
   /** What the stream is just now. */
-  #look(session: Session, plan: HistoryPlan): Look<Incarnation> {
+  #currentIncarnation(session: Session, plan: HistoryPlan): Look<Incarnation> {
     const looks = this.#looks.get(session) ?? new Map<HistoryPlan, SharedLook<Incarnation>>();
     this.#looks.set(session, looks);
     const shared =
@@ -311,7 +311,7 @@ export class Histories {
   }
 }
 
-function withId(entry: Entry, id: string): Entry {
+function withId(entry: StreamMessage, id: string): StreamMessage {
   return { ...entry, headers: { ...entry.headers, [MESSAGE_ID]: id } };
 }
 
@@ -319,7 +319,7 @@ function withId(entry: Entry, id: string): Entry {
  * Of what was read one by one, the oldest first, what the stream had still when all had been: it lets go of the oldest first, so between them none is missing. None
  * where it has let go of the newest.
  */
-function stillKept(read: readonly Kept[], oldest: number | undefined, newest: number): readonly Kept[] {
+function stillKept(read: readonly PagedMessage[], oldest: number | undefined, newest: number): readonly PagedMessage[] {
   if (oldest === undefined || (read.at(-1)?.offset ?? 0) < newest) return [];
   return read.filter(({ offset }) => offset >= oldest);
 }

@@ -3,10 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { unanswered } from './errors.ts';
 import type { JetStream, StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
-import { type Kept, readStretch } from './stream-pages.ts';
+import { type PagedMessage, readStretch } from './stream-pages.ts';
 import { FEWEST, type Range, sweep, together, type Wanted } from './sweep.ts';
 
-export type { Kept } from './stream-pages.ts';
+export type { PagedMessage } from './stream-pages.ts';
 
 /** Messages asked for at a time. */
 const PAGE = 256;
@@ -26,7 +26,7 @@ interface Waiter extends Wanted {
   /** What was read for it together with others was not all. */
   isAlone: boolean;
   /** It has its turn to read, or `swept` is what was read for it. */
-  readonly go: (swept?: readonly Kept[]) => void;
+  readonly go: (swept?: readonly PagedMessage[]) => void;
 }
 
 /**
@@ -49,7 +49,7 @@ export class HistoryReader {
    * Everything of the subject in a range whose end the stream has, and what came after it.
    * @throws LayerError OUTCOME_UNKNOWN where the leader does not give all of it
    */
-  async read(session: Session, stream: StreamInfo, subject: string, range: Range): Promise<readonly Kept[]> {
+  async read(session: Session, stream: StreamInfo, subject: string, range: Range): Promise<readonly PagedMessage[]> {
     const { name } = stream.config;
     const swept = await this.#turn(session, stream, { subject, range });
     if (swept !== undefined) return swept;
@@ -68,19 +68,19 @@ export class HistoryReader {
     throw unanswered(`the server that leads the stream ${name} has less of it than was there`);
   }
 
-  async #readOnce(session: Session, stream: StreamInfo, subject: string, { from, to }: Range): Promise<readonly Kept[]> {
+  async #readOnce(session: Session, stream: StreamInfo, subject: string, { from, to }: Range): Promise<readonly PagedMessage[]> {
     const { name } = stream.config;
     const first = await this.#oneByOne(session, name, subject, { from, to }, FEW);
     const last = first.at(-1)?.offset ?? 0;
     if (last >= to || first.length < FEW) return first;
-    const rest: Kept[] = [];
+    const rest: PagedMessage[] = [];
     const isRead = await readStretch(this.#jetStream, session, stream, { from: last + 1, to, subject, page: PAGE }, (kept) => rest.push(kept) > 0);
     return [...first, ...(isRead ? rest : await this.#oneByOne(session, name, subject, { from: last + 1, to }, Infinity))];
   }
 
   /** The leader alone answers. */
-  async #oneByOne(session: Session, stream: string, subject: string, { from, to }: Range, most: number): Promise<readonly Kept[]> {
-    const kept: Kept[] = [];
+  async #oneByOne(session: Session, stream: string, subject: string, { from, to }: Range, most: number): Promise<readonly PagedMessage[]> {
+    const kept: PagedMessage[] = [];
     for (let next = from; next <= to && kept.length < most; next += 1) {
       const message = await this.#jetStream.message(session, stream, { seq: next, next_by_subj: subject });
       if (message === undefined) break;
@@ -91,7 +91,7 @@ export class HistoryReader {
   }
 
   /** Resolves with what was read for it, or with undefined when it has its turn to read by itself, which it is to end. */
-  #turn(session: Session, stream: StreamInfo, wanted: Wanted): Promise<readonly Kept[] | undefined> {
+  #turn(session: Session, stream: StreamInfo, wanted: Wanted): Promise<readonly PagedMessage[] | undefined> {
     return new Promise((resolve) => {
       this.#waiting.push({ ...wanted, session, stream, isAlone: false, go: resolve });
       this.#next();

@@ -23,7 +23,7 @@ export interface Incarnation {
 }
 
 /** What this process knows of a stream. */
-interface Memory {
+interface KnownStream {
   /** The epoch that the stream was made with. */
   readonly made: string;
   epoch: string;
@@ -42,7 +42,7 @@ interface Memory {
 }
 
 /** What a stream should say of itself. */
-interface Verdict extends StreamRecord {
+interface StreamVerdict extends StreamRecord {
   readonly made: string;
   /** Whether it does not say so yet. */
   readonly changes: boolean;
@@ -74,8 +74,8 @@ export class Incarnations {
   readonly #brokerTime: BrokerTime;
   readonly #heads: string;
   readonly #decisions: string;
-  readonly #memories = new Map<string, Memory>();
-  readonly #byMaking = new Map<string, Memory>();
+  readonly #memories = new Map<string, KnownStream>();
+  readonly #byMaking = new Map<string, KnownStream>();
   #changing: Promise<unknown> = Promise.resolve();
   readonly #identified = new WeakMap<StreamInfo, Promise<Incarnation>>();
 
@@ -147,7 +147,7 @@ export class Incarnations {
   }
 
   /** Processes at one server come to the same name by themselves; those of a cluster take that of the first, so that none of them is told two gaps. */
-  async #agree(session: Session, { config }: StreamInfo, { made, start, epoch, reason }: Verdict): Promise<string> {
+  async #agree(session: Session, { config }: StreamInfo, { made, start, epoch, reason }: StreamVerdict): Promise<string> {
     if (reason === undefined || start !== '') return epoch;
     const subject = this.#subjects.decision(`${config.name}.${readRecord(config.description, made).epoch}`);
     const decided = await decide({ jetStream: this.#jetStream, brokerTime: this.#brokerTime }, session, { stream: this.#decisions, subject }, { epoch }).catch(
@@ -156,7 +156,7 @@ export class Incarnations {
     return String(decided['epoch']);
   }
 
-  async #judge(session: Session, plan: StreamPlan, found: StreamInfo): Promise<Verdict> {
+  async #judge(session: Session, plan: StreamPlan, found: StreamInfo): Promise<StreamVerdict> {
     const made = this.#subjects.madeWith(found.config);
     const known = this.#known(plan.name, made);
     const record = readRecord(found.config.description, made);
@@ -168,7 +168,7 @@ export class Incarnations {
     return { ...record, made, start, epoch: nextEpoch(record, start, known), changes: true, reason: UNKNOWN };
   }
 
-  async #compare(session: Session, found: StreamInfo, record: StreamRecord, known: Memory): Promise<Finding> {
+  async #compare(session: Session, found: StreamInfo, record: StreamRecord, known: KnownStream): Promise<Finding> {
     if (record.epoch !== known.epoch) return known.left.has(record.epoch) ? 'lost' : 'doubt';
     const { highest, witness } = known;
     const expected: Expected = { time: timeOf(known), payload: known.arrival?.payload };
@@ -195,13 +195,13 @@ export class Incarnations {
     return newest;
   }
 
-  #remember(session: Session, stream: StreamInfo, { made, epoch }: Verdict): Incarnation {
+  #remember(session: Session, stream: StreamInfo, { made, epoch }: StreamVerdict): Incarnation {
     const { config, state, cluster } = stream;
     const before = this.#known(config.name, made);
     const same = before?.epoch === epoch ? before : undefined;
     const left = before?.left ?? new Set<string>();
     if (before !== undefined && same === undefined) left.add(before.epoch);
-    const memory: Memory = same ?? { made, epoch, left, session, leader: cluster?.leader, highest: 0, witness: 0, time: '', arrival: undefined };
+    const memory: KnownStream = same ?? { made, epoch, left, session, leader: cluster?.leader, highest: 0, witness: 0, time: '', arrival: undefined };
     memory.session = session;
     memory.leader = cluster?.leader;
     memory.highest = Math.max(memory.highest, state.last_seq);
@@ -213,7 +213,7 @@ export class Incarnations {
     return { epoch, stream };
   }
 
-  #known(stream: string, made: string): Memory | undefined {
+  #known(stream: string, made: string): KnownStream | undefined {
     const memory = this.#memories.get(stream);
     return memory?.made === made ? memory : undefined;
   }
@@ -223,7 +223,7 @@ export class Incarnations {
  * Processes at one server come to the same epoch after the same start of it, also where one that knew less has put back the epoch before: it is not left once
  * more. In a cluster each has a name of its own.
  */
-function nextEpoch({ epoch }: StreamRecord, start: string, known: Memory | undefined): string {
+function nextEpoch({ epoch }: StreamRecord, start: string, known: KnownStream | undefined): string {
   const salt = start === '' ? randomBytes(16).toString('hex') : start;
   let next = epoch;
   do next = createHash('sha256').update(`${next} ${salt}`).digest('hex').slice(0, 16);
@@ -232,11 +232,11 @@ function nextEpoch({ epoch }: StreamRecord, start: string, known: Memory | undef
 }
 
 /** Whether it is the copy that was compared last. */
-function isAsBefore(session: Session, { cluster }: StreamInfo, known: Memory): boolean {
+function isAsBefore(session: Session, { cluster }: StreamInfo, known: KnownStream): boolean {
   return session === known.session && cluster?.leader === known.leader;
 }
 
-function timeOf({ arrival, time }: Memory): string {
+function timeOf({ arrival, time }: KnownStream): string {
   return arrival === undefined ? time : arrival.header('Nats-Time-Stamp');
 }
 

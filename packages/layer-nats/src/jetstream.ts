@@ -263,7 +263,7 @@ export class JetStream {
   async store(session: Session, subject: string, payload: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Stored> {
     const answer = await session.request(subject, payload, headers).catch((error: LayerError) => Promise.reject(this.#told(error, 'unresponsive')));
     if (answer.status === 503) throw new JetStreamError('keep the message', { err_code: JS.nobody, description: 'no stream takes it just now' });
-    const { error, stream, seq, duplicate = false } = parse(answer.payload) as Partial<Stored> & Failure;
+    const { error, stream, seq, duplicate = false } = parse(answer.payload) as Partial<Stored> & JetStreamFailure;
     if (error !== undefined) throw this.#told(new JetStreamError('keep the message', error));
     if (stream === undefined || seq === undefined) throw new JetStreamError('keep the message', { description: 'something else answered for it' });
     // So some servers before 2.11 say it, in a cluster.
@@ -288,7 +288,7 @@ export class JetStream {
     const isFinal = (arrival: Arrival): boolean => !session.connection.facts.clustered || !isUnavailable(arrival);
     const answer = await session.request(`${this.#api}.${what}`, payload, undefined, { timeoutMs: patience, isFinal });
     if (answer.status === 503) throw new JetStreamError(purpose, { err_code: JS.nobody, description: 'it is not there just now' });
-    const parsed = parse(answer.payload) as T & Failure;
+    const parsed = parse(answer.payload) as T & JetStreamFailure;
     if (parsed.error !== undefined) throw this.#told(new JetStreamError(purpose, parsed.error));
     return parsed;
   }
@@ -331,7 +331,7 @@ export function headerOf({ headers }: StoredMessage, name: string): string | und
   return new RegExp(`^${name}: *(.*?)\\r?$`, 'm').exec(headers)?.[1];
 }
 
-interface Failure {
+interface JetStreamFailure {
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 

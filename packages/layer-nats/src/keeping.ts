@@ -6,7 +6,7 @@ import { examine } from './examine.ts';
 import { Histories } from './histories.ts';
 import { JetStream } from './jetstream.ts';
 import { NatsLeases } from './leases.ts';
-import { Members } from './members.ts';
+import { GroupMembers } from './members.ts';
 import type { HistoryPlan } from './plans.ts';
 import { Queues } from './queues.ts';
 import { NatsRecords } from './records.ts';
@@ -30,7 +30,7 @@ export interface KeepingEvents extends Pick<DriverEvents, 'fault'> {
 /** All that JetStream keeps for one prefix. */
 export class Keeping {
   readonly queues: Queues;
-  readonly members: Members;
+  readonly members: GroupMembers;
   readonly histories: Histories;
   readonly records: NatsRecords;
   readonly leases: NatsLeases;
@@ -73,7 +73,7 @@ export class Keeping {
     const parts = { jetStream, streams, subjects, clock, logger: options.logger };
     this.queues = new Queues(parts, options, { session: events.session, onChange: events.onChange });
     this.leases = new NatsLeases(parts, { session: events.ready, push: (...message) => this.queues.pushAnyhow(...message) });
-    this.members = new Members(parts, groups, options.groupExpiryMs);
+    this.members = new GroupMembers(parts, groups, options.groupExpiryMs);
     this.histories = new Histories(parts, options.history);
     this.records = new NatsRecords(parts, events.ready);
   }

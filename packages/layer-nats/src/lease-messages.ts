@@ -3,7 +3,7 @@ import type { LeaseRecord } from '@busgate/layer/driver';
 import type { Arrival } from './connection.ts';
 import { headerOf, type StoredMessage } from './jetstream.ts';
 import { LIFETIME } from './lifetime.ts';
-import type { Entry } from './stream-writer.ts';
+import type { StreamMessage } from './stream-writer.ts';
 
 /** What is written on the subject of a lease: that it lives, with a number that grows with each renewal, or that others have ended it. */
 export type LeaseState = { readonly ttlMs: number; readonly renewal: number } | 'ended';
@@ -26,7 +26,7 @@ export function readState(payload: Uint8Array): LeaseState | undefined {
 const QUEUE = 'Busgate-Queue';
 const ID = 'Busgate-Id';
 
-export function writeRecord({ queue, id, expiryMs, payload }: LeaseRecord): Omit<Entry, 'subject'> {
+export function writeRecord({ queue, id, expiryMs, payload }: LeaseRecord): Omit<StreamMessage, 'subject'> {
   return { payload, headers: { [QUEUE]: queue, [ID]: id, [LIFETIME]: `${expiryMs}` } };
 }
 

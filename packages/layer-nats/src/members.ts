@@ -10,7 +10,7 @@ import { withResolvers } from '@busgate/layer/driver';
  * Worker queues that are members of groups: a message in a stream for each, whose subject holds group, queue and when the membership ends (0: it
  * was ended), so that one question answers all of a group's.
  */
-export class Members {
+export class GroupMembers {
   readonly #jetStream: JetStream;
   readonly #subjects: Subjects;
   readonly #clock: BrokerClock;

@@ -5,7 +5,7 @@ import { isFullQueue } from './errors.ts';
 import { MESSAGE_ID, type JetStream, type StoredMessage } from './jetstream.ts';
 import { LIFETIME, lifetimeOf } from './lifetime.ts';
 import type { Session } from './session.ts';
-import type { Entry } from './stream-writer.ts';
+import type { StreamMessage } from './stream-writer.ts';
 import type { Subjects } from './subjects.ts';
 
 /** How soon it is tried again to move what waits, twice as late each time. */
@@ -59,7 +59,7 @@ export class Overflow {
   }
 
   /** Where a message waits; to be told of with {@link wasPut} when that was answered. */
-  put(queue: string, message: Omit<Entry, 'subject'>): Entry {
+  put(queue: string, message: Omit<StreamMessage, 'subject'>): StreamMessage {
     const beside = this.#know(queue);
     beside.puts += 1;
     beside.underWay += 1;

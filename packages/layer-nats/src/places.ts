@@ -9,14 +9,14 @@ const LOOK_MS = 100;
 /** Messages that are removed at once. */
 const SLICE = 128;
 
-interface Waiting {
+interface QueuedPlace {
   readonly sequence: number;
   readonly endsAt: number;
 }
 
 /** What was seen of a queue that was full, oldest first, up to a sequence. */
 interface Seen {
-  readonly waiting: readonly Waiting[];
+  readonly waiting: readonly QueuedPlace[];
   readonly upTo: number;
 }
 

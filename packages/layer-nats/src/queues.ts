@@ -9,7 +9,7 @@ import { makeConsumer } from './queue-consumer.ts';
 import { QueuePuller, type PullerContext } from './queue-puller.ts';
 import { readFlushed, writeFlushed } from './record.ts';
 import type { Session } from './session.ts';
-import type { Entry, Refusal, StreamWriter } from './stream-writer.ts';
+import type { StreamMessage, Refusal, StreamWriter } from './stream-writer.ts';
 import type { StreamPlan, Streams } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -165,9 +165,9 @@ export class Queues {
     const isBare = isPlain && isTooLargeForHeaders(payload.length, session.connection.facts.maxPayload);
     const headers = { [LIFETIME]: `${expiryMs}`, ...(id === undefined ? {} : { [MESSAGE_ID]: id }) };
     const message = { payload, ...(isBare ? {} : { headers }) };
-    const entry: Entry = { ...message, subject: this.#subjects.queue(queue) };
+    const entry: StreamMessage = { ...message, subject: this.#subjects.queue(queue) };
     let puts = 0;
-    const beside = (): Entry => {
+    const beside = (): StreamMessage => {
       puts += 1;
       return this.#overflow.put(queue, message);
     };

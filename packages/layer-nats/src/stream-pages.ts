@@ -11,7 +11,7 @@ const INACTIVE_MS = 10_000;
 const PLACINGS = 12;
 
 /** A message of a stream. */
-export interface Kept {
+export interface PagedMessage {
   readonly offset: number;
   /** Milliseconds of the broker's clock. */
   readonly time: number;
@@ -38,14 +38,14 @@ export async function readStretch(
   session: Session,
   stream: StreamInfo,
   stretch: Stretch,
-  take: (kept: Kept, arrival: Arrival) => boolean,
+  take: (kept: PagedMessage, arrival: Arrival) => boolean,
 ): Promise<boolean> {
   const { name } = stream.config;
   const consumer = await consumerAtLeader(jetStream, session, stream, stretch);
   if (consumer === undefined) return false;
   let last = 0;
   let goesOn = true;
-  const takeNext = (kept: Kept, arrival: Arrival): void => {
+  const takeNext = (kept: PagedMessage, arrival: Arrival): void => {
     last = kept.offset;
     goesOn = goesOn && take(kept, arrival);
   };
@@ -89,7 +89,7 @@ async function readPage(
   jetStream: JetStream,
   session: Session,
   { stream, consumer, page }: { readonly stream: string; readonly consumer: string; readonly page: number },
-  take: (kept: Kept, arrival: Arrival) => void,
+  take: (kept: PagedMessage, arrival: Arrival) => void,
 ): Promise<number> {
   const { promise, resolve, reject } = outcome<number>();
   let left = page;
@@ -119,7 +119,7 @@ async function readPage(
   }
 }
 
-function readKept({ reply, payload }: Arrival): Kept & { readonly pending: number } {
+function readKept({ reply, payload }: Arrival): PagedMessage & { readonly pending: number } {
   const tokens = reply.split('.');
   const from = tokens.length >= 11 ? 6 : 4;
   return { offset: Number(tokens[from + 1]), time: Number(tokens[from + 3]) / 1e6, payload, pending: Number(tokens[from + 4]) };

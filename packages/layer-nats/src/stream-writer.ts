@@ -4,7 +4,7 @@ import type { JetStream, Stored } from './jetstream.ts';
 import type { Session } from './session.ts';
 
 /** A message for a stream. */
-export interface Entry {
+export interface StreamMessage {
   readonly subject: string;
   readonly payload: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
@@ -27,7 +27,7 @@ export interface Write {
    * What is sent in its place where it may not be tried again, if anything. As long as that may come nothing of the key is sent after it, so that nothing passes
    * it.
    */
-  readonly instead?: (why: JetStreamError) => (() => Entry) | undefined;
+  readonly instead?: (why: JetStreamError) => (() => StreamMessage) | undefined;
 }
 
 /** Messages of one key that a stream has refused. */
@@ -40,10 +40,10 @@ export interface Refusal {
 }
 
 /** A call that has not been answered. */
-interface Call<Ready> {
+interface StreamCall<Ready> {
   /** What must stay in order among itself. */
   readonly key: string;
-  make: (ready: Ready) => Entry;
+  make: (ready: Ready) => StreamMessage;
   instead: Write['instead'];
   readonly resolve: (stored: Stored) => void;
   readonly reject: (error: unknown) => void;
@@ -53,28 +53,28 @@ interface Call<Ready> {
   place: number;
 }
 
-interface Refused<Ready> {
-  readonly call: Call<Ready>;
+interface RefusedCall<Ready> {
+  readonly call: StreamCall<Ready>;
   readonly why: JetStreamError;
 }
 
 /** What is under way of one key. */
-interface UnderWay<Ready> {
+interface KeyUnderWay<Ready> {
   unanswered: number;
   /** Place of the last message that was kept, or may have been. */
   keptAt: number;
   /** What was not taken and waits until it is clear whether something after it was. */
-  refused: Refused<Ready>[];
+  refused: RefusedCall<Ready>[];
   /** What was sent last may be sent otherwise. */
   barred: boolean;
   /** Calls made since, which may not pass it. */
-  behind: Call<Ready>[];
+  behind: StreamCall<Ready>[];
 }
 
 /** Writes to one stream. Messages leave in the order of the calls whatever has to be made ready before, and one that is sent again passes none of its key. */
 export class StreamWriter<Ready> {
   readonly #writing: Writing<Ready>;
-  readonly #lines = new WeakMap<Session, Line<Ready>>();
+  readonly #lines = new WeakMap<Session, OrderedCalls<Ready>>();
 
   constructor(writing: Writing<Ready>) {
     this.#writing = writing;
@@ -85,18 +85,18 @@ export class StreamWriter<Ready> {
    * it throws is as if the stream had refused the message.
    * @throws JetStreamError where it was certainly not kept
    */
-  write(session: Session, write: Write, make: (ready: Ready) => Entry): Promise<Stored> {
-    const line = this.#lines.get(session) ?? new Line(session, this.#writing);
+  write(session: Session, write: Write, make: (ready: Ready) => StreamMessage): Promise<Stored> {
+    const line = this.#lines.get(session) ?? new OrderedCalls(session, this.#writing);
     this.#lines.set(session, line);
     return session.count(write.bytes, () => line.add(write, make));
   }
 }
 
-class Line<Ready> {
+class OrderedCalls<Ready> {
   readonly #session: Session;
   readonly #writing: Writing<Ready>;
-  readonly #underWay = new Map<string, UnderWay<Ready>>();
-  #waiting: Call<Ready>[] = [];
+  readonly #underWay = new Map<string, KeyUnderWay<Ready>>();
+  #waiting: StreamCall<Ready>[] = [];
   #preparing = false;
   #sent = 0;
 
@@ -105,7 +105,7 @@ class Line<Ready> {
     this.#writing = writing;
   }
 
-  add({ key, instead }: Write, make: (ready: Ready) => Entry): Promise<Stored> {
+  add({ key, instead }: Write, make: (ready: Ready) => StreamMessage): Promise<Stored> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ key, make, instead, resolve, reject, calledAt: performance.now(), attempts: 0, place: 0 });
       if (!this.#preparing) void this.#sendWaiting();
@@ -125,13 +125,13 @@ class Line<Ready> {
     this.#preparing = false;
   }
 
-  #takeWaiting(): Call<Ready>[] {
+  #takeWaiting(): StreamCall<Ready>[] {
     const waiting = this.#waiting;
     this.#waiting = [];
     return waiting;
   }
 
-  #send(call: Call<Ready>, ready: Ready): void {
+  #send(call: StreamCall<Ready>, ready: Ready): void {
     const { key } = call;
     let underWay = this.#underWay.get(key);
     if (underWay === undefined) this.#underWay.set(key, (underWay = { unanswered: 0, keptAt: 0, refused: [], barred: false, behind: [] }));
@@ -151,12 +151,12 @@ class Line<Ready> {
   }
 
   /** It leaves before this returns. */
-  async #store(call: Call<Ready>, ready: Ready): Promise<Stored> {
+  async #store(call: StreamCall<Ready>, ready: Ready): Promise<Stored> {
     const { subject, payload, headers } = call.make(ready);
     return this.#writing.jetStream.store(this.#session, subject, payload, headers);
   }
 
-  #answered(call: Call<Ready>, tell: () => void, error: unknown): void {
+  #answered(call: StreamCall<Ready>, tell: () => void, error: unknown): void {
     const underWay = this.#underWay.get(call.key);
     if (underWay === undefined) return;
     underWay.unanswered -= 1;
@@ -168,7 +168,7 @@ class Line<Ready> {
   }
 
   /** All that was sent has been answered: what nothing has passed may be tried again. */
-  async #settle(key: string, underWay: UnderWay<Ready>): Promise<void> {
+  async #settle(key: string, underWay: KeyUnderWay<Ready>): Promise<void> {
     const refused = underWay.refused.toSorted((a, b) => a.call.place - b.call.place);
     const unpassed = refused.filter(({ call }) => call.place > underWay.keptAt);
     const again = await this.#sentAgain(unpassed);
@@ -179,7 +179,7 @@ class Line<Ready> {
   }
 
   /** All of them, or those that turn to something else. */
-  async #sentAgain(refused: readonly Refused<Ready>[]): Promise<readonly Call<Ready>[]> {
+  async #sentAgain(refused: readonly RefusedCall<Ready>[]): Promise<readonly StreamCall<Ready>[]> {
     const [first] = refused;
     const last = refused.at(-1);
     if (first === undefined || last === undefined) return [];
@@ -189,14 +189,14 @@ class Line<Ready> {
     return refused.filter(({ call, why }) => mayAll || turnsTo(call, call.instead?.(why))).map(({ call }) => call);
   }
 
-  #mayTryAgain({ key, attempts, calledAt }: Call<Ready>, why: JetStreamError): Promise<boolean> {
+  #mayTryAgain({ key, attempts, calledAt }: StreamCall<Ready>, why: JetStreamError): Promise<boolean> {
     const refusal: Refusal = { why, key, attempts, waitedMs: performance.now() - calledAt };
     return this.#writing.mayTryAgain(this.#session, refusal).catch(() => false);
   }
 }
 
 /** Whether there is something to be sent in its place; once. */
-function turnsTo<Ready>(call: Call<Ready>, other: (() => Entry) | undefined): boolean {
+function turnsTo<Ready>(call: StreamCall<Ready>, other: (() => StreamMessage) | undefined): boolean {
   call.instead = undefined;
   if (other === undefined) return false;
   call.make = other;

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { JetStream, StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
-import { type Kept, readStretch } from './stream-pages.ts';
+import { type PagedMessage, readStretch } from './stream-pages.ts';
 
 /** Fewer rooms than these are read one by one. */
 export const FEWEST = 16;
@@ -48,10 +48,10 @@ export async function sweep(
   session: Session,
   stream: StreamInfo,
   wanted: readonly Wanted[],
-): Promise<readonly (readonly Kept[] | undefined)[]> {
+): Promise<readonly (readonly PagedMessage[] | undefined)[]> {
   const from = wanted.reduce((least, { range }) => Math.min(least, range.from), Infinity);
   const to = wanted.reduce((most, { range }) => Math.max(most, range.to), 0);
-  const bySubject = new Map<string, Kept[]>(wanted.map(({ subject }) => [subject, []]));
+  const bySubject = new Map<string, PagedMessage[]>(wanted.map(({ subject }) => [subject, []]));
   let bytes = 0;
   await readStretch(jetStream, session, stream, { from, to, page: PAGE }, ({ offset, time, payload }, { subject }) => {
     // In memory of its own: most of what came with it is let go.

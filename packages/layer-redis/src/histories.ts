@@ -37,7 +37,7 @@ export async function append(
   };
 }
 
-interface Entry {
+interface StreamEntry {
   readonly id: string;
   readonly offset: number;
   readonly payload: Uint8Array;
@@ -46,7 +46,7 @@ interface Entry {
 interface Piece {
   readonly epoch: string;
   readonly head: number;
-  readonly entries: readonly Entry[];
+  readonly entries: readonly StreamEntry[];
 }
 
 /** Reads backwards from the newest message to the one after `after`: offsets count every message, so their number is known. */

@@ -15,7 +15,7 @@ export interface Item<O> {
 /** Handles messages in one step; answers what became of each, by its place among them. */
 export type Step<O, R> = (items: readonly Item<O>[]) => Promise<(index: number) => R>;
 
-interface Batch {
+interface CallBatch {
   readonly key: string;
   readonly step: Step<unknown, unknown>;
   readonly items: Item<unknown>[];
@@ -28,7 +28,7 @@ interface Batch {
  * costs is paid once for all of them.
  */
 export class JoinedCalls {
-  #open: Batch | undefined;
+  #open: CallBatch | undefined;
 
   /** All calls with one key have the same kind of `step`. */
   add<O, R>(key: string, item: Item<O>, step: Step<O, R>): Promise<R> {
@@ -47,11 +47,11 @@ export class JoinedCalls {
     batch.step(batch.items).then(batch.outcome.resolve, batch.outcome.reject);
   }
 
-  #batchFor(key: string, bytes: number, step: Step<unknown, unknown>): Batch {
+  #batchFor(key: string, bytes: number, step: Step<unknown, unknown>): CallBatch {
     const open = this.#open;
     if (open?.key === key && open.items.length < MAX_MESSAGES && open.bytes + bytes <= MAX_BYTES) return open;
     this.flush();
-    const batch: Batch = { key, step, items: [], bytes: 0, outcome: withResolvers() };
+    const batch: CallBatch = { key, step, items: [], bytes: 0, outcome: withResolvers() };
     this.#open = batch;
     process.nextTick(() => {
       if (this.#open === batch) this.flush();

@@ -23,7 +23,7 @@ const GIVE_BACK_MS = 30_000;
 const MAX_IDLE = 4;
 
 /** A connection on which one queue at a time is waited for. */
-interface Lane {
+interface WaitConnection {
   readonly shard: Shard;
   readonly connection: Connection;
   /** Redis's id of the connection, by which another one can end its wait. */
@@ -34,7 +34,7 @@ interface Lane {
 interface Wait {
   aborted: boolean;
   /** The connection on which it waits, and at how many looks it did. */
-  lane: Lane | undefined;
+  lane: WaitConnection | undefined;
   looks: number;
   /** Whether it was said that the queue cannot be read. */
   told: boolean;
@@ -46,7 +46,7 @@ interface Wait {
  */
 export class Queues {
   readonly #logger: LayerLogger;
-  readonly #idle: Lane[] = [];
+  readonly #idle: WaitConnection[] = [];
   readonly #waits = new Map<Wait, Promise<readonly Taken[]>>();
   readonly #closing = new AbortController();
   #stopWatch: (() => void) | undefined;
@@ -168,7 +168,7 @@ export class Queues {
   }
 
   /** A connection that waits for its next use. */
-  #reuse(shard: Shard): Lane | undefined {
+  #reuse(shard: Shard): WaitConnection | undefined {
     for (;;) {
       const index = this.#idle.findIndex((lane) => lane.shard === shard);
       const lane = index === -1 ? undefined : this.#idle.splice(index, 1)[0];
@@ -176,7 +176,7 @@ export class Queues {
     }
   }
 
-  async #open(shard: Shard): Promise<Lane> {
+  async #open(shard: Shard): Promise<WaitConnection> {
     const connection = await shard.connect();
     try {
       const id = (await within(connection, 'no answer to the first command', connection.run('client', 'ID'))) as number;
@@ -187,7 +187,7 @@ export class Queues {
     }
   }
 
-  #release(lane: Lane): void {
+  #release(lane: WaitConnection): void {
     if (lane.connection.alive && this.#idle.length < MAX_IDLE && !this.#closing.signal.aborted) this.#idle.push(lane);
     else lane.connection.destroy('not needed');
   }
@@ -209,7 +209,7 @@ export class Queues {
   }
 
   /** Ends the lane's wait; again where the server has not begun to wait yet. Where it cannot be told, it learns of it from the end of the connection. */
-  async #unblock(wait: Wait, lane: Lane): Promise<void> {
+  async #unblock(wait: Wait, lane: WaitConnection): Promise<void> {
     try {
       while (wait.lane === lane && (await lane.shard.run('client', 'UNBLOCK', lane.id)) !== 1) await setTimeout(UNBLOCK_MS);
     } catch {

@@ -195,7 +195,7 @@ export class ProcessLease {
   }
 
   #heedEnd(answer: LeaseAnswer): LeaseAnswer {
-    if (answer === 'ended') this.#lose();
+    if (answer === 'ended') this.#tellLost();
     return answer;
   }
 
@@ -240,7 +240,7 @@ export class ProcessLease {
   async #grantAnew(): Promise<boolean> {
     const until = this.#brokeAt > this.#confirmedAt ? this.#brokeAt : this.#context.clock.now();
     if (until - this.#confirmedAt > this.ttlMs) {
-      this.#lose();
+      this.#tellLost();
       return false;
     }
     await this.#context.store.grant(this.name, this.ttlMs);
@@ -278,7 +278,7 @@ export class ProcessLease {
     this.#unsure.delete(key);
   }
 
-  #lose(): void {
+  #tellLost(): void {
     if (this.lost.aborted) return;
     this.#context.stats.leasesLost += 1;
     this.#context.logger.error('a lease was lost: this process was not heard in time, and others have settled what it held', {

@@ -14,13 +14,13 @@ const SWEEP_MS = 1000;
 const MOST_IDS = 100_000;
 const PLAIN: SendOptions = {};
 
-interface Waiting {
+interface QueuedBody {
   readonly body: Body;
   readonly expiresAt: number;
 }
 
 interface State {
-  readonly waiting: ExpiringQueue<Waiting>;
+  readonly waiting: ExpiringQueue<QueuedBody>;
   readonly waiters: WaiterList<Message>;
   readonly listeners: Listeners;
 }
@@ -169,7 +169,7 @@ export class ProcessChannels {
     while (state.waiting.length > 0 && this.#channels.get(channel) === state) {
       const listener = state.listeners.next();
       if (listener === undefined) return;
-      listener.give((state.waiting.shift() as Waiting).body.bytes);
+      listener.give((state.waiting.shift() as QueuedBody).body.bytes);
     }
     this.#tidy(channel, state);
   }

@@ -17,7 +17,7 @@ interface Member {
   through: Position | undefined;
 }
 
-interface Waiting {
+interface HeldPublication {
   readonly payload: Uint8Array;
   readonly stamp: Stamp | undefined;
   readonly traceparent: string | undefined;
@@ -48,7 +48,7 @@ export class Room implements TopicSink {
   /** From there backwards; undefined until there is something to keep. */
   #recent: RecentMessages | undefined;
   /** Live messages that wait for the history; undefined while none is being read. */
-  #waiting: Waiting[] | undefined;
+  #waiting: HeldPublication[] | undefined;
   /** Resolves when it has been read. */
   #reading: Promise<void> = Promise.resolve();
   #waitingBytes = 0;
@@ -191,7 +191,7 @@ export class Room implements TopicSink {
   }
 
   /** What passes the bound is read from the history once more. */
-  #keepWaiting(message: Waiting): void {
+  #keepWaiting(message: HeldPublication): void {
     if (this.#waiting === undefined) return;
     const bytes = message.payload.length + MESSAGE_BYTES;
     if (this.#waitingBytes + bytes <= ROOM_BYTES && this.#context.bytes.makeRoomFor(bytes)) {
@@ -202,7 +202,7 @@ export class Room implements TopicSink {
     else this.#readsAgain = true;
   }
 
-  #takeWaiting(): readonly Waiting[] {
+  #takeWaiting(): readonly HeldPublication[] {
     const held = this.#waiting ?? [];
     this.#waiting = undefined;
     this.#context.bytes.count(-this.#waitingBytes);

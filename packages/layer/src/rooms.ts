@@ -8,7 +8,7 @@ import { formatPosition, parsePosition, type Position } from './position.ts';
 import { readingOf } from './reading.ts';
 import { RoomBytes } from './room-bytes.ts';
 import { Room, type RoomContext } from './room.ts';
-import { SharedReads, type Question, type ReadAnswer } from './shared-reads.ts';
+import { SharedReads, type ReadQuestion, type ReadAnswer } from './shared-reads.ts';
 
 /** A room is let go this long after its last listener left. */
 const LINGER_MS = 1000;
@@ -138,13 +138,13 @@ export class Rooms {
   }
 
   /** From what a room keeps that is held here. */
-  #answerFromRecent(room: Room | undefined, { after, last = 0 }: Question): ReadAnswer | undefined {
+  #answerFromRecent(room: Room | undefined, { after, last = 0 }: ReadQuestion): ReadAnswer | undefined {
     const at = room?.at;
     const messages = after === undefined ? room?.newest(last) : room?.recentAfter(after);
     return at === undefined || messages === undefined ? undefined : { epoch: at.epoch, head: at.offset, complete: true, messages, first: 0 };
   }
 
-  async #ask(name: string, rule: HistoryRule, question: Question): Promise<ReadAnswer> {
+  async #ask(name: string, rule: HistoryRule, question: ReadQuestion): Promise<ReadAnswer> {
     let reads = this.#reads.get(name);
     if (reads === undefined) {
       reads = new SharedReads((after) => this.#driver.read(name, rule, after), {

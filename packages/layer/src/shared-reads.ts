@@ -3,7 +3,7 @@ import { formatPosition, type Position } from './position.ts';
 import { indexAfter, type KeptMessage } from './recent-messages.ts';
 
 /** What somebody wants to know of a history. */
-export interface Question {
+export interface ReadQuestion {
   /** What followed this position; where that is not all kept, and `orOldest`, what is. */
   readonly after?: Position | undefined;
   readonly orOldest?: boolean;
@@ -23,8 +23,8 @@ export interface ReadAnswer {
   readonly first: number;
 }
 
-interface Asked {
-  readonly question: Question;
+interface WaitingRead {
+  readonly question: ReadQuestion;
   resolve(answer: ReadAnswer): void;
   reject(error: unknown): void;
 }
@@ -39,7 +39,7 @@ export interface ReadPage {
 
 export interface SharedReadsEvents {
   /** An answer that is known without reading. */
-  known(question: Question): ReadAnswer | undefined;
+  known(question: ReadQuestion): ReadAnswer | undefined;
   /** What followed `after` was read. */
   read(after: Position, page: ReadPage): void;
   /** All have their answer. */
@@ -56,7 +56,7 @@ const FURTHER = 8;
 export class SharedReads {
   readonly #read: (after?: Position) => Promise<HistoryPage>;
   readonly #events: SharedReadsEvents;
-  #asked: Asked[] = [];
+  #asked: WaitingRead[] = [];
   #reading = false;
 
   constructor(read: (after?: Position) => Promise<HistoryPage>, events: SharedReadsEvents) {
@@ -64,7 +64,7 @@ export class SharedReads {
     this.#events = events;
   }
 
-  ask(question: Question): Promise<ReadAnswer> {
+  ask(question: ReadQuestion): Promise<ReadAnswer> {
     return new Promise((resolve, reject) => {
       this.#asked.push({ question, resolve, reject });
       if (!this.#reading) void this.#run();
@@ -90,7 +90,7 @@ export class SharedReads {
   }
 
   /** Those whose answer is not known by now. */
-  #unknown(asked: readonly Asked[]): readonly Asked[] {
+  #unknown(asked: readonly WaitingRead[]): readonly WaitingRead[] {
     return asked.filter((one) => {
       const answer = this.#events.known(one.question);
       if (answer !== undefined) one.resolve(answer);
@@ -98,7 +98,7 @@ export class SharedReads {
     });
   }
 
-  async #answer(asked: readonly Asked[]): Promise<void> {
+  async #answer(asked: readonly WaitingRead[]): Promise<void> {
     const first = asked.find(({ question }) => question.after !== undefined)?.question.after;
     const page = await this.#page(first === undefined ? undefined : { epoch: first.epoch, offset: lowest(asked, first.epoch) });
     const { epoch, head } = page;
@@ -112,16 +112,16 @@ export class SharedReads {
   }
 
   /** Those of the page's epoch. Whether a position has all that followed it is alike for all after the first that has. */
-  async #answerFollowing(asked: readonly Asked[], page: ReadPage): Promise<void> {
+  async #answerFollowing(asked: readonly WaitingRead[], page: ReadPage): Promise<void> {
     const oldest = page.messages[0]?.offset ?? page.head;
-    const isWhole = ({ question }: Asked): boolean => page.complete || offsetOf(question) >= oldest;
+    const isWhole = ({ question }: WaitingRead): boolean => page.complete || offsetOf(question) >= oldest;
     const [whole, unsure] = partition(asked, isWhole);
     for (const one of whole) one.resolve(following(one.question, page, true));
     const inOrder = unsure.toSorted((a, b) => offsetOf(a.question) - offsetOf(b.question));
     let [low, high] = [0, inOrder.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const again = await this.#page({ epoch: page.epoch, offset: offsetOf((inOrder[middle] as Asked).question) });
+      const again = await this.#page({ epoch: page.epoch, offset: offsetOf((inOrder[middle] as WaitingRead).question) });
       if (again.complete) high = middle;
       else low = middle + 1;
     }
@@ -129,7 +129,7 @@ export class SharedReads {
   }
 
   /** Those of another epoch, or beyond its end, or who ask for the newest alone. */
-  async #answerOthers(asked: readonly Asked[], { epoch, head }: ReadPage): Promise<void> {
+  async #answerOthers(asked: readonly WaitingRead[], { epoch, head }: ReadPage): Promise<void> {
     const oldest = asked.some(({ question }) => question.orOldest === true) ? await this.#page({ epoch, offset: 0 }) : undefined;
     const most = Math.max(0, ...asked.map(({ question }) => (question.after === undefined ? (question.last ?? 0) : 0)));
     const newest = most > 0 ? (oldest ?? (await this.#newest(epoch, head, most))) : undefined;
@@ -159,25 +159,25 @@ export class SharedReads {
   }
 }
 
-function lowest(asked: readonly Asked[], epoch: string): number {
+function lowest(asked: readonly WaitingRead[], epoch: string): number {
   let offset = Infinity;
   for (const { question } of asked) if (question.after?.epoch === epoch) offset = Math.min(offset, question.after.offset);
   return offset;
 }
 
-function following(question: Question, page: ReadPage, complete: boolean): ReadAnswer {
+function following(question: ReadQuestion, page: ReadPage, complete: boolean): ReadAnswer {
   return { ...page, complete, first: indexAfter(page.messages, offsetOf(question)) };
 }
 
-function otherAnswer({ after, last = 0, orOldest = false }: Question, nothing: ReadAnswer, oldest?: ReadPage, newest?: ReadPage): ReadAnswer {
+function otherAnswer({ after, last = 0, orOldest = false }: ReadQuestion, nothing: ReadAnswer, oldest?: ReadPage, newest?: ReadPage): ReadAnswer {
   if (after !== undefined) return orOldest && oldest !== undefined ? { ...oldest, complete: false, first: 0 } : nothing;
   return newest === undefined || last === 0 ? nothing : { ...newest, first: Math.max(0, newest.messages.length - last) };
 }
 
-function offsetOf({ after }: Question): number {
+function offsetOf({ after }: ReadQuestion): number {
   return after?.offset ?? 0;
 }
 
-function partition(asked: readonly Asked[], belongs: (one: Asked) => boolean): [Asked[], Asked[]] {
+function partition(asked: readonly WaitingRead[], belongs: (one: WaitingRead) => boolean): [WaitingRead[], WaitingRead[]] {
   return [asked.filter(belongs), asked.filter((one) => !belongs(one))];
 }

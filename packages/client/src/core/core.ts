@@ -4,7 +4,7 @@ import type { Action, BusState, BusStateDetail, Emit, Senses } from './actions.t
 import { Backoff } from './backoff.ts';
 import type { Ladder } from './ladder.ts';
 import { type HeartbeatOptions, LinkState } from './link-state.ts';
-import { type LinkEnd, type Verdict, verdictOn } from './policy.ts';
+import { type LinkEnd, type NextAttempt, verdictOn } from './policy.ts';
 import { type Done, Publishes } from './publishes.ts';
 import { type JoinOptions, Rooms } from './rooms.ts';
 
@@ -94,7 +94,7 @@ export class Core {
 
   /** Whether a link is still wanted. */
   has(id: number): boolean {
-    return this.#find(id) !== undefined;
+    return this.#linkOf(id) !== undefined;
   }
 
   /** Opens the first link. */
@@ -105,7 +105,7 @@ export class Core {
 
   /** The token that was asked for; undefined where it could not be had. */
   token(id: number, token: string | undefined): void {
-    const link = this.#find(id);
+    const link = this.#linkOf(id);
     this.#token = token ?? this.#token;
     if (link?.openedAt) {
       if (token) this.#actions.push(['send', id, [{ type: 'token', token }]]);
@@ -113,11 +113,11 @@ export class Core {
   }
 
   heard(id: number): void {
-    this.#find(id)?.heard(this.#senses.now());
+    this.#linkOf(id)?.heard(this.#senses.now());
   }
 
   frame(id: number, frame: ServerFrame): void {
-    const link = this.#find(id);
+    const link = this.#linkOf(id);
     if (!link) return;
     link.heard(this.#senses.now());
     this.#read(link, frame);
@@ -125,7 +125,7 @@ export class Core {
   }
 
   ended(id: number, end: LinkEnd): void {
-    const link = this.#find(id);
+    const link = this.#linkOf(id);
     if (link) this.#fall(link, end);
   }
 
@@ -138,7 +138,7 @@ export class Core {
 
   tick(): void {
     const now = this.#senses.now();
-    for (const link of this.#links()) if (now >= link.wakeAt) this.#look(link, now);
+    for (const link of this.#links()) if (now >= link.wakeAt) this.#lookAtLiveness(link, now);
     const link = this.#standing();
     if (!this.#next && link) {
       if (now >= this.#rooms.retryAt) this.#rooms.join(link.id);
@@ -152,7 +152,7 @@ export class Core {
 
   /** The network may be back, or the page: what waits is tried at once, as far as the gateway lets us, and what stands is asked whether it does. */
   wake(): void {
-    for (const link of this.#links()) if (link.openedAt) this.#ask(link);
+    for (const link of this.#links()) if (link.openedAt) this.#sendPing(link);
     if (this.#state === 'waiting') this.#dialAt = this.#notBefore;
   }
 
@@ -174,7 +174,7 @@ export class Core {
     return [this.#current, this.#next].filter((link) => link !== undefined);
   }
 
-  #find(id: number): LinkState | undefined {
+  #linkOf(id: number): LinkState | undefined {
     return this.#links().find((link) => link.id === id);
   }
 
@@ -238,7 +238,7 @@ export class Core {
     if (!next?.openedAt) return this.#publishes.flush(current.id);
     if (!this.#rooms.isSettled(next.id) || !this.#publishes.isSettled(current.id)) return;
     this.#dialAt = Infinity;
-    this.#drop(current, {});
+    this.#dropLink(current, {});
     this.#publishes.flush(next.id);
   }
 
@@ -270,13 +270,13 @@ export class Core {
   }
 
   /** It was silent for too long. */
-  #look(link: LinkState, now: number): void {
+  #lookAtLiveness(link: LinkState, now: number): void {
     if (!link.openedAt) this.#fall(link, this.#lacksToken() ? {} : { code: 0 });
     else if (link.isDead(now)) this.#fall(link, {});
-    else this.#ask(link);
+    else this.#sendPing(link);
   }
 
-  #ask(link: LinkState): void {
+  #sendPing(link: LinkState): void {
     link.ask(this.#senses.now());
     this.#actions.push(['send', link.id, [{ type: 'ping' }]]);
   }
@@ -284,7 +284,7 @@ export class Core {
   /** A link has ended, or never was. */
   #fall(link: LinkState, end: LinkEnd): void {
     const wasNext = link === this.#next;
-    this.#drop(link, end);
+    this.#dropLink(link, end);
     if (wasNext) {
       // It is tried again while the current one stands.
       if (link.transport === this.#ladder.transport) this.#dialAt = this.#senses.now() + this.#backoff.next();
@@ -298,7 +298,7 @@ export class Core {
   }
 
   /** Lets go of a link; the other one stands alone. */
-  #drop(link: LinkState, end: LinkEnd): void {
+  #dropLink(link: LinkState, end: LinkEnd): void {
     const isCurrent = link === this.#current;
     if (isCurrent) this.#current = this.#next;
     this.#next = undefined;
@@ -316,7 +316,7 @@ export class Core {
     this.#current = this.#next = undefined;
     this.#dialAt = this.#renewAt = Infinity;
     this.#probe = 0;
-    for (const link of links) this.#drop(link, {});
+    for (const link of links) this.#dropLink(link, {});
   }
 
   #follow(end: LinkEnd): void {
@@ -331,7 +331,7 @@ export class Core {
     this.#wait(verdict);
   }
 
-  #wait({ least, spread }: Verdict): void {
+  #wait({ least, spread }: NextAttempt): void {
     const after = this.#backoff.next(least, spread);
     this.#notBefore = this.#senses.now() + (least ?? 0);
     this.#dialAt = this.#senses.now() + after;

@@ -9,7 +9,7 @@ export interface LinkEnd {
 }
 
 /** What follows: another attempt, later, unless it says otherwise. */
-export interface Verdict {
+export interface NextAttempt {
   /** Nothing, for ever: why. */
   readonly stop?: string;
   /** This path is not to be had so: another transport. */
@@ -22,12 +22,12 @@ export interface Verdict {
   readonly spread?: number;
 }
 
-const EASY: Verdict = { least: 1000 };
-const FRESH: Verdict = { fresh: true };
-const NOT_ALLOWED: Verdict = { stop: 'not_allowed' };
+const EASY: NextAttempt = { least: 1000 };
+const FRESH: NextAttempt = { fresh: true };
+const NOT_ALLOWED: NextAttempt = { stop: 'not_allowed' };
 
 /** By status or close code. */
-const TABLE: Readonly<Record<number, Verdict>> = {
+const TABLE: Readonly<Record<number, NextAttempt>> = {
   401: FRESH,
   403: NOT_ALLOWED,
   404: { stop: 'no_route' },
@@ -45,7 +45,7 @@ const TABLE: Readonly<Record<number, Verdict>> = {
 const SERVER_ERROR = 500;
 
 /** What a client does after a link has ended so, whether it stood before or not. */
-export function verdictOn({ code = SERVER_ERROR, retryAfter }: LinkEnd): Verdict {
+export function verdictOn({ code = SERVER_ERROR, retryAfter }: LinkEnd): NextAttempt {
   const verdict = TABLE[code] ?? { ...(code < SERVER_ERROR && { other: true }) };
   return retryAfter === undefined ? verdict : { ...verdict, least: retryAfter };
 }

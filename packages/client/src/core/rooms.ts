@@ -16,7 +16,7 @@ export interface JoinOptions {
   readonly since?: string | undefined;
 }
 
-interface Entry {
+interface JoinedRoom {
   readonly last: number | undefined;
   readonly seen: Seen;
   /** Where it is resumed; undefined where the room has no history, as far as is known. */
@@ -32,7 +32,7 @@ interface Entry {
 
 /** The rooms that the program is in: where each of them stands, and which frames keep it there. */
 export class Rooms {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, JoinedRoom>();
   readonly #emit: Emit;
   readonly #senses: Senses;
   readonly #nextRef: () => number;
@@ -115,7 +115,7 @@ export class Rooms {
 
   /** The gateway has put us out, unless it only answers our leave. */
   left(link: number, room: string, reason: string | undefined): void {
-    if (reason && this.#entries.get(room)?.links.has(link)) this.#end(room, reason);
+    if (reason && this.#entries.get(room)?.links.has(link)) this.#endRoom(room, reason);
   }
 
   /** What failed is a join, if one has this number. */
@@ -123,7 +123,7 @@ export class Rooms {
     for (const [room, entry] of this.#entries) {
       if (!entry.asked || entry.asked.ref !== ref) continue;
       entry.asked = undefined;
-      if (!PASSING.test(code)) this.#end(room, code);
+      if (!PASSING.test(code)) this.#endRoom(room, code);
       else if (code === 'bad_position') {
         // It is joined anew, and told a gap.
         entry.position = undefined;
@@ -133,7 +133,7 @@ export class Rooms {
     }
   }
 
-  #end(room: string, code: string): void {
+  #endRoom(room: string, code: string): void {
     this.#entries.delete(room);
     this.#emit('room', room, 'left', code);
   }

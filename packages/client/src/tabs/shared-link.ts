@@ -6,7 +6,7 @@ import type { Downward } from './messages.ts';
 type Question = Extract<ClientFrame, { readonly ref: number }>;
 
 /** A join or a publish, which the tab knows by a number of its own. */
-interface Asked {
+interface TabQuestion {
   readonly tab: string;
   readonly question: Question;
 }
@@ -18,7 +18,7 @@ export class SharedLink implements LinkEvents {
   readonly #tabs = new Set<string>();
   /** Who is in a room: it is left with the last of them. */
   readonly #rooms = new Map<string, Set<string>>();
-  readonly #asked = new Map<number | undefined, Asked>();
+  readonly #asked = new Map<number | undefined, TabQuestion>();
   #refs = 0;
   #link: Link | undefined;
   #welcome: ServerFrame | undefined;

@@ -1,5 +1,5 @@
 import type { Refused } from '../errors.ts';
-import { ANYONE, type Identity, type Question } from '../identity.ts';
+import { ANYONE, type Identity, type IdentityQuestion } from '../identity.ts';
 import type { Log } from '../log.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import type { Attempts } from './attempts.ts';
@@ -85,7 +85,7 @@ export class Authority {
   }
 
   /** Asks the application about a client again, whatever it has said before. */
-  async askAgain(question: Question): Promise<Identity | AuthRefusal> {
+  async askAgain(question: IdentityQuestion): Promise<Identity | AuthRefusal> {
     const { application } = this.#sources;
     if (application === undefined) return 'unauthorized';
     return this.#decided(question, await application.subrequest.ask(question));
@@ -99,21 +99,21 @@ export class Authority {
     return this.#sources.bans.has(identity) ? this.#refuse('revoked', address) : identity;
   }
 
-  async #decide(question: Question): Promise<Identity | AuthRefusal> {
+  async #decide(question: IdentityQuestion): Promise<Identity | AuthRefusal> {
     const { application, bans } = this.#sources;
     if (application === undefined) return 'unauthorized';
     const isGood = (grant: Grant): boolean => !bans.has(this.#identityOf(grant, question));
     return this.#decided(question, await application.subrequest.decide(question, isGood));
   }
 
-  #decided(question: Question, decision: Awaited<ReturnType<Subrequest['decide']>>): Identity | AuthRefusal {
+  #decided(question: IdentityQuestion, decision: Awaited<ReturnType<Subrequest['decide']>>): Identity | AuthRefusal {
     if (decision === 'away') return 'auth_away';
     if (typeof decision === 'string') return decision;
     const identity = this.#identityOf(decision, question);
     return this.#sources.bans.has(identity) ? 'unauthorized' : identity;
   }
 
-  #identityOf({ user, info, join, publish, expiresAt, issuedAt, id }: Grant, question: Question | undefined): Identity {
+  #identityOf({ user, info, join, publish, expiresAt, issuedAt, id }: Grant, question: IdentityQuestion | undefined): Identity {
     const { wall, running } = this.#sources.clock;
     const until = expiresAt === undefined ? undefined : running() + expiresAt - wall();
     return { user, info, join, publish, until, issuedAt, token: id, question };
@@ -126,7 +126,7 @@ export class Authority {
   }
 }
 
-function questionOf({ path, queryString, rawHeaders, remote }: Identifiable, names: readonly string[], token: string | undefined): Question {
+function questionOf({ path, queryString, rawHeaders, remote }: Identifiable, names: readonly string[], token: string | undefined): IdentityQuestion {
   const headers: [string, string][] = [];
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? '';
@@ -138,7 +138,7 @@ function questionOf({ path, queryString, rawHeaders, remote }: Identifiable, nam
 }
 
 /** A browser cannot send the header with a WebSocket: so a token that stands elsewhere is passed on in it. */
-function withToken(question: Question, token: string): Question {
+function withToken(question: IdentityQuestion, token: string): IdentityQuestion {
   const others = question.headers.filter(([name]) => name !== AUTHORIZATION);
   return { ...question, headers: [...others, [AUTHORIZATION, `Bearer ${token}`]] };
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { SubrequestSettings } from '../config/auth.ts';
-import type { Question } from '../identity.ts';
+import type { IdentityQuestion } from '../identity.ts';
 import type { Answered } from '../outgoing.ts';
 import { type Grant, readGranted } from './grant.ts';
 import { isObject, readObject } from './json.ts';
@@ -23,14 +23,14 @@ export interface SubrequestSources {
 /** The application decides who a client is, by what the client sent: one GET a question, and the same answer to the same question for a while. */
 export class Subrequest {
   readonly #sources: SubrequestSources;
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new Map<string, KeptGrant>();
 
   constructor(sources: SubrequestSources) {
     this.#sources = sources;
   }
 
   /** `isGood`: whether an answer that was given before still holds. */
-  async decide(question: Question, isGood: (grant: Grant) => boolean): Promise<Decision> {
+  async decide(question: IdentityQuestion, isGood: (grant: Grant) => boolean): Promise<Decision> {
     const { settings, now } = this.#sources;
     if (settings.cache === 0) return await this.ask(question);
     const key = keyOf(question);
@@ -43,7 +43,7 @@ export class Subrequest {
   }
 
   /** Asks, whatever was answered before. */
-  async ask(question: Question): Promise<Decision> {
+  async ask(question: IdentityQuestion): Promise<Decision> {
     const { settings, ask, failed, now } = this.#sources;
     const answer = await ask(headersOf(question), settings.timeout);
     if (answer.failure !== undefined) return this.#fail(answer.failure);
@@ -69,19 +69,19 @@ export class Subrequest {
   }
 }
 
-interface Kept {
+interface KeptGrant {
   readonly grant: Grant;
   readonly until: number;
 }
 
 /** No two questions share one, and nothing of what a client sent is kept in it. */
-function keyOf(question: Question): string {
+function keyOf(question: IdentityQuestion): string {
   return createHash('sha256')
     .update(JSON.stringify([question.uri, question.address, question.headers]))
     .digest('base64');
 }
 
-function headersOf({ uri, address, headers }: Question): Record<string, string[]> {
+function headersOf({ uri, address, headers }: IdentityQuestion): Record<string, string[]> {
   const all: Record<string, string[]> = { 'x-original-uri': [uri], 'x-forwarded-for': [address] };
   for (const [name, value] of headers) (all[name] ??= []).push(value);
   return all;

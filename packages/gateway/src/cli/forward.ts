@@ -14,7 +14,7 @@ const FLAGS = { layer: false, prefix: false, 'secret-file': false, concurrency: 
 const ACCEPT_TIMEOUT_MS = 10_000;
 const HANDLER_TIMEOUT_MS = 30_000;
 
-interface Call {
+interface ForwardCall {
   readonly target: Extract<Target, { kind: 'layer' }>;
   readonly forwarding: Forwarding;
 }
@@ -37,7 +37,7 @@ export async function forward(argv: readonly string[], env: Readonly<Record<stri
 }
 
 /** @throws ConfigError with every fault; nothing was connected */
-function readForward(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Call {
+function readForward(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): ForwardCall {
   const { values, words, faults: read } = readFlags(argv, FLAGS);
   const faults = [...read];
   const said = (name: keyof typeof FLAGS): string | undefined => values.get(name) as string | undefined;
@@ -51,7 +51,7 @@ function readForward(argv: readonly string[], env: Readonly<Record<string, strin
   return { target, forwarding: { ...backend, acceptTimeout: ACCEPT_TIMEOUT_MS, handlerTimeout: HANDLER_TIMEOUT_MS } };
 }
 
-function readTarget(layer: string, prefix: string | undefined, faults: string[]): Call['target'] {
+function readTarget(layer: string, prefix: string | undefined, faults: string[]): ForwardCall['target'] {
   if (layer === '') faults.push('--layer must be said: the broker that has the queue, such as redis://localhost:6379');
   return layerTarget(layer, prefix, undefined, layer === '' ? [] : faults);
 }

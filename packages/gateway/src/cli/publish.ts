@@ -17,7 +17,7 @@ export async function publish(argv: readonly string[]): Promise<number> {
   if (words.length > 1) throw new ConfigError(['publish takes one TEXT: put it in quotes']);
   for (const [signal, code] of Object.entries(SIGNALS)) process.once(signal, () => process.exit(code));
   const publisher = await openPublisher(target, room);
-  const batch = new Batch(publisher);
+  const batch = new PublishLine(publisher);
   const [text = '-'] = words;
   if (text === '-') await publishLines(process.stdin, batch);
   else await batch.add(Buffer.from(text));
@@ -26,14 +26,14 @@ export async function publish(argv: readonly string[]): Promise<number> {
   return batch.allAccepted ? 0 : 1;
 }
 
-async function publishLines(input: AsyncIterable<Buffer>, batch: Batch): Promise<void> {
+async function publishLines(input: AsyncIterable<Buffer>, batch: PublishLine): Promise<void> {
   const splitter = new LineSplitter();
   for await (const piece of input) for (const line of splitter.push(piece)) await batch.add(line);
   for (const line of splitter.end()) await batch.add(line);
 }
 
 /** Sends in order, a bounded number at a time, and tells each distinct reason of failure once. */
-class Batch {
+class PublishLine {
   readonly #publisher: Publisher;
   readonly #underWay: Promise<void>[] = [];
   readonly #reasons = new Set<string>();

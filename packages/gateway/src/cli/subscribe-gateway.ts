@@ -51,7 +51,7 @@ function listen(url: URL, output: Output, signal: AbortSignal): Promise<Ended> {
     let opened = false;
     let failure: string | undefined;
     let mayReach = true;
-    const heartbeat = new Heartbeat(socket);
+    const heartbeat = new GatewayHeartbeat(socket);
     const stop = () => {
       socket.close(1000);
       setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS).unref();
@@ -96,7 +96,7 @@ function refusal({ statusCode, statusMessage }: IncomingMessage): string {
   return `refused with ${statusCode ?? 'no status'} ${statusMessage ?? ''}`.trimEnd();
 }
 
-class Heartbeat {
+class GatewayHeartbeat {
   readonly #socket: WebSocket;
   #timer: NodeJS.Timeout | undefined;
 

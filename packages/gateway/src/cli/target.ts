@@ -8,7 +8,7 @@ import { layerUrl } from '../config/layer-url.ts';
 /** Where `publish` and `subscribe` go: through a gateway, or straight onto a broker. */
 export type Target = { readonly kind: 'gateway'; readonly url: URL } | { readonly kind: 'layer'; readonly url: string; readonly options: LayerOptions };
 
-export interface Call {
+export interface RoomCall {
   readonly room: string;
   /** What follows the room. */
   readonly words: readonly string[];
@@ -22,7 +22,7 @@ const FLAGS: FlagNames = { url: false, layer: false, prefix: false, history: fal
  * Reads `ROOM …` and the flags that say where to.
  * @throws ConfigError with every fault; nothing was connected
  */
-export function readCall(argv: readonly string[]): Call {
+export function readCall(argv: readonly string[]): RoomCall {
   const { values, words, faults: read } = readFlags(argv, FLAGS);
   const faults = [...read];
   const [room = '', ...rest] = words;

@@ -13,7 +13,7 @@ const FLAGS = { layer: false, prefix: false, queue: false, concurrency: false } 
 const CONCURRENCY = count(1, 1_000_000);
 const CONCURRENT = 1000;
 
-interface Call {
+interface WorkCall {
   readonly module: string;
   readonly queue: string;
   readonly concurrency: number;
@@ -52,7 +52,7 @@ function untilStopped(log: StreamLog): Promise<number> {
 }
 
 /** @throws ConfigError with every fault; nothing was loaded or connected */
-function readWork(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Call {
+function readWork(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): WorkCall {
   const { values, words, faults: read } = readFlags(argv, FLAGS);
   const faults = [...read];
   const said = (name: keyof typeof FLAGS): string | undefined => values.get(name) as string | undefined;
@@ -71,7 +71,7 @@ function readQueue(queue: string, faults: string[]): string {
   return queue;
 }
 
-function readTarget(layer: string, prefix: string | undefined, faults: string[]): Call['target'] {
+function readTarget(layer: string, prefix: string | undefined, faults: string[]): WorkCall['target'] {
   if (layer === '') faults.push('--layer must be said: the broker that the gateways have, such as redis://localhost:6379');
   return layerTarget(layer, prefix, undefined, layer === '' ? [] : faults);
 }

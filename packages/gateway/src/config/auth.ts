@@ -1,7 +1,7 @@
 import { BACKEND_URL } from './backend-url.ts';
 import { ALGORITHMS, type Algorithm, algorithmsOf, arePublic, type JwtKey, KEY_RULE, readKey } from './jwt-key.ts';
 import { maskUrl } from './layer-url.ts';
-import { complete, Members, readItems } from './members.ts';
+import { complete, MemberReader, readItems } from './members.ts';
 import { duration, type Fault, oneOf, type Report, text, type ValueType } from './types.ts';
 
 /** How tokens are checked. Times in milliseconds. */
@@ -74,7 +74,7 @@ export const subrequestSettings: ValueType<SubrequestSettings> = {
   allowed: HTTP_RULE,
   placeholder: 'YAML',
   read(raw, report) {
-    const members = Members.of(raw, HTTP_RULE, report);
+    const members = MemberReader.of(raw, HTTP_RULE, report);
     members?.refuseOthers('auth.http', HTTP_MEMBERS);
     return (
       members &&
@@ -94,7 +94,7 @@ export const subrequestSettings: ValueType<SubrequestSettings> = {
 };
 
 function readJwt(raw: unknown, readFile: (path: string) => string, report: Report): JwtSettings | undefined {
-  const members = Members.of(raw, JWT_RULE, (fault) => report(fault.at === undefined ? WITHHELD : fault));
+  const members = MemberReader.of(raw, JWT_RULE, (fault) => report(fault.at === undefined ? WITHHELD : fault));
   if (members === undefined) return undefined;
   members.refuseOthers('auth.jwt', JWT_MEMBERS);
   const keys = readKeys(members, readFile);
@@ -113,7 +113,7 @@ function readJwt(raw: unknown, readFile: (path: string) => string, report: Repor
   return undefined;
 }
 
-function readKeys(members: Members, readFile: (path: string) => string): JwtSettings['keys'] | undefined {
+function readKeys(members: MemberReader, readFile: (path: string) => string): JwtSettings['keys'] | undefined {
   const said = ['jwks', 'key', 'key_file'].filter((name) => members.has(name));
   if (said.length > 1) {
     members.refuse(said[1] ?? '', `left out where ${said[0]} is said`);

@@ -1,6 +1,6 @@
 import { areSecrets, SECRET_RULE, secretsIn } from '../forward/signing.ts';
 import { maskUrl } from './layer-url.ts';
-import { complete, type Members } from './members.ts';
+import { complete, type MemberReader } from './members.ts';
 import { count, text, type ValueType } from './types.ts';
 
 /** A server that is posted each event. */
@@ -42,7 +42,7 @@ const SECRETS: ValueType<readonly string[]> = {
 };
 
 /** What a route with `url` says of its backend. `readFile` reads the file of a secret. */
-export function readBackend(members: Members, readFile: (path: string) => string): BackendUrl | undefined {
+export function readBackend(members: MemberReader, readFile: (path: string) => string): BackendUrl | undefined {
   return complete<BackendUrl>({
     url: members.take('url', BACKEND_URL),
     secrets: readSecrets(members, readFile),
@@ -78,7 +78,7 @@ function isBackendUrl(value: string): boolean {
   return url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && url.hash === '';
 }
 
-function readSecrets(members: Members, readFile: (path: string) => string): readonly string[] | undefined {
+function readSecrets(members: MemberReader, readFile: (path: string) => string): readonly string[] | undefined {
   if (members.has('secret') && members.has('secret_file')) members.refuse('secret_file', 'left out where secret is said');
   if (members.has('secret_file')) return members.take('secret_file', secretFile(readFile));
   return members.take('secret', SECRETS, []);

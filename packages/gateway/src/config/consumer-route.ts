@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { complete, type Members } from './members.ts';
+import { complete, type MemberReader } from './members.ts';
 import type { PathPattern } from './path.ts';
 import { duration, oneOf, text, toggle, type ValueType } from './types.ts';
 
@@ -26,7 +26,7 @@ const MEMBERS = ['path', 'kind', 'module', 'http', 'accept_timeout', 'handler_ti
 const SECONDS = 1000;
 
 /** `directory`: what the module is relative to. */
-export function readConsumerRoute(members: Members, path: ValueType<PathPattern>, directory: string): ConsumerRoute | undefined {
+export function readConsumerRoute(members: MemberReader, path: ValueType<PathPattern>, directory: string): ConsumerRoute | undefined {
   members.refuseOthers('a consumer route', MEMBERS);
   const module = members.take('module', MODULE);
   return complete<ConsumerRoute>({

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isName } from '@busgate/layer';
 import { type BackendUrl, readBackend, URL_RULE, writeBackend } from './backend-url.ts';
-import { complete, type Members } from './members.ts';
+import { complete, type MemberReader } from './members.ts';
 import type { PathPattern } from './path.ts';
 import { count, duration, oneOf, text, toggle, type ValueType } from './types.ts';
 
@@ -58,7 +58,7 @@ const MEMBERS = [
 const SECONDS = 1000;
 
 /** `readFile` reads the file of a secret. */
-export function readEventsRoute(members: Members, path: ValueType<PathPattern>, readFile: (path: string) => string): EventsRoute | undefined {
+export function readEventsRoute(members: MemberReader, path: ValueType<PathPattern>, readFile: (path: string) => string): EventsRoute | undefined {
   members.refuseOthers('an event route', MEMBERS);
   const route = readCommon(members, path);
   if (!members.has('url')) {
@@ -70,7 +70,7 @@ export function readEventsRoute(members: Members, path: ValueType<PathPattern>, 
   return route === undefined || backend === undefined ? undefined : { ...route, backend };
 }
 
-function readCommon(members: Members, path: ValueType<PathPattern>): EventsRoute | undefined {
+function readCommon(members: MemberReader, path: ValueType<PathPattern>): EventsRoute | undefined {
   const pattern = members.take('path', path);
   return complete<EventsRoute>({
     kind: 'events',

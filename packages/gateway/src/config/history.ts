@@ -1,4 +1,4 @@
-import { complete, Members, readItems } from './members.ts';
+import { complete, MemberReader, readItems } from './members.ts';
 import { ROOMS } from './room-pattern.ts';
 import { count, duration, type Report, type ValueType } from './types.ts';
 
@@ -32,7 +32,7 @@ export const history: ValueType<readonly HistorySetting[]> = {
 };
 
 function readRule(raw: unknown, report: Report): HistorySetting | undefined {
-  const members = Members.of(raw, `a rule, such as ${EXAMPLE.slice(1, -1)}`, report);
+  const members = MemberReader.of(raw, `a rule, such as ${EXAMPLE.slice(1, -1)}`, report);
   if (members === undefined) return undefined;
   // A rule as programs hand it to openLayer may be copied here: its unit stands in the name.
   const isCopied = members.has('ageMs') && !members.has('age');

@@ -2,7 +2,7 @@ import { hint } from './nearest.ts';
 import type { Report, ValueType } from './types.ts';
 
 /** Reads the members of one item of a list; tells what is missing, wrong or unknown. */
-export class Members {
+export class MemberReader {
   readonly #raw: Readonly<Record<string, unknown>>;
   readonly #report: Report;
 
@@ -12,8 +12,8 @@ export class Members {
   }
 
   /** Undefined, and told, where the item is no map. */
-  static of(raw: unknown, must: string, report: Report): Members | undefined {
-    if (typeof raw === 'object' && raw !== null && !Array.isArray(raw)) return new Members(raw as Record<string, unknown>, report);
+  static of(raw: unknown, must: string, report: Report): MemberReader | undefined {
+    if (typeof raw === 'object' && raw !== null && !Array.isArray(raw)) return new MemberReader(raw as Record<string, unknown>, report);
     report({ got: raw, must });
     return undefined;
   }

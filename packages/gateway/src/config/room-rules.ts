@@ -1,6 +1,6 @@
 import { matchesRooms } from '@busgate/layer';
 import { ACCESS, type Access } from './access.ts';
-import { complete, Members, readItems } from './members.ts';
+import { complete, MemberReader, readItems } from './members.ts';
 import { OWNED_ROOMS, OWNER, withoutOwner } from './room-pattern.ts';
 import { oneOf, type Report, text, type ValueType } from './types.ts';
 
@@ -56,7 +56,7 @@ export function ruleFor(rules: readonly RoomRule[], room: string): RoomRule | un
 }
 
 function readRule(raw: unknown, report: Report): RoomRule | undefined {
-  const members = Members.of(raw, `a rule, such as ${EXAMPLE.slice(1, -1)}`, report);
+  const members = MemberReader.of(raw, `a rule, such as ${EXAMPLE.slice(1, -1)}`, report);
   if (members === undefined) return undefined;
   members.refuseOthers('a rule', MEMBERS);
   const said = complete({

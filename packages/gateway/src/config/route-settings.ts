@@ -1,7 +1,7 @@
 import { ACCESS, type Access } from './access.ts';
 import { type ConsumerRoute, readConsumerRoute, writeConsumerRoute } from './consumer-route.ts';
 import { type EventsRoute, readEventsRoute, writeEventsRoute } from './event-route.ts';
-import { complete, Members, readItems } from './members.ts';
+import { complete, MemberReader, readItems } from './members.ts';
 import { PATH, PATH_OF, type PathPattern } from './path.ts';
 import { oneOf, type Report, type ValueType } from './types.ts';
 
@@ -74,7 +74,7 @@ export function routes(demo: boolean, files: RouteFiles): ValueType<readonly Rou
 }
 
 function readRoute(raw: unknown, demo: boolean, files: RouteFiles, report: Report): RouteConfig | undefined {
-  const members = Members.of(raw, `a route, such as ${ROUTES_EXAMPLE.slice(1, -1)}`, report);
+  const members = MemberReader.of(raw, `a route, such as ${ROUTES_EXAMPLE.slice(1, -1)}`, report);
   if (members === undefined) return undefined;
   const kind = members.take('kind', KIND);
   if (kind === 'events') return readEventsRoute(members, PATH, files.readFile);

@@ -9,7 +9,7 @@ const BEAT_MS = 4000;
 /** and one that has not been heard for so long gives its share back. */
 const SILENCE_MS = 15_000;
 
-type Note = { readonly from: string; readonly draining: boolean; readonly answer?: boolean };
+type DrainNote = { readonly from: string; readonly draining: boolean; readonly answer?: boolean };
 
 export interface FleetBudgetOptions {
   readonly layer: Pick<ChannelLayer, 'process' | 'publish' | 'subscribe' | 'status'>;
@@ -48,13 +48,13 @@ export class FleetBudget implements DrainBudget {
   }
 
   begin(): void {
-    this.#look();
+    this.#announce();
   }
 
   share(): number {
     if (this.#layer.status.state !== 'connected') return this.#share;
     const now = this.#now();
-    this.#look();
+    this.#announce();
     for (const [gateway, heardAt] of this.#others) if (now - heardAt > SILENCE_MS) this.#others.delete(gateway);
     this.#share = this.#rate / (this.#others.size + 1);
     return this.#share;
@@ -73,7 +73,7 @@ export class FleetBudget implements DrainBudget {
   }
 
   /** Joins the others once the layer is there, and says from time to time that this one still drains. */
-  #look(): void {
+  #announce(): void {
     if (this.#isOver || this.#layer.status.state !== 'connected') return;
     if (this.#joining === undefined) {
       this.#joining = this.#join().catch(() => {
@@ -88,7 +88,7 @@ export class FleetBudget implements DrainBudget {
   }
 
   /** What the layer does not take just now is said again with the next beat. */
-  async #say(note: Omit<Note, 'from'>): Promise<void> {
+  async #say(note: Omit<DrainNote, 'from'>): Promise<void> {
     this.#saidAt = this.#now();
     await this.#layer.publish(DRAINING, JSON.stringify({ from: this.#layer.process, ...note })).catch(() => undefined);
   }
@@ -110,7 +110,7 @@ export class FleetBudget implements DrainBudget {
 }
 
 /** Undefined for what is none: another version's, or nobody's. */
-function readNote(payload: Uint8Array): Note | undefined {
+function readNote(payload: Uint8Array): DrainNote | undefined {
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
@@ -119,5 +119,5 @@ function readNote(payload: Uint8Array): Note | undefined {
   }
   if (typeof value !== 'object' || value === null) return undefined;
   const { from, draining } = value as Record<string, unknown>;
-  return typeof from === 'string' && typeof draining === 'boolean' ? (value as Note) : undefined;
+  return typeof from === 'string' && typeof draining === 'boolean' ? (value as DrainNote) : undefined;
 }

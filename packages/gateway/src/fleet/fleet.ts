@@ -22,7 +22,7 @@ export interface Answers<C extends FleetCall> {
   readonly missing: readonly string[];
 }
 
-interface Waiting {
+interface OpenFleetCall {
   /** Those that have not answered yet. */
   readonly open: Set<string>;
   readonly answers: Map<string, unknown>;
@@ -36,7 +36,7 @@ export class Fleet {
   readonly #log: Log;
   readonly #now: () => number;
   readonly #roster: Roster;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, OpenFleetCall>();
   #asked = 0;
   #joining: Promise<void> | undefined;
   #subscriptions: readonly Subscription[] = [];

@@ -12,7 +12,7 @@ export type ForwardFailure = (typeof FORWARD_FAILURES)[number];
 type Replies = readonly Value[];
 
 /** What an answer means: replies, or a failure that may pass or will not. */
-export type Verdict =
+export type AnswerVerdict =
   | { readonly replies: Replies; readonly failure?: never }
   | { readonly failure: ForwardFailure; readonly passes: boolean; readonly replies?: never };
 
@@ -40,7 +40,7 @@ export function isAwaited({ type }: ForwardedEvent): boolean {
   return type === CONNECT || type === REQUEST;
 }
 
-export function judge(event: ForwardedEvent, posted: Posted): Verdict {
+export function judge(event: ForwardedEvent, posted: Posted): AnswerVerdict {
   if (posted.failure !== undefined) return { failure: posted.failure, passes: posted.failure !== 'too_large' };
   const { status, body } = posted;
   if (status === 204) return { replies: [] };

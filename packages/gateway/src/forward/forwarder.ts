@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ChannelLayer, isLayerError, type Listening, type Value } from '@busgate/layer';
 import type { Log } from '../log.ts';
-import { done, type ForwardFailure, givenUp, isAwaited, judge, type Verdict } from './answers.ts';
+import { done, type ForwardFailure, givenUp, isAwaited, judge, type AnswerVerdict } from './answers.ts';
 import { type ForwardedEvent, readEvent } from './event.ts';
 import { type Posted, Poster } from './poster.ts';
 import { nextWait, readRetryAfter } from './retries.ts';
@@ -119,7 +119,7 @@ export class Forwarder {
   }
 
   /** Posts it, again where that may help, within its time. */
-  async #deliver(event: ForwardedEvent): Promise<Verdict> {
+  async #deliver(event: ForwardedEvent): Promise<AnswerVerdict> {
     const ends = performance.now() + this.#timeOf(event);
     for (let attempts = 1; ; attempts += 1) {
       const posted = await this.#post(event, Math.min(ends - performance.now(), this.#forwarding.handlerTimeout));

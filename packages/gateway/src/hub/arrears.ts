@@ -12,10 +12,10 @@ interface Told {
 }
 
 /** A message that waits, among its neighbours. */
-interface Entry extends Told {
+interface WaitingMessage extends Told {
   readonly message: HeldMessage;
-  next: Entry | undefined;
-  back: Entry | undefined;
+  next: WaitingMessage | undefined;
+  back: WaitingMessage | undefined;
 }
 
 /** What leaves next, in order. */
@@ -27,9 +27,9 @@ export type Arrear = { readonly message: Uint8Array } | { readonly missed: numbe
  */
 export class Arrears {
   readonly #loss: Loss;
-  #first: Entry | undefined;
-  #last: Entry | undefined;
-  readonly #byKey: Map<string, Entry> | undefined;
+  #first: WaitingMessage | undefined;
+  #last: WaitingMessage | undefined;
+  readonly #byKey: Map<string, WaitingMessage> | undefined;
   /** Behind the last message. */
   #end: Told = { missed: 0, gap: undefined };
   #messages = 0;
@@ -99,7 +99,7 @@ export class Arrears {
   }
 
   #append(message: HeldMessage): void {
-    const entry: Entry = { ...this.#end, message, next: undefined, back: this.#last };
+    const entry: WaitingMessage = { ...this.#end, message, next: undefined, back: this.#last };
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
@@ -111,14 +111,14 @@ export class Arrears {
   }
 
   /** What was told before it is told before the one that follows. */
-  #drop(entry: Entry): HeldMessage {
+  #drop(entry: WaitingMessage): HeldMessage {
     const heir: Told = entry.next ?? this.#end;
     heir.missed += entry.missed + 1;
     heir.gap ??= entry.gap;
     return this.#remove(entry);
   }
 
-  #remove(entry: Entry): HeldMessage {
+  #remove(entry: WaitingMessage): HeldMessage {
     const { message, next, back } = entry;
     if (back === undefined) this.#first = next;
     else back.next = next;

@@ -32,7 +32,7 @@ interface Mark {
 }
 
 /** What is to be written to one session at once. */
-export interface Batch {
+export interface WriteBatch {
   readonly pieces: Uint8Array[];
   messages: number;
 }
@@ -202,14 +202,14 @@ export class Lane implements Flushed {
   }
 
   /** Adds what the member is due, to the end or to the end of the first batch, and notes that it has it. Answers false at a gap that ends the session. */
-  take(member: Passenger, batch: Batch, toEnd: boolean): boolean {
+  take(member: Passenger, batch: WriteBatch, toEnd: boolean): boolean {
     const upTo = toEnd ? this.#end : (this.#upTo ?? this.#firstEnd);
     const upToCount = toEnd ? this.#endCount : this.#upTo === undefined ? this.#firstEndCount : this.#upToCount;
     if (member.at >= upTo) return true;
     return this.loss !== undefined && member.isLate ? this.#holdBack(member, upTo, upToCount) : this.#takeRuns(member, batch, upTo, upToCount);
   }
 
-  #takeRuns(member: Passenger, batch: Batch, upTo: number, upToCount: number): boolean {
+  #takeRuns(member: Passenger, batch: WriteBatch, upTo: number, upToCount: number): boolean {
     for (const run of this.#runs) {
       if (run.end <= member.at) continue;
       if (run.start >= upTo) break;
@@ -293,7 +293,7 @@ export class Lane implements Flushed {
     return sheet === 'silent' ? undefined : frameOf(this.framing, sheet);
   }
 
-  #takeGap(member: Passenger, run: Run, batch: Batch): boolean {
+  #takeGap(member: Passenger, run: Run, batch: WriteBatch): boolean {
     member.at = run.end;
     const answer = this.#encoder.gap(this.members.length, run.position);
     if (answer === 'close') return false;

@@ -4,7 +4,7 @@ import type { Session } from '../session/session.ts';
 import { type Arrear, Arrears } from './arrears.ts';
 import { formatCursor } from './cursor.ts';
 import type { Flushed } from './flush.ts';
-import type { Batch, Lane, Passenger } from './lane.ts';
+import type { WriteBatch, Lane, Passenger } from './lane.ts';
 import type { HeldMessage, Loss } from './loss.ts';
 
 /** Of what a lossy room owes a session so much leaves at once, in bytes. */
@@ -25,14 +25,14 @@ export class Member implements Feed, Passenger, Debtor {
   readonly room: Home;
   readonly lane: Lane;
   /** The session's rooms, where it may be in several. */
-  readonly others: Members | undefined;
+  readonly others: RoomMemberships | undefined;
   index = -1;
   at = 0;
   count = 0;
   /** What the session is owed of a lossy room; undefined while it keeps up. */
   #arrears: Arrears | undefined;
 
-  constructor(session: Session, room: Home, lane: Lane, others: Members | undefined) {
+  constructor(session: Session, room: Home, lane: Lane, others: RoomMemberships | undefined) {
     this.session = session;
     this.room = room;
     this.lane = lane;
@@ -130,7 +130,7 @@ export class Member implements Feed, Passenger, Debtor {
 }
 
 /** A session in many rooms. */
-export class Members implements Feed {
+export class RoomMemberships implements Feed {
   readonly #session: Session;
   readonly #byRoom = new Map<string, Member>();
   /** The room that the session is being brought back into, and how far it has come. */
@@ -240,10 +240,10 @@ export class Members implements Feed {
   }
 }
 
-function write(session: Session, members: readonly Member[], toEnd: boolean, all?: Members): void {
-  const batch: Batch = { pieces: [], messages: 0 };
+function write(session: Session, members: readonly Member[], toEnd: boolean, all?: RoomMemberships): void {
+  const batch: WriteBatch = { pieces: [], messages: 0 };
   const isLossy = all === undefined ? members[0]?.lane.loss !== undefined : all.lossy > 0;
-  const lossy: Batch = isLossy ? { pieces: [], messages: 0 } : batch;
+  const lossy: WriteBatch = isLossy ? { pieces: [], messages: 0 } : batch;
   const stays = members.every((member) => member.lane.take(member, member.lane.loss === undefined ? batch : lossy, toEnd));
   const last = lossy.pieces.length > 0 ? lossy : batch;
   const mark = last.pieces.length > 0 ? all?.mark() : undefined;
@@ -255,7 +255,7 @@ function write(session: Session, members: readonly Member[], toEnd: boolean, all
   session.closeAtGap();
 }
 
-function writeBatch({ outbox }: Session, { pieces, messages }: Batch, lossy: boolean): void {
+function writeBatch({ outbox }: Session, { pieces, messages }: WriteBatch, lossy: boolean): void {
   const [first] = pieces;
   if (pieces.length === 1 && first !== undefined) outbox.write(first, messages, lossy);
   else if (pieces.length > 1) outbox.writeAll(pieces, messages, lossy);

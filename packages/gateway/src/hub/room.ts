@@ -5,7 +5,7 @@ import type { Encoding } from './encoding.ts';
 import type { Flush } from './flush.ts';
 import { Lane, type LaneContext } from './lane.ts';
 import type { Loss } from './loss.ts';
-import { type Home, Member, type Members } from './member.ts';
+import { type Home, Member, type RoomMemberships } from './member.ts';
 import { TracedDelivery } from './traced-delivery.ts';
 
 /** What the rooms of a hub share. */
@@ -93,7 +93,7 @@ export class HubRoom implements Home {
   }
 
   /** Ends a hold. The session has every message from here on; `through`: of those that come yet, it has had the ones up to there. */
-  join(session: Session, encoding: Encoding, others?: Members, through?: string): Member {
+  join(session: Session, encoding: Encoding, others?: RoomMemberships, through?: string): Member {
     const member = new Member(session, this, this.#lane(session, encoding), others);
     member.lane.add(member);
     this.#size += 1;

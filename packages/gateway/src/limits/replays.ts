@@ -109,7 +109,7 @@ export class Replays {
     this.#give(now);
   }
 
-  #look(): void {
+  #giveToRested(): void {
     const now = this.#clock.now();
     this.#lookAt = Infinity;
     for (const waiter of this.#resting) {
@@ -167,7 +167,7 @@ export class Replays {
     if (at >= this.#lookAt) return;
     this.#lookAt = at;
     this.#clock.after(wait, () => {
-      if (this.#lookAt === at) this.#look();
+      if (this.#lookAt === at) this.#giveToRested();
     });
   }
 }

@@ -37,7 +37,7 @@ export class ApiPort {
     const [path, query] = splitAt(request.url ?? '', '?');
     if (this.#key.isInQuery(new URLSearchParams(query))) return refuse(request, response, opsRefusal('key_in_query'));
     if (!this.#key.isIn(request.headers.authorization)) return refuse(request, response, opsRefusal('unauthorized'));
-    const body = new Body();
+    const body = new OpsBody();
     try {
       const refused = await this.#read(request, body);
       if (refused !== undefined) return refuse(request, response, opsRefusal(refused));
@@ -51,7 +51,7 @@ export class ApiPort {
   }
 
   /** Whole before it has a turn, so that one that never ends takes none; the rest of one that is refused is for {@link refuse}. Rejects where the client goes before the end. */
-  async #read(request: IncomingMessage, body: Body): Promise<'body_too_large' | 'full' | undefined> {
+  async #read(request: IncomingMessage, body: OpsBody): Promise<'body_too_large' | 'full' | undefined> {
     for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       body.add(piece);
       this.#held += piece.length;
@@ -86,7 +86,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, answer: Answ
   send(response, answer);
 }
 
-class Body {
+class OpsBody {
   readonly #pieces: Buffer[] = [];
   length = 0;
 

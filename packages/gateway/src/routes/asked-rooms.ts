@@ -18,7 +18,7 @@ export interface AskedRooms {
 }
 
 type SinceOf = AskedRooms['sinceOf'];
-type Asked = NonNullable<RouteRequest['asked']>;
+type HistoryRequest = NonNullable<RouteRequest['asked']>;
 export type AskFault = Extract<HttpErrorKey, 'bad_room' | 'bad_position' | 'bad_request' | 'target_too_long' | 'body_too_large'>;
 
 const NO_PLACE: SinceOf = () => undefined;
@@ -49,7 +49,7 @@ function ofQuery(request: RouteRequest): AskedRooms | AskFault {
   return last === 'bad_request' ? last : { rooms, sinceOf, last };
 }
 
-function ofBody(request: RouteRequest, { rooms: named, since, last }: Asked, maxRooms: number): AskedRooms | AskFault {
+function ofBody(request: RouteRequest, { rooms: named, since, last }: HistoryRequest, maxRooms: number): AskedRooms | AskFault {
   if (!Array.isArray(named)) return 'bad_request';
   const rooms = [...new Set<unknown>(named)];
   if (rooms.length > maxRooms) return 'body_too_large';

@@ -9,7 +9,7 @@ import type { Log } from '../log.ts';
 import type { Deadlines } from '../session/deadlines.ts';
 import type { Tracing } from '../tracing.ts';
 import { EventCounters } from './events/counters.ts';
-import { type Asked, knownClient, type Subject } from './events/event.ts';
+import { type OpeningRequest, knownClient, type Subject } from './events/event.ts';
 import { EventRequest } from './events/event-request.ts';
 import { EventSession, type EventSessionContext } from './events/event-session.ts';
 import { type Parsed, parseReplies } from './events/parse-reply.ts';
@@ -194,7 +194,7 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
     this.#unlisten(subject);
   }
 
-  #askedOf(request: RouteRequest, scheme: 'ws' | 'http'): Asked {
+  #askedOf(request: RouteRequest, scheme: 'ws' | 'http'): OpeningRequest {
     const { credentials, tracing } = this.#context;
     return askedOf(request, credentials?.without(request) ?? request, scheme, tracing === undefined ? undefined : traceparentOf(request.headers));
   }
@@ -238,7 +238,7 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
   }
 }
 
-function askedOf(request: RouteRequest, { queryString, rawHeaders }: Presenting, scheme: 'ws' | 'http', traceparent: string | undefined): Asked {
+function askedOf(request: RouteRequest, { queryString, rawHeaders }: Presenting, scheme: 'ws' | 'http', traceparent: string | undefined): OpeningRequest {
   return {
     scheme: request.scheme === 'https' ? `${scheme}s` : scheme,
     method: request.method,

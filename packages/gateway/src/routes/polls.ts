@@ -13,7 +13,7 @@ import { refusal } from '../refusal.ts';
 import { AnswerOutbox } from '../session/answer-outbox.ts';
 import type { Deadlines } from '../session/deadlines.ts';
 import type { Outboxes } from '../session/outbox.ts';
-import type { Question } from './polls/question.ts';
+import type { HistoryQuestion } from './polls/question.ts';
 import { Reading, type Wanted } from './polls/reading.ts';
 import { type PollHost, WaitingPoll } from './polls/waiting-poll.ts';
 import type { RouteRequest } from './request.ts';
@@ -65,7 +65,7 @@ export class Polls implements PollHost {
    * `rate` where too much is read just now.
    * @throws LayerError as a history and a subscription do
    */
-  async ask(question: Question, request: RouteRequest): Promise<Answer | WaitingAnswer | HttpErrorKey> {
+  async ask(question: HistoryQuestion, request: RouteRequest): Promise<Answer | WaitingAnswer | HttpErrorKey> {
     try {
       if (question.poll > 0 && question.rooms.every((room) => question.sinceOf(room) !== undefined)) return await this.#wait(question, request);
       const reading = await this.#readInTurn(question, request);
@@ -120,7 +120,7 @@ export class Polls implements PollHost {
   }
 
   /** The rooms are held before they are read, so that nothing can come between, and what is recent is answered without asking the broker. */
-  async #wait(question: Question, request: RouteRequest): Promise<WaitingAnswer | Answer | HttpErrorKey> {
+  async #wait(question: HistoryQuestion, request: RouteRequest): Promise<WaitingAnswer | Answer | HttpErrorKey> {
     const { hub } = this.#context;
     const poll = new WaitingPoll(this, await hub.holdAll(question.rooms), question);
     try {
@@ -134,13 +134,13 @@ export class Polls implements PollHost {
     }
   }
 
-  #answerOrStay(poll: WaitingPoll, question: Question, reading: Reading, request: RouteRequest): WaitingPoll | Answer | HttpErrorKey {
+  #answerOrStay(poll: WaitingPoll, question: HistoryQuestion, reading: Reading, request: RouteRequest): WaitingPoll | Answer | HttpErrorKey {
     if (reading.isNews) return this.answer(reading.positions, question.isOfMany, reading);
     return this.#seat(poll, request) ?? this.#add(poll, reading, question, request);
   }
 
   /** What is read for a poll that has waited is what has come meanwhile: only what is read at once may be read again and again. */
-  async #readInTurn(question: Question, { connection }: RouteRequest): Promise<Reading | undefined> {
+  async #readInTurn(question: HistoryQuestion, { connection }: RouteRequest): Promise<Reading | undefined> {
     const { hub } = this.#context;
     const asksForNone = (question.last ?? 0) === 0 && question.rooms.every((room) => question.sinceOf(room) === undefined);
     if (asksForNone) return await this.read(question);
@@ -172,7 +172,7 @@ export class Polls implements PollHost {
   }
 
   /** Never for longer than its client has rights, nor than anybody may; else not for less than it asks for. */
-  #add(poll: WaitingPoll, reading: Reading, { poll: seconds, isOfMany }: Question, { identity: { until } }: RouteRequest): WaitingPoll {
+  #add(poll: WaitingPoll, reading: Reading, { poll: seconds, isOfMany }: HistoryQuestion, { identity: { until } }: RouteRequest): WaitingPoll {
     const { counters, deadlines, now } = this.#context;
     const rights = until === undefined ? Infinity : until - now();
     const ticks = Math.min(deadlines.ticks(seconds * 1000) + 1, deadlines.ticks(Math.min(MAX_WAIT_MS, rights)));

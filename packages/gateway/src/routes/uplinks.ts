@@ -30,7 +30,7 @@ export interface UplinkTaker {
 }
 
 /** What was forwarded and is not answered, in the wheel of all deadlines. */
-class Asked implements Timed {
+class ForwardedFrames implements Timed {
   dueTick = -1;
   wheelNext: Timed | undefined;
   wheelBack: Timed | undefined;
@@ -61,7 +61,7 @@ export class Uplinks {
   readonly #log: Log;
   readonly #channel: string;
   readonly #takers = new Map<string, UplinkTaker>();
-  readonly #asked = new Map<number, Asked>();
+  readonly #asked = new Map<number, ForwardedFrames>();
   #listening: Listening | undefined;
   #count = 0;
 
@@ -105,7 +105,7 @@ export class Uplinks {
   async #forward(process: string, channel: string, route: string, { session, user, body }: Uplinked): Promise<Taken | 'away' | 'unknown'> {
     if (this.#layer.lifeOf(process) === 'gone') return 'no_session';
     const ref = (this.#count += 1);
-    const asked = new Asked();
+    const asked = new ForwardedFrames();
     this.#asked.set(ref, asked);
     this.#deadlines.set(asked, this.#deadlines.now + this.#deadlines.ticks(ANSWER_MS) + 1);
     try {

@@ -28,7 +28,7 @@ export interface Debtor {
 export type Sink = Pick<Link, 'writable' | 'isFull' | 'onceDrained' | 'queued' | 'write' | 'cork' | 'uncork' | 'isDestroyed' | 'destroy'>;
 
 /** What was written at once and waits for the kernel. */
-interface Waiting {
+interface QueuedWrite {
   /** Where it ends in all that was ever written to the session. */
   readonly end: number;
   readonly messages: number;
@@ -151,7 +151,7 @@ export class Outbox {
   readonly #all: Outboxes;
   #link: Sink | undefined;
   readonly #owner: OutboxOwner;
-  #waiting: Waiting[] | undefined;
+  #waiting: QueuedWrite[] | undefined;
   /** Bytes ever written; counted only while something waits. */
   #written = 0;
   #bytes = 0;

@@ -10,7 +10,7 @@ import type { MetricReport } from '../metrics.ts';
 import { isReadable, openOutput } from '../stdio.ts';
 import { readVersion } from '../version.ts';
 import { TakenCalls } from './calls.ts';
-import type { Assignment, Order, Question, Word } from './messages.ts';
+import type { Assignment, Order, WorkerQuestion, Word } from './messages.ts';
 import { configOf } from './settings.ts';
 
 /** One worker, in the process that its supervisor has forked for it. */
@@ -62,7 +62,7 @@ class Main {
     }
   }
 
-  async #answer(id: number, question: Question): Promise<void> {
+  async #answer(id: number, question: WorkerQuestion): Promise<void> {
     const answer = question === 'metrics' ? await this.#report() : (this.#gateway?.readiness() ?? STARTING);
     void say({ type: 'answer', id, answer });
   }

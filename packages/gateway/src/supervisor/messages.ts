@@ -23,12 +23,12 @@ export interface Answers {
   readonly readiness: Readiness;
 }
 
-export type Question = keyof Answers;
+export type WorkerQuestion = keyof Answers;
 
 /** What the supervisor says to a worker. A `connection` comes with its socket. */
 export type Order =
   | { readonly type: 'start'; readonly assignment: Assignment }
-  | { readonly type: 'ask'; readonly id: number; readonly question: Question }
+  | { readonly type: 'ask'; readonly id: number; readonly question: WorkerQuestion }
   | ({ readonly type: 'drain' } & DrainOrder)
   | { readonly type: 'connection' }
   | CallOrder;
@@ -39,6 +39,6 @@ export type Word =
   /** It cannot start. `isUsage`: for something that was written wrongly. */
   | { readonly type: 'failed'; readonly reason: string; readonly isUsage: boolean }
   | CallWord
-  | { readonly type: 'answer'; readonly id: number; readonly answer: Answers[Question] }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: Answers[WorkerQuestion] }
   /** Its last numbers: it ends now. */
   | { readonly type: 'last'; readonly metrics: readonly MetricReport[] };

@@ -1,5 +1,5 @@
 /** What to do about a worker that died: start another one after a while, or end everything, since they die faster than it helps. */
-export type Verdict = { readonly kind: 'replace'; readonly afterMs: number } | { readonly kind: 'give-up'; readonly deaths: number };
+export type ReplacementVerdict = { readonly kind: 'replace'; readonly afterMs: number } | { readonly kind: 'give-up'; readonly deaths: number };
 
 /** So many deaths in {@link WINDOW_MS}, of all workers together, are the end. */
 const MOST_DEATHS = 5;
@@ -12,7 +12,7 @@ export class Replacement {
   #deaths: number[] = [];
 
   /** A worker has died, unasked. `now` in milliseconds, never going back. */
-  died(now: number): Verdict {
+  died(now: number): ReplacementVerdict {
     this.#deaths = [...this.#deaths.filter((at) => now - at < WINDOW_MS), now];
     const deaths = this.#deaths.length;
     return deaths >= MOST_DEATHS ? { kind: 'give-up', deaths } : { kind: 'replace', afterMs: FIRST_WAIT_MS * 2 ** (deaths - 1) };

@@ -14,7 +14,7 @@ const SHARING = CAN_SHARE ? 'shared' : 'handed';
 /** What a process was started with serves until it ends: these take effect with a restart alone. */
 const FIXED = ['host', 'port', 'ops', 'workers'] as const;
 
-interface Beginning {
+interface ServiceBeginning {
   readonly config: Config;
   readonly log: StreamLog;
   readonly drainAsked: PromiseWithResolvers<void>;
@@ -37,7 +37,7 @@ export class Service {
   readonly #onDrain: () => void;
   #serving: Gateway | Supervisor;
 
-  private constructor({ config, log, drainAsked }: Beginning, serving: Gateway | Supervisor, door: Door) {
+  private constructor({ config, log, drainAsked }: ServiceBeginning, serving: Gateway | Supervisor, door: Door) {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.failed = promise;
     this.drainAsked = drainAsked.promise;

@@ -29,7 +29,7 @@ const REST_SHARE = 0.1;
 const MOST_REST_MS = 500;
 
 /** What a supervisor begins with. */
-interface Beginning {
+interface SupervisorBeginning {
   readonly config: Config;
   readonly settings: Settings;
   readonly log: Log;
@@ -67,7 +67,7 @@ export class Supervisor implements OpsSource {
   #reloading: Promise<void> = Promise.resolve();
   #scraping: Promise<string> | undefined;
 
-  private constructor({ config, settings, log, sharing, onDrain }: Beginning) {
+  private constructor({ config, settings, log, sharing, onDrain }: SupervisorBeginning) {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.failed = promise;
     this.#fail = resolve;
@@ -83,7 +83,7 @@ export class Supervisor implements OpsSource {
    * Opens the ops port, finds the public one and starts `workers` processes on it; resolves when all serve.
    * Rejects with the reason of a worker that cannot, or the system's error for an address that cannot be had; nothing runs then.
    */
-  static async start(beginning: Beginning): Promise<Supervisor> {
+  static async start(beginning: SupervisorBeginning): Promise<Supervisor> {
     const supervisor = new Supervisor(beginning);
     try {
       await supervisor.#begin();
@@ -96,7 +96,7 @@ export class Supervisor implements OpsSource {
   }
 
   /** Takes over from a gateway of this process, as its first worker, with its ops port and its door. What the door hands over is for {@link hand} from then on. */
-  static adopt(beginning: Beginning, gateway: Gateway, door: Door): Supervisor {
+  static adopt(beginning: SupervisorBeginning, gateway: Gateway, door: Door): Supervisor {
     const supervisor = new Supervisor(beginning);
     supervisor.#ops = gateway.giveOps();
     supervisor.#ops.answerFor(supervisor);

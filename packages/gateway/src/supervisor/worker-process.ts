@@ -6,15 +6,15 @@ import type { DrainOrder } from '../drain/draining.ts';
 import type { MetricReport } from '../metrics.ts';
 import type { OpsCall, OpsReply } from '../ops/call.ts';
 import { GivenCalls } from './calls.ts';
-import type { Answers, Assignment, Order, Question, Word } from './messages.ts';
+import type { Answers, Assignment, Order, WorkerQuestion, Word } from './messages.ts';
 import { Silence } from './silence.ts';
 import type { Ending, Worker } from './worker.ts';
 
 /** What runs in the process; beside this file, as a source or as it was built. */
 const PROGRAM = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
 
-interface Waiting {
-  readonly resolve: (answer: Answers[Question] | undefined) => void;
+interface OpenQuestion {
+  readonly resolve: (answer: Answers[WorkerQuestion] | undefined) => void;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -26,7 +26,7 @@ export class WorkerProcess implements Worker {
   readonly #process: ChildProcess;
   readonly #silence = new Silence();
   readonly #calls = new GivenCalls((order) => this.#say(order));
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, OpenQuestion>();
   readonly #served = Promise.withResolvers<void>();
   /** Why it could not start. */
   #failure: string | undefined;
@@ -63,10 +63,10 @@ export class WorkerProcess implements Worker {
     return this.#isServing && this.#process.connected;
   }
 
-  ask<Q extends Question>(question: Q, withinMs: number): Promise<Answers[Q] | undefined> {
-    const { promise, resolve } = Promise.withResolvers<Answers[Question] | undefined>();
+  ask<Q extends WorkerQuestion>(question: Q, withinMs: number): Promise<Answers[Q] | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Answers[WorkerQuestion] | undefined>();
     const id = (this.#questions += 1);
-    const give = (answer: Answers[Question] | undefined): void => {
+    const give = (answer: Answers[WorkerQuestion] | undefined): void => {
       this.#waiting.delete(id);
       resolve(answer);
     };
@@ -125,7 +125,7 @@ export class WorkerProcess implements Worker {
     }
   }
 
-  #take(id: number, answer: Answers[Question]): void {
+  #take(id: number, answer: Answers[WorkerQuestion]): void {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     clearTimeout(waiting.timer);

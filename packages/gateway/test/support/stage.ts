@@ -2,7 +2,7 @@ import { type Counters, createCounters } from '../../src/counters.ts';
 import type { Encoding } from '../../src/hub/encoding.ts';
 import { Flush } from '../../src/hub/flush.ts';
 import type { Loss } from '../../src/hub/loss.ts';
-import { Members } from '../../src/hub/member.ts';
+import { RoomMemberships } from '../../src/hub/member.ts';
 import { HubRoom } from '../../src/hub/room.ts';
 import type { Conversation } from '../../src/session/conversation.ts';
 import { Deadlines } from '../../src/session/deadlines.ts';
@@ -71,15 +71,15 @@ export class Stage {
     return room;
   }
 
-  session(conversation: Conversation = MUTE, identity: Identity = ANYONE): { session: Session; link: FakeLink; members: Members } {
+  session(conversation: Conversation = MUTE, identity: Identity = ANYONE): { session: Session; link: FakeLink; members: RoomMemberships } {
     const link = new FakeLink();
     const session = new Session(link, this.sessions, identity, () => conversation);
-    const members = new Members(session);
+    const members = new RoomMemberships(session);
     session.feed = members;
     return { session, link, members };
   }
 
-  join(session: Session, members: Members, name: string, encoding: Encoding = PLAIN, through?: string): void {
+  join(session: Session, members: RoomMemberships, name: string, encoding: Encoding = PLAIN, through?: string): void {
     const room = this.room(name);
     room.hold();
     members.add(room.join(session, encoding, members, through));

@@ -34,7 +34,7 @@ const SHARED = {
 } as const;
 
 /** Who listens to a Django group here: the room of that name, the group, or both. */
-interface Listeners {
+interface GroupSinks {
   room?: TopicSink;
   group?: TopicSink;
 }
@@ -53,7 +53,7 @@ export class ChannelsDriver implements Driver {
   readonly #ring: Ring;
   readonly #queues: Queues;
   readonly #wire: Wire;
-  readonly #listeners = new Map<string, Listeners>();
+  readonly #listeners = new Map<string, GroupSinks>();
   #inbox: TopicSink | undefined;
   #events: DriverEvents | undefined;
   /** What was told last. */
@@ -178,7 +178,7 @@ export class ChannelsDriver implements Driver {
       known[kind] = sink;
       return;
     }
-    const listeners: Listeners = { [kind]: sink };
+    const listeners: GroupSinks = { [kind]: sink };
     this.#listeners.set(name, listeners);
     try {
       await this.#wire.joinGroup(name);

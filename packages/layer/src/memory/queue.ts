@@ -1,7 +1,7 @@
 import type { Taken } from '../driver/driver.ts';
 import { ExpiringQueue } from '../expiring.ts';
 
-interface Waiting {
+interface QueuedMessage {
   readonly payload: Uint8Array;
   readonly expiresAt: number;
 }
@@ -15,7 +15,7 @@ interface Popper {
 export class MemoryQueue {
   readonly #idle: () => void;
   readonly #current: () => MemoryQueue;
-  readonly #waiting = new ExpiringQueue<Waiting>();
+  readonly #waiting = new ExpiringQueue<QueuedMessage>();
   readonly #poppers: Popper[] = [];
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -84,7 +84,7 @@ export class MemoryQueue {
     this.settle();
   }
 
-  #taken(message: Waiting): Taken {
+  #taken(message: QueuedMessage): Taken {
     return {
       payload: message.payload,
       endsAt: message.expiresAt,
@@ -92,7 +92,7 @@ export class MemoryQueue {
     };
   }
 
-  #putBack(message: Waiting): void {
+  #putBack(message: QueuedMessage): void {
     this.#waiting.unshift(message);
     this.#serve();
   }

@@ -1,4 +1,4 @@
-import type { Asked } from './asked.ts';
+import type { OperatorCall } from './asked.ts';
 
 const HEADERS_TIMEOUT_MS = 15_000;
 const MOST = '1000';
@@ -11,7 +11,7 @@ export class OpsClient {
   readonly #url: URL;
   readonly #key: string;
 
-  constructor({ url, key }: Pick<Asked<string>, 'url' | 'key'>) {
+  constructor({ url, key }: Pick<OperatorCall<string>, 'url' | 'key'>) {
     this.#url = url;
     this.#key = key;
   }

@@ -9,7 +9,7 @@ const COMMON: FlagNames = { 'ops-url': false, json: true };
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Which gateway an operator asks, and how it is to be shown. */
-export interface Asked<F extends string> {
+export interface OperatorCall<F extends string> {
   readonly url: URL;
   readonly key: string;
   readonly json: boolean;
@@ -22,7 +22,7 @@ export interface Asked<F extends string> {
  * Reads the command line of a command that asks the ops API; its key is in the environment, never among the flags, which every user of the machine can see.
  * @throws ConfigError with every fault; nothing was connected
  */
-export function readAsked<F extends string>(argv: readonly string[], env: Environment, flags: readonly F[], words: readonly string[]): Asked<F> {
+export function readAsked<F extends string>(argv: readonly string[], env: Environment, flags: readonly F[], words: readonly string[]): OperatorCall<F> {
   const read = readFlags(argv, { ...COMMON, ...Object.fromEntries(flags.map((flag) => [flag, false])) });
   const faults = [...read.faults];
   const optional = words.filter((word) => word.startsWith('[')).length;
@@ -32,7 +32,7 @@ export function readAsked<F extends string>(argv: readonly string[], env: Enviro
   const key = keyOf(env, faults);
   if (faults.length > 0) throw new ConfigError(faults);
   const said = flags.flatMap((flag) => (read.values.has(flag) ? [[flag, read.values.get(flag)]] : []));
-  return { url, key, json: read.values.has('json'), words: read.words, said: Object.fromEntries(said) as Asked<F>['said'] };
+  return { url, key, json: read.values.has('json'), words: read.words, said: Object.fromEntries(said) as OperatorCall<F>['said'] };
 }
 
 /** @throws ConfigError where something was written that is not what it must be. `where`: the flag, or the word */

@@ -3,7 +3,7 @@ import type { End } from '../../errors.ts';
 import type { Deadlines, Timed } from '../../session/deadlines.ts';
 import type { Backend } from './backend.ts';
 import type { EventCounters } from './counters.ts';
-import { connectEvent, type Asked, disconnectEvent, receiveEvent, type Standing, type Subject } from './event.ts';
+import { connectEvent, type OpeningRequest, disconnectEvent, receiveEvent, type Standing, type Subject } from './event.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { Flow, type Frame } from './flow.ts';
 import type { Tracing } from '../../tracing.ts';
@@ -19,7 +19,7 @@ const DIED: End = { code: 1006, reason: '' };
 /** What a session's events need of the session. */
 export interface DispatchOwner {
   readonly subject: Subject;
-  readonly asked: Asked;
+  readonly asked: OpeningRequest;
   /** Whether the client's next message is wanted, or is to stay unread. */
   wants(more: boolean): void;
   /** A worker that has the session is silent, or answers too late; or nobody takes it. `error` where something of ours failed. */

@@ -5,7 +5,7 @@ import type { Timed } from '../../session/deadlines.ts';
 import type { Leaving } from '../route.ts';
 import type { DispatchContext } from './dispatch.ts';
 import { headersOf, isSentWhole, WholeAnswer } from './whole-answer.ts';
-import { leftEvent, requestEvent, type Asked, type Standing, type Subject } from './event.ts';
+import { leftEvent, requestEvent, type OpeningRequest, type Standing, type Subject } from './event.ts';
 import type { Parsed } from './parse-reply.ts';
 import { isPassed, Passing, type PassingContext } from './passing.ts';
 import { Pieces } from './pieces.ts';
@@ -30,7 +30,7 @@ export class EventRequest implements Timed {
   dueTick = -1;
   wheelNext: Timed | undefined;
   wheelBack: Timed | undefined;
-  readonly #asked: Asked;
+  readonly #asked: OpeningRequest;
   readonly #body: Uint8Array;
   readonly #context: EventRequestContext;
   readonly #answer = Promise.withResolvers<Answer | StreamedAnswer>();
@@ -46,7 +46,7 @@ export class EventRequest implements Timed {
   #isTold = false;
   #isOver = false;
 
-  constructor(subject: Subject, asked: Asked, body: Uint8Array, context: EventRequestContext) {
+  constructor(subject: Subject, asked: OpeningRequest, body: Uint8Array, context: EventRequestContext) {
     this.subject = subject;
     this.#asked = asked;
     this.#body = body;

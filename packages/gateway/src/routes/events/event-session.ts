@@ -14,7 +14,7 @@ import { CLOSES, DISOWNED, LOST, NOT_LET_ON, NOT_TAKEN_OVER, WORKER_LOST } from 
 import { WholeAnswer } from './whole-answer.ts';
 import { Dispatch, type DispatchContext, type DispatchOwner } from './dispatch.ts';
 import type { Failure } from './failure.ts';
-import { subprotocolsOf, type Asked, type Subject } from './event.ts';
+import { subprotocolsOf, type OpeningRequest, type Subject } from './event.ts';
 import type { Parsed } from './parse-reply.ts';
 import { Posted } from './posted.ts';
 import { isPassed, Passing } from './passing.ts';
@@ -49,7 +49,7 @@ type Phase = 'asking' | 'accepted' | 'open' | 'over';
 /** A socket whose logic lives in workers: what they reply is done, what the client sends is told to them. */
 export class EventSession implements Conversation, DispatchOwner, Charge {
   readonly subject: Subject;
-  readonly asked: Asked;
+  readonly asked: OpeningRequest;
   readonly #context: EventSessionContext;
   readonly #dispatch: Dispatch;
   readonly #opening = Promise.withResolvers<Opening | Answer | HttpErrorKey>();
@@ -69,7 +69,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   /** Where its wire only comes down. */
   #posted: Posted | undefined;
 
-  constructor(subject: Subject, asked: Asked, context: EventSessionContext) {
+  constructor(subject: Subject, asked: OpeningRequest, context: EventSessionContext) {
     this.subject = subject;
     this.asked = asked;
     this.#context = context;

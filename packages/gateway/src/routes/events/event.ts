@@ -37,7 +37,7 @@ export interface Standing {
 }
 
 /** The request that a session began with, in ASGI's words. */
-export interface Asked {
+export interface OpeningRequest {
   readonly scheme: 'ws' | 'wss' | 'http' | 'https';
   readonly method: string;
   readonly httpVersion: string;
@@ -73,7 +73,7 @@ interface Connecting {
 }
 
 /** The first event of a socket; again, `resumed`, when another worker is to have it. */
-export function connectEvent(subject: Subject, standing: Standing, asked: Asked, { resumed, undone, traceparent }: Connecting): Message {
+export function connectEvent(subject: Subject, standing: Standing, asked: OpeningRequest, { resumed, undone, traceparent }: Connecting): Message {
   return {
     type: 'websocket.connect',
     ...common(subject, standing),
@@ -106,7 +106,7 @@ export function disconnectEvent(
   };
 }
 
-export function requestEvent(subject: Subject, standing: Standing, asked: Asked, body: Uint8Array, traceparent: string | undefined): Message {
+export function requestEvent(subject: Subject, standing: Standing, asked: OpeningRequest, body: Uint8Array, traceparent: string | undefined): Message {
   const traced = traceparent === undefined ? {} : { traceparent };
   return { type: 'http.request', ...common(subject, standing), ...request(subject, asked), method: asked.method, ...traced, body };
 }
@@ -148,7 +148,7 @@ function common(subject: Subject, { order, lease, state }: Omit<Standing, 'order
   };
 }
 
-function request({ who }: Subject, asked: Asked): { readonly [key: string]: Value } {
+function request({ who }: Subject, asked: OpeningRequest): { readonly [key: string]: Value } {
   return {
     query_string: asked.queryString,
     raw_path: asked.rawPath,

@@ -8,7 +8,7 @@ const MOST_WAITING = 16;
 /** What one costs beside its bytes. */
 const COST = 256;
 
-interface Waiting {
+interface WaitingPost {
   readonly body: Uint8Array;
   readonly timer: NodeJS.Timeout;
   readonly settle: (taken: Taken) => void;
@@ -19,7 +19,7 @@ export class Posted {
   readonly #inbound: Inbound;
   readonly #give: (body: Uint8Array) => void;
   readonly #isWanted: () => boolean;
-  #waiting: Waiting[] = [];
+  #waiting: WaitingPost[] = [];
 
   /** `give` hands one on, where `isWanted`. */
   constructor(inbound: Inbound, give: (body: Uint8Array) => void, isWanted: () => boolean) {

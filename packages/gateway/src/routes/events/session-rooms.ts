@@ -1,6 +1,6 @@
 import type { RoomEvent } from '@busgate/layer';
 import type { Encoding } from '../../hub/encoding.ts';
-import { Members } from '../../hub/member.ts';
+import { RoomMemberships } from '../../hub/member.ts';
 import type { HubRoom } from '../../hub/room.ts';
 import type { Hub } from '../../hub.ts';
 import { eventSheet } from '../../session/link.ts';
@@ -30,14 +30,14 @@ export interface SessionRoomsContext {
 export class SessionRooms {
   readonly #session: Session;
   readonly #context: SessionRoomsContext;
-  readonly #members: Members;
+  readonly #members: RoomMemberships;
   /** Joins and leaves take effect one after the other. */
   #last: Promise<void> = Promise.resolve();
 
   constructor(session: Session, context: SessionRoomsContext) {
     this.#session = session;
     this.#context = context;
-    this.#members = new Members(session);
+    this.#members = new RoomMemberships(session);
     session.feed = this.#members;
   }
 

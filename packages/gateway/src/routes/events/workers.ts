@@ -16,7 +16,7 @@ export interface Charge {
   workerLost(): void;
 }
 
-interface Entry {
+interface WatchedQueue {
   readonly charges: Set<Charge>;
   /** The queue of the route, whose workers are told what this one no longer reads. */
   readonly shared: string;
@@ -33,7 +33,7 @@ export class OwnWorkers {
   readonly #log: Log;
   readonly #watch: WorkerWatch;
   readonly #leftovers: Leftovers;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, WatchedQueue>();
   /** Those that fell silent while they had sessions. */
   lost = 0;
 
@@ -84,7 +84,7 @@ export class OwnWorkers {
   }
 
   /** Its silence counts from when it can be heard. */
-  #subscribe(queue: string, entry: Entry): void {
+  #subscribe(queue: string, entry: WatchedQueue): void {
     const subscription = this.#layer.subscribe(workerRoom(queue), (event) => this.#onEvent(queue, event));
     entry.subscription = subscription;
     subscription.then(
@@ -123,11 +123,11 @@ export class OwnWorkers {
     this.#leftovers.gather(queue, entry.shared);
   }
 
-  #forgetIfIdle(queue: string, entry: Entry): void {
+  #forgetIfIdle(queue: string, entry: WatchedQueue): void {
     if (entry.charges.size === 0 && !entry.hasUnheard) this.#forget(queue, entry);
   }
 
-  #forget(queue: string, { subscription }: Entry): void {
+  #forget(queue: string, { subscription }: WatchedQueue): void {
     this.#entries.delete(queue);
     this.#watch.remove(queue);
     subscription?.then((subscribed) => subscribed.close()).catch(() => undefined);

@@ -1,6 +1,6 @@
 import type { PositionedMessage } from '@busgate/layer';
 import { ERRORS, type FrameErrorKey } from '../../errors.ts';
-import { type Home, Members } from '../../hub/member.ts';
+import { type Home, RoomMemberships } from '../../hub/member.ts';
 import type { HubRoom } from '../../hub/room.ts';
 import { joinFailure, publishFailure, type PublishFailureKey } from '../../layer-errors.ts';
 import { Quota } from '../../limits/quota.ts';
@@ -44,7 +44,7 @@ const OVERLAPS: ReadonlySet<string> = new Set(['publish', 'ping', 'fault']);
 export class MultiplexConversation implements Conversation {
   readonly #session: Session;
   readonly #route: Owner;
-  readonly #members: Members;
+  readonly #members: RoomMemberships;
   readonly #turns: Turns;
   readonly #intake: Intake;
   #faults: Faults | undefined;
@@ -58,7 +58,7 @@ export class MultiplexConversation implements Conversation {
     this.#session = session;
     this.#route = route;
     this.#quota = Quota.under(route.context.asks);
-    this.#members = new Members(session);
+    this.#members = new RoomMemberships(session);
     this.#intake = new Intake(session, MAX_UNDER_WAY);
     this.#turns = new Turns(this.#intake, route.context.inbound);
     session.feed = this.#members;

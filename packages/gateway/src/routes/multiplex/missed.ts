@@ -3,7 +3,7 @@ import type { Recovery } from '../../hub.ts';
 import { type Sheet, textSheet } from '../../session/link.ts';
 import type { Session } from '../../session/session.ts';
 import type { Encoder } from '../../hub/encoding.ts';
-import type { Members } from '../../hub/member.ts';
+import type { RoomMemberships } from '../../hub/member.ts';
 import { gapSheet, keptSheet, MULTIPLEX_ENCODING } from './encoding.ts';
 import type { Ref } from './parse.ts';
 
@@ -25,11 +25,11 @@ interface Span {
 export class Missed {
   readonly #session: Session;
   readonly #joining: Joining;
-  readonly #members: Members;
+  readonly #members: RoomMemberships;
   readonly #encoder: Encoder;
   isBegun = false;
 
-  constructor(session: Session, members: Members, joining: Joining) {
+  constructor(session: Session, members: RoomMemberships, joining: Joining) {
     this.#session = session;
     this.#members = members;
     this.#joining = joining;

@@ -14,7 +14,7 @@ export interface Step {
   begin(): Answer | Promise<Answer>;
 }
 
-interface Waiting {
+interface Turn {
   readonly step: Step;
   answer: Answer | undefined;
 }
@@ -23,7 +23,7 @@ interface Waiting {
 export class Turns {
   readonly #intake: Pick<Intake, 'refill'>;
   readonly #inbound: Pick<Inbound, 'give'>;
-  #waiting: Waiting[] = [];
+  #waiting: Turn[] = [];
   /** How many of them have begun: the first alone, or the first few that overlap. */
   #begun = 0;
 
@@ -47,7 +47,7 @@ export class Turns {
 
   #go(): void {
     for (;;) {
-      while (this.#mayBegin()) this.#begin(this.#waiting[this.#begun] as Waiting);
+      while (this.#mayBegin()) this.#begin(this.#waiting[this.#begun] as Turn);
       const answer = this.#waiting[0]?.answer;
       if (answer === undefined) return;
       this.#waiting.shift();
@@ -63,7 +63,7 @@ export class Turns {
     return next.step.overlaps && this.#waiting[this.#begun - 1]?.step.overlaps === true;
   }
 
-  #begin(waiting: Waiting): void {
+  #begin(waiting: Turn): void {
     this.#begun += 1;
     const answer = waiting.step.begin();
     if (typeof answer === 'function') {

@@ -8,7 +8,7 @@ const MAX_LIMIT = 1000;
 const MAX_POLL = 60;
 
 /** What is asked of the histories of rooms. */
-export interface Question extends AskedRooms {
+export interface HistoryQuestion extends AskedRooms {
   /** Whether the answer says of each message which room it is of, and its cursor is one of many rooms. */
   readonly isOfMany: boolean;
   /** Messages at most. */
@@ -18,18 +18,18 @@ export interface Question extends AskedRooms {
 }
 
 /** Of the room of a path. */
-export function questionOfRoom(room: string, request: RouteRequest): Question | AskFault {
+export function questionOfRoom(room: string, request: RouteRequest): HistoryQuestion | AskFault {
   return bounded(askedRoom(room, request), false, request);
 }
 
 /** Of the rooms that the request names: one at least. */
-export function questionOfRooms(request: RouteRequest, maxRooms: number): Question | AskFault {
+export function questionOfRooms(request: RouteRequest, maxRooms: number): HistoryQuestion | AskFault {
   const asked = askedRooms(request, maxRooms);
   return typeof asked !== 'string' && asked.rooms.length === 0 ? 'bad_room' : bounded(asked, true, request);
 }
 
 /** What is beyond its bounds is cut to them. HEAD opens nothing, so that it does not wait. */
-function bounded(asked: AskedRooms | AskFault, isOfMany: boolean, request: RouteRequest): Question | AskFault {
+function bounded(asked: AskedRooms | AskFault, isOfMany: boolean, request: RouteRequest): HistoryQuestion | AskFault {
   if (typeof asked === 'string') return asked;
   const limit = numberOf(request, 'limit') ?? MAX_LIMIT;
   const poll = numberOf(request, 'poll') ?? 0;

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { HistoryReading, PositionedMessage } from '@busgate/layer';
 import { contentOf } from '../../content.ts';
 import { type Hub, positionBefore } from '../../hub.ts';
-import type { Question } from './question.ts';
+import type { HistoryQuestion } from './question.ts';
 
 /** Bytes of JSON that the messages of an answer may have, of the 1 MiB that it may: the first is given whatever it has. */
 const MAX_BYTES = 1024 * 1024 - 1024;
@@ -10,7 +10,7 @@ const MAX_BYTES = 1024 * 1024 - 1024;
 const ROOMS_AT_ONCE = 8;
 
 /** Where its client stands in rooms, and how much of them it wants. */
-export type Wanted = Pick<Question, 'rooms' | 'sinceOf' | 'last' | 'limit' | 'isOfMany'>;
+export type Wanted = Pick<HistoryQuestion, 'rooms' | 'sinceOf' | 'last' | 'limit' | 'isOfMany'>;
 
 /** What the rooms of a question hold for its client, as items of JSON. */
 export class Reading {

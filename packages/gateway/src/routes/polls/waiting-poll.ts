@@ -6,7 +6,7 @@ import { ANYONE, type Identity } from '../../identity.ts';
 import type { Seat } from '../../limits/seats.ts';
 import type { Seated } from '../../limits/users.ts';
 import type { Timed } from '../../session/deadlines.ts';
-import type { Question } from './question.ts';
+import type { HistoryQuestion } from './question.ts';
 import type { Reading, Wanted } from './reading.ts';
 
 /** How a poll ends: answered, given up by its client, by a drain, by a newer session of its user, or since its client was revoked. In close codes, by which metrics count ends whatever the wire. */
@@ -48,7 +48,7 @@ export class WaitingPoll implements Timed, Watcher, Seated, Client, WaitingAnswe
   #isOpen = true;
 
   /** The rooms are held for it, and it is told of what they have from now on. */
-  constructor(host: PollHost, rooms: readonly HubRoom[], { sinceOf, limit, isOfMany }: Question) {
+  constructor(host: PollHost, rooms: readonly HubRoom[], { sinceOf, limit, isOfMany }: HistoryQuestion) {
     this.#host = host;
     // Of their own size: what has grown keeps room to grow.
     this.#rooms = [...rooms];
