@@ -5,18 +5,17 @@ import json
 import logging
 import time
 from calendar import timegm
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
 
 from busgate_asgi.broker.contract import BrokerAway, Taken
+from busgate_asgi.broker.nats_names import Names
 from busgate_asgi.logs import Seldom
 from busgate_asgi.types import Json
-
-if TYPE_CHECKING:
-    from busgate_asgi.broker.nats import NatsBroker
 
 #: The header with how long an event lives, in milliseconds.
 LIFETIME = "Busgate-Lifetime"
@@ -34,13 +33,40 @@ _MAX_UNACKNOWLEDGED = 100_000
 _HANDED_AGAIN = 2 * 10**9
 _NO_SUCH_CONSUMER = 10014
 
+T = TypeVar("T")
+
 log = logging.getLogger("busgate_asgi")
+
+
+class QueueServer(Protocol):
+    """What a queue needs of the server that keeps it."""
+
+    names: Names
+    #: The server's clock less our monotonic one, in seconds; read when a consumer of our own is made.
+    clock_ahead: float | None
+
+    @property
+    def client(self) -> Client:
+        """The connection. Raises BrokerAway."""
+
+    @property
+    def keeps_acknowledgements(self) -> bool:
+        """Whether the server remembers an acknowledgement when it is killed. Raises BrokerAway."""
+
+    async def answered(self, steps: Iterable[Awaitable[T]]) -> list[T]:
+        """What the server answers to steps that run at once. Raises Error where the connection is lost first, or an answer is late."""
+
+    async def ask(self, call: str, body: Json | None = None) -> Json:
+        """A call of JetStream's. Its error has the member `error`. Raises BrokerAway."""
+
+    async def push(self, queue: str, event: Taken) -> None:
+        """See Broker."""
 
 
 class NatsQueue:
     """A queue that is read through its durable consumer, by one request at a time for as many events as are wanted."""
 
-    def __init__(self, broker: "NatsBroker", name: str) -> None:
+    def __init__(self, broker: QueueServer, name: str) -> None:
         self._broker = broker
         self._name = name
         self._ready: list[Msg] = []
