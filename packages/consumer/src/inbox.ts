@@ -7,7 +7,7 @@ export interface ReceiveOptions {
   readonly signal?: AbortSignal;
 }
 
-interface Waiter<T> {
+interface PendingReceive<T> {
   resolve(item: T): void;
   reject(error: unknown): void;
 }
@@ -15,7 +15,7 @@ interface Waiter<T> {
 /** What waits for a handler: first in, first out; who waits longest is served first. How much may wait is for who puts it in. */
 export class Inbox<T> {
   readonly #items: T[] = [];
-  readonly #waiters = new Set<Waiter<T>>();
+  readonly #waiters = new Set<PendingReceive<T>>();
   #ended: Error | undefined;
   #isAbandoned = false;
 
@@ -60,14 +60,14 @@ export class Inbox<T> {
     return new Promise((resolve, reject) => this.#wait({ resolve, reject }, timeout, signal));
   }
 
-  #wait(waiter: Waiter<T>, timeout: number | undefined, signal: AbortSignal | undefined): void {
+  #wait(waiter: PendingReceive<T>, timeout: number | undefined, signal: AbortSignal | undefined): void {
     if (timeout === undefined && signal === undefined) {
       this.#waiters.add(waiter);
       return;
     }
     const abort = (): void => give(() => waiter.reject(signal?.reason));
     const timer = timeout === undefined ? undefined : setTimeout(() => give(() => waiter.reject(new ReceiveTimeoutError(timeout))), timeout);
-    const bounded: Waiter<T> = {
+    const bounded: PendingReceive<T> = {
       resolve: (item) => give(() => waiter.resolve(item)),
       reject: (error) => give(() => waiter.reject(error)),
     };

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { type Fields, jsonLine, type Level, readableLine } from './log/format.ts';
-import { Sink } from './log/sink.ts';
+import { LineSink } from './log/sink.ts';
 
 /**
  * The operator's log. `message` is a fixed text, the kind of the line; what varies goes into `fields`: lines are limited per kind.
@@ -41,7 +41,7 @@ export interface LogOptions {
 export class StreamLog implements Log {
   readonly #least: number;
   readonly #format: typeof jsonLine;
-  readonly #sink: Sink;
+  readonly #sink: LineSink;
   readonly #common: Fields;
   readonly #kinds = new Map<string, Kind>();
   #window: NodeJS.Timeout | undefined;
@@ -51,7 +51,7 @@ export class StreamLog implements Log {
   constructor(options: LogOptions) {
     this.#least = RANK[options.level];
     this.#format = options.readable ? readableLine : jsonLine;
-    this.#sink = new Sink(options.stream);
+    this.#sink = new LineSink(options.stream);
     this.#common = options.common ?? {};
   }
 

@@ -6,7 +6,7 @@ import { processorMs } from './support/cpu.ts';
 import { Faults } from '../src/routes/multiplex/faults.ts';
 import { parseFrame } from '../src/routes/multiplex/parse.ts';
 import { isDeeperThan, sourceOf, withoutLoneSurrogates } from '../src/routes/multiplex/source.ts';
-import { type Answer, Turns } from '../src/routes/multiplex/turns.ts';
+import { type WriteAnswer, Turns } from '../src/routes/multiplex/turns.ts';
 
 const MAX = 65_536;
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
@@ -294,7 +294,7 @@ describe('the turns of a session', () => {
     const served: number[] = [];
     const turns = new Turns({ refill: () => (ended += 1) }, { give: (bytes) => void served.push(bytes) });
     const take = (name: string, overlaps: boolean, isLate = true): void => {
-      const answer: Answer = () => void happened.push(`answer ${name}`);
+      const answer: WriteAnswer = () => void happened.push(`answer ${name}`);
       turns.take({
         cost: (cost += 1),
         overlaps,

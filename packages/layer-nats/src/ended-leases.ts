@@ -22,7 +22,7 @@ interface Looked {
 }
 
 /** A record as it was read. */
-interface Found extends NonNullable<ReturnType<typeof recordIn>> {
+interface FoundRecord extends NonNullable<ReturnType<typeof recordIn>> {
   readonly subject: string;
   readonly seq: number;
 }
@@ -97,7 +97,7 @@ export class EndedLeases {
     return this.#jetStream.purge(session, this.#stream, { filter: this.#subjects.held(lease), seq: seq + 1 });
   }
 
-  async #removeEach(session: Session, found: readonly Found[]): Promise<number> {
+  async #removeEach(session: Session, found: readonly FoundRecord[]): Promise<number> {
     const removals = await Promise.all(found.map((record) => this.#remove(session, record)));
     return removals.filter(Boolean).length;
   }
@@ -108,8 +108,8 @@ export class EndedLeases {
   }
 
   /** The oldest ones, as far as they could be read, none between them left out. */
-  async #oldest(session: Session, lease: string, most: number): Promise<readonly Found[]> {
-    const found: Found[] = [];
+  async #oldest(session: Session, lease: string, most: number): Promise<readonly FoundRecord[]> {
+    const found: FoundRecord[] = [];
     let bytes = 0;
     try {
       const stream = await this.#jetStream.stream(session, this.#stream);

@@ -24,7 +24,7 @@ interface Appended {
   readonly headers: StreamMessage['headers'] | undefined;
 }
 
-interface Standing extends Incarnation {
+interface RoomStanding extends Incarnation {
   /** Sequence of the room's newest message, as far as anybody remembers. */
   readonly newest: { readonly sequence: number; readonly kept: boolean } | undefined;
 }
@@ -180,7 +180,7 @@ export class Histories {
   async #readAfter(
     session: Session,
     { room, rule, plan }: { room: string; rule: HistoryRule; plan: HistoryPlan },
-    { epoch, stream, newest, head }: Standing & { head: number },
+    { epoch, stream, newest, head }: RoomStanding & { head: number },
     offset: number,
   ): Promise<HistoryPage> {
     const nothing: HistoryPage = { epoch, head: Math.max(head, offset), complete: true, messages: [] };
@@ -246,7 +246,7 @@ export class Histories {
     return this.#subjects.purgedIn(this.#subjects.madeWith(config), room);
   }
 
-  async #standing(session: Session, plan: HistoryPlan, room: string, again = true): Promise<Standing> {
+  async #standing(session: Session, plan: HistoryPlan, room: string, again = true): Promise<RoomStanding> {
     const { begun, seen } = this.#currentIncarnation(session, plan);
     await begun;
     const [{ epoch, stream }, last] = await Promise.all([seen, this.#jetStream.message(session, plan.name, { last_by_subj: this.#subjects.room(room) })]);

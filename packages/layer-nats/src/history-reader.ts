@@ -20,7 +20,7 @@ const FEW = 16;
 const ATTEMPTS = 8;
 const BEHIND_MS = 50;
 
-interface Waiter extends Wanted {
+interface WaitingStretch extends Wanted {
   readonly session: Session;
   readonly stream: StreamInfo;
   /** What was read for it together with others was not all. */
@@ -36,7 +36,7 @@ interface Waiter extends Wanted {
  */
 export class HistoryReader {
   readonly #jetStream: JetStream;
-  #waiting: Waiter[] = [];
+  #waiting: WaitingStretch[] = [];
   /** Names of the streams that are read for many just now. */
   readonly #swept = new Set<string>();
   #reading = 0;
@@ -101,7 +101,7 @@ export class HistoryReader {
   /** As many turns as there are. While a stream is read for many, others of it wait for that. */
   #next(): void {
     for (let next = 0; next < this.#waiting.length && this.#reading < MOST_AT_ONCE;) {
-      const waiter = this.#waiting[next] as Waiter;
+      const waiter = this.#waiting[next] as WaitingStretch;
       const isBusy = !waiter.isAlone && this.#swept.has(waiter.stream.config.name);
       if (isBusy) next += 1;
       else if (!this.#sweepFor(waiter)) {
@@ -113,7 +113,7 @@ export class HistoryReader {
   }
 
   /** Whether it is read together with others. */
-  #sweepFor(first: Waiter): boolean {
+  #sweepFor(first: WaitingStretch): boolean {
     if (first.isAlone || this.#waiting.length < FEWEST) return false;
     const alike = this.#waiting.slice(0, MOST_TOGETHER).filter((other) => !other.isAlone && isSameStream(first, other));
     const chosen = together(first.stream, alike);
@@ -124,14 +124,14 @@ export class HistoryReader {
     return true;
   }
 
-  async #sweep({ session, stream }: Waiter, chosen: readonly Waiter[]): Promise<void> {
+  async #sweep({ session, stream }: WaitingStretch, chosen: readonly WaitingStretch[]): Promise<void> {
     const { name } = stream.config;
     this.#swept.add(name);
     // What hinders it hinders each of them, who says so.
     const found = await sweep(this.#jetStream, session, stream, chosen).catch(() => []);
     this.#swept.delete(name);
     this.#reading -= 1;
-    const alone: Waiter[] = [];
+    const alone: WaitingStretch[] = [];
     for (const [index, waiter] of chosen.entries()) {
       const swept = found[index];
       if (swept !== undefined) waiter.go(swept);
@@ -143,7 +143,7 @@ export class HistoryReader {
 }
 
 /** Whether both were told of the same stream, and of the same server that leads it. */
-function isSameStream(a: Waiter, b: Waiter): boolean {
+function isSameStream(a: WaitingStretch, b: WaitingStretch): boolean {
   return (
     a.session === b.session &&
     a.stream.config.name === b.stream.config.name &&

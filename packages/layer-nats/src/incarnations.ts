@@ -59,7 +59,7 @@ interface Expected {
 }
 
 /** `doubt`: what this process knew is not there any more, as when it has expired. */
-type Finding = 'same' | 'doubt' | 'lost';
+type IncarnationFinding = 'same' | 'doubt' | 'lost';
 
 /**
  * Tells whether a stream that came back is what it was. A server that lost its last messages, or was given an older copy of its files, uses their
@@ -168,7 +168,7 @@ export class Incarnations {
     return { ...record, made, start, epoch: nextEpoch(record, start, known), changes: true, reason: UNKNOWN };
   }
 
-  async #compare(session: Session, found: StreamInfo, record: StreamRecord, known: KnownStream): Promise<Finding> {
+  async #compare(session: Session, found: StreamInfo, record: StreamRecord, known: KnownStream): Promise<IncarnationFinding> {
     if (record.epoch !== known.epoch) return known.left.has(record.epoch) ? 'lost' : 'doubt';
     const { highest, witness } = known;
     const expected: Expected = { time: timeOf(known), payload: known.arrival?.payload };

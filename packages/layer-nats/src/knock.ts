@@ -4,7 +4,7 @@ import { away } from './errors.ts';
 import type { Server } from './url.ts';
 
 /** What a server says of itself before anybody has logged in. */
-export interface Greeting {
+export interface ServerGreeting {
   readonly tlsRequired: boolean;
   /** Other servers of its cluster, `host:port`. */
   readonly peers: readonly string[];
@@ -17,8 +17,8 @@ const MAX_BYTES = 65_536;
  * Waits until the server greets, on a connection of its own. A client library that is let dial a server which accepts and then says nothing keeps
  * that socket for ever: so it is let dial only a server that greets.
  */
-export function knock({ host, port }: Server, timeoutMs: number): Promise<Greeting> {
-  const { promise, resolve, reject } = withResolvers<Greeting>();
+export function knock({ host, port }: Server, timeoutMs: number): Promise<ServerGreeting> {
+  const { promise, resolve, reject } = withResolvers<ServerGreeting>();
   const socket: Socket = connect({ host, port });
   const patience = new Patience(timeoutMs, () => reject(away(`${host}:${port} has not greeted within ${timeoutMs} ms`, 'unresponsive')));
   let text = '';
@@ -37,7 +37,7 @@ export function knock({ host, port }: Server, timeoutMs: number): Promise<Greeti
   });
 }
 
-function readGreeting(line: string, where: string): Greeting {
+function readGreeting(line: string, where: string): ServerGreeting {
   if (!line.startsWith('INFO {')) throw new Error(`${where} is no NATS server`);
   const info = JSON.parse(line.slice('INFO '.length)) as { tls_required?: boolean; connect_urls?: string[] };
   return { tlsRequired: info.tls_required === true, peers: info.connect_urls ?? [] };

@@ -7,7 +7,7 @@ import type { StreamWriter } from './stream-writer.ts';
 import type { Subjects } from './subjects.ts';
 
 /** What a lease is, and where in the stream that stands. */
-export interface Written {
+export interface WrittenLease {
   readonly lease: string;
   readonly state: LeaseState;
   readonly sequence: number;
@@ -30,7 +30,7 @@ export class LeaseStates {
   }
 
   /** Undefined where there is no such lease. */
-  async of(session: Session, lease: string): Promise<Written | undefined> {
+  async of(session: Session, lease: string): Promise<WrittenLease | undefined> {
     return this.#read(await this.#jetStream.message(session, this.#stream, { last_by_subj: this.#subjects.lease(lease) }));
   }
 
@@ -41,7 +41,7 @@ export class LeaseStates {
   }
 
   /** The one that was written the longest ago of those from there on; undefined where there is none. */
-  async oldest(session: Session, from: number): Promise<Written | undefined> {
+  async oldest(session: Session, from: number): Promise<WrittenLease | undefined> {
     for (let next = from; ;) {
       const found = await this.#jetStream.message(session, this.#stream, { seq: next, next_by_subj: this.#subjects.lease('*') });
       const written = this.#read(found);
@@ -74,7 +74,7 @@ export class LeaseStates {
     for (const filter of [this.#subjects.held(lease), this.#subjects.lease(lease)]) await this.#jetStream.purge(session, this.#stream, { filter });
   }
 
-  #read(found: StoredMessage | undefined): Written | undefined {
+  #read(found: StoredMessage | undefined): WrittenLease | undefined {
     if (found === undefined) return undefined;
     const state = readState(Buffer.from(found.data, 'base64'));
     return state && { lease: this.#subjects.leaseOf(found.subject), state, sequence: found.seq, time: found.time };

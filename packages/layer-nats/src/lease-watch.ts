@@ -1,5 +1,5 @@
 import type { LeaseState } from './lease-messages.ts';
-import type { Written } from './lease-states.ts';
+import type { WrittenLease } from './lease-states.ts';
 
 /** The part of a lease's time in which it is looked at again, as the layer does; who lives has renewed it long before its last one. */
 const LITTLE = 1 / 20;
@@ -14,7 +14,7 @@ interface Living {
 }
 
 /** When the stream had come so far, on this process's `performance.now()`. */
-interface Mark {
+interface StreamMark {
   readonly sequence: number;
   readonly at: number;
 }
@@ -27,7 +27,7 @@ interface Mark {
 export class LeaseWatch {
   readonly #now: () => number;
   #created = '';
-  #marks: Mark[] = [];
+  #marks: StreamMark[] = [];
   /** Of all leases that were read. */
   #longestMs = 0;
   #from = 1;
@@ -75,7 +75,7 @@ export class LeaseWatch {
   }
 
   /** What was read as the oldest one from {@link from} on. True where reading on may find one that is over, or that lasts less than `shortestMs`. */
-  found({ lease, state, sequence }: Written, shortestMs: number): boolean {
+  found({ lease, state, sequence }: WrittenLease, shortestMs: number): boolean {
     if (state === 'ended') this.end(lease);
     else if (!this.#ended.has(lease)) {
       this.#longestMs = Math.max(this.#longestMs, state.ttlMs);
@@ -93,7 +93,7 @@ export class LeaseWatch {
   }
 
   /** What one that is {@link silent} was found to be; undefined where it is gone. One that was renewed is found where it stands now. */
-  lookedAt(lease: string, written: Written | undefined): void {
+  lookedAt(lease: string, written: WrittenLease | undefined): void {
     if (written?.state === 'ended') this.end(lease);
     else if (written?.sequence !== this.#passed.get(lease)?.sequence) this.#passed.delete(lease);
   }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BrokerClock } from './broker-clock.ts';
-import { isWrongSequence, type LeaseStates, type Written } from './lease-states.ts';
+import { isWrongSequence, type LeaseStates, type WrittenLease } from './lease-states.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import type { Session } from './session.ts';
 
@@ -83,7 +83,7 @@ export class OverdueLeases {
   }
 
   /** What ended long enough ago is forgotten by everybody. */
-  async #learnEnd(session: Session, { lease, time }: Written): Promise<void> {
+  async #learnEnd(session: Session, { lease, time }: WrittenLease): Promise<void> {
     if (this.#clock.now() - time < REMEMBERED_MS) this.#watch.end(lease);
     else await this.#states.forget(session, lease);
   }

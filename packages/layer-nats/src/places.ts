@@ -15,7 +15,7 @@ interface QueuedPlace {
 }
 
 /** What was seen of a queue that was full, oldest first, up to a sequence. */
-interface Seen {
+interface SeenPlaces {
   readonly waiting: readonly QueuedPlace[];
   readonly upTo: number;
 }
@@ -28,7 +28,7 @@ export class Places {
   readonly #jetStream: JetStream;
   readonly #clock: BrokerClock;
   readonly #expiryMs: number;
-  readonly #seen = new Map<string, Seen>();
+  readonly #seen = new Map<string, SeenPlaces>();
   /** When the stream was made whose sequences are known. */
   #made = '';
 
@@ -54,7 +54,7 @@ export class Places {
   }
 
   /** Goes on from what was seen, without what has been read since. */
-  async #look(session: Session, { name, max_age }: StreamInfo['config'], subject: string): Promise<Seen> {
+  async #look(session: Session, { name, max_age }: StreamInfo['config'], subject: string): Promise<SeenPlaces> {
     const before = this.#seen.get(subject) ?? { waiting: [], upTo: 0 };
     const head = await this.#jetStream.message(session, name, { seq: 1, next_by_subj: subject });
     if (head === undefined) return { waiting: [], upTo: 0 };

@@ -23,7 +23,7 @@ const LOOK_AGAIN_MS = 20;
 /** The ends of a request that say nothing of the consumer: its time is over, or there is nothing. */
 const ORDINARY_ENDS: readonly number[] = [408, 404];
 
-interface Request {
+interface PullRequest {
   left: number;
   readonly endsAt: number;
 }
@@ -43,7 +43,7 @@ export class PullRequests {
   readonly #jetStream: JetStream;
   readonly #at: { readonly stream: string; readonly consumer: string };
   readonly #events: PullEvents;
-  readonly #standing = new Map<string, Request>();
+  readonly #standing = new Map<string, PullRequest>();
   #channel: Channel | undefined;
   #asked = 0;
   /** How long the next request stands. */

@@ -20,7 +20,7 @@ const PATIENCE_MS = 2000;
 export type Pushed = 'full' | 'taken' | 'seen';
 
 /** A message for a queue. */
-interface Outgoing {
+interface OutgoingMessage {
   readonly queue: string;
   readonly payload: Uint8Array;
   readonly options: PushOptions;
@@ -144,7 +144,7 @@ export class Queues {
     for (const puller of this.#pullers.values()) puller.close();
   }
 
-  async #push(session: Session, outgoing: Outgoing): Promise<Pushed> {
+  async #push(session: Session, outgoing: OutgoingMessage): Promise<Pushed> {
     const { id } = outgoing.options;
     try {
       const first = await this.#write(session, outgoing);
@@ -159,7 +159,7 @@ export class Queues {
     }
   }
 
-  async #write(session: Session, { queue, payload, options, key }: Outgoing): Promise<Stored> {
+  async #write(session: Session, { queue, payload, options, key }: OutgoingMessage): Promise<Stored> {
     const { expiryMs = this.#expiryMs, id, exempt = false } = options;
     const isPlain = expiryMs === this.#expiryMs && id === undefined && !exempt;
     const isBare = isPlain && isTooLargeForHeaders(payload.length, session.connection.facts.maxPayload);

@@ -33,13 +33,13 @@ export interface Channel extends Subscribed {
 }
 
 /** How a question is asked. */
-interface Asking {
+interface RequestOptions {
   readonly timeoutMs?: number;
   /** Whether an answer is the last word, where several servers may answer; without it each is. */
   readonly isFinal?: (answer: Arrival) => boolean;
 }
 
-interface Request {
+interface OpenRequest {
   readonly subject: string;
   readonly resolve: (arrival: Arrival) => void;
   readonly reject: (error: LayerError) => void;
@@ -54,7 +54,7 @@ export class Session {
   readonly #tell: DriverEvents['fault'];
   readonly #inbox = `_INBOX.${randomBytes(12).toString('hex')}`;
   readonly #answers = new Map<string, (arrival: Arrival) => void>();
-  readonly #requests = new Map<string, Request>();
+  readonly #requests = new Map<string, OpenRequest>();
   readonly #toldOfEnd = new Set<(error: LayerError) => void>();
   readonly #unanswered = new Set<SentTurn>();
   #turn: SentTurn | undefined;
@@ -143,7 +143,7 @@ export class Session {
     subject: string,
     payload: Uint8Array,
     headers?: Headers,
-    { timeoutMs = REQUEST_TIMEOUT_MS, isFinal = () => true }: Asking = {},
+    { timeoutMs = REQUEST_TIMEOUT_MS, isFinal = () => true }: RequestOptions = {},
   ): Promise<Arrival> {
     const fault = this.#refusalOf(payload.length + sizeOf(headers));
     if (fault !== undefined) throw fault;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { LeaseState } from '../src/lease-messages.ts';
-import type { Written } from '../src/lease-states.ts';
+import type { WrittenLease } from '../src/lease-states.ts';
 import { LeaseWatch } from '../src/lease-watch.ts';
 
 /** A stream of leases, and who watches it. */
@@ -8,7 +8,7 @@ class Watched {
   now = 0;
   created = 'once';
   sequence = 0;
-  readonly #states = new Map<string, Written>();
+  readonly #states = new Map<string, WrittenLease>();
   readonly watch = new LeaseWatch(() => this.now);
 
   write(lease: string, ttlMs: number | 'ended'): void {

@@ -13,11 +13,11 @@ export interface Item<O> {
 }
 
 /** Handles messages in one step; answers what became of each, by its place among them. */
-export type Step<O, R> = (items: readonly Item<O>[]) => Promise<(index: number) => R>;
+export type JoinedStep<O, R> = (items: readonly Item<O>[]) => Promise<(index: number) => R>;
 
 interface CallBatch {
   readonly key: string;
-  readonly step: Step<unknown, unknown>;
+  readonly step: JoinedStep<unknown, unknown>;
   readonly items: Item<unknown>[];
   bytes: number;
   readonly outcome: Resolvers<(index: number) => unknown>;
@@ -31,9 +31,9 @@ export class JoinedCalls {
   #open: CallBatch | undefined;
 
   /** All calls with one key have the same kind of `step`. */
-  add<O, R>(key: string, item: Item<O>, step: Step<O, R>): Promise<R> {
+  add<O, R>(key: string, item: Item<O>, step: JoinedStep<O, R>): Promise<R> {
     const { length } = item.payload;
-    const batch = this.#batchFor(key, length, step as Step<unknown, unknown>);
+    const batch = this.#batchFor(key, length, step as JoinedStep<unknown, unknown>);
     const index = batch.items.push(item) - 1;
     batch.bytes += length;
     return batch.outcome.promise.then((of) => of(index) as R);
@@ -47,7 +47,7 @@ export class JoinedCalls {
     batch.step(batch.items).then(batch.outcome.resolve, batch.outcome.reject);
   }
 
-  #batchFor(key: string, bytes: number, step: Step<unknown, unknown>): CallBatch {
+  #batchFor(key: string, bytes: number, step: JoinedStep<unknown, unknown>): CallBatch {
     const open = this.#open;
     if (open?.key === key && open.items.length < MAX_MESSAGES && open.bytes + bytes <= MAX_BYTES) return open;
     this.flush();

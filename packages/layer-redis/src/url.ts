@@ -14,7 +14,7 @@ export interface Credentials {
 }
 
 /** Whose formats are spoken: Busgate's, or those of one of Python's channels_redis layers. */
-type Wire = 'busgate' | 'channels-core' | 'channels-pubsub';
+type WireName = 'busgate' | 'channels-core' | 'channels-pubsub';
 
 /** How a site's channels_redis is configured to write messages. Both sides must agree. */
 export interface ChannelsFormat {
@@ -36,7 +36,7 @@ export interface Target {
   readonly sentinelCredentials: Credentials;
   readonly db: number;
   readonly tls?: TlsFiles;
-  readonly wire: Wire;
+  readonly wire: WireName;
   /** Of the wires of channels_redis. */
   readonly format: ChannelsFormat;
 }
@@ -100,7 +100,7 @@ function readParameters(query: string): ReadonlyMap<string, string> {
   return urls.parameters(query, PARAMETERS, { secrets: SECRETS, raw: ['encryptionKeys'] });
 }
 
-function readNodes(kind: Target['kind'], hosts: string, wire: Wire): readonly Node[] {
+function readNodes(kind: Target['kind'], hosts: string, wire: WireName): readonly Node[] {
   const nodes = hosts.split(',').map((host) => urls.address(host, kind === 'sentinel' ? 26379 : 6379));
   if (kind !== 'standalone' || nodes.length === 1) return nodes;
   if (wire === 'busgate') {
@@ -120,7 +120,7 @@ function readPrimary(kind: Target['kind'], path: string): { primary?: string } {
   return { primary };
 }
 
-function readFormat(wire: Wire, parameters: ReadonlyMap<string, string>): ChannelsFormat {
+function readFormat(wire: WireName, parameters: ReadonlyMap<string, string>): ChannelsFormat {
   const serializer = parameters.get('serializer') ?? 'msgpack';
   const length = parameters.get('randomPrefixLength');
   const said = FORMATS.find((name) => parameters.has(name));
@@ -169,10 +169,10 @@ function readTls(on: boolean, parameters: ReadonlyMap<string, string>): { tls?: 
   return on ? { tls: files ?? {} } : {};
 }
 
-function readWire(kind: Target['kind'], wire = 'busgate'): Wire {
+function readWire(kind: Target['kind'], wire = 'busgate'): WireName {
   if (!WIRES.includes(wire)) throw invalid(`wire ${JSON.stringify(wire)} is unknown; there are ${WIRES.join(', ')}`);
   if (wire !== 'busgate' && kind === 'cluster') throw invalid(`wire ${wire} cannot run on Redis Cluster: channels_redis itself cannot`);
-  return wire as Wire;
+  return wire as WireName;
 }
 
 function decode(text: string, what: string): string {

@@ -14,7 +14,7 @@ const LARGE = 32_768;
 /** How a publish ended: with a code where it failed. */
 export type Done = (failure: { readonly code: string; readonly message?: string | undefined } | undefined, position?: string) => void;
 
-interface Outgoing {
+interface PendingPublish {
   readonly frame: PublishFrame;
   readonly done: Done;
   /** Bytes on the wire, roughly. */
@@ -29,8 +29,8 @@ interface Outgoing {
 /** What the program has published and no gateway has answered: sent in order, never twice without a key, and bounded. */
 export class Publishes {
   /** In the order of the calls. */
-  #unsent: Outgoing[] = [];
-  readonly #sent = new Map<number | undefined, Outgoing>();
+  #unsent: PendingPublish[] = [];
+  readonly #sent = new Map<number | undefined, PendingPublish>();
   readonly #emit: Emit;
   readonly #senses: Senses;
   readonly #limit: number;
@@ -103,7 +103,7 @@ export class Publishes {
 
   /** What was sent on it and has a key is sent again; of the rest nobody knows. */
   linkEnded(link: number, closeCode: number | undefined): void {
-    const again: Outgoing[] = [];
+    const again: PendingPublish[] = [];
     for (const [ref, outgoing] of this.#sent) {
       if (outgoing.link !== link) continue;
       this.#sent.delete(ref);
@@ -116,7 +116,7 @@ export class Publishes {
 
   /** Gives up what has taken too long at this time: `away` where it was never sent. */
   giveUp(now: number, code = 'away'): void {
-    const over = ({ until }: Outgoing): boolean => until <= now;
+    const over = ({ until }: PendingPublish): boolean => until <= now;
     for (const outgoing of [...this.#sent.values(), ...this.#unsent].filter(over)) {
       if (!this.#sent.delete(outgoing.frame.ref)) this.#held -= outgoing.size;
       outgoing.done({ code: outgoing.mayBeDone ? 'unknown' : code });
@@ -125,7 +125,7 @@ export class Publishes {
   }
 
   /** They go before whatever was published after them. */
-  #hold(outgoing: readonly Outgoing[], flushAt: number): void {
+  #hold(outgoing: readonly PendingPublish[], flushAt: number): void {
     for (const { size } of outgoing) this.#held += size;
     this.#unsent.push(...outgoing);
     this.#unsent.sort((one, other) => one.frame.ref - other.frame.ref);

@@ -13,15 +13,15 @@ export interface Looseness {
   readonly rooms: string;
 }
 
-type Named = Extract<RouteConfig, { join: Access }>;
+type GuardedRoute = Extract<RouteConfig, { join: Access }>;
 
 /** Every pair of routes of which one is looser, with the first rooms of which that holds. */
 export function looserRoutes(routes: readonly RouteConfig[], rules: readonly RoomRule[]): readonly Looseness[] {
-  const named = routes.filter((route): route is Named => 'join' in route);
+  const named = routes.filter((route): route is GuardedRoute => 'join' in route);
   return RIGHTS.flatMap((right) => named.flatMap((route) => named.flatMap((than) => looser(right, route, than, rules) ?? [])));
 }
 
-function looser(right: RightName, route: Named, than: Named, rules: readonly RoomRule[]): Looseness | undefined {
+function looser(right: RightName, route: GuardedRoute, than: GuardedRoute, rules: readonly RoomRule[]): Looseness | undefined {
   const found = kindsOfRooms(rules, right).find(({ access }) => isLooser(stricter(route[right], access), stricter(than[right], access)));
   return found === undefined ? undefined : { right, route: route.path.text, than: than.path.text, rooms: found.rooms };
 }

@@ -10,13 +10,13 @@ import { type JsonObject, readObject } from './json.ts';
 const ROOM = '_auth';
 const SET = 'bans';
 
-type Named =
+type RevocationTarget =
   | { readonly user: string; readonly token?: never; readonly session?: never }
   | { readonly token: string; readonly user?: never; readonly session?: never }
   | { readonly session: string; readonly user?: never; readonly token?: never };
 
 /** Whom to serve no longer: a user, the bearer of a token by its `jti`, or a session by its id. */
-export type Revocation = Named & {
+export type Revocation = RevocationTarget & {
   /** One that takes the place of another of the same may end it sooner. */
   readonly until: Date;
   /** Of a user: also tokens that are issued after this. */
@@ -167,7 +167,7 @@ export class Revocations {
   }
 }
 
-function nameOf({ user, token, session }: Named): { of: BannedKind; name: string } {
+function nameOf({ user, token, session }: RevocationTarget): { of: BannedKind; name: string } {
   if (user !== undefined) return { of: 'user', name: user };
   return token === undefined ? { of: 'session', name: session ?? '' } : { of: 'token', name: token };
 }

@@ -7,7 +7,7 @@ import { roomIn } from './operate.ts';
 import { wantsColour } from './operate/table.ts';
 import { note } from './reasons.ts';
 
-interface Frame {
+interface TapFrame {
   readonly data?: unknown;
   readonly text?: string;
   readonly base64?: string;
@@ -69,7 +69,7 @@ function showReadable(colour: boolean): (event: string, data: string) => void {
 }
 
 function messageOf(data: string, dim: (text: string) => string): string {
-  const { text, base64, position, data: value } = JSON.parse(data) as Frame;
+  const { text, base64, position, data: value } = JSON.parse(data) as TapFrame;
   const payload = text ?? (base64 === undefined ? JSON.stringify(value) : `base64 ${base64}`);
   return `${escapeUnsafe(payload)}${position === undefined ? '' : dim(`  ${position}`)}`;
 }

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 const ITEMS_A_TURN = 4096;
 
 /** How a list is ordered, and where a part of it begins. */
-interface Order<T, K extends string | number> {
+interface ListOrder<T, K extends string | number> {
   readonly key: (item: T) => K;
   /** Only those whose key is greater. */
   readonly after: K | undefined;
@@ -17,7 +17,7 @@ interface Order<T, K extends string | number> {
 export async function firstOf<T, K extends string | number>(
   items: readonly T[],
   count: number,
-  { key, after }: Order<T, K>,
+  { key, after }: ListOrder<T, K>,
   isMeant: (item: T) => boolean,
 ): Promise<T[]> {
   let first: T[] = [];

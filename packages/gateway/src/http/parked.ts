@@ -23,7 +23,7 @@ export interface ParkingOptions {
 }
 
 /** What is known of the request, once nothing is left of it. */
-interface Request {
+interface ParkedRequest {
   /** What the answer carries besides its own headers. */
   readonly headers: Readonly<Record<string, string>>;
   /** Whether its client wants the connection ended. */
@@ -40,7 +40,7 @@ export class Parking {
   }
 
   /** The connection is nobody else's. */
-  take(tcp: Socket, request: Request, waiting: WaitingAnswer): void {
+  take(tcp: Socket, request: ParkedRequest, waiting: WaitingAnswer): void {
     const parked = new Parked(tcp, request, waiting, this);
     this.#all.add(parked);
     this.options.owe(1);
@@ -71,7 +71,7 @@ export class Parking {
 class Parked {
   readonly #tcp: Tcp;
   readonly #all: Parking;
-  readonly #headers: Request['headers'];
+  readonly #headers: ParkedRequest['headers'];
   readonly #isLast: boolean;
   #waiting: WaitingAnswer | undefined;
   #isSent = false;
@@ -79,7 +79,7 @@ class Parked {
   #hasMore = false;
   #hasEnded = false;
 
-  constructor(tcp: Socket, { headers, isLast }: Request, waiting: WaitingAnswer, all: Parking) {
+  constructor(tcp: Socket, { headers, isLast }: ParkedRequest, waiting: WaitingAnswer, all: Parking) {
     this.#tcp = tcp;
     this.#headers = headers;
     this.#isLast = isLast;

@@ -1,4 +1,4 @@
-import type { HeldMessage, Loss } from './loss.ts';
+import type { DelayedMessage, Loss } from './loss.ts';
 
 /** What a message that waits costs beside its bytes. */
 const ENTRY_COST = 128;
@@ -13,7 +13,7 @@ interface Told {
 
 /** A message that waits, among its neighbours. */
 interface WaitingMessage extends Told {
-  readonly message: HeldMessage;
+  readonly message: DelayedMessage;
   next: WaitingMessage | undefined;
   back: WaitingMessage | undefined;
 }
@@ -57,12 +57,12 @@ export class Arrears {
   }
 
   /** One message more, where no more than `share` bytes may wait, or one message. Answers what is dropped for it, itself where it is that. */
-  add(message: HeldMessage, share: number): readonly HeldMessage[] {
+  add(message: DelayedMessage, share: number): readonly DelayedMessage[] {
     if (this.#loss.slow === 'newest' && this.#first !== undefined && this.#cost + costOf(message) > share) {
       this.#end.missed += 1;
       return [message];
     }
-    const dropped: HeldMessage[] = [];
+    const dropped: DelayedMessage[] = [];
     const older = this.#byKey?.get(message.key);
     if (older !== undefined) dropped.push(this.#drop(older));
     this.#append(message);
@@ -71,8 +71,8 @@ export class Arrears {
   }
 
   /** Nothing of what waits is given any more. Answers what that was. */
-  drop(): readonly HeldMessage[] {
-    const dropped: HeldMessage[] = [];
+  drop(): readonly DelayedMessage[] {
+    const dropped: DelayedMessage[] = [];
     while (this.#first !== undefined) dropped.push(this.#drop(this.#first));
     return dropped;
   }
@@ -98,7 +98,7 @@ export class Arrears {
     return { message: this.#remove(this.#first).frame };
   }
 
-  #append(message: HeldMessage): void {
+  #append(message: DelayedMessage): void {
     const entry: WaitingMessage = { ...this.#end, message, next: undefined, back: this.#last };
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
@@ -111,14 +111,14 @@ export class Arrears {
   }
 
   /** What was told before it is told before the one that follows. */
-  #drop(entry: WaitingMessage): HeldMessage {
+  #drop(entry: WaitingMessage): DelayedMessage {
     const heir: Told = entry.next ?? this.#end;
     heir.missed += entry.missed + 1;
     heir.gap ??= entry.gap;
     return this.#remove(entry);
   }
 
-  #remove(entry: WaitingMessage): HeldMessage {
+  #remove(entry: WaitingMessage): DelayedMessage {
     const { message, next, back } = entry;
     if (back === undefined) this.#first = next;
     else back.next = next;
@@ -132,6 +132,6 @@ export class Arrears {
   }
 }
 
-function costOf({ frame }: HeldMessage): number {
+function costOf({ frame }: DelayedMessage): number {
   return frame.length + ENTRY_COST;
 }

@@ -3,7 +3,7 @@ import { frameOf, type Framing } from '../session/link.ts';
 import type { RoomMessage } from '@busgate/layer';
 import type { Encoder, Encoding } from './encoding.ts';
 import type { Flushed, FlushTurn } from './flush.ts';
-import { type HeldMessage, keyOf, type Loss } from './loss.ts';
+import { type DelayedMessage, keyOf, type Loss } from './loss.ts';
 
 /** Frames written to a socket at once, in bytes. One that is larger goes alone. */
 const MAX_BATCH = 256 * 1024;
@@ -20,15 +20,15 @@ interface Run {
   /** Of a gap: where the room goes on, if that is known. */
   readonly position?: string | undefined;
   /** Of a lossy room: where each message ends. */
-  readonly marks?: Mark[];
+  readonly marks?: RunMark[];
 }
 
 /** A message within a run. */
-interface Mark {
+interface RunMark {
   readonly end: number;
   /** What its key is read from, where somebody has to wait for it. */
   readonly payload: Uint8Array | undefined;
-  held: HeldMessage | undefined;
+  held: DelayedMessage | undefined;
 }
 
 /** What is to be written to one session at once. */
@@ -47,7 +47,7 @@ export interface Passenger {
   readonly outbox: { write(frames: Uint8Array, messages: number, lossy: boolean): void };
   /** Of a lossy room: whether what comes has to wait. */
   readonly isLate: boolean;
-  holdBack(message: HeldMessage): void;
+  holdBack(message: DelayedMessage): void;
   holdBackGap(frame: Uint8Array): void;
   /** All rooms of its session, where they may be several. */
   readonly others: { readonly size: number; flushBatch(lanes?: readonly Flushed[]): number } | undefined;
@@ -283,7 +283,7 @@ export class Lane implements Flushed {
     }
   }
 
-  #keyOf({ payload }: Mark): string {
+  #keyOf({ payload }: RunMark): string {
     return keyOf(payload, this.loss?.key);
   }
 

@@ -16,7 +16,7 @@ export function lossesOf(rules: readonly RoomRule[]): (room: string) => Loss | u
 }
 
 /** A message that could not be given to somebody at once, framed once for all of these. */
-export interface HeldMessage {
+export interface DelayedMessage {
   readonly frame: Uint8Array;
   /** What `latest` replaces it by. */
   readonly key: string;

@@ -5,7 +5,7 @@ import { type Arrear, Arrears } from './arrears.ts';
 import { formatCursor } from './cursor.ts';
 import type { Flushed } from './flush.ts';
 import type { WriteBatch, Lane, Passenger } from './lane.ts';
-import type { HeldMessage, Loss } from './loss.ts';
+import type { DelayedMessage, Loss } from './loss.ts';
 
 /** Of what a lossy room owes a session so much leaves at once, in bytes. */
 const PIECE_BYTES = 64 * 1024;
@@ -63,7 +63,7 @@ export class Member implements Feed, Passenger, Debtor {
     return this.#arrears !== undefined;
   }
 
-  holdBack(message: HeldMessage): void {
+  holdBack(message: DelayedMessage): void {
     const { outbox, others } = this;
     outbox.owe(message.frame);
     const share = outbox.limit / Math.max(1, others?.lossy ?? 1);
@@ -100,7 +100,7 @@ export class Member implements Feed, Passenger, Debtor {
     if (this.index >= 0) this.room.leave(this);
   }
 
-  #miss(messages: readonly HeldMessage[]): void {
+  #miss(messages: readonly DelayedMessage[]): void {
     for (const { frame } of messages) this.outbox.miss(frame, 'missed');
     this.lane.drops.missed += messages.length;
   }

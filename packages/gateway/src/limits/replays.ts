@@ -34,7 +34,7 @@ export interface Share {
   settle(bytes: number): void;
 }
 
-interface Waiter {
+interface WaitingReader {
   readonly reader: Replayed;
   /** When it gives up. */
   readonly until: number;
@@ -51,9 +51,9 @@ export class Replays {
   readonly #share: number;
   readonly #total = new Bucket();
   /** Who has had as much as one reader may, for now. */
-  readonly #resting = new Set<Waiter>();
+  readonly #resting = new Set<WaitingReader>();
   /** Who waits for what all have together. */
-  readonly #queue = new Set<Waiter>();
+  readonly #queue = new Set<WaitingReader>();
   /** When those who wait are looked at next. */
   #lookAt = Infinity;
   #bytes = 0;
@@ -125,7 +125,7 @@ export class Replays {
   }
 
   /** Whether it waits no more. */
-  #isOver(waiter: Waiter, now: number): boolean {
+  #isOver(waiter: WaitingReader, now: number): boolean {
     if (waiter.reader.isOpen && waiter.until > now) return false;
     this.#resting.delete(waiter);
     this.#queue.delete(waiter);

@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 const MAX_WAITING = 1_048_576;
 
 /** Where lines go. It never blocks and never throws: what a reader does not take, or nobody reads any more, is dropped and counted. */
-export class Sink {
+export class LineSink {
   readonly #stream: Writable;
   #gone = false;
   #dropped = 0;

@@ -13,7 +13,7 @@ const RECLAIMABLE = {
 } as const;
 
 /** Where a cgroup tells what it holds. */
-interface Group {
+interface Cgroup {
   readonly usage: string;
   readonly stat: string;
   readonly reclaimable: RegExp;
@@ -42,7 +42,7 @@ export function memoryOfProcess(read: ReadFile = readText): number {
 }
 
 /** In a container without a namespace of its own for cgroups the path is the host's, and its own group stands at the root. */
-function groupOf(groups: string, exists: (path: string) => boolean): Group {
+function groupOf(groups: string, exists: (path: string) => boolean): Cgroup {
   const first = /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$/m.exec(groups)?.[1];
   const path = first ?? /^0::(.*)$/m.exec(groups)?.[1] ?? '';
   const root = first === undefined ? ROOT : join(ROOT, 'memory');

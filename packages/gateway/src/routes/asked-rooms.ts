@@ -2,7 +2,7 @@ import { isName, parsePosition } from '@busgate/layer';
 import type { HttpErrorKey } from '../errors.ts';
 import { parseCursor } from '../hub/cursor.ts';
 import type { RouteRequest } from './request.ts';
-import { lastOf, MAX_LAST, NOWHERE, positionOf, type Standing, standingOf } from './standing.ts';
+import { lastOf, MAX_LAST, NOWHERE, positionOf, type ClientStanding, standingOf } from './standing.ts';
 
 /** Rooms that a request without a body may name. */
 const MAX_ROOMS = 50;
@@ -71,7 +71,7 @@ function placesOfMember(since: unknown): SinceOf | undefined {
 }
 
 /** Reads a cursor; undefined for what no gateway has written, unless the client brought it back by itself. */
-function placesOf({ text, byItself }: Standing): SinceOf | undefined {
+function placesOf({ text, byItself }: ClientStanding): SinceOf | undefined {
   const positions = parseCursor(text);
   if (positions === undefined && !byItself) return undefined;
   return positions === undefined || positions === 'newer' ? LOST : (room) => positions.get(room);

@@ -36,14 +36,14 @@ export interface EventsRouteSettings extends EventSettings {
 }
 
 /** Finds what a route has, by the id of the session. */
-interface Found {
+interface SessionLookup {
   readonly session: (id: string) => EventSession | undefined;
   readonly sessionOrRequest: (id: string) => EventSession | EventRequest | undefined;
 }
 
 /** Where a route's events go. */
 export interface Handling {
-  readonly backend: (found: Found) => Backend;
+  readonly backend: (found: SessionLookup) => Backend;
   /** Of handlers in this process. */
   readonly consumers?: ConsumerCounters;
 }

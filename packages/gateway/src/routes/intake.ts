@@ -1,18 +1,18 @@
 /** Who is not read while there is no credit. */
-interface Reading {
+interface Pausable {
   pause(): void;
   resume(): void;
 }
 
 /** Slows down a client that sends faster than it is served, by not reading it: each message costs a credit, which whoever has served it gives back. */
 export class Intake {
-  readonly #reading: Reading;
+  readonly #reading: Pausable;
   readonly #enough: number;
   #credit: number;
   #isPaused = false;
 
   /** `credit`: messages that may be under way. Once they are, the client is not read until half of them are back. */
-  constructor(reading: Reading, credit: number) {
+  constructor(reading: Pausable, credit: number) {
     this.#reading = reading;
     this.#credit = credit;
     this.#enough = credit / 2;

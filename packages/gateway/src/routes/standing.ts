@@ -6,12 +6,12 @@ import type { RouteRequest } from './request.ts';
 export const NOWHERE = '';
 
 /** Where a client says that it stands: what it brings back by itself goes before what its page says, and may be of another server. */
-export interface Standing {
+export interface ClientStanding {
   readonly text: string;
   readonly byItself: boolean;
 }
 
-export function standingOf({ headers, queryString, query }: RouteRequest): Standing | undefined {
+export function standingOf({ headers, queryString, query }: RouteRequest): ClientStanding | undefined {
   const id = headers['last-event-id'];
   if (typeof id === 'string' && id !== '') return { text: id, byItself: true };
   if (queryString === '') return undefined;
@@ -20,7 +20,7 @@ export function standingOf({ headers, queryString, query }: RouteRequest): Stand
 }
 
 /** As a position, {@link NOWHERE} where it is none of ours and that is not the client's fault; `bad_position` where it is. */
-export function positionOf(standing: Standing | undefined): { readonly since: string | undefined } | 'bad_position' {
+export function positionOf(standing: ClientStanding | undefined): { readonly since: string | undefined } | 'bad_position' {
   if (standing === undefined || parsePosition(standing.text) !== undefined) return { since: standing?.text };
   return standing.byItself ? { since: NOWHERE } : 'bad_position';
 }

@@ -1,8 +1,8 @@
 import type { Sending } from '../answer.ts';
-import { Outbox, type Outboxes, type OutboxOwner, type Sink, type SlowReason } from './outbox.ts';
+import { Outbox, type Outboxes, type OutboxOwner, type OutboxLink, type SlowReason } from './outbox.ts';
 
 /** The messages of one HTTP answer pass an outbox as those of a session do: they are counted, and a client that does not read them is cut off. Somebody else writes them. */
-export class AnswerOutbox implements Sending, Sink, OutboxOwner {
+export class AnswerOutbox implements Sending, OutboxLink, OutboxOwner {
   readonly writable = true;
   readonly isDestroyed = false;
   readonly isFull = false;

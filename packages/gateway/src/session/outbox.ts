@@ -25,7 +25,7 @@ export interface Debtor {
 }
 
 /** What of a link an outbox needs. */
-export type Sink = Pick<Link, 'writable' | 'isFull' | 'onceDrained' | 'queued' | 'write' | 'cork' | 'uncork' | 'isDestroyed' | 'destroy'>;
+export type OutboxLink = Pick<Link, 'writable' | 'isFull' | 'onceDrained' | 'queued' | 'write' | 'cork' | 'uncork' | 'isDestroyed' | 'destroy'>;
 
 /** What was written at once and waits for the kernel. */
 interface QueuedWrite {
@@ -149,7 +149,7 @@ export class Outboxes implements MemoryHolder {
  */
 export class Outbox {
   readonly #all: Outboxes;
-  #link: Sink | undefined;
+  #link: OutboxLink | undefined;
   readonly #owner: OutboxOwner;
   #waiting: QueuedWrite[] | undefined;
   /** Bytes ever written; counted only while something waits. */
@@ -164,7 +164,7 @@ export class Outbox {
   #debtors: Set<Debtor> | undefined;
   #shut: ShutReason | undefined;
 
-  constructor(all: Outboxes, link: Sink, owner: OutboxOwner) {
+  constructor(all: Outboxes, link: OutboxLink, owner: OutboxOwner) {
     this.#all = all;
     this.#link = link;
     this.#owner = owner;
@@ -273,7 +273,7 @@ export class Outbox {
   }
 
   /** Goes on over another link, or over none: then what is due is dropped. What the one before had not handed on is lost with it. */
-  relink(link: Sink | undefined): void {
+  relink(link: OutboxLink | undefined): void {
     this.#abandon();
     this.#link = link;
     if (this.#debtors !== undefined) this.#tellRoom();
@@ -327,7 +327,7 @@ export class Outbox {
   }
 
   /** What to write to; undefined where it is dropped. */
-  #accept(messages: number): Sink | undefined {
+  #accept(messages: number): OutboxLink | undefined {
     const { counters } = this.#all;
     const link = this.#link;
     if (this.#shut === undefined && link?.writable === true && (this.#waiting === undefined || this.#keepsUp())) return link;
@@ -371,7 +371,7 @@ export class Outbox {
     return false;
   }
 
-  #wrote({ queued }: Sink, frames: Uint8Array | readonly Uint8Array[], bytes: number, messages: number, lossy: boolean): void {
+  #wrote({ queued }: OutboxLink, frames: Uint8Array | readonly Uint8Array[], bytes: number, messages: number, lossy: boolean): void {
     const { counters } = this.#all;
     counters.sentBytes += bytes;
     if (this.#waiting === undefined) {

@@ -10,7 +10,7 @@ import type { MetricReport } from '../metrics.ts';
 import { isReadable, openOutput } from '../stdio.ts';
 import { readVersion } from '../version.ts';
 import { TakenCalls } from './calls.ts';
-import type { Assignment, Order, WorkerQuestion, Word } from './messages.ts';
+import type { Assignment, WorkerOrder, WorkerQuestion, Word } from './messages.ts';
 import { configOf } from './settings.ts';
 
 /** One worker, in the process that its supervisor has forked for it. */
@@ -20,7 +20,7 @@ class Main {
   #log: StreamLog | undefined;
   #isEnding = false;
 
-  hear(order: Order, socket: Socket | undefined): void {
+  hear(order: WorkerOrder, socket: Socket | undefined): void {
     switch (order.type) {
       case 'start':
         return void this.#start(order.assignment);
@@ -97,7 +97,7 @@ function say(word: Word): Promise<void> {
 }
 
 const main = new Main();
-process.on('message', (order, socket) => main.hear(order as Order, socket as Socket | undefined));
+process.on('message', (order, socket) => main.hear(order as WorkerOrder, socket as Socket | undefined));
 process.on('uncaughtException', (error) => {
   if (!takeStray(error)) main.fail(error);
 });

@@ -2,7 +2,7 @@ import type { DrainOrder } from '../drain/draining.ts';
 import type { Readiness } from '../health.ts';
 import type { MetricReport } from '../metrics.ts';
 import type { CallOrder, CallWord } from './calls.ts';
-import type { Settings } from './settings.ts';
+import type { ReadSettings } from './settings.ts';
 
 /** How the public port reaches the workers of one supervisor. */
 export type Sharing = 'shared' | 'handed';
@@ -11,7 +11,7 @@ export type Sharing = 'shared' | 'handed';
 export interface Assignment {
   /** Which of the workers it is, from 1. */
   readonly slot: number;
-  readonly settings: Settings;
+  readonly settings: ReadSettings;
   /** The port that was found, where the settings say 0. */
   readonly port: number;
   readonly sharing: Sharing;
@@ -26,7 +26,7 @@ export interface Answers {
 export type WorkerQuestion = keyof Answers;
 
 /** What the supervisor says to a worker. A `connection` comes with its socket. */
-export type Order =
+export type WorkerOrder =
   | { readonly type: 'start'; readonly assignment: Assignment }
   | { readonly type: 'ask'; readonly id: number; readonly question: WorkerQuestion }
   | ({ readonly type: 'drain' } & DrainOrder)

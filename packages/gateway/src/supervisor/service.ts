@@ -6,7 +6,7 @@ import { CAN_SHARE, type Listening } from '../listen.ts';
 import type { StreamLog } from '../log.ts';
 import { readVersion } from '../version.ts';
 import { type Door, openDoor } from './door.ts';
-import type { Settings } from './settings.ts';
+import type { ReadSettings } from './settings.ts';
 import { Supervisor } from './supervisor.ts';
 
 const SHARING = CAN_SHARE ? 'shared' : 'handed';
@@ -52,7 +52,7 @@ export class Service {
   }
 
   /** Rejects where it cannot serve; nothing runs then. */
-  static async start(config: Config, settings: Settings, log: StreamLog): Promise<Service> {
+  static async start(config: Config, settings: ReadSettings, log: StreamLog): Promise<Service> {
     const drainAsked = Promise.withResolvers<void>();
     const beginning = { config, log, drainAsked };
     const onDrain = (): void => drainAsked.resolve();
@@ -91,7 +91,7 @@ export class Service {
   }
 
   /** Replaces all workers by fresh ones that have these settings. A reason where these cannot be had without a restart; nothing has changed then. */
-  async reload(config: Config, settings: Settings): Promise<string | undefined> {
+  async reload(config: Config, settings: ReadSettings): Promise<string | undefined> {
     const changed = FIXED.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]));
     if (changed.length > 0) return `${changed.join(', ')} cannot be changed without a restart`;
     if (this.#serving instanceof Gateway) this.#serving = this.#adopt(this.#serving, settings);
@@ -108,7 +108,7 @@ export class Service {
     if (this.#serving instanceof Supervisor) this.#serving.kill();
   }
 
-  #adopt(gateway: Gateway, settings: Settings): Supervisor {
+  #adopt(gateway: Gateway, settings: ReadSettings): Supervisor {
     const supervisor = Supervisor.adopt({ config: this.#config, settings, log: this.#log, sharing: SHARING, onDrain: this.#onDrain }, gateway, this.#door);
     void supervisor.failed.then(this.#fail);
     return supervisor;

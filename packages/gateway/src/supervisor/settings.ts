@@ -1,7 +1,7 @@
 import { type Config, type ConfigInput, loadConfig } from '../config.ts';
 
 /** All that a configuration was read from, to be read again in another process: the same, whatever happens to the files meanwhile. */
-export interface Settings {
+export interface ReadSettings {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Path and content of each file that was read. They may hold secrets. */
@@ -13,7 +13,7 @@ export interface Settings {
  * Reads the configuration, and keeps what it was read from.
  * @throws ConfigError with every fault there is
  */
-export function captureSettings(input: ConfigInput): { readonly config: Config; readonly settings: Settings } {
+export function captureSettings(input: ConfigInput): { readonly config: Config; readonly settings: ReadSettings } {
   const files: [string, string][] = [];
   const readFile = (path: string): string => {
     const content = input.readFile(path);
@@ -25,7 +25,7 @@ export function captureSettings(input: ConfigInput): { readonly config: Config; 
 }
 
 /** The configuration that these settings are. */
-export function configOf({ argv, env, files, descriptors }: Settings): Config {
+export function configOf({ argv, env, files, descriptors }: ReadSettings): Config {
   const contents = new Map(files);
   return loadConfig({
     argv,

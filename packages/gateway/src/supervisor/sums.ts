@@ -27,23 +27,23 @@ const IN_FLIGHT = 'busgate_events_in_flight';
 const UNDONE = 'busgate_events_undone_total';
 
 /** One process whose numbers are in the sums. */
-export type Source = object;
+export type CountedProcess = object;
 
 /**
  * The metrics of several processes as those of one. Counters and histograms never fall: of a process that does not answer the last numbers count on, and of one that has
  * ended for good. Gauges are of those that answer.
  */
 export class MetricSums {
-  readonly #last = new Map<Source, readonly MetricReport[]>();
+  readonly #last = new Map<CountedProcess, readonly MetricReport[]>();
   #gone: readonly MetricReport[] = [];
 
   /** What a process says now. */
-  report(source: Source, metrics: readonly MetricReport[]): void {
+  report(source: CountedProcess, metrics: readonly MetricReport[]): void {
     this.#last.set(source, metrics.map(withAggregator));
   }
 
   /** A process has ended. What it had queued for its sessions has reached nobody, and nobody will tell it that an event was handled. */
-  retire(source: Source): void {
+  retire(source: CountedProcess): void {
     const metrics = this.#last.get(source);
     this.#last.delete(source);
     if (metrics === undefined) return;
@@ -51,7 +51,7 @@ export class MetricSums {
   }
 
   /** The page in Prometheus's text format. `answered`: whose gauges are of now. `up`: whether each worker, by its number, is. */
-  page(answered: ReadonlySet<Source>, up: ReadonlyMap<number, boolean>): Promise<string> {
+  page(answered: ReadonlySet<CountedProcess>, up: ReadonlyMap<number, boolean>): Promise<string> {
     const shares = [...this.#last].map(([source, metrics]) => (answered.has(source) ? metrics : metrics.filter(isCumulative)));
     const registry = AggregatorRegistry.aggregate([this.#gone, ...shares] as object[][]) as Registry;
     const gauge = new Gauge({

@@ -12,7 +12,7 @@ import { OpsServer, type OpsSource } from '../ops.ts';
 import { type Door, openDoor } from './door.ts';
 import type { Sharing } from './messages.ts';
 import { Replacement } from './replacement.ts';
-import type { Settings } from './settings.ts';
+import type { ReadSettings } from './settings.ts';
 import { LOOK_MS, SILENCE_MS } from './silence.ts';
 import { MetricSums } from './sums.ts';
 import { type Ending, LocalWorker, type Worker } from './worker.ts';
@@ -31,7 +31,7 @@ const MOST_REST_MS = 500;
 /** What a supervisor begins with. */
 interface SupervisorBeginning {
   readonly config: Config;
-  readonly settings: Settings;
+  readonly settings: ReadSettings;
   readonly log: Log;
   readonly sharing: Sharing;
   /** An operator has asked for the end. */
@@ -55,7 +55,7 @@ export class Supervisor implements OpsSource {
   readonly #slots = new Map<number, Worker | undefined>();
   /** Those that were told to end. */
   readonly #leaving = new Set<Worker>();
-  #settings: Settings;
+  #settings: ReadSettings;
   #ops: OpsServer | undefined;
   #opsListening: Listening | undefined;
   #door: Door | undefined;
@@ -135,7 +135,7 @@ export class Supervisor implements OpsSource {
    * Replaces the workers one by one with fresh ones of these settings: each is drained once its successor is ready. One reload after another. Where a fresh worker cannot
    * serve, nothing is replaced any more, and the settings stay as they were.
    */
-  reload(settings: Settings): Promise<void> {
+  reload(settings: ReadSettings): Promise<void> {
     this.#reloading = this.#reloading.then(() => this.#reload(settings));
     return this.#reloading;
   }
@@ -184,7 +184,7 @@ export class Supervisor implements OpsSource {
     this.#hasBegun = true;
   }
 
-  #create(slot: number, settings: Settings): WorkerProcess {
+  #create(slot: number, settings: ReadSettings): WorkerProcess {
     const worker = new WorkerProcess({ slot, settings, port: this.door.listening.port, sharing: this.#sharing });
     void this.#follow(worker);
     this.#log.info('a worker starts', { worker: slot, pid: worker.pid });
@@ -218,7 +218,7 @@ export class Supervisor implements OpsSource {
     if (!this.#isDraining && this.#slots.get(slot) === undefined) this.#slots.set(slot, this.#create(slot, this.#settings));
   }
 
-  async #reload(settings: Settings): Promise<void> {
+  async #reload(settings: ReadSettings): Promise<void> {
     for (const slot of this.#slots.keys()) {
       if (this.#isDraining) return;
       const fresh = this.#create(slot, settings);

@@ -6,7 +6,7 @@ import type { DrainOrder } from '../drain/draining.ts';
 import type { MetricReport } from '../metrics.ts';
 import type { OpsCall, OpsReply } from '../ops/call.ts';
 import { GivenCalls } from './calls.ts';
-import type { Answers, Assignment, Order, WorkerQuestion, Word } from './messages.ts';
+import type { Answers, Assignment, WorkerOrder, WorkerQuestion, Word } from './messages.ts';
 import { Silence } from './silence.ts';
 import type { Ending, Worker } from './worker.ts';
 
@@ -93,7 +93,7 @@ export class WorkerProcess implements Worker {
 
   give(socket: Socket): boolean {
     if (!this.#process.connected) return false;
-    this.#process.send({ type: 'connection' } satisfies Order, socket, { keepOpen: false }, () => undefined);
+    this.#process.send({ type: 'connection' } satisfies WorkerOrder, socket, { keepOpen: false }, () => undefined);
     return true;
   }
 
@@ -101,7 +101,7 @@ export class WorkerProcess implements Worker {
     this.#process.kill('SIGKILL');
   }
 
-  #say(order: Order): void {
+  #say(order: WorkerOrder): void {
     // One whose channel is gone has ended, or will have been silent.
     if (this.#process.connected) this.#process.send(order, () => undefined);
   }

@@ -9,15 +9,15 @@ const SIGNATURE = 32;
 const MAX_SKEW = 60;
 
 /** What makes one token differ from another. */
-interface Source {
+interface TokenSource {
   /** Seconds since 1970. */
   now(): number;
   vector(): Buffer;
 }
 
-const SYSTEM: Source = { now: () => Math.floor(Date.now() / 1000), vector: () => randomBytes(16) };
+const SYSTEM: TokenSource = { now: () => Math.floor(Date.now() / 1000), vector: () => randomBytes(16) };
 
-interface Key {
+interface FernetKey {
   readonly signing: Buffer;
   readonly encryption: Buffer;
 }
@@ -27,19 +27,19 @@ interface Key {
  * base64 with padding. The keys are channels_redis's `symmetric_encryption_keys`: the SHA-256 of each is its signing key and its encryption key.
  */
 export class Fernet {
-  readonly #keys: readonly Key[];
+  readonly #keys: readonly FernetKey[];
   readonly #maxAge: number | undefined;
-  readonly #source: Source;
+  readonly #source: TokenSource;
 
   /** The first key encrypts, all are tried to decrypt. A token older than `maxAge` seconds, or from further ahead than a minute, is refused; without it none is. */
-  constructor(keys: readonly string[], maxAge?: number, source: Source = SYSTEM) {
+  constructor(keys: readonly string[], maxAge?: number, source: TokenSource = SYSTEM) {
     this.#keys = keys.map(derive);
     this.#maxAge = maxAge;
     this.#source = source;
   }
 
   encrypt(plain: Uint8Array): Buffer {
-    const { signing, encryption } = this.#keys[0] as Key;
+    const { signing, encryption } = this.#keys[0] as FernetKey;
     const head = Buffer.alloc(9, VERSION);
     head.writeBigUInt64BE(BigInt(this.#source.now()), 1);
     const vector = this.#source.vector();
@@ -70,7 +70,7 @@ export class Fernet {
   }
 }
 
-function derive(key: string): Key {
+function derive(key: string): FernetKey {
   const hash = createHash('sha256').update(key).digest();
   return { signing: hash.subarray(0, 16), encryption: hash.subarray(16) };
 }

@@ -9,7 +9,7 @@ import { MemoryRecords } from './records.ts';
 
 const SWEEP_MS = 60_000;
 
-interface Kept {
+interface RetainedMessage {
   readonly offset: number;
   readonly payload: Uint8Array;
   readonly expiresAt: number;
@@ -22,7 +22,7 @@ interface History {
   trimmed: number;
   /** When the newest message expires. */
   quietAt: number;
-  readonly kept: Kept[];
+  readonly kept: RetainedMessage[];
 }
 
 interface Publication {
@@ -33,7 +33,7 @@ interface Publication {
 }
 
 /** What is said of a message beside its payload. */
-interface Said {
+interface MessageDetails {
   readonly id: string | undefined;
   readonly traceparent: string | undefined;
 }
@@ -124,7 +124,7 @@ export class Bus {
     return { queues };
   }
 
-  append(room: string, payload: Uint8Array, rule: HistoryRule, { id, traceparent }: Said): Position {
+  append(room: string, payload: Uint8Array, rule: HistoryRule, { id, traceparent }: MessageDetails): Position {
     if (id === undefined) return this.#append(room, payload, rule, traceparent);
     const now = performance.now();
     const first = this.#appended.find(id, now);

@@ -3,7 +3,7 @@ import type { LastMessage, LeaseAnswer, LeaseRecord, LeaseStore } from '../drive
 /** How long it is remembered that a lease has ended. */
 const REMEMBERED_MS = 86_400_000;
 
-interface Held {
+interface HeldLease {
   endsAt: number;
   /** Others settle it: when that is forgotten. */
   endedUntil: number | undefined;
@@ -14,7 +14,7 @@ interface Held {
 export class MemoryLeases implements LeaseStore {
   readonly #push: (record: LastMessage, id: string) => void;
   readonly #now: () => number;
-  readonly #leases = new Map<string, Held>();
+  readonly #leases = new Map<string, HeldLease>();
 
   constructor(push: (record: LastMessage, id: string) => void, now: () => number = () => performance.now()) {
     this.#push = push;
@@ -76,7 +76,7 @@ export class MemoryLeases implements LeaseStore {
     this.#leases.clear();
   }
 
-  #change(lease: string, change: (held: Held) => boolean): LeaseAnswer {
+  #change(lease: string, change: (held: HeldLease) => boolean): LeaseAnswer {
     const held = this.#leases.get(lease);
     if (held === undefined) return 'missing';
     if (held.endedUntil !== undefined) return 'ended';

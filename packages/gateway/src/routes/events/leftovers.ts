@@ -13,7 +13,7 @@ interface Gathering {
 }
 
 /** An end of a session, and the queue of its route. */
-interface End {
+interface LeftoverEnd {
   readonly event: Message;
   readonly shared: string;
 }
@@ -29,7 +29,7 @@ export class Leftovers {
   /** By the queue that is being read. */
   readonly #gathering = new Map<string, Gathering>();
   /** What could not be handed on for now, or may not have been. */
-  #untold: End[] = [];
+  #untold: LeftoverEnd[] = [];
 
   /** `lookMs`: how often {@link look} is called. */
   constructor(layer: Pick<ChannelLayer, 'listen' | 'send' | 'status'>, log: Log, lookMs: number) {
@@ -68,7 +68,7 @@ export class Leftovers {
     if (event !== undefined) await this.#hand({ event: { ...event, own_queue: queue }, shared });
   }
 
-  async #hand(end: End): Promise<void> {
+  async #hand(end: LeftoverEnd): Promise<void> {
     // Where a worker had handed it on, its own id is known to the queue already.
     const id = `${end.event['id'] as string}:left`;
     try {

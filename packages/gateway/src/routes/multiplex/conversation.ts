@@ -12,11 +12,11 @@ import type { MultiplexContext } from './context.ts';
 import { textSheet } from '../../session/link.ts';
 import { framedEvent, MULTIPLEX_ENCODING } from './encoding.ts';
 import { Faults } from './faults.ts';
-import { type ClientFrame, type Fault, parseFrame, type Ref } from './parse.ts';
+import { type ClientFrame, type FrameFault, parseFrame, type Ref } from './parse.ts';
 import { Missed, joined } from './missed.ts';
 import { renewedBy } from './renewal.ts';
 import { replay } from '../replay.ts';
-import { type Answer, type Step, Turns } from './turns.ts';
+import { type WriteAnswer, type FrameStep, Turns } from './turns.ts';
 
 export type Join = Extract<ClientFrame, { type: 'join' }>;
 type Leave = Extract<ClientFrame, { type: 'leave' }>;
@@ -34,7 +34,7 @@ const FRAME_COST = 256;
 /** Frames of one session that may wait for their answers. */
 const MAX_UNDER_WAY = 64;
 
-const NOTHING: Answer = () => undefined;
+const NOTHING: WriteAnswer = () => undefined;
 const NONE: readonly HubRoom[] = [];
 
 /** Frames that need not wait for what was asked before. */
@@ -100,7 +100,7 @@ export class MultiplexConversation implements Conversation {
     this.#letGo();
   }
 
-  #take(step: Step): void {
+  #take(step: FrameStep): void {
     this.#intake.spend();
     this.#turns.take(step);
   }
@@ -118,7 +118,7 @@ export class MultiplexConversation implements Conversation {
     this.#held = NONE;
   }
 
-  #begin(frame: ClientFrame | Fault): Answer | Promise<Answer> {
+  #begin(frame: ClientFrame | FrameFault): WriteAnswer | Promise<WriteAnswer> {
     switch (frame.type) {
       case 'fault':
         return () => this.#refuse(frame.code, frame.ref);
@@ -135,7 +135,7 @@ export class MultiplexConversation implements Conversation {
     }
   }
 
-  #refusePublishing(frame: Publish): Answer {
+  #refusePublishing(frame: Publish): WriteAnswer {
     this.#route.context.counters.publishFailures.rate += 1;
     return () => this.#exceed(frame);
   }
@@ -147,7 +147,7 @@ export class MultiplexConversation implements Conversation {
   }
 
   /** It is alone under way: what comes behind it is judged by what it brings. */
-  async #renew({ token, ref }: Renewal): Promise<Answer> {
+  async #renew({ token, ref }: Renewal): Promise<WriteAnswer> {
     const renewed = await renewedBy(token, this.#session, this.#route.context.authority);
     if (typeof renewed === 'string') return () => this.#refuse(renewed, ref);
     if (renewed.user !== this.#session.identity.user) return () => this.#session.close('not_allowed');
@@ -167,7 +167,7 @@ export class MultiplexConversation implements Conversation {
     this.#session.sendAll([textSheet(JSON.stringify({ type: 'left', room, reason: 'not_allowed' }), this.#members.cursor())], 0);
   }
 
-  #publish(frame: Publish): Answer | Promise<Answer> {
+  #publish(frame: Publish): WriteAnswer | Promise<WriteAnswer> {
     const { hub, counters, memory, rights } = this.#route.context;
     const { room, ref } = frame;
     if (memory.isFull) {
@@ -192,7 +192,7 @@ export class MultiplexConversation implements Conversation {
   }
 
   /** It is alone under way, so that what it finds out holds until it has answered. `isAsked`: by the request that began the session. */
-  async #join(frame: Join, isAsked = false): Promise<Answer> {
+  async #join(frame: Join, isAsked = false): Promise<WriteAnswer> {
     const { hub, limits, rights } = this.#route.context;
     if (!rights.join.allows(frame.room, this.#session.identity)) return () => this.#refuse('not_allowed', frame.ref);
     if (hub.isAway) return this.#away(frame, isAsked);
@@ -209,12 +209,12 @@ export class MultiplexConversation implements Conversation {
   }
 
   /** No frame says which room of the request it is that a session is not in: so that one ends, and its client comes back. */
-  #away({ ref }: Join, isAsked: boolean): Answer {
+  #away({ ref }: Join, isAsked: boolean): WriteAnswer {
     return () => (isAsked ? this.#session.close('gap') : this.#refuse('away', ref));
   }
 
   /** The answer to a join, and what follows it, leave in the same moment as the session becomes a member. */
-  async #enter(room: HubRoom, frame: Join): Promise<Answer> {
+  async #enter(room: HubRoom, frame: Join): Promise<WriteAnswer> {
     const since = frame.since ?? (await this.#before(room, frame.last));
     if (since === undefined) this.#add(room, () => this.#tellJoined(frame, room));
     else await this.#rejoin(room, { ...frame, since }, since);
@@ -275,7 +275,7 @@ export class MultiplexConversation implements Conversation {
   }
 
   /** A fault of ours is logged, and ends the session. */
-  #failure(key: PublishFailureKey, error: unknown, ref: Ref | undefined): Answer {
+  #failure(key: PublishFailureKey, error: unknown, ref: Ref | undefined): WriteAnswer {
     if (key !== 'internal') return () => this.#refuse(key, ref);
     this.#route.context.log.error('a frame could not be served', { error: String(error) });
     return () => this.#session.close('internal');

@@ -22,7 +22,7 @@ export type ClientFrame =
   | { readonly type: 'token'; readonly token: string; readonly ref: Ref | undefined }
   | { readonly type: 'ping' };
 
-export interface Fault {
+export interface FrameFault {
   readonly type: 'fault';
   readonly code: FrameErrorKey;
   readonly ref: Ref | undefined;
@@ -34,7 +34,7 @@ const CONTENTS = ['data', 'text', 'base64'] as const;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /** Reads a frame of a client, or tells what is wrong with it. `maxPayload` in bytes. */
-export function parseFrame(json: string, maxPayload: number): ClientFrame | Fault {
+export function parseFrame(json: string, maxPayload: number): ClientFrame | FrameFault {
   const value = parseJson(json);
   if (value === undefined) return fault('bad_json', undefined);
   if (!isObject(value)) return fault('bad_frame', undefined);
@@ -55,7 +55,13 @@ export function parseFrame(json: string, maxPayload: number): ClientFrame | Faul
   }
 }
 
-function parseRoomFrame(type: 'join' | 'leave' | 'publish', members: Members, ref: Ref | undefined, json: string, maxPayload: number): ClientFrame | Fault {
+function parseRoomFrame(
+  type: 'join' | 'leave' | 'publish',
+  members: Members,
+  ref: Ref | undefined,
+  json: string,
+  maxPayload: number,
+): ClientFrame | FrameFault {
   const { room } = members;
   if (typeof room !== 'string') return fault('bad_frame', ref);
   if (!isName(room)) return fault('bad_room', ref);
@@ -69,7 +75,7 @@ function parseRoomFrame(type: 'join' | 'leave' | 'publish', members: Members, re
     : { type, room, ref, payload, id, traceparent: typeof traceparent === 'string' ? traceparent : undefined };
 }
 
-function parseJoin(room: string, { since, last }: Members, ref: Ref | undefined): ClientFrame | Fault {
+function parseJoin(room: string, { since, last }: Members, ref: Ref | undefined): ClientFrame | FrameFault {
   if (since !== undefined && (typeof since !== 'string' || parsePosition(since) === undefined)) return fault('bad_position', ref);
   if (last !== undefined && !(typeof last === 'number' && Number.isInteger(last) && last >= 0)) return fault('bad_frame', ref);
   return { type: 'join', room, ref, since, last: last === undefined ? undefined : Math.min(last, MAX_LAST) };
@@ -106,6 +112,6 @@ function isRef(value: unknown): value is Ref {
   return typeof value === 'string';
 }
 
-function fault(code: FrameErrorKey, ref: Ref | undefined): Fault {
+function fault(code: FrameErrorKey, ref: Ref | undefined): FrameFault {
   return { type: 'fault', code, ref };
 }

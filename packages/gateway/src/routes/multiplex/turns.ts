@@ -2,21 +2,21 @@ import type { Inbound } from '../../inbound.ts';
 import type { Intake } from '../intake.ts';
 
 /** Writes the answer to a frame. */
-export type Answer = () => void;
+export type WriteAnswer = () => void;
 
 /** What a frame asks for. */
-export interface Step {
+export interface FrameStep {
   /** What it keeps, in bytes, until it has been served. */
   readonly cost: number;
   /** Whether it may begin before the answer to the one before it is there. The answers keep their order all the same. */
   readonly overlaps: boolean;
   /** Begins it. It never rejects: what goes wrong is an answer too. */
-  begin(): Answer | Promise<Answer>;
+  begin(): WriteAnswer | Promise<WriteAnswer>;
 }
 
 interface Turn {
-  readonly step: Step;
-  answer: Answer | undefined;
+  readonly step: FrameStep;
+  answer: WriteAnswer | undefined;
 }
 
 /** A session's frames are answered in the order they came in; those that may overlap are under way together. */
@@ -33,7 +33,7 @@ export class Turns {
     this.#inbound = inbound;
   }
 
-  take(step: Step): void {
+  take(step: FrameStep): void {
     this.#waiting.push({ step, answer: undefined });
     this.#go();
   }
