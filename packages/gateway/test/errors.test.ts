@@ -4,6 +4,7 @@ import { LayerError } from '@busgate/layer';
 import { describe, expect, test } from 'vitest';
 import { closeLabel, createCounters } from '../src/counters.ts';
 import { closeOf, type CloseKey, ERRORS, httpError, type HttpErrorKey } from '../src/errors.ts';
+import { OPS_ERRORS } from '../src/ops/errors.ts';
 import { joinFailure, publishFailure } from '../src/layer-errors.ts';
 import { refusal } from '../src/refusal.ts';
 import { Returns } from '../src/returns.ts';
@@ -35,10 +36,14 @@ test.each(closes)('%s in a close frame: a code, and a reason that fits', (key) =
   expect(new TextEncoder().encode(reason).length).toBeLessThanOrEqual(123);
 });
 
-test('every key is one that something raises', () => {
-  const sources = globSync(join(import.meta.dirname, '../src/**/*.ts')).filter((file) => !file.endsWith('/src/errors.ts'));
-  const text = sources.map((file) => readFileSync(file, 'utf8')).join('\n');
-  expect(keys.map(([key]) => key).filter((key) => !text.includes(`'${key}'`))).toEqual([]);
+test.each([
+  ['public port', keys.map(([key]) => key), 'errors.ts'],
+  ["operator's API", Object.keys(OPS_ERRORS), 'ops/errors.ts'],
+] as const)('every key of the %s is one that something raises', (_, all, table) => {
+  const source = join(import.meta.dirname, '../src');
+  const others = globSync(join(source, '**/*.ts')).filter((file) => file !== join(source, table));
+  const text = others.map((file) => readFileSync(file, 'utf8')).join('\n');
+  expect(all.filter((key) => !text.includes(`'${key}'`))).toEqual([]);
 });
 
 test('what may be tried again says when, spread so that not all come at once', () => {

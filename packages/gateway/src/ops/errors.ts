@@ -33,7 +33,7 @@ const TABLE = {
 
 export type OpsErrorKey = keyof typeof TABLE;
 
-const OPS_ERRORS: Readonly<Record<OpsErrorKey, ErrorRow>> = TABLE;
+export const OPS_ERRORS: Readonly<Record<OpsErrorKey, ErrorRow>> = TABLE;
 
 /** What a call is refused with. */
 export class OpsError extends Error {
