@@ -1,4 +1,15 @@
-import type { DriverEvents, HistoryRule, LayerError, LayerLogger, ResolvedOptions, Stamp, Topic, TopicSink } from '@busgate/layer/driver';
+import {
+  RefusedTopics,
+  Renewal,
+  type DriverEvents,
+  type HistoryRule,
+  type LayerError,
+  type RefusedTopic,
+  type ResolvedOptions,
+  type Stamp,
+  type Topic,
+  type TopicSink,
+} from '@busgate/layer/driver';
 import type { Arrival, Subscribed } from './connection.ts';
 import { away } from './errors.ts';
 import { InOrder } from './in-order.ts';
@@ -6,21 +17,13 @@ import type { Session } from './session.ts';
 import type { Subjects } from './subjects.ts';
 import { traceOf } from './trace-header.ts';
 
-/** Messages of one topic that are kept while its subscription on a new connection is being proved; what passes it the gap covers. */
-const MAX_HELD = 1000;
 /**
  * In a cluster the other servers know of a new subscription a moment later, and what they have sent meanwhile has not come: rooms with history look
  * after this time for what they missed.
  */
 const SPREAD_MS = 1000;
-/** How often a subscription that the server no longer permits is tried again. */
-const RETRY_MS = 5000;
-
-interface Held {
-  readonly payload: Uint8Array;
-  readonly stamp: Stamp | undefined;
-  readonly traceparent: string | undefined;
-}
+/** How often is looked whether subscriptions that the server does not permit are to be tried again. */
+const LOOK_MS = 1000;
 
 interface Entry {
   readonly topic: Topic;
@@ -30,8 +33,8 @@ interface Entry {
   readonly order: InOrder | undefined;
   /** On the connection that it was last made on. */
   subscribed: Subscribed | undefined;
-  /** Messages kept until the gap before them has been told. */
-  held: Held[] | undefined;
+  /** Until the gap has been told. */
+  renewal: Renewal | undefined;
   refused: LayerError | undefined;
   /** The server has confirmed it once. */
   confirmed: boolean;
@@ -46,17 +49,19 @@ export interface TopicsEvents extends Pick<DriverEvents, 'fault'> {
 /** What this process subscribes: confirmed at the call, made anew on every connection, with exactly one gap between the two. */
 export class Topics {
   readonly #subjects: Subjects;
-  readonly #logger: LayerLogger;
   readonly #traces: boolean;
   readonly #events: TopicsEvents;
   readonly #entries = new Map<string, Entry>();
-  #retry: NodeJS.Timeout | undefined;
+  readonly #refused: RefusedTopics<Entry>;
+  /** The server has just taken away some that stood. */
+  #taken: NodeJS.Immediate | undefined;
+  #nextLook: NodeJS.Timeout | undefined;
   #session: Session | undefined;
 
   /** `traces`: whether rooms are looked at for them. */
   constructor(subjects: Subjects, { logger, traces }: Pick<ResolvedOptions, 'logger' | 'traces'>, events: TopicsEvents) {
     this.#subjects = subjects;
-    this.#logger = logger;
+    this.#refused = new RefusedTopics(logger, (kind, reason) => events.fault(kind, reason));
     this.#traces = traces;
     this.#events = events;
   }
@@ -64,7 +69,7 @@ export class Topics {
   /** @throws LayerError REFUSED, LAYER_AWAY */
   async subscribe(session: Session, topic: Topic, sink: TopicSink, rule: HistoryRule | undefined): Promise<void> {
     const order = rule === undefined ? undefined : new InOrder((payload, stamp, traceparent) => this.#give(entry, payload, stamp, traceparent));
-    const entry: Entry = { topic, sink, rule, order, subscribed: undefined, held: undefined, refused: undefined, confirmed: false };
+    const entry: Entry = { topic, sink, rule, order, subscribed: undefined, renewal: undefined, refused: undefined, confirmed: false };
     const key = this.#subjects.topic(topic);
     this.#entries.set(key, entry);
     try {
@@ -87,47 +92,51 @@ export class Topics {
 
   /** Subscribes everything anew on a connection; what arrives waits for {@link release}. Resolves when the server has confirmed it. */
   async renew(session: Session): Promise<void> {
-    for (const entry of this.#entries.values()) {
-      entry.held ??= [];
-      entry.order?.reset();
-      entry.refused = undefined;
-      this.#subscribeEntry(session, entry);
-    }
+    for (const entry of this.#entries.values()) this.#renewEntry(session, entry);
     await session.confirm();
-    for (const entry of this.#entries.values()) if (entry.refused !== undefined) this.#subscriptionTaken(entry);
   }
 
   /** The new connection counts: each topic that was renewed is told its gap, then what has come since. */
   release(session: Session): void {
     this.#session = session;
     for (const entry of this.#entries.values()) {
-      if (entry.held === undefined || entry.refused !== undefined) continue;
+      if (entry.renewal === undefined || entry.refused !== undefined) continue;
       this.#tellGap(entry);
       this.#tellGapLater(session, entry);
     }
+    this.#tellRefused();
   }
 
   /** Tells a gap in each room with history that `concerns` names: its stream is not what it was. */
   tellGaps(concerns: (rule: HistoryRule) => boolean): void {
-    for (const entry of this.#entries.values()) if (entry.rule !== undefined && entry.held === undefined && concerns(entry.rule)) entry.sink.gap();
+    for (const entry of this.#entries.values()) if (entry.rule !== undefined && entry.renewal === undefined && concerns(entry.rule)) entry.sink.gap();
   }
 
   /** Ends every subscription, so that who publishes to this process's topics is told that nobody listens. */
   close(): void {
-    clearTimeout(this.#retry);
+    clearTimeout(this.#nextLook);
+    clearImmediate(this.#taken);
     for (const [key, entry] of this.#entries) this.#endSubscription(key, entry);
+  }
+
+  #renewEntry(session: Session, entry: Entry): void {
+    entry.renewal = new Renewal(entry.sink);
+    entry.order?.reset();
+    entry.refused = undefined;
+    this.#subscribeEntry(session, entry);
   }
 
   #subscribeEntry(session: Session, entry: Entry): void {
     const { topic, order } = entry;
     entry.subscribed = session.subscribe(order === undefined ? this.#subjects.topic(topic) : this.#subjects.live(topic.name), {
       message: this.#receiverOf(entry),
-      refused: (error) => this.#refused(session, entry, error),
+      refused: (error) => this.#onRefused(session, entry, error),
     });
   }
 
   #endSubscription(key: string, entry: Entry): void {
     this.#entries.delete(key);
+    this.#refused.delete(entry);
     entry.subscribed?.end();
     entry.order?.reset();
   }
@@ -140,8 +149,8 @@ export class Topics {
   }
 
   #give(entry: Entry, payload: Uint8Array, stamp?: Stamp, traceparent?: string): void {
-    if (entry.held === undefined) entry.sink.message(payload, stamp, traceparent);
-    else if (entry.held.length < MAX_HELD) entry.held.push({ payload, stamp, traceparent });
+    if (entry.renewal === undefined) entry.sink.message(payload, stamp, traceparent);
+    else entry.renewal.keep(() => entry.sink.message(payload, stamp, traceparent));
   }
 
   /** A stream's copy: the epoch is in its subject, the sequences are in its headers. */
@@ -157,55 +166,61 @@ export class Topics {
   }
 
   #tellGap(entry: Entry): void {
-    const held = entry.held ?? [];
-    entry.held = undefined;
-    entry.sink.gap();
-    for (const { payload, stamp, traceparent } of held) entry.sink.message(payload, stamp, traceparent);
+    const { renewal } = entry;
+    entry.renewal = undefined;
+    this.#refused.delete(entry);
+    renewal?.tell();
   }
 
   /** For a room with history a gap is a look into it. */
   #tellGapLater(session: Session, entry: Entry): void {
     if (entry.rule === undefined || !session.connection.facts.clustered) return;
     setTimeout(() => {
-      if (session.ended === undefined && entry.held === undefined && this.#entries.get(this.#subjects.topic(entry.topic)) === entry) entry.sink.gap();
+      if (session.ended === undefined && entry.renewal === undefined && this.#isHeld(entry)) entry.sink.gap();
     }, SPREAD_MS).unref();
   }
 
-  #refused(session: Session, entry: Entry, error: LayerError): void {
+  #onRefused(session: Session, entry: Entry, error: LayerError): void {
     entry.refused = error;
-    const tried = session === this.#session && entry.held !== undefined;
-    if (!tried) this.#events.fault('refused', error.message);
-    if (session === this.#session && entry.confirmed && entry.held === undefined) {
-      entry.sink.gap();
-      this.#subscriptionTaken(entry);
+    if (!entry.confirmed) this.#events.fault('refused', error.message);
+    else if (session === this.#session) this.#taken ??= setImmediate(() => this.#tellRefused());
+  }
+
+  /** What is not permitted any more, on return or while it stood, is tried again until it is. */
+  #tellRefused(): void {
+    clearImmediate(this.#taken);
+    this.#taken = undefined;
+    const refused: RefusedTopic<Entry>[] = [];
+    for (const [name, entry] of this.#entries) {
+      if (entry.confirmed && entry.refused !== undefined) refused.push({ topic: entry, names: [name], reason: entry.refused.message });
     }
+    this.#refused.add(refused);
+    if (refused.length > 0) this.#lookLater();
   }
 
-  /** The server took away a subscription that stood: it is tried again until it is permitted, and ends with a gap. */
-  #subscriptionTaken(entry: Entry): void {
-    entry.held = [];
-    this.#logger.error('a subscription is not permitted any more', { topic: this.#subjects.topic(entry.topic), reason: entry.refused?.message });
-    this.#retry ??= setTimeout(() => void this.#retryTaken(), RETRY_MS).unref();
+  #lookLater(): void {
+    this.#nextLook ??= setTimeout(() => {
+      this.#nextLook = undefined;
+      void this.#tryAgain();
+    }, LOOK_MS).unref();
   }
 
-  async #retryTaken(): Promise<void> {
-    this.#retry = undefined;
+  async #tryAgain(): Promise<void> {
     const session = this.#session;
-    const lost = [...this.#entries.values()].filter((entry) => entry.refused !== undefined);
-    if (session === undefined || session.ended !== undefined || lost.length === 0) return;
-    try {
-      for (const entry of lost) {
-        entry.refused = undefined;
-        this.#subscribeEntry(session, entry);
+    if (session !== undefined && session.ended === undefined && this.#refused.look()) {
+      const tried = this.#refused.all;
+      try {
+        for (const entry of tried) this.#renewEntry(session, entry);
+        await session.confirm();
+        for (const entry of tried) if (this.#isHeld(entry) && entry.refused === undefined) this.#tellGap(entry);
+      } catch {
+        // The next connection brings them back.
       }
-      await session.confirm();
-    } catch {
-      return;
     }
-    for (const entry of lost) {
-      if (this.#entries.get(this.#subjects.topic(entry.topic)) !== entry || entry.held === undefined) continue;
-      if (entry.refused === undefined) this.#tellGap(entry);
-      else this.#retry ??= setTimeout(() => void this.#retryTaken(), RETRY_MS).unref();
-    }
+    if (this.#refused.all.length > 0) this.#lookLater();
+  }
+
+  #isHeld(entry: Entry): boolean {
+    return this.#entries.get(this.#subjects.topic(entry.topic)) === entry;
   }
 }

@@ -87,6 +87,27 @@ describe('a server that says no', () => {
     expect(faultsOf(layer)).toEqual({ refused: 1 });
   });
 
+  test('subscriptions that are not permitted any more on return: a gap each, one fault and one line, and another gap when they are back', async () => {
+    await using nats = await startNats({ config: [users('{ subscribe: ">" }')] });
+    const { lines, logger } = keepingLog();
+    await using layer = await openLayer(withUser(nats.url), { logger });
+    const rooms = await Promise.all(Array.from({ length: 30 }, (_, index) => listen(layer, `private.${index}`)));
+    const stays = await listen(layer, 'r');
+    await nats.kill();
+    await state(layer, 'away');
+    await writeFile(join(nats.folder, 'config'), users('{ subscribe: { deny: ["busgate.room.private.>"] } }'));
+    await nats.start();
+    for (const events of rooms) expect(await events.next()).toBe('GAP');
+    await layer.publish('r', 'x');
+    expect(await stays.take(2)).toEqual(['GAP', 'x']);
+    expect(faultsOf(layer).refused).toBe(1);
+    expect(lines.all.filter((line) => line.includes('not permitted any more'))).toHaveLength(1);
+    await reload(nats, users('{ subscribe: ">" }'));
+    for (const events of rooms) expect(await events.next()).toBe('GAP');
+    for (const index of rooms.keys()) await layer.publish(`private.${index}`, 'again');
+    for (const events of rooms) expect(await events.next()).toBe('again');
+  });
+
   test('wrong credentials are REFUSED at once; refused while it is away it keeps trying, and says so', async () => {
     await using nats = await startNats({ config: [users('{}')] });
     for (const url of [nats.url, nats.url.replace('nats://', 'nats://u:wrong@'), nats.url.replace('nats://', 'nats://token@')]) {

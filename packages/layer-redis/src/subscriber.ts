@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { isLayerError, type LayerError, type TopicSink } from '@busgate/layer/driver';
+import { Renewal, isLayerError, type LayerError, type TopicSink } from '@busgate/layer/driver';
 import type { Connection } from './connection.ts';
 import { replyCode } from './errors.ts';
 import { within } from './proof.ts';
@@ -141,10 +141,11 @@ class Owed {
   readonly held: Held;
   readonly #receivers: Map<string, Receiver>;
   readonly #first = new Map<string, Receiver>();
-  #settled = false;
+  readonly #renewal: Renewal;
 
   constructor(held: Held, receivers: Map<string, Receiver>) {
     this.held = held;
+    this.#renewal = new Renewal(held.sink);
     this.#receivers = receivers;
     for (const [channel, receiver] of held.channels) {
       const first: Receiver = {
@@ -171,14 +172,12 @@ class Owed {
   }
 
   settle(): void {
-    if (this.#settled) return;
-    this.#settled = true;
     let wanted = false;
     for (const [channel, receiver] of this.held.channels) {
       if (this.#receivers.get(channel) !== this.#first.get(channel)) continue;
       this.#receivers.set(channel, receiver);
       wanted = true;
     }
-    if (wanted) this.held.sink.gap();
+    if (wanted) this.#renewal.tell();
   }
 }
