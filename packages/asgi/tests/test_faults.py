@@ -14,7 +14,7 @@ from busgate_asgi.types import Application, Receive, Scope, Send
 from tests.support.gateway import gateway_at
 from tests.support.proxy import proxy_to
 from tests.support.servers import Server, start_nats, start_redis
-from tests.support.workers import worker
+from tests.support.workers import has_spoken, worker
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,9 +46,10 @@ def saying_three(say: asyncio.Event) -> Application:
 @pytest.mark.parametrize("start", [start_redis, start_nats])
 async def test_a_worker_reads_on_after_a_restart_of_the_broker(start: Callable[[], Server]) -> None:
     with start() as server:
-        async with gateway_at(server.url) as (gateway, prefix), worker(server.url, prefix, echo):
+        async with gateway_at(server.url) as (gateway, prefix), worker(server.url, prefix, echo) as running:
             session = gateway.session()
             await session.accepted()
+            await has_spoken(running)
             server.kill()
             server.start()
             await gateway.reconnect(server.url, prefix)
@@ -80,9 +81,10 @@ async def test_what_is_said_before_a_gateway_is_back_at_the_broker_waits_for_it(
     say = asyncio.Event()
     application = saying_three(say)
     with start_redis() as server:
-        async with gateway_at(server.url) as (gateway, prefix), worker(server.url, prefix, application):
+        async with gateway_at(server.url) as (gateway, prefix), worker(server.url, prefix, application) as running:
             session = gateway.session()
             await session.accepted()
+            await has_spoken(running)
             server.kill()
             say.set()
             server.start()

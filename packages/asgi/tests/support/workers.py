@@ -29,6 +29,13 @@ async def worker(layer: str, prefix: str, application: Application, queue: str =
         await task
 
 
+async def has_spoken(running: Worker) -> None:
+    """Waits until the worker knows that the broker has all that sessions said. Where a broker dies sooner the outcome is unknown, which closes them."""
+    outbox = running._outbox
+    while outbox._done or not outbox._idle.is_set():
+        await asyncio.sleep(0.01)
+
+
 class Command:
     """The command as a process; what it logs can be waited for."""
 
