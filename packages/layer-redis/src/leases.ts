@@ -45,8 +45,9 @@ export class RedisLeases implements LeaseStore {
     const { queue, payload, expiryMs } = message;
     if (this.#place.isOneServer) return answer(await this.#run('leaseSettle', lease, key, this.#keys.queue(queue), expiryMs, Buffer.from(payload)));
     const [found, record] = (await this.#run('leaseFind', lease, key)) as [Buffer, Buffer?];
-    if (record === undefined) return answer(found);
-    const isFirst = await this.#push({ ...message, id: read(record).id });
+    const held = record && read(record);
+    if (held === undefined) return answer(found);
+    const isFirst = await this.#push({ ...message, id: held.id });
     await this.#forget(lease, [key]);
     if (isFirst) return 'done';
     const [now] = (await this.#run('leaseFind', lease, key)) as [Buffer];
@@ -71,12 +72,18 @@ export class RedisLeases implements LeaseStore {
     if (this.#place.isOneServer) return (await this.#run('leaseSettleEnded', lease, most, this.#keys.queue(''))) as number;
     const found = (await this.#run('leaseSettleEnded', lease, most)) as Buffer[];
     const keys = found.filter((_, index) => index % 2 === 0).map(String);
-    const settled = await Promise.allSettled(keys.map((_, index) => this.#push(read(found[index * 2 + 1] as Buffer))));
+    const settled = await Promise.allSettled(keys.map((_, index) => this.#pushRecord(found[index * 2 + 1] as Buffer)));
     const done = keys.filter((_, index) => settled[index]?.status === 'fulfilled');
     if (done.length > 0) await this.#forget(lease, done);
     const failed = settled.find((result) => result.status === 'rejected');
     if (failed !== undefined && done.length === 0) throw failed.reason;
     return done.length;
+  }
+
+  /** What others have put in the place of a record has nothing to be pushed. */
+  async #pushRecord(written: Buffer): Promise<void> {
+    const record = read(written);
+    if (record !== undefined) await this.#push(record);
   }
 
   /** False where the id was seen: somebody else was first. */
@@ -116,8 +123,10 @@ function write({ expiryMs, queue, id, payload }: LeaseRecord): Buffer {
   return Buffer.concat([Buffer.from(`${expiryMs} ${queue} ${id}${LINE_FEED}`), payload]);
 }
 
-function read(record: Buffer): Omit<LeaseRecord, 'key'> {
+/** Undefined for what is none. */
+function read(record: Buffer): Omit<LeaseRecord, 'key'> | undefined {
   const end = record.indexOf(LINE_FEED);
-  const [expiryMs = '', queue = '', ...id] = record.toString('latin1', 0, end).split(' ');
-  return { expiryMs: Number(expiryMs), queue, id: id.join(' '), payload: record.subarray(end + 1) };
+  const [, expiryMs, queue, id] = /^(\d+) (\S+) (.*)$/.exec(record.toString('latin1', 0, Math.max(end, 0))) ?? [];
+  if (expiryMs === undefined || queue === undefined || id === undefined) return undefined;
+  return { expiryMs: Number(expiryMs), queue, id, payload: record.subarray(end + 1) };
 }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Driver, LeaseRecord, LeaseStore } from '@busgate/layer/driver';
 import { describe, expect, test } from 'vitest';
-import { startRedis } from '../../../test/support/brokers.ts';
+import { type Broker, startRedis } from '../../../test/support/brokers.ts';
 import { openDriver } from './drivers.ts';
 import { cli } from './support.ts';
 
@@ -16,6 +16,15 @@ async function waiting(driver: Driver, queue: string, count: number): Promise<st
 }
 
 const leasesOf = (driver: Driver): LeaseStore => driver.leases as LeaseStore;
+
+async function startClusterOfOne(): Promise<Broker> {
+  const redis = await startRedis({ config: ['cluster-enabled yes'] });
+  await cli(redis, 'CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => `${slot}`));
+  await expect.poll(() => cli(redis, 'CLUSTER', 'INFO')).toContain('cluster_state:ok');
+  return redis;
+}
+
+const clusterUrl = ({ url }: Broker): string => url.replace('redis:', 'redis-cluster:');
 
 describe('leases on a Redis of their own', () => {
   test('several who settle the same lease at once queue each record once, and its own process is told that it ended', async () => {
@@ -60,6 +69,42 @@ describe('leases on a Redis of their own', () => {
     expect(await store.settle('l', 'k1')).toBe('missing');
     await store.release('l');
     expect(await store.renew('l', 1000)).toBe('missing');
+  });
+
+  test.each([
+    ['one server', startRedis, ({ url }: Broker) => url],
+    ['a cluster', startClusterOfOne, clusterUrl],
+  ])("on %s, what others write in the place of records is replaced by their own process, and is in nobody's way", async (_, start, urlOf) => {
+    await using redis = await start();
+    await using own = await openDriver(urlOf(redis), 'own');
+    await using other = await openDriver(urlOf(redis), 'other');
+    const store = leasesOf(own);
+    await store.grant('l', 100);
+    await store.hold('l', [recordOf(1), recordOf(2), recordOf(3)]);
+    for (const [key, junk] of ['\u00ffjunk', '1 2', ''].entries()) await cli(redis, 'HSET', '{busgate:lease:l}:records', `k${key + 1}`, junk);
+    expect(await store.settle('l', 'k1', recordOf(1))).toBe('missing');
+    await store.hold('l', [recordOf(1)]);
+    expect(await store.settle('l', 'k1', recordOf(1))).toBe('done');
+    await store.hold('l', [recordOf(4)]);
+    await expect.poll(() => leasesOf(other).overdue()).toEqual(['l']);
+    let settled = 0;
+    while (settled < 3) settled += await leasesOf(other).settleEnded('l', 1);
+    expect(await leasesOf(other).overdue()).toEqual([]);
+    expect((await waiting(other, 'jobs', 2)).toSorted()).toEqual([recordOf(1), recordOf(4)].map(({ payload }) => String(payload)));
+  });
+
+  test.each(['state', 'records'])('what is no lease where its %s should be is none: its own process makes it anew', async (part) => {
+    await using redis = await startRedis();
+    await using own = await openDriver(redis.url, 'own');
+    const store = leasesOf(own);
+    await store.grant('l', 60_000);
+    await store.hold('l', [recordOf(1)]);
+    await cli(redis, 'SET', `{busgate:lease:l}:${part}`, 'junk');
+    expect([await store.renew('l', 60_000), await store.hold('l', [recordOf(1)]), await store.settle('l', 'k1')]).toEqual(['missing', 'missing', 'missing']);
+    expect([await store.overdue(), await store.settleEnded('l', 10)]).toEqual([[], 0]);
+    await store.grant('l', 60_000);
+    expect([await store.hold('l', [recordOf(1)]), await store.settle('l', 'k1', recordOf(1))]).toEqual(['done', 'done']);
+    expect(await waiting(own, 'jobs', 1)).toEqual([String(recordOf(1).payload)]);
   });
 
   test('a message that was queued with the id of a record is not queued again', async () => {
@@ -107,10 +152,8 @@ describe('leases on a Redis of their own', () => {
   });
 
   test('on a cluster, where the answer to settling was lost, its own process may repeat it, and is told that it is done', async () => {
-    await using redis = await startRedis({ config: ['cluster-enabled yes'] });
-    await cli(redis, 'CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => `${slot}`));
-    await expect.poll(() => cli(redis, 'CLUSTER', 'INFO')).toContain('cluster_state:ok');
-    await using own = await openDriver(redis.url.replace('redis:', 'redis-cluster:'), 'own');
+    await using redis = await startClusterOfOne();
+    await using own = await openDriver(clusterUrl(redis), 'own');
     const store = leasesOf(own);
     await store.grant('l', 60_000);
     await store.hold('l', [recordOf(1)]);

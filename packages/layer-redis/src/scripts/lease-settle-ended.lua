@@ -10,8 +10,9 @@ if not ARGV[2] then return found end
 local settled, failure = 0, nil
 for index = 1, #found, 2 do
   local expiry, queue, id, message = read(found[index + 1])
-  -- A key that is no queue, say, keeps its own record, and no other one.
-  local done, outcome = pcall(push, ARGV[2] .. queue, 0, { { message, expiry, id, '1' } })
+  -- A key that is no queue, say, keeps its own record, and no other one. What others have put in the place of a record is removed with nothing in its place.
+  local done, outcome = true, nil
+  if expiry then done, outcome = pcall(push, ARGV[2] .. queue, 0, { { message, expiry, id, '1' } }) end
   if done then
     redis.call('HDEL', records, found[index])
     settled = settled + 1

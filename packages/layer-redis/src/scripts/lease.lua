@@ -3,7 +3,9 @@
 local KEPT = 7 * 86400000
 local state, records = KEYS[1], KEYS[2]
 local now = milliseconds()
-local known = redis.call('HMGET', state, 'ends', 'ended')
+-- Where others have put something else in the place of one of them there is no lease: its own process is told so, and grants it anew.
+local isHash = type(redis.pcall('HLEN', records)) == 'number'
+local known = isHash and redis.pcall('HMGET', state, 'ends', 'ended') or {}
 local ends, ended = tonumber(known[1]), known[2]
 
 -- What its own process is answered where it can do nothing; nil where it can.
@@ -17,7 +19,7 @@ local function keep(ms)
   for _, key in ipairs({ state, records }) do redis.call('PEXPIRE', key, string.format('%.0f', ms)) end
 end
 
--- A record, '<ms that its message lives> <queue> <id> LF <message>', taken apart.
+-- A record, '<ms that its message lives> <queue> <id> LF <message>', taken apart; nil where it is none.
 local function read(record)
   return string.match(record, '^(%d+) (%S+) ([^\n]*)\n(.*)$')
 end
