@@ -67,9 +67,8 @@ export class Link {
         this.#events.left(reason);
         this.#losses.lost(reason, connection.fault);
         waits.reset();
-      } else {
-        await waits.wait(this.#closing.signal);
       }
+      await waits.wait(this.#closing.signal);
       const failure = this.#closing.signal.aborted ? undefined : await this.#round();
       if (failure !== undefined) this.#losses.lost(failure.message, faultOf(failure));
     }
