@@ -1,11 +1,9 @@
-import type { Finding } from '@busgate/layer/driver';
+import { clockFinding, type Finding } from '@busgate/layer/driver';
 import type { AccountInfo, JetStream, StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
 
 /** Of a limit so much may be used before it is to be raised. */
 const FULL = 0.8;
-/** Clocks may differ by so much, in milliseconds. */
-const CLOCK_MS = 1000;
 
 /** What is to be looked at. */
 interface Examined {
@@ -26,7 +24,7 @@ export async function examine(session: Session, jetStream: JetStream | undefined
     attempt('JetStream', async () => accountLimits(await jetStream.account(session))),
     ...what.streams.map((name) => attempt(`the stream ${name}`, async () => streamLimits(name, await jetStream.stream(session, name)))),
   ]);
-  const clock = await attempt("the clock against NATS's", () => clocks(what.brokerTime));
+  const clock = await attempt("the clock against NATS's", async () => clockFinding('NATS', (await what.brokerTime()) - Date.now()));
   return [payload, account, ...streams, clock];
 }
 
@@ -70,12 +68,6 @@ function streamLimits(name: string, stream: StreamInfo | undefined): Finding {
   const what = `the stream ${name}: ${shareOf(bytes, most)} of bytes`;
   if (isRoomy(bytes, most)) return { state: 'ok', what };
   return { state: 'fix', what, advice: `nats stream edit ${name} --max-bytes=${most * 2}` };
-}
-
-async function clocks(brokerTime: () => Promise<number>): Promise<Finding> {
-  const apart = Math.abs((await brokerTime()) - Date.now());
-  const what = `the clock differs from NATS's by ${Math.round(apart)} ms`;
-  return apart <= CLOCK_MS ? { state: 'ok', what } : { state: 'fix', what, advice: 'chronyc makestep, on both machines' };
 }
 
 function isRoomy(used: number, most: number): boolean {

@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import type { Finding } from '@busgate/layer/driver';
+import { clockFinding, type Finding } from '@busgate/layer/driver';
 import { replyOf } from './errors.ts';
 import type { Runner } from './scripts.ts';
 
@@ -7,8 +7,6 @@ const MIB = 1_048_576;
 /** Redis's own defaults for subscribers: a gateway that stands still for a moment in a busy fleet is cut off, with a gap in each of its rooms. */
 const DEFAULT_HARD = 32 * MIB;
 const DEFAULT_SOFT = 8 * MIB;
-/** Clocks may differ by so much, in milliseconds. */
-const CLOCK_MS = 1000;
 
 /** Looks at every server that takes writes. `keepsHistories`: whether messages are to outlive a restart. */
 export async function examine(servers: readonly Runner[], keepsHistories: boolean): Promise<readonly Finding[]> {
@@ -80,9 +78,7 @@ async function clock(server: Runner): Promise<Finding> {
   const before = Date.now();
   const [seconds, micros] = ((await server.run('time')) as Buffer[]).map(Number);
   const ours = (before + Date.now()) / 2;
-  const ahead = (seconds ?? 0) * 1000 + (micros ?? 0) / 1000 - ours;
-  const what = `the clock differs from Redis's by ${Math.round(Math.abs(ahead))} ms`;
-  return Math.abs(ahead) <= CLOCK_MS ? { state: 'ok', what } : { state: 'fix', what, advice: 'chronyc makestep, on both machines' };
+  return clockFinding('Redis', (seconds ?? 0) * 1000 + (micros ?? 0) / 1000 - ours);
 }
 
 /** Rejects where these credentials may not ask. */

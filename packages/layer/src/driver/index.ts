@@ -29,6 +29,7 @@ export type {
   TopicKind,
   TopicSink,
 } from './driver.ts';
+export { clockFinding } from './clock-finding.ts';
 export { withResolvers, type Resolvers } from './resolvers.ts';
 export { RetryWaits } from './retry-waits.ts';
 export { Patience } from './patience.ts';

@@ -1,0 +1,11 @@
+import type { Finding } from '../contract.ts';
+
+/** Clocks may differ by so much, in milliseconds. */
+const MOST_APART_MS = 1000;
+
+/** What is to be said of a broker whose clock is ahead of this process's by so many milliseconds. */
+export function clockFinding(broker: string, aheadMs: number): Finding {
+  const apart = Math.abs(aheadMs);
+  const what = `the clock differs from ${broker}'s by ${Math.round(apart)} ms`;
+  return apart <= MOST_APART_MS ? { state: 'ok', what } : { state: 'fix', what, advice: 'chronyc makestep, on both machines' };
+}
