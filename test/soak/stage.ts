@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asRouter, type Router, Worker } from '@busgate/consumer/run';
-import { type ChannelLayer, openLayer } from '@busgate/layer';
+import { openLayer } from '@busgate/layer';
 import { RawClient, request, type HttpAnswer } from '../../packages/gateway/test/support/raw.ts';
 import { KEY } from '../../packages/gateway/test/support/operator.ts';
 import { JWT } from '../../packages/gateway/test/support/tokens.ts';
@@ -36,6 +36,8 @@ const LIMITS = {
 };
 /** What is said of a broker that is gone, which is no error of the gateway. */
 const BROKER_FAULT = '"message":"a fault of the broker"';
+/** What a broker holds for its clients. */
+const AT_BROKER = / at the broker$/;
 /** Gauges that say how things are, and nothing of what is held. */
 const NO_HOLDINGS = /^busgate_(?:info|memory|sessions_limit|layer_)/;
 
@@ -45,23 +47,14 @@ export class SoakStage implements AsyncDisposable {
   readonly gateway: GatewayProcess;
   readonly broker: SoakBroker | undefined;
   readonly inspector: Inspector;
-  /** The worker's. */
-  readonly #own: ChannelLayer | undefined;
   readonly #stack: AsyncDisposableStack;
   #least: Counts = {};
 
-  private constructor(
-    layer: LayerName,
-    parts: Pick<SoakStage, 'gateway' | 'broker' | 'inspector'>,
-    own: ChannelLayer | undefined,
-    stack: AsyncDisposableStack,
-  ) {
-    const { gateway, broker, inspector } = parts;
+  private constructor(layer: LayerName, gateway: GatewayProcess, broker: SoakBroker | undefined, inspector: Inspector, stack: AsyncDisposableStack) {
     this.layer = layer;
     this.gateway = gateway;
     this.broker = broker;
     this.inspector = inspector;
-    this.#own = own;
     this.#stack = stack;
   }
 
@@ -72,18 +65,13 @@ export class SoakStage implements AsyncDisposable {
     const gateway = stack.use(await startGateway({ args: argsOf(broker), env: { NODE_OPTIONS: INSPECTED } }));
     const inspector = stack.use(await Inspector.of(gateway));
     await inspector.run(COMPILING_LESS);
-    const own = broker === undefined ? undefined : stack.use(await openLayer(broker.direct));
-    if (own !== undefined) {
+    if (broker !== undefined) {
+      const own = stack.use(await openLayer(broker.direct));
       const worker = new Worker({ layer: own, router: asRouter(echo) as Router, queue: 'work', log: { warn: () => undefined, error: () => undefined } });
       worker.start();
       stack.defer(() => worker.stop());
     }
-    return new SoakStage(layer, { gateway, broker, inspector }, own, stack.move());
-  }
-
-  /** Whether the worker has its broker, too: what was noted while it has not would be less than what there is. */
-  get isWhole(): boolean {
-    return this.#own === undefined || this.#own.status.state === 'connected';
+    return new SoakStage(layer, gateway, broker, inspector, stack.move());
   }
 
   get port(): number {
@@ -100,11 +88,20 @@ export class SoakStage implements AsyncDisposable {
     return asked(this.gateway.opsPort, line, [`Authorization: Bearer ${KEY}`], body);
   }
 
-  /** Waits until all is let go that is let go late, and notes what there is: later nothing else may be left. Everything must have been done before. */
+  /**
+   * Waits until all is let go that is let go late, and notes what there is: later nothing else may be left. Everything must have been done before. While nothing is done the broker is asked
+   * for no more, but by who was cut off from it and is back: what was noted before that is less than what there is, and counts no more.
+   */
   async begin(): Promise<Census> {
-    const least: Record<string, number> = await this.#counts();
-    for (const end = performance.now() + LET_GO_MS; performance.now() < end; await delay(LOOK_AGAIN_MS)) {
-      for (const [name, count] of Object.entries(await this.#counts())) least[name] = Math.min(count, least[name] ?? 0);
+    const begun = performance.now();
+    let least: Record<string, number> = { ...(await this.#counts()) };
+    for (let end = begun + LET_GO_MS; performance.now() < end; await delay(LOOK_AGAIN_MS)) {
+      const counts = Object.entries(await this.#counts());
+      if (counts.some(([name, count]) => AT_BROKER.test(name) && count > (least[name] ?? 0))) {
+        least = {};
+        end = Math.min(performance.now() + LET_GO_MS, begun + PATIENCE_MS);
+      }
+      for (const [name, count] of counts) least[name] = Math.min(count, least[name] ?? Infinity);
     }
     this.#least = least;
     return await this.inspector.census();
