@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Close, Publisher, post, Regular } from './support/crowd.ts';
 import { docker, inspect, memoryOf, requireDocker } from './support/docker.ts';
 import { Fleet, type Gateway } from './support/fleet.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 
 const RAW = 240;
 const MULTIPLEX = 60;

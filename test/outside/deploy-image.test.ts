@@ -6,7 +6,7 @@ import { Client } from '../e2e/clients.ts';
 import { outcomeOf, ROOT } from './support/commands.ts';
 import { docker, inspect, requireDocker } from './support/docker.ts';
 import { buildImage, RunningContainer } from './support/image.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 
 const IMAGE = `busgate-test-image-${process.pid}`;
 const BASE = 'node:24-bookworm-slim';

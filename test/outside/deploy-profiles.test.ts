@@ -4,7 +4,7 @@ import { post } from './support/crowd.ts';
 import { expressionsOf, readDashboard } from './support/dashboard.ts';
 import { inspect, requireDocker } from './support/docker.ts';
 import { Fleet } from './support/fleet.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 
 /** What a fleet of few clients and no event routes has no samples of: nothing was refused, no layer is away. */
 const MAY_BE_EMPTY = /busgate_event|busgate_refused_total|busgate_closes_total|busgate_layer_faults_total/;

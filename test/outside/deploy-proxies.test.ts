@@ -11,7 +11,7 @@ import { outcomeOf, ROOT } from './support/commands.ts';
 import { post } from './support/crowd.ts';
 import { packagedProxies, PROXIES, type ProxyName, RunningProxy, shippedFile } from './support/proxies.ts';
 import type { PythonEnvironment } from './support/python.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 
 /** Long enough for every check of a proxy to be late: that the notice of the defaults is longer than they take is looked up in the files. */
 const DRAINING = ['--drain-notice', '8s', '--drain-deadline', '16s'];

@@ -12,7 +12,7 @@ import { Wanderer } from './support/chaos/wanderer.ts';
 import { Workforce } from './support/chaos/workforce.ts';
 import { ROOT } from './support/commands.ts';
 import { PythonEnvironment } from './support/python.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 
 const CLIENTS = 500;
 /** How long workers and a gateway die, and how often a worker is killed, in milliseconds. */

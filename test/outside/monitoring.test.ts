@@ -12,7 +12,7 @@ import { type GatewayProcess, startGateway } from '../support/processes.ts';
 import { outcomeOf, outputOf, ROOT } from './support/commands.ts';
 import { type Dashboard, expressionsOf, readDashboard } from './support/dashboard.ts';
 import { namesIn, readPage, sumIn } from './support/promql.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 
 /** What Prometheus adds to every sample. */
 const TARGET_LABELS = ['job', 'instance'];

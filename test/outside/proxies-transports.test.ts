@@ -13,7 +13,7 @@ import { startBrowser } from './support/browser.ts';
 import { outputOf } from './support/commands.ts';
 import { packagedProxies, type ProxyName, RunningProxy } from './support/proxies.ts';
 import type { PythonEnvironment } from './support/python.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 import { Wire } from './support/wire.ts';
 
 /** The heartbeat of the gateways fits the shortest idle timeout below as the defaults (25 s) fit the one of the files (60 s). */

@@ -3,7 +3,7 @@ import { type Broker, startRedis } from '../support/brokers.ts';
 import { type GatewayProcess, startGateway, startGatewayOn } from '../support/processes.ts';
 import { RunningProxy } from './support/proxies.ts';
 import { NumberedPublisher, Returning } from './support/returning.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 
 const CLIENTS = 5000;
 /** Each client is in one of them. */

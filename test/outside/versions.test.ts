@@ -9,7 +9,7 @@ import { type GatewayProcess, runBusgate, startGateway } from '../support/proces
 import { redisCli } from '../support/redis-forms.ts';
 import { ROOT } from './support/commands.ts';
 import { type Older, olderVersion } from './support/older.ts';
-import { until } from './support/until.ts';
+import { until } from '../support/until.ts';
 
 const OPEN = { join: 'anyone', publish: 'anyone' };
 const ROUTES = [

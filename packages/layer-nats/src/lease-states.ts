@@ -31,12 +31,12 @@ export class LeaseStates {
 
   /** Undefined where there is no such lease. */
   async of(session: Session, lease: string): Promise<WrittenLease | undefined> {
-    return this.#read(await this.#jetStream.message(session, this.#stream, { last_by_subj: this.#subjects.lease(lease) }));
+    return this.#read(await this.#last(session, lease));
   }
 
   /** What stands where the state of a lease does, which anybody's message may: `state` is undefined where it is none, `sequence` 0 where there is nothing. */
   async standing(session: Session, lease: string): Promise<{ readonly state: LeaseState | undefined; readonly sequence: number }> {
-    const found = await this.#jetStream.message(session, this.#stream, { last_by_subj: this.#subjects.lease(lease) });
+    const found = await this.#last(session, lease);
     return { state: this.#read(found)?.state, sequence: found?.seq ?? 0 };
   }
 
@@ -72,6 +72,10 @@ export class LeaseStates {
   /** What ended is forgotten, with all that it held. */
   async forget(session: Session, lease: string): Promise<void> {
     for (const filter of [this.#subjects.held(lease), this.#subjects.lease(lease)]) await this.#jetStream.purge(session, this.#stream, { filter });
+  }
+
+  #last(session: Session, lease: string): Promise<StoredMessage | undefined> {
+    return this.#jetStream.message(session, this.#stream, { last_by_subj: this.#subjects.lease(lease) });
   }
 
   #read(found: StoredMessage | undefined): WrittenLease | undefined {

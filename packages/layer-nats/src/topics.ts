@@ -1,6 +1,6 @@
 import {
   RefusedTopics,
-  Renewal,
+  Resubscription,
   type DriverEvents,
   type HistoryRule,
   type LayerError,
@@ -34,7 +34,7 @@ interface Entry {
   /** On the connection that it was last made on. */
   subscribed: Subscribed | undefined;
   /** Until the gap has been told. */
-  renewal: Renewal | undefined;
+  resubscription: Resubscription | undefined;
   refused: LayerError | undefined;
   /** The server has confirmed it once. */
   confirmed: boolean;
@@ -69,7 +69,7 @@ export class Topics {
   /** @throws LayerError REFUSED, LAYER_AWAY */
   async subscribe(session: Session, topic: Topic, sink: TopicSink, rule: HistoryRule | undefined): Promise<void> {
     const order = rule === undefined ? undefined : new InOrder((payload, stamp, traceparent) => this.#give(entry, payload, stamp, traceparent));
-    const entry: Entry = { topic, sink, rule, order, subscribed: undefined, renewal: undefined, refused: undefined, confirmed: false };
+    const entry: Entry = { topic, sink, rule, order, subscribed: undefined, resubscription: undefined, refused: undefined, confirmed: false };
     const key = this.#subjects.topic(topic);
     this.#entries.set(key, entry);
     try {
@@ -100,7 +100,7 @@ export class Topics {
   release(session: Session): void {
     this.#session = session;
     for (const entry of this.#entries.values()) {
-      if (entry.renewal === undefined || entry.refused !== undefined) continue;
+      if (entry.resubscription === undefined || entry.refused !== undefined) continue;
       this.#tellGap(entry);
       this.#tellGapLater(session, entry);
     }
@@ -109,7 +109,7 @@ export class Topics {
 
   /** Tells a gap in each room with history that `concerns` names: its stream is not what it was. */
   tellGaps(concerns: (rule: HistoryRule) => boolean): void {
-    for (const entry of this.#entries.values()) if (entry.rule !== undefined && entry.renewal === undefined && concerns(entry.rule)) entry.sink.gap();
+    for (const entry of this.#entries.values()) if (entry.rule !== undefined && entry.resubscription === undefined && concerns(entry.rule)) entry.sink.gap();
   }
 
   /** Ends every subscription, so that who publishes to this process's topics is told that nobody listens. */
@@ -120,7 +120,7 @@ export class Topics {
   }
 
   #renewEntry(session: Session, entry: Entry): void {
-    entry.renewal = new Renewal(entry.sink);
+    entry.resubscription = new Resubscription(entry.sink);
     entry.order?.reset();
     entry.refused = undefined;
     this.#subscribeEntry(session, entry);
@@ -149,8 +149,8 @@ export class Topics {
   }
 
   #give(entry: Entry, payload: Uint8Array, stamp?: Stamp, traceparent?: string): void {
-    if (entry.renewal === undefined) entry.sink.message(payload, stamp, traceparent);
-    else entry.renewal.keep(() => entry.sink.message(payload, stamp, traceparent));
+    if (entry.resubscription === undefined) entry.sink.message(payload, stamp, traceparent);
+    else entry.resubscription.keep(() => entry.sink.message(payload, stamp, traceparent));
   }
 
   /** A stream's copy: the epoch is in its subject, the sequences are in its headers. */
@@ -166,17 +166,17 @@ export class Topics {
   }
 
   #tellGap(entry: Entry): void {
-    const { renewal } = entry;
-    entry.renewal = undefined;
+    const { resubscription } = entry;
+    entry.resubscription = undefined;
     this.#refused.delete(entry);
-    renewal?.tell();
+    resubscription?.tell();
   }
 
   /** For a room with history a gap is a look into it. */
   #tellGapLater(session: Session, entry: Entry): void {
     if (entry.rule === undefined || !session.connection.facts.clustered) return;
     setTimeout(() => {
-      if (session.ended === undefined && entry.renewal === undefined && this.#isHeld(entry)) entry.sink.gap();
+      if (session.ended === undefined && entry.resubscription === undefined && this.#isHeld(entry)) entry.sink.gap();
     }, SPREAD_MS).unref();
   }
 

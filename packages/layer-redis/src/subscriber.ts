@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { Renewal, isLayerError, type LayerError, type TopicSink } from '@busgate/layer/driver';
+import { Resubscription, isLayerError, type LayerError, type TopicSink } from '@busgate/layer/driver';
 import type { Connection } from './connection.ts';
 import { replyCode } from './errors.ts';
 import { within } from './proof.ts';
@@ -141,11 +141,11 @@ class Owed {
   readonly held: Held;
   readonly #receivers: Map<string, Receiver>;
   readonly #first = new Map<string, Receiver>();
-  readonly #renewal: Renewal;
+  readonly #resubscription: Resubscription;
 
   constructor(held: Held, receivers: Map<string, Receiver>) {
     this.held = held;
-    this.#renewal = new Renewal(held.sink);
+    this.#resubscription = new Resubscription(held.sink);
     this.#receivers = receivers;
     for (const [channel, receiver] of held.channels) {
       const first: Receiver = {
@@ -178,6 +178,6 @@ class Owed {
       this.#receivers.set(channel, receiver);
       wanted = true;
     }
-    if (wanted) this.#renewal.tell();
+    if (wanted) this.#resubscription.tell();
   }
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { until } from '../../outside/support/until.ts';
+import { until } from '../../support/until.ts';
 import type { Child } from '../../support/child.ts';
 import { freePort } from '../../support/ports.ts';
 import { startPinned } from './pinned.ts';

@@ -3,7 +3,7 @@ import { freePort } from '../../support/ports.ts';
 import { type GatewayProcess, startGatewayOn } from '../../support/processes.ts';
 import { RunningProxy } from '../../outside/support/proxies.ts';
 import { NumberedPublisher } from '../../outside/support/returning.ts';
-import { until } from '../../outside/support/until.ts';
+import { until } from '../../support/until.ts';
 import type { Choice } from '../choice.ts';
 import { Latencies } from '../events/latencies.ts';
 import { chooseCores, type Cores } from '../rig/cores.ts';

@@ -4,7 +4,7 @@ import { cli, listen } from '../../../packages/layer-redis/test/support.ts';
 import { Client } from '../../e2e/clients.ts';
 import { type Broker, startRedis } from '../../support/brokers.ts';
 import { startGateway } from '../../support/processes.ts';
-import { until } from '../support/until.ts';
+import { until } from '../../support/until.ts';
 import { DjangoEnvironment, type SiteConfig } from './django.ts';
 
 const WIRES = ['channels-core', 'channels-pubsub'] as const;

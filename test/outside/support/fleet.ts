@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { outputOf, ROOT } from './commands.ts';
 import { ComposeProject, docker } from './docker.ts';
 import { sumIn } from './promql.ts';
-import { until } from './until.ts';
+import { until } from '../../support/until.ts';
 
 const COMPOSE = join(ROOT, 'deploy/docker-compose.yml');
 const TRACING = join(ROOT, 'examples/tracing');

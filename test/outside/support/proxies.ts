@@ -8,7 +8,7 @@ import type { GatewayProcess } from '../../support/processes.ts';
 import { ROOT } from './commands.ts';
 import { post } from './crowd.ts';
 import { PythonEnvironment } from './python.ts';
-import { until } from './until.ts';
+import { until } from '../../support/until.ts';
 
 /** Files that ship for proxies before gateways on one host. */
 const FILES = join(ROOT, 'deploy/proxies');

@@ -17,23 +17,23 @@ export async function publish(argv: readonly string[]): Promise<number> {
   if (words.length > 1) throw new ConfigError(['publish takes one TEXT: put it in quotes']);
   for (const [signal, code] of Object.entries(SIGNALS)) process.once(signal, () => process.exit(code));
   const publisher = await openPublisher(target, room);
-  const batch = new PublishLine(publisher);
+  const lines = new LinePublisher(publisher);
   const [text = '-'] = words;
-  if (text === '-') await publishLines(process.stdin, batch);
-  else await batch.add(Buffer.from(text));
-  await batch.done();
+  if (text === '-') await publishLines(process.stdin, lines);
+  else await lines.add(Buffer.from(text));
+  await lines.done();
   await publisher.close();
-  return batch.allAccepted ? 0 : 1;
+  return lines.allAccepted ? 0 : 1;
 }
 
-async function publishLines(input: AsyncIterable<Buffer>, batch: PublishLine): Promise<void> {
+async function publishLines(input: AsyncIterable<Buffer>, lines: LinePublisher): Promise<void> {
   const splitter = new LineSplitter();
-  for await (const piece of input) for (const line of splitter.push(piece)) await batch.add(line);
-  for (const line of splitter.end()) await batch.add(line);
+  for await (const piece of input) for (const line of splitter.push(piece)) await lines.add(line);
+  for (const line of splitter.end()) await lines.add(line);
 }
 
 /** Sends in order, a bounded number at a time, and tells each distinct reason of failure once. */
-class PublishLine {
+class LinePublisher {
   readonly #publisher: Publisher;
   readonly #underWay: Promise<void>[] = [];
   readonly #reasons = new Set<string>();

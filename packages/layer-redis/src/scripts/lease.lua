@@ -4,8 +4,8 @@ local KEPT = 7 * 86400000
 local state, records = KEYS[1], KEYS[2]
 local now = milliseconds()
 -- Where others have put something else in the place of one of them there is no lease: its own process is told so, and grants it anew.
-local isHash = type(redis.pcall('HLEN', records)) == 'number'
-local known = isHash and redis.pcall('HMGET', state, 'ends', 'ended') or {}
+local held = redis.pcall('HLEN', records)
+local known = type(held) == 'number' and redis.pcall('HMGET', state, 'ends', 'ended') or {}
 local ends, ended = tonumber(known[1]), known[2]
 
 -- What its own process is answered where it can do nothing; nil where it can.

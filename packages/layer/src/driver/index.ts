@@ -34,6 +34,6 @@ export { withResolvers, type Resolvers } from './resolvers.ts';
 export { RetryWaits } from './retry-waits.ts';
 export { Patience } from './patience.ts';
 export { RefusedTopics, type RefusedTopic } from './refused-topics.ts';
-export { Renewal } from './renewal.ts';
+export { Resubscription } from './resubscription.ts';
 export { UnderWay } from './under-way.ts';
 export { UrlReader, type Address, type TlsFiles } from './url.ts';

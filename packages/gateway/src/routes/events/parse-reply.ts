@@ -129,7 +129,8 @@ function readShortForm(members: Members): readonly Action[] {
   if (accept === true) actions.push({ type: 'accept', headers: [] });
   else if (accept === false) actions.push({ type: 'close', code: ORDINARY_CLOSE, reason: '' });
   const says = (name: string): boolean => !isAbsent(members[name]);
-  for (const content of ['text', 'bytes']) if (says(content)) actions.push(readSend({ [content]: members[content] }));
+  if (says('text')) actions.push(readSend({ text: members['text'] }));
+  if (says('bytes')) actions.push(readSend({ bytes: members['bytes'] }));
   const close = optional(members, 'close', (value) => value);
   if (close !== undefined && close !== false) actions.push(readClose(close === true ? ORDINARY_CLOSE : close, ''));
   const isOfEvent = ['accept', 'close', 'done', 'working', 'state'].some(says) || members['state'] === null;

@@ -4,7 +4,7 @@ import type { TopicSink } from './driver.ts';
 const MOST_KEPT = 1000;
 
 /** A topic whose subscription was lost and is made anew: it is told one gap, before any message that comes through the new one. To be made anew with each attempt. */
-export class Renewal {
+export class Resubscription {
   readonly #sink: Pick<TopicSink, 'gap'>;
   #kept: (() => void)[] = [];
   #isTold = false;
