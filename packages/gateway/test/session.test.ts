@@ -43,6 +43,18 @@ describe('rights', () => {
     expect(session.identity.user).toBe('ada');
   });
 
+  test('do not end sooner where they began within a tick', () => {
+    const stage = new Stage();
+    stage.time = 600;
+    const { link } = stage.session(MUTE, inSeconds(stage, 1));
+    stage.time = 1000;
+    stage.deadlines.tick();
+    expect(link.closedWith).toBeUndefined();
+    stage.time = 2000;
+    stage.deadlines.tick();
+    expect(link.closedWith).toBe(4401);
+  });
+
   test('may have ended for as long as the grace is', () => {
     const stage = new Stage({ grace: 5000 });
     const { link } = stage.session(MUTE, inSeconds(stage, 7));

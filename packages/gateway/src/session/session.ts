@@ -317,14 +317,14 @@ export class Session implements Timed, OutboxOwner {
     this.#wait();
   }
 
-  /** Who said them is asked again, where that can be; at the end of the grace nothing helps any more. */
+  /** Who said them is asked again, where that can be; at the end of the grace nothing helps any more. What began within a tick is due before that. */
   #endRights(): void {
     const { deadlines, now, rights } = this.#all;
     const { question, until = Infinity } = this.#identity;
     const left = until + rights.grace - now();
-    if (question === undefined || left <= 0) return this.close('expired');
-    this.#rightsTick = deadlines.now + deadlines.ticks(Math.min(ASK_AGAIN_MS, left));
-    rights.renew(this);
+    if (left <= 0) return this.close('expired');
+    this.#rightsTick = deadlines.now + deadlines.ticks(question === undefined ? left : Math.min(ASK_AGAIN_MS, left));
+    if (question !== undefined) rights.renew(this);
   }
 
   /** When something is to be done about the rights' end. */
