@@ -240,8 +240,28 @@ describe('what a worker that has gone did not read', () => {
     expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', own_queue: 'app.w.1' });
   });
 
-  test('stays in its queue where the worker says that it works', async () => {
+  test('is told also where a word that it works had been said before, and was on its way', async () => {
     await using stage = await left();
+    await using shared = new TestWorker(stage.other, 'app');
+    for (const word of ['working', 'working', 'working']) await stage.say(word);
+    stage.looks(11);
+    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', own_queue: 'app.w.1' });
+  });
+
+  test('is told also where it said that it works, and died before it read', async () => {
+    await using stage = await left();
+    await using shared = new TestWorker(stage.other, 'app');
+    stage.looks(2);
+    await stage.say('working');
+    stage.looks(11);
+    expect(await shared.next()).toMatchObject({ type: 'websocket.disconnect', own_queue: 'app.w.1' });
+  });
+
+  test('stays in its queue where the worker says again that it works', async () => {
+    await using stage = await left();
+    stage.looks(2);
+    await stage.say('working');
+    stage.looks(2);
     await stage.say('working');
     stage.looks(11);
     await using own = new TestWorker(stage.other, 'app.w.1');

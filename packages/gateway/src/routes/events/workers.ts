@@ -16,6 +16,18 @@ export interface Charge {
   workerLost(): void;
 }
 
+/** A word of a worker that has arrived may have been said before what was queued for it since: after so many looks none such is left. */
+const LOOKS_BEHIND = 2;
+/** With its first word it lived after the end was queued; with the next one, 2 s later, it has read what is in its queue. */
+const WORDS_OWED = 2;
+
+/** What a worker has yet to say until it is certain that it reads its queue. */
+interface OwedWords {
+  /** Those count that come from this look on. */
+  readonly fromLook: number;
+  left: number;
+}
+
 interface WatchedQueue {
   readonly charges: Set<Charge>;
   /** The queue of the route, whose workers are told what this one no longer reads. */
@@ -23,8 +35,8 @@ interface WatchedQueue {
   subscription: Promise<{ close(): Promise<void> }> | undefined;
   /** That it cannot be listened to has been logged. */
   isReported: boolean;
-  /** An end was queued for it since it said that it works: it may be dead, or about to stop, and not read it. */
-  hasUnheard: boolean;
+  /** Since an end was queued for it: it may be dead, or about to stop, and not read it. */
+  owed: OwedWords | undefined;
 }
 
 /** The workers with queues of their own that have sessions of this gateway: whether they live, and whether they are about to stop. */
@@ -34,6 +46,7 @@ export class OwnWorkers {
   readonly #watch: WorkerWatch;
   readonly #leftovers: Leftovers;
   readonly #entries = new Map<string, WatchedQueue>();
+  #looks = 0;
   /** Those that fell silent while they had sessions. */
   lost = 0;
 
@@ -57,7 +70,7 @@ export class OwnWorkers {
     let entry = this.#entries.get(queue);
     if (entry === undefined) {
       this.#leftovers.leave(queue);
-      entry = { charges: new Set(), shared, subscription: undefined, isReported: false, hasUnheard: false };
+      entry = { charges: new Set(), shared, subscription: undefined, isReported: false, owed: undefined };
       this.#entries.set(queue, entry);
       this.#subscribe(queue, entry);
     }
@@ -66,11 +79,11 @@ export class OwnWorkers {
     entry.charges.add(charge);
   }
 
-  /** `isTold`: the end of the session was queued for the worker, which is watched until it has said once more that it works. */
+  /** `isTold`: the end of the session was queued for the worker, which is watched until it is certain that it has read it. */
   leave(queue: string, charge: Charge, isTold: boolean): void {
     const entry = this.#entries.get(queue);
     if (entry?.charges.delete(charge) !== true) return;
-    entry.hasUnheard ||= isTold;
+    if (isTold) entry.owed = { fromLook: this.#looks + LOOKS_BEHIND, left: WORDS_OWED };
     this.#forgetIfIdle(queue, entry);
   }
 
@@ -79,6 +92,7 @@ export class OwnWorkers {
     this.#leftovers.look();
     if (this.#entries.size === 0) return;
     if (this.#layer.status.state !== 'connected') return this.#watch.begin();
+    this.#looks += 1;
     for (const [queue, entry] of this.#entries) if (entry.subscription === undefined) this.#subscribe(queue, entry);
     this.#watch.look();
   }
@@ -106,9 +120,17 @@ export class OwnWorkers {
     if (stateOf(event.payload) === 'stopping') {
       for (const charge of entry.charges) charge.workerStops();
     } else {
-      entry.hasUnheard = false;
+      this.#works(entry);
       this.#forgetIfIdle(queue, entry);
     }
+  }
+
+  /** It has said so. */
+  #works(entry: WatchedQueue): void {
+    const { owed } = entry;
+    if (owed === undefined || this.#looks < owed.fromLook) return;
+    owed.left -= 1;
+    if (owed.left === 0) entry.owed = undefined;
   }
 
   #onSilent(queue: string): void {
@@ -124,7 +146,7 @@ export class OwnWorkers {
   }
 
   #forgetIfIdle(queue: string, entry: WatchedQueue): void {
-    if (entry.charges.size === 0 && !entry.hasUnheard) this.#forget(queue, entry);
+    if (entry.charges.size === 0 && entry.owed === undefined) this.#forget(queue, entry);
   }
 
   #forget(queue: string, { subscription }: WatchedQueue): void {
