@@ -1,8 +1,14 @@
 import { type Broker, startNats } from './brokers.ts';
 import { freePort } from './ports.ts';
+import { until } from './until.ts';
 
 /** What a node logs once it knows who leads JetStream: before that nobody answers who asks it for a stream. */
 export const LED = /(Self is new JetStream cluster|JetStream cluster new) metadata leader/;
+
+/** Waits for it: on a busy machine NATS 2.9 may hold several elections before one of them succeeds. */
+export async function isLed(logged: () => Promise<unknown>): Promise<void> {
+  await until('a node of NATS knows who leads JetStream', logged, () => true);
+}
 
 /** Three nats-servers that form a cluster with JetStream, each of which can be killed and started again. */
 export class NatsCluster implements AsyncDisposable {
@@ -23,7 +29,7 @@ export class NatsCluster implements AsyncDisposable {
     );
     const cluster = new NatsCluster(nodes);
     try {
-      await Promise.all(nodes.map((node) => node.logged(LED)));
+      await Promise.all(nodes.map((node) => isLed(() => node.logged(LED))));
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
