@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { requireBinary } from './binaries.ts';
 import { Child, type ChildOptions } from './child.ts';
-import { isLed, LED } from './nats-cluster.ts';
+import { isLed } from './nats-cluster.ts';
 import { freePort } from './ports.ts';
 
 const run = promisify(execFile);
@@ -119,7 +119,7 @@ export class DistantNats implements AsyncDisposable {
         const files = ['-c', join(folder, `${index}.conf`), '-js', '-sd', join(folder, `${index}`)];
         const child = network.run(index, binary, [...files, '-a', '0.0.0.0', '-p', '4222']);
         await child.lines.find((line) => line.includes('Server is ready'), 'a server that is ready');
-        if (count > 1) await isLed(() => child.lines.find((line) => LED.test(line), 'a server that knows who leads JetStream'));
+        if (count > 1) await isLed(`nats://${network.hosts[index] ?? ''}:4222`);
         return child;
       }),
     );
