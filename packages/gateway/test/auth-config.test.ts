@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { ConfigError } from '../src/config/faults.ts';
 import { printConfig } from '../src/config/print.ts';
 import { type Config, loadConfig } from '../src/config.ts';
+import { eachCase } from '../../../test/support/each-case.ts';
 
 const FILES: Record<string, string> = {
   rsa: pem('rsa', { modulusLength: 2048 }),
@@ -66,19 +67,23 @@ describe('auth.jwt', () => {
     expect(config.auth.jwt).toMatchObject({ keys: { key: { secret: 'secret' } }, maxAge: 3_600_000, leeway: 0, audience: [] });
   });
 
-  test.each([
-    ['rsa', 'RS256, RS384, RS512, PS256, PS384, PS512'],
-    ['p256', 'ES256'],
-    ['ed25519', 'EdDSA, Ed25519'],
-    ['secret', 'HS256, HS384, HS512'],
-  ])('a key of the kind %s goes with its own algorithms alone', (file, own) => {
-    expect(faultsOf(`auth: { jwt: { key_file: ${file}, algorithms: [${own}] } }`)).toEqual([]);
-    for (const other of ['RS256', 'ES256', 'EdDSA', 'HS256'].filter((algorithm) => !own.includes(algorithm))) {
-      expect(faultsOf(`auth: { jwt: { key_file: ${file}, algorithms: [${own}, ${other}] } }`)).toEqual([
-        `b.yaml: auth.jwt.algorithms must be some of ${own}, which are those of this key`,
-      ]);
-    }
-  });
+  test('a key goes with the algorithms of its kind alone', () =>
+    eachCase(
+      [
+        ['rsa', 'RS256, RS384, RS512, PS256, PS384, PS512'],
+        ['p256', 'ES256'],
+        ['ed25519', 'EdDSA, Ed25519'],
+        ['secret', 'HS256, HS384, HS512'],
+      ],
+      (file, own) => {
+        expect(faultsOf(`auth: { jwt: { key_file: ${file}, algorithms: [${own}] } }`)).toEqual([]);
+        for (const other of ['RS256', 'ES256', 'EdDSA', 'HS256'].filter((algorithm) => !own.includes(algorithm))) {
+          expect(faultsOf(`auth: { jwt: { key_file: ${file}, algorithms: [${own}, ${other}] } }`)).toEqual([
+            `b.yaml: auth.jwt.algorithms must be some of ${own}, which are those of this key`,
+          ]);
+        }
+      },
+    ));
 
   test('a secret of a file loses the line feed at its end, and is shown nowhere', () => {
     const config = load('auth: { jwt: { key_file: secret, algorithms: [HS256] }, http: { url: "http://app/auth?key=hidden" } }');
@@ -93,26 +98,30 @@ describe('auth.jwt', () => {
     }
   });
 
-  test.each([
-    ['{ algorithms: [HS256] }', 'key must be said'],
-    ['{ key: a, key_file: secret, algorithms: [HS256] }', 'key_file must be left out where key is said'],
-    ['{ key: a }', 'algorithms must be said'],
-    ['{ key: a, algorithms: [] }', 'algorithms is []'],
-    ['{ key: a, algorithms: [none] }', 'algorithms[0] is "none"'],
-    ['{ key: a, algorithms: HS256 }', 'algorithms is "HS256"'],
-    ['{ jwks: "https://id.example/", algorithms: [HS256, ES256] }', 'without HS256'],
-    ['{ jwks: "file:///etc/passwd", algorithms: [ES256] }', 'an http or https URL'],
-    ['{ key_file: short, algorithms: [RS256] }', 'RSA of 2048 bits or more'],
-    ['{ key_file: koblitz, algorithms: [ES256] }', 'P-256'],
-    ['{ key_file: private, algorithms: [EdDSA] }', 'a public key'],
-    ['{ key_file: empty, algorithms: [HS256] }', 'a file that can be read'],
-    ['{ key_file: none, algorithms: [HS256] }', 'a file that can be read'],
-    ['{ key: a, algorithms: [HS256], leeway: 10m }', 'leeway'],
-    ['{ key: a, algorithms: [HS256], issuers: [a] }', 'issuers must be left out'],
-    ['{ key: a, algorithms: [HS256], audience: [] }', 'audience'],
-  ])('%s is refused', (jwt, fault) => {
-    expect(faultsOf(`auth: { jwt: ${jwt} }`)).toEqual([expect.stringContaining(fault)]);
-  });
+  test('what cannot be is refused, and the error says why', () =>
+    eachCase(
+      [
+        ['{ algorithms: [HS256] }', 'key must be said'],
+        ['{ key: a, key_file: secret, algorithms: [HS256] }', 'key_file must be left out where key is said'],
+        ['{ key: a }', 'algorithms must be said'],
+        ['{ key: a, algorithms: [] }', 'algorithms is []'],
+        ['{ key: a, algorithms: [none] }', 'algorithms[0] is "none"'],
+        ['{ key: a, algorithms: HS256 }', 'algorithms is "HS256"'],
+        ['{ jwks: "https://id.example/", algorithms: [HS256, ES256] }', 'without HS256'],
+        ['{ jwks: "file:///etc/passwd", algorithms: [ES256] }', 'an http or https URL'],
+        ['{ key_file: short, algorithms: [RS256] }', 'RSA of 2048 bits or more'],
+        ['{ key_file: koblitz, algorithms: [ES256] }', 'P-256'],
+        ['{ key_file: private, algorithms: [EdDSA] }', 'a public key'],
+        ['{ key_file: empty, algorithms: [HS256] }', 'a file that can be read'],
+        ['{ key_file: none, algorithms: [HS256] }', 'a file that can be read'],
+        ['{ key: a, algorithms: [HS256], leeway: 10m }', 'leeway'],
+        ['{ key: a, algorithms: [HS256], issuers: [a] }', 'issuers must be left out'],
+        ['{ key: a, algorithms: [HS256], audience: [] }', 'audience'],
+      ],
+      (jwt, fault) => {
+        expect(faultsOf(`auth: { jwt: ${jwt} }`)).toEqual([expect.stringContaining(fault)]);
+      },
+    ));
 });
 
 describe('auth.http', () => {
@@ -126,32 +135,40 @@ describe('auth.http', () => {
     expect(load('auth: { http: { url: "http://app:3000/" } }').auth.http).toMatchObject({ headers: ['cookie', 'authorization'], timeout: 2000, cache: 0 });
   });
 
-  test.each([
-    ['{ headers: [cookie] }', 'url must be said'],
-    ['{ url: "app:3000" }', 'url is'],
-    ['{ url: "http://u:p@app/" }', 'without a name and password'],
-    ['{ url: "http://app/", headers: [Host] }', 'headers[0]'],
-    ['{ url: "http://app/", headers: [x-forwarded-for] }', 'headers[0]'],
-    ['{ url: "http://app/", headers: ["a b"] }', 'headers[0]'],
-    ['{ url: "http://app/", cookies: true }', 'cookies must be left out'],
-  ])('%s is refused', (http, fault) => {
-    expect(faultsOf(`auth: { http: ${http} }`)).toEqual([expect.stringContaining(fault)]);
-  });
+  test('what cannot be is refused, and the error says why', () =>
+    eachCase(
+      [
+        ['{ headers: [cookie] }', 'url must be said'],
+        ['{ url: "app:3000" }', 'url is'],
+        ['{ url: "http://u:p@app/" }', 'without a name and password'],
+        ['{ url: "http://app/", headers: [Host] }', 'headers[0]'],
+        ['{ url: "http://app/", headers: [x-forwarded-for] }', 'headers[0]'],
+        ['{ url: "http://app/", headers: ["a b"] }', 'headers[0]'],
+        ['{ url: "http://app/", cookies: true }', 'cookies must be left out'],
+      ],
+      (http, fault) => {
+        expect(faultsOf(`auth: { http: ${http} }`)).toEqual([expect.stringContaining(fault)]);
+      },
+    ));
 });
 
 describe('who is known', () => {
   const JWT = 'auth: { jwt: { key: a, algorithms: [HS256] } }';
 
-  test.each([
-    ['routes: [{ path: /s, kind: multiplex, join: user, publish: nobody }]', 'the route /s'],
-    ['routes: [{ path: /s, kind: multiplex, join: anyone, publish: token }]', 'the route /s'],
-    ['rooms: [{ rooms: "a.>", publish: user }]', 'the rule of the rooms a.>'],
-    ['rooms: [{ rooms: "a.{sub}.>", join: anyone }]', 'the rule of the rooms a.{sub}.>'],
-  ])('%s needs auth', (yaml, name) => {
-    expect(faultsOf(yaml)).toEqual([`${name} is for those who are known, so auth.jwt or auth.http must be said`]);
-    expect(faultsOf(`${yaml}\n${JWT}`)).toEqual([]);
-    expect(faultsOf(`${yaml}\nauth: { http: { url: "http://app/" } }`)).toEqual([]);
-  });
+  test('what is for those who are known needs auth', () =>
+    eachCase(
+      [
+        ['routes: [{ path: /s, kind: multiplex, join: user, publish: nobody }]', 'the route /s'],
+        ['routes: [{ path: /s, kind: multiplex, join: anyone, publish: token }]', 'the route /s'],
+        ['rooms: [{ rooms: "a.>", publish: user }]', 'the rule of the rooms a.>'],
+        ['rooms: [{ rooms: "a.{sub}.>", join: anyone }]', 'the rule of the rooms a.{sub}.>'],
+      ],
+      (yaml, name) => {
+        expect(faultsOf(yaml)).toEqual([`${name} is for those who are known, so auth.jwt or auth.http must be said`]);
+        expect(faultsOf(`${yaml}\n${JWT}`)).toEqual([]);
+        expect(faultsOf(`${yaml}\nauth: { http: { url: "http://app/" } }`)).toEqual([]);
+      },
+    ));
 
   test('a token in a cookie needs a way to check it', () => {
     expect(faultsOf('auth: { cookie: token, http: { url: "http://app/" } }')).toEqual([expect.stringContaining('auth.cookie needs auth.jwt')]);
