@@ -63,7 +63,6 @@ export class NatsDriver implements Driver {
   readonly #keeping: Keeping;
   #events: DriverEvents | undefined;
   #session: Session | undefined;
-  #why = 'it has not been reached yet';
   readonly #onChange = new Set<() => void>();
 
   constructor(target: Target, context: DriverContext) {
@@ -90,8 +89,9 @@ export class NatsDriver implements Driver {
       missed: ({ rules }) => this.#topics.tellGaps((rule) => rules.includes(rule)),
     });
     this.#link = new Link(target, `busgate ${context.process}`, logger, {
+      prepare: (session) => this.#prepare(session),
       arrived: (session) => this.#arrived(session),
-      left: (reason) => this.#left(reason),
+      away: (reason) => this.#away(reason),
       fault: (kind, reason) => this.#events?.fault(kind, reason),
     });
   }
@@ -205,7 +205,7 @@ export class NatsDriver implements Driver {
   }
 
   #connected(): Session {
-    if (this.#session === undefined) throw away(this.#why);
+    if (this.#session === undefined) throw away(this.#link.reason ?? 'it has not been reached yet');
     return this.#session;
   }
 
@@ -215,7 +215,7 @@ export class NatsDriver implements Driver {
     return session;
   }
 
-  async #arrived(session: Session): Promise<void> {
+  async #prepare(session: Session): Promise<void> {
     this.#warnOfLimits(session);
     const kept = this.#keeping.arrive(session);
     // A single server may have been started anew: then which epoch messages are of is found out before the first one comes.
@@ -223,6 +223,9 @@ export class NatsDriver implements Driver {
     await Promise.all([this.#topics.renew(session), kept]);
     await session.prove();
     if (session.ended !== undefined) throw away(session.ended);
+  }
+
+  #arrived(session: Session): void {
     this.#session = session;
     for (const then of this.#onChange) then();
     this.#events?.state('connected');
@@ -230,9 +233,8 @@ export class NatsDriver implements Driver {
     this.#keeping.settle();
   }
 
-  #left(reason: string): void {
+  #away(reason: string): void {
     this.#session = undefined;
-    this.#why = reason;
     this.#events?.state('away', reason);
   }
 

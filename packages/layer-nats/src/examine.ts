@@ -1,4 +1,4 @@
-import { clockFinding, type Finding } from '@busgate/layer/driver';
+import { clockFinding, findingOf, type Finding } from '@busgate/layer/driver';
 import type { AccountInfo, JetStream, StreamInfo } from './jetstream.ts';
 import type { Session } from './session.ts';
 
@@ -21,20 +21,11 @@ export async function examine(session: Session, jetStream: JetStream | undefined
   const payload = payloads(session.connection.facts.maxPayload, what.maxMessageBytes);
   if (jetStream === undefined) return [payload, absent(what.keepsHistories)];
   const [account, ...streams] = await Promise.all([
-    attempt('JetStream', async () => accountLimits(await jetStream.account(session))),
-    ...what.streams.map((name) => attempt(`the stream ${name}`, async () => streamLimits(name, await jetStream.stream(session, name)))),
+    findingOf('JetStream', async () => accountLimits(await jetStream.account(session))),
+    ...what.streams.map((name) => findingOf(`the stream ${name}`, async () => streamLimits(name, await jetStream.stream(session, name)))),
   ]);
-  const clock = await attempt("the clock against NATS's", async () => clockFinding('NATS', (await what.brokerTime()) - Date.now()));
+  const clock = await findingOf("the clock against NATS's", async () => clockFinding('NATS', (await what.brokerTime()) - Date.now()));
   return [payload, account, ...streams, clock];
-}
-
-/** What this user may not look at is unknown. */
-async function attempt(what: string, look: () => Promise<Finding>): Promise<Finding> {
-  try {
-    return await look();
-  } catch (error) {
-    return { state: 'unknown', what, advice: (error as Error).message };
-  }
 }
 
 function payloads(maxPayload: number, maxMessageBytes: number): Finding {

@@ -1,4 +1,4 @@
-import { Losses, RetryWaits, isLayerError, type DriverEvents, type LayerError, type LayerLogger } from '@busgate/layer/driver';
+import { LayerError, Reconnecting, isLayerError, type Absence, type DriverEvents, type LayerLogger } from '@busgate/layer/driver';
 import { connect, type ConnectionEvents } from './connection.ts';
 import { faultOf, forbidden } from './errors.ts';
 import { Session } from './session.ts';
@@ -6,101 +6,95 @@ import type { Server, Target } from './url.ts';
 
 export interface LinkEvents extends Pick<DriverEvents, 'fault'> {
   /** A connection is there; it counts once this resolves. */
-  arrived(session: Session): Promise<void>;
-  /** The connection that counted has ended. */
-  left(reason: string): void;
+  prepare(session: Session): Promise<void>;
+  /** It counts. */
+  arrived(session: Session): void;
+  /** The one that counted has ended, or none could be made; as often as that has another reason. */
+  away(reason: string): void;
 }
 
-/** Keeps one connection to one of the servers, for ever: with growing and jittered waits, through the servers of the URL and those that they tell of. */
+/** Keeps one connection to one of the servers: the first that takes us, of those of the URL and those that they tell of. */
 export class Link {
   readonly #target: Target;
   readonly #name: string;
   readonly #logger: LayerLogger;
   readonly #events: LinkEvents;
-  readonly #losses: Losses;
-  readonly #closing = new AbortController();
+  readonly #reconnecting: Reconnecting;
   /** Servers by the order in which they are tried; those of the URL first, shuffled so that a fleet spreads. */
   #servers: Server[];
   #session: Session | undefined;
-  #running: Promise<void> | undefined;
 
   constructor(target: Target, name: string, logger: LayerLogger, events: LinkEvents) {
     this.#target = target;
     this.#name = name;
     this.#logger = logger;
     this.#events = events;
-    this.#losses = new Losses((kind, reason) => events.fault(kind, reason));
     this.#servers = shuffle(target.servers);
+    this.#reconnecting = new Reconnecting({
+      hold: (reached, signal) => this.#hold(reached, signal),
+      absenceOf: (error) => ({ reason: (error as Error).message, fault: faultOf(error) }),
+      connected: () => {
+        if (this.#session !== undefined) events.arrived(this.#session);
+      },
+      away: (reason) => events.away(reason),
+      fault: (kind, reason) => events.fault(kind, reason),
+    });
+  }
+
+  /** Why there is none; undefined as long as none was tried. */
+  get reason(): string | undefined {
+    return this.#reconnecting.reason;
   }
 
   /**
    * Resolves once connected, or once every server was tried in vain.
    * @throws LayerError REFUSED
    */
-  async open(): Promise<void> {
-    const failure = await this.#round();
-    if (isLayerError(failure, 'REFUSED')) {
-      this.#closing.abort();
-      throw failure;
-    }
-    if (failure !== undefined) {
-      this.#events.left(failure.message);
-      this.#losses.lost(failure.message, faultOf(failure));
-    }
-    this.#running = this.#run();
+  open(): Promise<void> {
+    return this.#reconnecting.open();
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
+    const closed = this.#reconnecting.close();
     await this.#session?.close();
-    await this.#running;
+    await closed;
   }
 
-  async #run(): Promise<void> {
-    const waits = new RetryWaits();
-    while (!this.#closing.signal.aborted) {
-      if (this.#session !== undefined) {
-        const { connection } = this.#session;
-        const reason = await connection.ended;
-        this.#session = undefined;
-        if (this.#closing.signal.aborted) return;
-        this.#events.left(reason);
-        this.#losses.lost(reason, connection.fault);
-        waits.reset();
-      }
-      await waits.wait(this.#closing.signal);
-      const failure = this.#closing.signal.aborted ? undefined : await this.#round();
-      if (failure !== undefined) this.#losses.lost(failure.message, faultOf(failure));
-    }
+  async #hold(reached: () => void, signal: AbortSignal): Promise<Absence> {
+    const session = await this.#any();
+    this.#session = session;
+    if (signal.aborted) await session.close();
+    else reached();
+    const { connection } = session;
+    const reason = await connection.ended;
+    this.#session = undefined;
+    return { reason, fault: connection.fault };
   }
 
-  /** Tries each server once; resolves with the last failure, or with none where one took us. */
-  async #round(): Promise<Error | LayerError | undefined> {
+  /** Tries each server once. @throws the last failure, or a refusal */
+  async #any(): Promise<Session> {
     let failure: Error | undefined;
-    const servers = this.#servers;
-    for (const server of servers) {
-      if (this.#closing.signal.aborted) break;
+    for (const server of this.#servers) {
+      if (this.#reconnecting.signal.aborted) break;
       try {
-        await this.#try(server);
-        return undefined;
+        return await this.#try(server);
       } catch (error) {
         if (failure === undefined || !isLayerError(failure, 'REFUSED')) failure = error as Error;
         this.#servers = [...this.#servers.filter((other) => other !== server), server];
       }
     }
-    return failure;
+    throw failure ?? new LayerError('LAYER_CLOSED', 'the layer has been closed');
   }
 
-  async #try(server: Server): Promise<void> {
+  async #try(server: Server): Promise<Session> {
     const made: { session?: Session } = {};
     const connection = await connect(server, this.#target, this.#name, this.#connectionEvents(made));
     const session = new Session(connection, (kind, reason) => this.#events.fault(kind, reason));
     made.session = session;
-    this.#losses.found({ address: `${server.host}:${server.port}`, id: connection.facts.id || undefined });
+    this.#reconnecting.found({ address: `${server.host}:${server.port}`, id: connection.facts.id || undefined });
     try {
-      await this.#events.arrived(session);
-      this.#session = session;
-      if (this.#closing.signal.aborted) await session.close();
+      await this.#events.prepare(session);
+      return session;
     } catch (error) {
       session.end(String(error));
       throw error;

@@ -1,6 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { clockFinding, type Finding } from '@busgate/layer/driver';
-import { replyOf } from './errors.ts';
+import { clockFinding, findingOf, type Finding } from '@busgate/layer/driver';
 import type { Runner } from './scripts.ts';
 
 const MIB = 1_048_576;
@@ -17,20 +16,11 @@ export async function examine(servers: readonly Runner[], keepsHistories: boolea
 
 async function examineOne(server: Runner, keepsHistories: boolean): Promise<Finding[]> {
   return [
-    await attempt('client-output-buffer-limit pubsub', async () => buffers(await setting(server, 'client-output-buffer-limit'))),
-    await attempt('maxmemory-policy', async () => eviction(await setting(server, 'maxmemory-policy'))),
-    await attempt('persistence', async () => persistence(await setting(server, 'appendonly'), await setting(server, 'save'), keepsHistories)),
-    await attempt("the clock against Redis's", () => clock(server)),
+    await findingOf('client-output-buffer-limit pubsub', async () => buffers(await setting(server, 'client-output-buffer-limit'))),
+    await findingOf('maxmemory-policy', async () => eviction(await setting(server, 'maxmemory-policy'))),
+    await findingOf('persistence', async () => persistence(await setting(server, 'appendonly'), await setting(server, 'save'), keepsHistories)),
+    await findingOf("the clock against Redis's", () => clock(server)),
   ];
-}
-
-/** What these credentials may not look at is unknown. */
-async function attempt(what: string, look: () => Promise<Finding>): Promise<Finding> {
-  try {
-    return await look();
-  } catch (error) {
-    return { state: 'unknown', what, advice: replyOf(error) ?? String(error) };
-  }
 }
 
 function buffers(limits: string): Finding {

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { setTimeout } from 'node:timers/promises';
-import { withResolvers, LayerError, Losses, RetryWaits, isLayerError, type DriverEvents, type LayerLogger, type Met } from '@busgate/layer/driver';
+import { withResolvers, LayerError, Reconnecting, isLayerError, type Absence, type DriverEvents, type LayerLogger, type Met } from '@busgate/layer/driver';
 import { Connection, type Access, type Argument } from './connection.ts';
 import { faultOf, isLostNode, layerError, replyCode } from './errors.ts';
 import { within } from './proof.ts';
@@ -45,19 +45,15 @@ export class Shard {
   readonly #settings: ShardSettings;
   readonly #subscriptions: Subscriptions;
   readonly #others = new Set<Connection>();
-  readonly #closing = new AbortController();
+  readonly #reconnecting: Reconnecting;
   #commands: Connection | undefined;
   #subscriber: Subscriber | undefined;
-  #connected = false;
-  #reason: string | undefined;
-  readonly #losses: Losses;
   /** The server at the connection for commands. */
   #met: Met | undefined;
   /** Why the connections were given up, where it is more than that one broke. */
   #cause: Error | undefined;
   #probe = 0;
   #awaited: { readonly id: string; resolve(): void } | undefined;
-  #running: Promise<void> | undefined;
 
   constructor(settings: ShardSettings) {
     this.#settings = settings;
@@ -65,16 +61,22 @@ export class Shard {
       refused: (reason) => settings.fault('refused', reason),
       moved: () => settings.moved(),
     });
-    this.#losses = new Losses((kind, reason) => settings.fault(kind, reason));
+    this.#reconnecting = new Reconnecting({
+      hold: (reached, signal) => this.#hold(reached, signal),
+      absenceOf,
+      connected: () => settings.changed(),
+      away: () => settings.changed(),
+      fault: (kind, reason) => settings.fault(kind, reason),
+    });
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#reconnecting.isConnected;
   }
 
   /** Why it is away. */
   get reason(): string | undefined {
-    return this.#reason;
+    return this.#reconnecting.reason;
   }
 
   get node(): Node | undefined {
@@ -83,9 +85,12 @@ export class Shard {
 
   /** Resolves after the first attempt, whatever its outcome, save refused credentials. */
   async open(): Promise<void> {
-    const { promise, resolve, reject } = withResolvers<void>();
-    this.#running = this.#keep(resolve, reject);
-    await promise;
+    try {
+      await this.#reconnecting.open();
+    } catch (error) {
+      this.#destroy();
+      throw error;
+    }
   }
 
   /** @throws LayerError LAYER_AWAY, OUTCOME_UNKNOWN, REFUSED */
@@ -96,7 +101,7 @@ export class Shard {
   /** Runs a command in which so many of the layer's calls are. */
   async runFor(calls: number, name: string, args: readonly Argument[]): Promise<unknown> {
     const commands = this.#commands;
-    if (commands === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
+    if (commands === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.reason ?? 'not reached yet'}`);
     try {
       return await commands.runFor(calls, name, args);
     } catch (error) {
@@ -114,7 +119,7 @@ export class Shard {
   /** Another connection to the same server, for commands that wait. */
   async connect(): Promise<Connection> {
     const node = this.#commands?.node;
-    if (node === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
+    if (node === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.reason ?? 'not reached yet'}`);
     const connection = await this.#open(node);
     this.#others.add(connection);
     void connection.ended.then(() => this.#others.delete(connection));
@@ -123,7 +128,7 @@ export class Shard {
 
   async subscribe(name: string, held: Held): Promise<void> {
     const subscriber = this.#subscriber;
-    if (subscriber === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.#reason ?? 'not reached yet'}`);
+    if (subscriber === undefined) throw new LayerError('LAYER_AWAY', `Redis is away: ${this.reason ?? 'not reached yet'}`);
     try {
       await subscriber.subscribe(held);
     } catch (error) {
@@ -152,9 +157,9 @@ export class Shard {
 
   async close(): Promise<void> {
     for (let looks = 0; looks < LAST_LOOKS && this.#commands?.busy === true && this.#commands.alive; looks += 1) await setTimeout(LAST_LOOK_MS);
-    this.#closing.abort();
+    const closed = this.#reconnecting.close();
     this.#destroy();
-    await this.#running;
+    await closed;
     // What the last attempt had just made.
     this.#destroy();
     this.#subscriptions.clear();
@@ -168,30 +173,16 @@ export class Shard {
     this.#subscriber = undefined;
   }
 
-  async #keep(opened: () => void, refused: (error: unknown) => void): Promise<void> {
-    const { signal } = this.#closing;
-    const waits = new RetryWaits();
-    let first = true;
-    while (!signal.aborted) {
-      try {
-        const over = await this.#establish();
-        waits.reset();
-        this.#set(true, undefined);
-        opened();
-        await this.#watch(over);
-      } catch (error) {
-        if (first && isLayerError(error, 'REFUSED')) {
-          refused(error);
-          return;
-        }
-        if (replyCode(error) === 'MOVED') this.#settings.moved();
-        const failure = layerError(error, false);
-        this.#set(false, failure.message);
-        if (!signal.aborted) this.#losses.lost(failure.message, faultOf(failure));
-        opened();
-      }
-      first = false;
-      await waits.wait(signal);
+  async #hold(reached: () => void, signal: AbortSignal): Promise<never> {
+    try {
+      const over = await this.#establish();
+      reached();
+      return await this.#watch(AbortSignal.any([over, signal]));
+    } catch (error) {
+      if (this.#subscriber?.connection.alive === false) this.#subscriber = undefined;
+      if (this.#commands?.alive === false) this.#commands = undefined;
+      if (replyCode(error) === 'MOVED') this.#settings.moved();
+      throw error;
     }
   }
 
@@ -203,7 +194,7 @@ export class Shard {
     const over = new AbortController();
     for (const { ended } of [this.#commands, subscriber.connection]) void ended.then((reason) => over.abort(reason));
     await this.#prove();
-    if (this.#met !== undefined && this.#losses.found(this.#met)) {
+    if (this.#met !== undefined && this.#reconnecting.found(this.#met)) {
       this.#settings.fault('data_lost', `${this.#met.address} is another one than before: its run_id has changed`);
     }
     return over.signal;
@@ -252,8 +243,8 @@ export class Shard {
   }
 
   async #open(node: Node): Promise<Connection> {
-    const connection = await Connection.open(node, this.#settings.access, this.#closing.signal);
-    if (!this.#closing.signal.aborted) return connection;
+    const connection = await Connection.open(node, this.#settings.access, this.#reconnecting.signal);
+    if (!this.#reconnecting.signal.aborted) return connection;
     connection.destroy('closed');
     throw new LayerError('LAYER_CLOSED', 'the layer has been closed');
   }
@@ -283,10 +274,9 @@ export class Shard {
   }
 
   async #watch(over: AbortSignal): Promise<never> {
-    const either = AbortSignal.any([over, this.#closing.signal]);
     for (;;) {
-      await setTimeout(BEAT_MS, undefined, { signal: either }).catch(() => undefined);
-      if (either.aborted) throw this.#cause ?? new LayerError('LAYER_AWAY', String(over.reason ?? 'closed'));
+      await setTimeout(BEAT_MS, undefined, { signal: over }).catch(() => undefined);
+      if (over.aborted) throw this.#cause ?? new LayerError('LAYER_AWAY', String(over.reason));
       const now = await this.#settings.relocate();
       const at = this.#commands?.node;
       if (now !== undefined && at !== undefined && addressOf(now) !== addressOf(at)) {
@@ -311,15 +301,11 @@ export class Shard {
     this.#subscriber?.connection.destroy(reason);
     this.#subscriber = undefined;
   }
+}
 
-  #set(connected: boolean, reason: string | undefined): void {
-    if (!connected && this.#subscriber?.connection.alive === false) this.#subscriber = undefined;
-    if (!connected && this.#commands?.alive === false) this.#commands = undefined;
-    if (this.#connected === connected && this.#reason === reason) return;
-    this.#connected = connected;
-    this.#reason = reason;
-    if (!this.#closing.signal.aborted) this.#settings.changed();
-  }
+function absenceOf(error: unknown): Absence {
+  const failure = layerError(error, false);
+  return { reason: failure.message, fault: faultOf(failure) };
 }
 
 function isTo(connection: Connection, node: Node): boolean {

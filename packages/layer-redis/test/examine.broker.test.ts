@@ -37,5 +37,7 @@ test('what a user may not look at is unknown, with the broker’s reason', async
   await allow(redis, '-config');
   await using layer = await openLayer(redis.url.replace('//', '//gateway:s%25cret@'), HISTORY);
   const findings = await layer.examine();
-  expect(findings.slice(0, 3).map(({ state, advice }) => [state, advice?.slice(0, 6)])).toEqual(Array.from({ length: 3 }, () => ['unknown', 'NOPERM']));
+  expect(findings.slice(0, 3).map(({ state, advice }) => [state, advice?.slice(0, 21)])).toEqual(
+    Array.from({ length: 3 }, () => ['unknown', 'Redis refused: NOPERM']),
+  );
 });

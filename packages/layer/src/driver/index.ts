@@ -6,7 +6,7 @@
 export type { Capabilities, Finding, LayerLogger, ResolvedOptions } from '../contract.ts';
 export { LayerError, isLayerError, type LayerErrorCode } from '../errors.ts';
 export type { LayerFault } from '../faults.ts';
-export { Losses, type Met } from './losses.ts';
+export type { Met } from './losses.ts';
 export { historyRule, matchesRooms, type HistoryRule } from '../history-rules.ts';
 export type { NameRule } from '../names.ts';
 export { formatPosition, parsePosition, type Position } from '../position.ts';
@@ -29,9 +29,9 @@ export type {
   TopicKind,
   TopicSink,
 } from './driver.ts';
-export { clockFinding } from './clock-finding.ts';
+export { clockFinding, findingOf } from './findings.ts';
 export { withResolvers, type Resolvers } from './resolvers.ts';
-export { RetryWaits } from './retry-waits.ts';
+export { Reconnecting, type Absence } from './reconnecting.ts';
 export { Patience } from './patience.ts';
 export { RefusedTopics, type RefusedTopic } from './refused-topics.ts';
 export { Resubscription } from './resubscription.ts';

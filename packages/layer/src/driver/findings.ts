@@ -9,3 +9,12 @@ export function clockFinding(broker: string, aheadMs: number): Finding {
   const what = `the clock differs from ${broker}'s by ${Math.round(apart)} ms`;
   return apart <= MOST_APART_MS ? { state: 'ok', what } : { state: 'fix', what, advice: 'chronyc makestep, on both machines' };
 }
+
+/** What a look finds; what may not be looked at is unknown, with the broker's reason. */
+export async function findingOf(what: string, look: () => Promise<Finding>): Promise<Finding> {
+  try {
+    return await look();
+  } catch (error) {
+    return { state: 'unknown', what, advice: (error as Error).message };
+  }
+}
