@@ -9,7 +9,8 @@ import type { Subjects } from './subjects.ts';
 /** What a lease is, and where in the stream that stands. */
 export interface WrittenLease {
   readonly lease: string;
-  readonly state: LeaseState;
+  /** `foreign`: somebody else's message stands in its place, which says nothing of it. */
+  readonly state: LeaseState | 'foreign';
   readonly sequence: number;
   /** When it was written, in milliseconds of the broker's clock. */
   readonly time: number;
@@ -31,24 +32,12 @@ export class LeaseStates {
 
   /** Undefined where there is no such lease. */
   async of(session: Session, lease: string): Promise<WrittenLease | undefined> {
-    return this.#read(await this.#last(session, lease));
-  }
-
-  /** What stands where the state of a lease does, which anybody's message may: `state` is undefined where it is none, `sequence` 0 where there is nothing. */
-  async standing(session: Session, lease: string): Promise<{ readonly state: LeaseState | undefined; readonly sequence: number }> {
-    const found = await this.#last(session, lease);
-    return { state: this.#read(found)?.state, sequence: found?.seq ?? 0 };
+    return this.#read(await this.#jetStream.message(session, this.#stream, { last_by_subj: this.#subjects.lease(lease) }));
   }
 
   /** The one that was written the longest ago of those from there on; undefined where there is none. */
   async oldest(session: Session, from: number): Promise<WrittenLease | undefined> {
-    for (let next = from; ;) {
-      const found = await this.#jetStream.message(session, this.#stream, { seq: next, next_by_subj: this.#subjects.lease('*') });
-      const written = this.#read(found);
-      if (found === undefined || written !== undefined) return written;
-      // Somebody else's.
-      next = found.seq + 1;
-    }
+    return this.#read(await this.#jetStream.message(session, this.#stream, { seq: from, next_by_subj: this.#subjects.lease('*') }));
   }
 
   /** How far the stream has come, and those of which there is a state; undefined where there is no stream. */
@@ -74,14 +63,10 @@ export class LeaseStates {
     for (const filter of [this.#subjects.held(lease), this.#subjects.lease(lease)]) await this.#jetStream.purge(session, this.#stream, { filter });
   }
 
-  #last(session: Session, lease: string): Promise<StoredMessage | undefined> {
-    return this.#jetStream.message(session, this.#stream, { last_by_subj: this.#subjects.lease(lease) });
-  }
-
   #read(found: StoredMessage | undefined): WrittenLease | undefined {
     if (found === undefined) return undefined;
-    const state = readState(Buffer.from(found.data, 'base64'));
-    return state && { lease: this.#subjects.leaseOf(found.subject), state, sequence: found.seq, time: found.time };
+    const state = readState(Buffer.from(found.data, 'base64')) ?? 'foreign';
+    return { lease: this.#subjects.leaseOf(found.subject), state, sequence: found.seq, time: found.time };
   }
 }
 

@@ -28,7 +28,7 @@ export class LeaseWatch {
   readonly #now: () => number;
   #created = '';
   #marks: StreamMark[] = [];
-  /** Of all leases that were read. */
+  /** As long as any lease lasts that is known. */
   #longestMs = 0;
   #from = 1;
   /** The oldest one from there on, as it was found last. */
@@ -45,6 +45,11 @@ export class LeaseWatch {
   /** Where to read on. */
   get from(): number {
     return this.#from;
+  }
+
+  /** There are leases that last so long. */
+  lasts(ttlMs: number): void {
+    this.#longestMs = Math.max(this.#longestMs, ttlMs);
   }
 
   /** The count begins anew for all, and so does the reading, before which there is nothing but what has ended. */
@@ -75,10 +80,10 @@ export class LeaseWatch {
   }
 
   /** What was read as the oldest one from {@link from} on. True where reading on may find one that is over, or that lasts less than `shortestMs`. */
-  found({ lease, state, sequence }: WrittenLease, shortestMs: number): boolean {
-    if (state === 'ended') this.end(lease);
+  found({ lease, state: written, sequence }: WrittenLease, shortestMs: number): boolean {
+    if (written === 'ended') this.end(lease);
     else if (!this.#ended.has(lease)) {
-      this.#longestMs = Math.max(this.#longestMs, state.ttlMs);
+      const state = this.#aliveIn(written);
       const isFresh = this.#silenceOf(sequence) < Math.min(state.ttlMs, shortestMs);
       if (isFresh) {
         this.#from = sequence;
@@ -113,8 +118,8 @@ export class LeaseWatch {
   }
 
   /** Whether a lease is over whose newest state this is. */
-  isSilent({ ttlMs }: Alive, sequence: number): boolean {
-    return this.#silenceOf(sequence) >= ttlMs;
+  isSilent(state: Alive | 'foreign', sequence: number): boolean {
+    return this.#silenceOf(sequence) >= this.#aliveIn(state).ttlMs;
   }
 
   /** As far as was read. */
@@ -136,6 +141,13 @@ export class LeaseWatch {
       return ms > 0 && ms <= Math.min(ttlMs, shortestMs) * LITTLE ? [ms] : [];
     });
     return left.length === 0 ? undefined : Math.min(...left);
+  }
+
+  /** What has somebody else's message in its place may last as long as any: its own process, if there is one, renews it before that. */
+  #aliveIn(state: Alive | 'foreign'): Alive {
+    if (state === 'foreign') return { ttlMs: this.#longestMs === 0 ? Infinity : this.#longestMs, renewal: 0 };
+    this.lasts(state.ttlMs);
+    return state;
   }
 
   /** For how long at least this has been there, in milliseconds. */

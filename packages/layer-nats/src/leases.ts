@@ -69,10 +69,10 @@ export class NatsLeases implements LeaseStore {
   async grant(lease: string, ttlMs: number): Promise<void> {
     const session = this.#session();
     const asked = performance.now();
-    const before = await this.#states.standing(session, lease);
-    if (before.state === 'ended') throw new JetStreamError('grant a lease', { description: 'others have ended it' });
+    const before = await this.#states.of(session, lease);
+    if (before?.state === 'ended') throw new JetStreamError('grant a lease', { description: 'others have ended it' });
     const renewal = (this.#own.get(lease)?.renewal ?? 0) + 1;
-    const sequence = await this.#states.write(session, lease, { ttlMs, renewal }, before.sequence);
+    const sequence = await this.#states.write(session, lease, { ttlMs, renewal }, before?.sequence ?? 0);
     this.#own.set(lease, { ttlMs, sequence, renewal, start: this.#jetStream.startOf(session), certainUntil: asked + ttlMs });
   }
 
@@ -88,7 +88,7 @@ export class NatsLeases implements LeaseStore {
     } catch (error) {
       if (!isWrongSequence(error)) throw error;
       const found = await this.#states.of(session, lease);
-      if (found === undefined) return 'missing';
+      if (found === undefined || found.state === 'foreign') return 'missing';
       if (found.state === 'ended') return 'ended';
       // One whose answer was lost.
       own.sequence = await this.#states.write(session, lease, { ttlMs, renewal }, found.sequence);
@@ -139,7 +139,10 @@ export class NatsLeases implements LeaseStore {
   }
 
   overdue(): Promise<readonly string[]> {
-    return this.#overdue.all(this.#session(), Math.min(...[...this.#own.values()].map(({ ttlMs }) => ttlMs)));
+    return this.#overdue.all(
+      this.#session(),
+      [...this.#own.values()].map(({ ttlMs }) => ttlMs),
+    );
   }
 
   async settleEnded(lease: string, most: number): Promise<number> {
@@ -157,7 +160,7 @@ export class NatsLeases implements LeaseStore {
     if (own === undefined) return 'missing';
     if (performance.now() < own.certainUntil) return answer;
     const found = await this.#states.of(session, lease);
-    if (found === undefined) return 'missing';
+    if (found === undefined || found.state === 'foreign') return 'missing';
     return found.state === 'ended' ? 'ended' : answer;
   }
 

@@ -19,8 +19,10 @@ export class OverdueLeases {
     this.#clock = clock;
   }
 
-  /** Over, or ended and not settled. To be asked often, from when silence is to count; `shortestMs`: those that last longer than this and stand in the way of others are passed by. */
-  async all(session: Session, shortestMs: number): Promise<readonly string[]> {
+  /** Over, or ended and not settled. To be asked often, from when silence is to count; `ownMs`: how long leases last that this process has. Those that last longer than the shortest and stand in the way of others are passed by. */
+  async all(session: Session, ownMs: readonly number[]): Promise<readonly string[]> {
+    const shortestMs = Math.min(...ownMs);
+    this.#watch.lasts(Math.max(0, ...ownMs));
     await this.#learn(session);
     await this.#look(session, shortestMs);
     const nextMs = this.#watch.nextSilentMs(shortestMs);

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import type { LeaseState } from '../src/lease-messages.ts';
 import type { WrittenLease } from '../src/lease-states.ts';
 import { LeaseWatch } from '../src/lease-watch.ts';
 
@@ -11,9 +10,9 @@ class Watched {
   readonly #states = new Map<string, WrittenLease>();
   readonly watch = new LeaseWatch(() => this.now);
 
-  write(lease: string, ttlMs: number | 'ended'): void {
+  write(lease: string, ttlMs: number | 'ended' | 'foreign'): void {
     this.sequence += 1;
-    const state: LeaseState = ttlMs === 'ended' ? ttlMs : { ttlMs, renewal: this.sequence };
+    const state: WrittenLease['state'] = typeof ttlMs === 'string' ? ttlMs : { ttlMs, renewal: this.sequence };
     this.#states.set(lease, { lease, state, sequence: this.sequence, time: 0 });
   }
 
@@ -43,6 +42,18 @@ class Watched {
 }
 
 describe('which leases are silent', () => {
+  test("one whose state is somebody else's message is, once that has been there for as long as any lease lasts that is known", () => {
+    const unaware = new Watched();
+    unaware.write('l', 'foreign');
+    expect([unaware.overdueAfter(0), unaware.overdueAfter(3_600_000)]).toEqual([[], []]);
+    const watched = new Watched();
+    watched.watch.lasts(1000);
+    watched.write('l', 'foreign');
+    expect(watched.overdueAfter(0)).toEqual([]);
+    expect(watched.overdueAfter(999)).toEqual([]);
+    expect(watched.overdueAfter(1)).toEqual(['l']);
+  });
+
   test('one is, once its newest state has been known to be there for as long as it lasts', () => {
     const watched = new Watched();
     watched.write('l', 1000);

@@ -128,6 +128,22 @@ describe('leases on a NATS of their own', () => {
     await stranger.close();
   });
 
+  test('what a process held that died is settled, also where others have overwritten the state of its lease', async () => {
+    await using nats = await startNats();
+    await using own = await openDriver(nats.url, 'own');
+    await using other = await openDriver(nats.url, 'other');
+    await leasesOf(own).grant('l', 300);
+    await leasesOf(own).hold('l', [recordOf(1), recordOf(2)]);
+    expect(await leasesOf(other).overdue()).toEqual([]);
+    const stranger = await connect({ servers: nats.url });
+    await stranger.jetstream().publish('busgate.lease.state.l', Buffer.from('junk'));
+    await stranger.close();
+    await isOver(leasesOf(other));
+    for (let settled = 1; settled > 0;) settled = await leasesOf(other).settleEnded('l', 10);
+    await queueHas(other, [textOf(1), textOf(2)]);
+    expect(await leasesOf(other).overdue()).toEqual([]);
+  });
+
   test('one that is over may be renewed until somebody settles it', async () => {
     await using nats = await startNats();
     await using own = await openDriver(nats.url, 'own');

@@ -107,6 +107,30 @@ describe('leases on a Redis of their own', () => {
     expect(await waiting(own, 'jobs', 1)).toEqual([String(recordOf(1).payload)]);
   });
 
+  test.each([
+    ['overwritten', ['SET', '{busgate:lease:l}:state', 'junk']],
+    ['emptied', ['HSET', '{busgate:lease:l}:state', 'ends', 'junk']],
+    ['taken away', ['DEL', '{busgate:lease:l}:state']],
+  ])('a lease whose state others have %s goes on with all that it holds, and is settled when nobody renews it', async (_, command) => {
+    await using redis = await startRedis();
+    await using own = await openDriver(redis.url, 'own');
+    await using other = await openDriver(redis.url, 'other');
+    await leasesOf(own).grant('l', 50);
+    await leasesOf(own).hold('l', [recordOf(1)]);
+    await cli(redis, ...command);
+    await expect
+      .poll(async () => {
+        expect(await leasesOf(other).overdue()).toEqual([]);
+        return Number(await cli(redis, 'ZSCORE', 'busgate:leases', 'l')) - Date.now();
+      })
+      .toBeGreaterThan(1000);
+    expect(await leasesOf(own).renew('l', 50)).toBe('done');
+    await cli(redis, 'ZADD', 'busgate:leases', '1', 'l');
+    await expect.poll(() => leasesOf(other).overdue()).toEqual(['l']);
+    expect(await leasesOf(other).settleEnded('l', 10)).toBe(1);
+    expect(await waiting(other, 'jobs', 1)).toEqual([String(recordOf(1).payload)]);
+  });
+
   test('a message that was queued with the id of a record is not queued again', async () => {
     await using redis = await startRedis();
     await using own = await openDriver(redis.url, 'own');
