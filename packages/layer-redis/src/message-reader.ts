@@ -28,6 +28,9 @@ const CUT = 0;
 /** What Redis allows as the length of a string (`proto-max-bulk-len`) unless it is told otherwise. Memory is set aside for as much as is announced. */
 const LONGEST = 512 * 1_048_576;
 
+/** Bytes that are enough to see how long a message is, unless its names are longer than the layer's. */
+const HEAD = 1024;
+
 /**
  * Takes the messages out of what the server of a subscribed connection sends, and passes on everything else, unchanged and in order, before the
  * messages that follow it: confirmations, answers, errors. Whatever it does not understand it passes on with all that comes after. The connection is
@@ -68,8 +71,9 @@ export class MessageReader {
       this.#passOn(bytes);
       return;
     }
-    const chunk = this.#begun === undefined ? bytes : Buffer.concat([this.#begun, bytes]);
+    const begun = this.#begun;
     this.#begun = undefined;
+    const chunk = begun === undefined || this.#resumes(begun, bytes) ? bytes : Buffer.concat([begun, bytes]);
     let at = this.#frame === undefined ? 0 : this.#fill(this.#frame, chunk);
     let from = at;
     while (at < chunk.length) {
@@ -85,6 +89,15 @@ export class MessageReader {
     if (from < at) this.#passOn(from === 0 ? chunk : chunk.subarray(from, at));
   }
 
+  /** Sets a message aside that began in another chunk, so that this one need not be copied behind it; false where the beginning is none, or still too little. */
+  #resumes(begun: Buffer, bytes: Buffer): boolean {
+    const size = this.#measure(Buffer.concat([begun, bytes.subarray(0, HEAD)]), 0);
+    if (size <= CUT) return false;
+    this.#frame = Buffer.allocUnsafe(size);
+    this.#filled = begun.copy(this.#frame);
+    return true;
+  }
+
   /** Answers where what is not a message ends. */
   #follow(chunk: Buffer, at: number): number {
     const end = this.#reply.follow(chunk, at);
@@ -96,7 +109,8 @@ export class MessageReader {
   /** Hands the message on, or keeps what has come of it; answers where that ends. */
   #take(chunk: Buffer, at: number, size: number): number {
     if (size === CUT) {
-      this.#begun = chunk.subarray(at);
+      // Alone, so that it does not keep its chunk.
+      this.#begun = Buffer.from(chunk.subarray(at));
       return chunk.length;
     }
     if (at + size > chunk.length) {

@@ -18,6 +18,8 @@ const SPACE = 0x20;
 
 /** What may follow a backslash besides `u` (RFC 8259 section 7). */
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
+/** Of each byte 1 where it stands in a string for nothing but itself (RFC 8259 section 7). */
+const IN_STRING = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= SPACE && byte !== QUOTE && byte !== BACKSLASH ? 1 : 0));
 const WORDS = ['true', 'false', 'null'].map((word) => Buffer.from(word));
 
 /**
@@ -25,24 +27,33 @@ const WORDS = ['true', 'false', 'null'].map((word) => Buffer.from(word));
  * an error for each text that is none, at many times the cost.
  */
 export function isJson(bytes: Uint8Array, maxDepth: number): boolean {
-  return new Scan(bytes, maxDepth).isJson();
+  return SCAN.isJson(bytes, maxDepth);
 }
 
+const NOTHING = new Uint8Array(0);
+
+/** One text after the other. */
 class Scan {
-  readonly #bytes: Uint8Array;
-  readonly #maxDepth: number;
-  #at: number;
+  #bytes: Uint8Array = NOTHING;
+  #maxDepth = 0;
+  #at = 0;
   #depth = 0;
   /** A bit a level, the innermost last: whether it is an object. */
   #objects = 0;
 
-  constructor(bytes: Uint8Array, maxDepth: number) {
+  isJson(bytes: Uint8Array, maxDepth: number): boolean {
     this.#bytes = bytes;
     this.#maxDepth = maxDepth;
     this.#at = skipSpace(bytes, 0);
+    this.#depth = 0;
+    this.#objects = 0;
+    const answer = this.#isWhole();
+    // Whose it is may let go of it.
+    this.#bytes = NOTHING;
+    return answer;
   }
 
-  isJson(): boolean {
+  #isWhole(): boolean {
     while (this.#value()) {
       this.#at = skipSpace(this.#bytes, this.#at);
       this.#close();
@@ -95,6 +106,9 @@ class Scan {
   }
 }
 
+/** For all texts: each is scanned in one go, and no object is made for it. */
+const SCAN = new Scan();
+
 /** Just behind the string, number or word that begins at `at`; -1 where none does. */
 function endOfScalar(bytes: Uint8Array, at: number, first: number): number {
   if (first === QUOTE) return endOfString(bytes, at + 1);
@@ -105,11 +119,11 @@ function endOfScalar(bytes: Uint8Array, at: number, first: number): number {
 
 /** Just behind the closing quote; -1 where there is none, for a bare control character and for an escape that is none. */
 function endOfString(bytes: Uint8Array, from: number): number {
-  for (let at = from; at < bytes.length; at += 1) {
-    const byte = bytes[at] as number;
-    if (byte === QUOTE) return at + 1;
-    if (byte < SPACE) return -1;
-    if (byte !== BACKSLASH) continue;
+  const end = bytes.length;
+  for (let at = from; at < end; at += 1) {
+    while (at < end && IN_STRING[bytes[at] as number] === 1) at += 1;
+    if (bytes[at] === QUOTE) return at + 1;
+    if (bytes[at] !== BACKSLASH) return -1;
     const escaped = bytes[at + 1] ?? 0;
     if (escaped === LOWER_U && isHex(bytes, at + 2)) at += 5;
     else if (ESCAPED.has(escaped)) at += 1;

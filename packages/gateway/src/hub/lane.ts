@@ -95,7 +95,8 @@ export class Lane implements Flushed {
   #piece: Uint8Array | undefined;
   #pieceStart = -1;
   #pieceEnd = -1;
-  #lastSize = MIN_BATCH;
+  /** Bytes that the next run is given at first. */
+  #expected = MIN_BATCH;
 
   /** `maxUnsent`: bytes that may wait; past it the newest are dropped. `loss`: what its readers lose who cannot keep up. */
   constructor(room: string, encoding: Encoding, framing: Framing, { backlog: maxUnsent, counters }: LaneContext, loss?: Loss) {
@@ -323,9 +324,15 @@ export class Lane implements Flushed {
     this.#piece = undefined;
     while ((this.#runs[0]?.end ?? Infinity) <= upTo) {
       const run = this.#runs.shift();
-      if (run !== undefined) this.#lastSize = Math.min(Math.max(run.end - run.start, MIN_BATCH), MAX_BATCH);
+      if (run !== undefined) this.#expect(run.end - run.start);
     }
     if (this.#runs.length === 0 && this.#dropping) this.appendGap();
+  }
+
+  /** Runs are seldom alike: memory that is too small costs another one of twice the size, and the copy. */
+  #expect(size: number): void {
+    const falling = this.#expected - (this.#expected >> 3);
+    this.#expected = Math.min(Math.max(size, falling, MIN_BATCH), MAX_BATCH);
   }
 
   #forget(): void {
@@ -359,7 +366,7 @@ export class Lane implements Flushed {
         return last;
       }
     }
-    const frames = Buffer.allocUnsafe(Math.max(size, Math.min(this.#lastSize, MAX_BATCH)));
+    const frames = Buffer.allocUnsafe(Math.max(size, this.#expected));
     const run: Run = { start: this.#end, end: this.#end, endCount: this.#endCount, frames, ...(this.loss !== undefined && { marks: [] }) };
     this.#runs.push(run);
     return run;
