@@ -5,7 +5,7 @@ import { ConfigError, sentence } from './config/faults.ts';
 import { readYaml } from './config/file.ts';
 import { readServeFlags } from './config/flags.ts';
 import { DOCUMENTED, KEYS } from './config/keys.ts';
-import { type Key, type Schema, schema, type Setting } from './config/schema.ts';
+import { type SettingKey, type SettingsSchema, schema, type Setting } from './config/schema.ts';
 import type { Source } from './config/source.ts';
 import { type Config, nest } from './config/values.ts';
 
@@ -69,7 +69,7 @@ function readConfigFile(path: string | undefined, input: ConfigInput): Source {
 }
 
 /** The value in force: what the first source that speaks of it says, else the preset. What lower sources say is checked all the same. */
-function resolve<T>(key: Key, setting: Setting<T>, sources: readonly Source[], faults: string[]): T | undefined {
+function resolve<T>(key: SettingKey, setting: Setting<T>, sources: readonly Source[], faults: string[]): T | undefined {
   const read = sources.flatMap((source) => {
     const said = source.said.get(key);
     if (said === undefined) return [];
@@ -80,7 +80,7 @@ function resolve<T>(key: Key, setting: Setting<T>, sources: readonly Source[], f
 }
 
 /** Settings that have no preset and of which no source speaks. */
-function unsaidIn(settings: Schema, sources: readonly Source[]): string[] {
+function unsaidIn(settings: SettingsSchema, sources: readonly Source[]): string[] {
   const missing = KEYS.filter((key) => {
     const setting: Setting<unknown> = settings[key];
     return setting.preset === undefined && setting.optional !== true && !sources.some(({ said }) => said.has(key));

@@ -4,8 +4,8 @@ import type { ChannelLayer } from '@busgate/layer';
 import { Rights } from './auth/rights.ts';
 import type { Auth } from './auth.ts';
 import type { Config } from './config.ts';
-import type { ConsumerRoute } from './config/consumer-route.ts';
-import type { EventsRoute as EventsSettings } from './config/event-route.ts';
+import type { ConsumerRouteConfig } from './config/consumer-route.ts';
+import type { EventsRouteConfig } from './config/event-route.ts';
 import type { RouteConfig } from './config/route-settings.ts';
 import type { Counters } from './counters.ts';
 import { Forwarders } from './forward/forwarders.ts';
@@ -151,7 +151,7 @@ export class ServedRoutes {
     return new Polls({ hub, counters, deadlines, outboxes, now, log, hasPlace, seats, isBanned: (identity) => auth.isBanned(identity) });
   }
 
-  #createEvents(settings: EventsSettings): EventsRoute {
+  #createEvents(settings: EventsRouteConfig): EventsRoute {
     const { layer, counters } = this.#context;
     const route = this.#handledBy(settings, {
       backend: ({ session }) => new QueueBackend(layer, counters.layerCalls, this.#testaments, settings, session),
@@ -160,7 +160,7 @@ export class ServedRoutes {
     return route;
   }
 
-  #createConsumer(settings: ConsumerRoute): EventsRoute {
+  #createConsumer(settings: ConsumerRouteConfig): EventsRoute {
     const { layer, log, consumers, tracing } = this.#context;
     const router = consumers.get(settings.module);
     if (router === undefined) throw new TypeError(`${settings.module} was not loaded`);

@@ -5,7 +5,8 @@ import type { GatewayFacts, SessionFacts } from '../fleet/calls.ts';
 import { CLOSE_CODE } from '../ops/written.ts';
 import { note } from './reasons.ts';
 import { OpsClient } from './operate/api.ts';
-import { demand, type Environment, readAsked } from './operate/asked.ts';
+import type { Environment } from '../config/environment.ts';
+import { demand, readAsked } from './operate/asked.ts';
 import { bytes, type Column, duration, table, wantsColour } from './operate/table.ts';
 
 /** Answers of the whole fleet say who is missing in them. */

@@ -1,10 +1,10 @@
 import { LAYER_URLS } from '@busgate/layer';
 import type { Access } from './access.ts';
-import type { Key } from './schema.ts';
+import type { SettingKey } from './schema.ts';
 import type { Config } from './values.ts';
 
 /** What was said and could not be read. */
-type Unread = ReadonlySet<Key>;
+type Unread = ReadonlySet<SettingKey>;
 
 /** Settings that do not fit each other, one sentence each. A value that could not be read is undefined here, and fits everything. */
 export function inconsistencies(config: Config, unread: Unread): string[] {

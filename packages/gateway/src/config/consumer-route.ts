@@ -4,7 +4,7 @@ import type { PathPattern } from './path.ts';
 import { duration, oneOf, text, toggle, type ValueType } from './types.ts';
 
 /** Sockets, and requests where it says so, whose handlers run in the gateway's own process. Times in milliseconds. */
-export interface ConsumerRoute {
+export interface ConsumerRouteConfig {
   readonly kind: 'consumer';
   readonly path: PathPattern;
   /** The file that exports the handlers; absolute. */
@@ -26,10 +26,10 @@ const MEMBERS = ['path', 'kind', 'module', 'http', 'accept_timeout', 'handler_ti
 const SECONDS = 1000;
 
 /** `directory`: what the module is relative to. */
-export function readConsumerRoute(members: MemberReader, path: ValueType<PathPattern>, directory: string): ConsumerRoute | undefined {
+export function readConsumerRoute(members: MemberReader, path: ValueType<PathPattern>, directory: string): ConsumerRouteConfig | undefined {
   members.refuseOthers('a consumer route', MEMBERS);
   const module = members.take('module', MODULE);
-  return complete<ConsumerRoute>({
+  return complete<ConsumerRouteConfig>({
     kind: 'consumer',
     path: members.take('path', path),
     module: module === undefined ? undefined : resolve(directory, module),
@@ -41,7 +41,7 @@ export function readConsumerRoute(members: MemberReader, path: ValueType<PathPat
 }
 
 /** As the file would say it. */
-export function writeConsumerRoute(route: ConsumerRoute): Record<string, unknown> {
+export function writeConsumerRoute(route: ConsumerRouteConfig): Record<string, unknown> {
   return {
     path: route.path.text,
     kind: route.kind,

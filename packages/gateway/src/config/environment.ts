@@ -1,7 +1,7 @@
 import { parseYaml } from './file.ts';
 import { DOCUMENTED, KEYS, variableOf } from './keys.ts';
 import { hint } from './nearest.ts';
-import type { Key } from './schema.ts';
+import type { SettingKey } from './schema.ts';
 import type { Said, Source } from './source.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -11,16 +11,16 @@ const STRUCTURED: ReadonlySet<string> = new Set(['list', 'map']);
 /** Names the file of settings. */
 export const FILE_VARIABLE = 'BUSGATE_CONFIG';
 
-const BY_VARIABLE: ReadonlyMap<string, Key> = new Map(KEYS.map((key) => [variableOf(key), key]));
+const BY_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(KEYS.map((key) => [variableOf(key), key]));
 
 /** Secrets by file: `BUSGATE_LAYER_FILE` names a file that holds what `BUSGATE_LAYER` would say. */
-const BY_FILE_VARIABLE: ReadonlyMap<string, Key> = new Map(
+const BY_FILE_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(
   KEYS.filter((key) => DOCUMENTED[key].secret === true).map((key) => [`${variableOf(key)}_FILE`, key]),
 );
 
 /** What the `BUSGATE_*` variables say. One that is empty says nothing. */
 export function readEnvironment(environment: Environment, readFile: (path: string) => string): Source {
-  const said = new Map<Key, Said>();
+  const said = new Map<SettingKey, Said>();
   const faults: string[] = [];
   const services = serviceLinks(environment);
   for (const [name, raw] of Object.entries(environment)) {
@@ -37,7 +37,7 @@ export function readEnvironment(environment: Environment, readFile: (path: strin
 }
 
 /** The file's content is never shown. */
-function readSecret(key: Key, name: string, path: string, readFile: (path: string) => string, said: Map<Key, Said>, faults: string[]): void {
+function readSecret(key: SettingKey, name: string, path: string, readFile: (path: string) => string, said: Map<SettingKey, Said>, faults: string[]): void {
   try {
     const value = readFile(path).replace(/\r?\n$/, '');
     if (value === '') faults.push(`${name} names ${path}, which is empty`);
@@ -48,7 +48,7 @@ function readSecret(key: Key, name: string, path: string, readFile: (path: strin
 }
 
 /** A list or a map may be written as YAML in one line. */
-export function readText(key: Key, raw: string, where: string, faults: string[]): unknown {
+export function readText(key: SettingKey, raw: string, where: string, faults: string[]): unknown {
   return STRUCTURED.has(DOCUMENTED[key].type.name) && /^\s*[[{]/.test(raw) ? parseYaml(raw, where, faults) : raw;
 }
 

@@ -6,7 +6,7 @@ import type { PathPattern } from './path.ts';
 import { count, duration, oneOf, text, toggle, type ValueType } from './types.ts';
 
 /** Sockets, and requests where it says so, whose events go to workers. Times in milliseconds. */
-export interface EventsRoute {
+export interface EventsRouteConfig {
   readonly kind: 'events';
   readonly path: PathPattern;
   /** The worker queue that the events go to; of a route with a backend its own. */
@@ -58,7 +58,7 @@ const MEMBERS = [
 const SECONDS = 1000;
 
 /** `readFile` reads the file of a secret. */
-export function readEventsRoute(members: MemberReader, path: ValueType<PathPattern>, readFile: (path: string) => string): EventsRoute | undefined {
+export function readEventsRoute(members: MemberReader, path: ValueType<PathPattern>, readFile: (path: string) => string): EventsRouteConfig | undefined {
   members.refuseOthers('an event route', MEMBERS);
   const route = readCommon(members, path);
   if (!members.has('url')) {
@@ -70,9 +70,9 @@ export function readEventsRoute(members: MemberReader, path: ValueType<PathPatte
   return route === undefined || backend === undefined ? undefined : { ...route, backend };
 }
 
-function readCommon(members: MemberReader, path: ValueType<PathPattern>): EventsRoute | undefined {
+function readCommon(members: MemberReader, path: ValueType<PathPattern>): EventsRouteConfig | undefined {
   const pattern = members.take('path', path);
-  return complete<EventsRoute>({
+  return complete<EventsRouteConfig>({
     kind: 'events',
     path: pattern,
     queue: members.has('url') ? ownQueue(pattern?.text ?? '') : members.take('queue', QUEUE_OR_URL),
@@ -94,7 +94,7 @@ function ownQueue(path: string): string {
 }
 
 /** As the file would say it, secrets masked. */
-export function writeEventsRoute(route: EventsRoute): Record<string, unknown> {
+export function writeEventsRoute(route: EventsRouteConfig): Record<string, unknown> {
   return {
     path: route.path.text,
     kind: route.kind,

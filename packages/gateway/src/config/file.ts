@@ -1,7 +1,7 @@
 import { type Document, isScalar, parseDocument, visit } from 'yaml';
 import { isKey, KEYS } from './keys.ts';
 import { hint } from './nearest.ts';
-import type { Key } from './schema.ts';
+import type { SettingKey } from './schema.ts';
 import type { Said, Source } from './source.ts';
 
 /** Keys with dots stand in maps, one for each dot: `drain: {notice: 5s}`; `drain.notice: 5s` says the same. */
@@ -9,7 +9,7 @@ const GROUPS: ReadonlySet<string> = new Set(KEYS.flatMap((key) => [...key.matchA
 
 /** What a YAML file says. `name` is the file's, for errors. */
 export function readYaml(content: string, name: string): Source {
-  const said = new Map<Key, Said>();
+  const said = new Map<SettingKey, Said>();
   const faults: string[] = [];
   const root = parseYaml(content, name, faults);
   if (faults.length > 0) return { said, faults, unreadable: true };

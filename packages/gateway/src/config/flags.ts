@@ -3,7 +3,7 @@ import { readText } from './environment.ts';
 import { shown } from './faults.ts';
 import { hint } from './nearest.ts';
 import { DOCUMENTED, flagOf, KEYS } from './keys.ts';
-import type { Key } from './schema.ts';
+import type { SettingKey } from './schema.ts';
 import type { Said, Source } from './source.ts';
 
 /** Flags by name without dashes; true for those that stand alone. */
@@ -45,7 +45,7 @@ export function readServeFlags(argv: readonly string[]): Source & { readonly fil
   const { values, words, faults } = readFlags(argv, SERVE_FLAGS);
   // A word after a flag that is not known is that flag's value.
   const found = faults.length > 0 ? [...faults] : words.map(unknownWord);
-  const said = new Map<Key, Said>();
+  const said = new Map<SettingKey, Said>();
   for (const key of KEYS) {
     const value = values.get(flagOf(key).slice(2));
     if (value !== undefined) said.set(key, { raw: value === true ? value : readText(key, value, flagOf(key), found), where: flagOf(key) });

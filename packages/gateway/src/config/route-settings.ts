@@ -1,6 +1,6 @@
 import { ACCESS, type Access } from './access.ts';
-import { type ConsumerRoute, readConsumerRoute, writeConsumerRoute } from './consumer-route.ts';
-import { type EventsRoute, readEventsRoute, writeEventsRoute } from './event-route.ts';
+import { type ConsumerRouteConfig, readConsumerRoute, writeConsumerRoute } from './consumer-route.ts';
+import { type EventsRouteConfig, readEventsRoute, writeEventsRoute } from './event-route.ts';
 import { complete, MemberReader, readItems } from './members.ts';
 import { PATH, PATH_OF, type PathPattern } from './path.ts';
 import { oneOf, type Report, type ValueType } from './types.ts';
@@ -13,7 +13,7 @@ interface CommonRoute {
 }
 
 /** Each frame is a message of the room that the path's parameter `room` names. */
-export interface RoomRoute extends CommonRoute {
+export interface RoomRouteConfig extends CommonRoute {
   readonly kind: 'room';
   /** The frame a message becomes; `auto`: a text frame where the payload is valid UTF-8, else a binary one. */
   readonly frames: 'auto' | 'text' | 'binary';
@@ -24,11 +24,11 @@ export interface RoomRoute extends CommonRoute {
 }
 
 /** Many rooms on one connection, JSON frames. */
-export interface MultiplexRoute extends CommonRoute {
+export interface MultiplexRouteConfig extends CommonRoute {
   readonly kind: 'multiplex';
 }
 
-export type RouteConfig = RoomRoute | MultiplexRoute | EventsRoute | ConsumerRoute;
+export type RouteConfig = RoomRouteConfig | MultiplexRouteConfig | EventsRouteConfig | ConsumerRouteConfig;
 
 const KIND = oneOf('room', 'multiplex', 'events', 'consumer');
 const FRAMES = oneOf('auto', 'text', 'binary');
@@ -87,13 +87,13 @@ function readRoute(raw: unknown, demo: boolean, files: RouteFiles, report: Repor
   };
   if (kind === 'multiplex') {
     members.refuseOthers('a multiplex route', COMMON_MEMBERS);
-    return complete<MultiplexRoute>({ kind, ...common });
+    return complete<MultiplexRouteConfig>({ kind, ...common });
   }
   members.refuseOthers('a room route', ROOM_MEMBERS);
   const frames = members.take('frames', FRAMES, 'auto');
   const onGap = members.take('on_gap', STAY_OR_CLOSE, 'stay');
   const onPublishFailure = members.take('on_publish_failure', STAY_OR_CLOSE, 'close');
-  return complete<RoomRoute>({ kind, ...common, frames, onGap, onPublishFailure });
+  return complete<RoomRouteConfig>({ kind, ...common, frames, onGap, onPublishFailure });
 }
 
 /** Two routes with one path: the second could never be reached. */

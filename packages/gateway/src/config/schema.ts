@@ -76,7 +76,7 @@ export interface Settings {
   tracing: boolean;
 }
 
-export type Key = keyof Settings;
+export type SettingKey = keyof Settings;
 
 export type LogFormat = 'auto' | 'text' | 'json';
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -95,7 +95,7 @@ export interface Setting<T> {
   readonly secret?: true;
 }
 
-export type Schema = { readonly [K in Key]: Setting<Settings[K]> };
+export type SettingsSchema = { readonly [K in SettingKey]: Setting<Settings[K]> };
 
 /** What presets depend on. */
 export interface Facts extends RouteFiles {
@@ -126,7 +126,7 @@ const FLEET_RATE: Setting<number | undefined> = {
   presetText: 'unset: each gateway keeps a pace of its own',
 };
 
-const PROXIES: Pick<Schema, 'trusted_proxies' | 'proxy_protocol'> = {
+const PROXIES: Pick<SettingsSchema, 'trusted_proxies' | 'proxy_protocol'> = {
   trusted_proxies: {
     ...setting(
       trustedProxies,
@@ -180,9 +180,9 @@ const SIZES = {
     'The same for all clients of this process together; a poll or a history that has waited for 5 s is refused with 429.',
   ),
   'limits.layer_message': setting(size('1B', '512MiB'), '1MiB', 'One message on the layer, envelope included.'),
-} satisfies Partial<Schema>;
+} satisfies Partial<SettingsSchema>;
 
-const RATES: Pick<Schema, Extract<Key, `rate.${string}`>> = {
+const RATES: Pick<SettingsSchema, Extract<SettingKey, `rate.${string}`>> = {
   'rate.frames': unset(rate, 'Frames of messages from one session; past it the session is not read for a while.'),
   'rate.bytes': unset(byteRate, 'Bytes from one session; past it the session is not read for a while.'),
   'rate.joins': unset(rate, 'Joins of one session; past it they are answered with rate, and the limits.errors-th of these in a minute ends it with 4429.'),
@@ -193,7 +193,7 @@ const RATES: Pick<Schema, Extract<Key, `rate.${string}`>> = {
   'rate.control': setting(rate, '20/s', 'Pings of one session, and pongs that answer nothing; past it the session is not read for a while.'),
 };
 
-const OBSERVED: Pick<Schema, 'log.level' | 'log.format' | 'tracing'> = {
+const OBSERVED: Pick<SettingsSchema, 'log.level' | 'log.format' | 'tracing'> = {
   'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least that is logged.'),
   'log.format': setting(oneOf('auto', 'text', 'json'), 'auto', 'Lines for people, or JSON; auto: for people on a terminal, JSON elsewhere.'),
   tracing: setting(
@@ -204,7 +204,7 @@ const OBSERVED: Pick<Schema, 'log.level' | 'log.format' | 'tracing'> = {
 };
 
 /** Every setting, in the order of documents: key, type, preset, help. Its variable and flag follow from the key. */
-export function schema(facts: Facts): Schema {
+export function schema(facts: Facts): SettingsSchema {
   return {
     layer: {
       ...setting(layerUrl, 'memory:', 'The layer that carries rooms between processes. memory: is a bus within this process.'),
@@ -263,7 +263,7 @@ export function schema(facts: Facts): Schema {
   };
 }
 
-function ops(): Pick<Schema, Extract<Key, `ops.${string}`>> {
+function ops(): Pick<SettingsSchema, Extract<SettingKey, `ops.${string}`>> {
   return {
     'ops.host': {
       ...setting(host, 'localhost', 'The address of the ops port. It must never be public.'),
@@ -279,7 +279,7 @@ function ops(): Pick<Schema, Extract<Key, `ops.${string}`>> {
   };
 }
 
-function auth({ readFile }: Facts): Pick<Schema, Extract<Key, `auth.${string}`>> {
+function auth({ readFile }: Facts): Pick<SettingsSchema, Extract<SettingKey, `auth.${string}`>> {
   return {
     'auth.jwt': { ...setting(jwtSettings(readFile), undefined, 'How tokens of clients are checked.'), optional: true, presetText: 'unset: nobody has a token' },
     'auth.http': {
@@ -297,7 +297,7 @@ function auth({ readFile }: Facts): Pick<Schema, Extract<Key, `auth.${string}`>>
   };
 }
 
-function limits(facts: Facts): Pick<Schema, Extract<Key, `limits.${string}`>> {
+function limits(facts: Facts): Pick<SettingsSchema, Extract<SettingKey, `limits.${string}`>> {
   return {
     ...SIZES,
     'limits.rooms': setting(count(1, 1_000_000), 1000, 'Rooms of one session.'),

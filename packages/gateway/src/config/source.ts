@@ -1,4 +1,4 @@
-import type { Key } from './schema.ts';
+import type { SettingKey } from './schema.ts';
 
 /** What was said for one key, and how the place where it was said is called. */
 export interface Said {
@@ -8,7 +8,7 @@ export interface Said {
 
 /** What one place says: the file, the environment or the flags. */
 export interface Source {
-  readonly said: ReadonlyMap<Key, Said>;
+  readonly said: ReadonlyMap<SettingKey, Said>;
   /** What could not be read at all, one sentence each. */
   readonly faults: readonly string[];
   /** It may have said anything. */

@@ -1,4 +1,4 @@
-import type { Key, Settings } from './schema.ts';
+import type { SettingKey, Settings } from './schema.ts';
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
 type Head<K> = K extends `${infer First}.${string}` ? First : K;
@@ -19,7 +19,7 @@ interface Branch {
 }
 
 /** Builds the tree out of what each key holds. */
-export function nest(values: readonly (readonly [Key, unknown])[]): Config {
+export function nest(values: readonly (readonly [SettingKey, unknown])[]): Config {
   const config: Branch = {};
   const branches: unknown[] = [config];
   for (const [key, value] of values) {
@@ -37,11 +37,11 @@ export function nest(values: readonly (readonly [Key, unknown])[]): Config {
 }
 
 /** The value of a key. */
-export function valueOf(config: Partial<Config>, key: Key): unknown {
+export function valueOf(config: Partial<Config>, key: SettingKey): unknown {
   return levelsOf(key).reduce<unknown>((branch, level) => (branch as Branch | undefined)?.[level], config);
 }
 
-function levelsOf(key: Key): string[] {
+function levelsOf(key: SettingKey): string[] {
   return key.split('.').map(camel);
 }
 

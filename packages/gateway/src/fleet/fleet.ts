@@ -17,7 +17,7 @@ export interface FleetOptions {
 }
 
 /** What was answered, by gateway, and who did not. */
-export interface Answers<C extends FleetCall> {
+export interface FleetAnswers<C extends FleetCall> {
   readonly answers: ReadonlyMap<string, FleetCalls[C]['answer']>;
   readonly missing: readonly string[];
 }
@@ -64,12 +64,12 @@ export class Fleet {
   }
 
   /** Asks every gateway, this one too. */
-  async askAll<C extends FleetCall>(call: C, asked: FleetCalls[C]['asked']): Promise<Answers<C>> {
+  async askAll<C extends FleetCall>(call: C, asked: FleetCalls[C]['asked']): Promise<FleetAnswers<C>> {
     return await this.#ask(call, new Map(this.gateways.map((gateway) => [gateway, asked])), asked);
   }
 
   /** Asks some, each something of its own. One that is not known is missing. */
-  async ask<C extends FleetCall>(call: C, asked: ReadonlyMap<string, FleetCalls[C]['asked']>): Promise<Answers<C>> {
+  async ask<C extends FleetCall>(call: C, asked: ReadonlyMap<string, FleetCalls[C]['asked']>): Promise<FleetAnswers<C>> {
     return await this.#ask(call, asked);
   }
 
@@ -103,7 +103,7 @@ export class Fleet {
   }
 
   /** `same`: what all of them are asked, in one message. */
-  async #ask<C extends FleetCall>(call: C, asked: ReadonlyMap<string, FleetCalls[C]['asked']>, same?: FleetCalls[C]['asked']): Promise<Answers<C>> {
+  async #ask<C extends FleetCall>(call: C, asked: ReadonlyMap<string, FleetCalls[C]['asked']>, same?: FleetCalls[C]['asked']): Promise<FleetAnswers<C>> {
     const { process } = this.#layer;
     const known = new Set(this.#roster.all(this.#now()));
     const others = [...asked.keys()].filter((gateway) => known.has(gateway));

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Value } from '@busgate/layer';
 import type { ForwardedEvent } from './event.ts';
-import type { Posted } from './poster.ts';
+import type { Answered } from '../outgoing.ts';
 import { isPassing } from './retries.ts';
 
 /** Why an event was not handled by its backend: a closed list, the values of a metric's label. */
@@ -40,7 +40,7 @@ export function isAwaited({ type }: ForwardedEvent): boolean {
   return type === CONNECT || type === REQUEST;
 }
 
-export function judge(event: ForwardedEvent, posted: Posted): AnswerVerdict {
+export function judge(event: ForwardedEvent, posted: Answered): AnswerVerdict {
   if (posted.failure !== undefined) return { failure: posted.failure, passes: posted.failure !== 'too_large' };
   const { status, body } = posted;
   if (status === 204) return { replies: [] };

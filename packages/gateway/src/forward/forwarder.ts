@@ -4,7 +4,8 @@ import { type ChannelLayer, isLayerError, type Listening, type Value } from '@bu
 import type { Log } from '../log.ts';
 import { done, type ForwardFailure, givenUp, isAwaited, judge, type AnswerVerdict } from './answers.ts';
 import { type ForwardedEvent, readEvent } from './event.ts';
-import { type Posted, Poster } from './poster.ts';
+import { Poster } from './poster.ts';
+import type { Answered } from '../outgoing.ts';
 import { nextWait, readRetryAfter } from './retries.ts';
 import { keyOf, signedHeaders } from './signing.ts';
 
@@ -135,7 +136,7 @@ export class Forwarder {
     }
   }
 
-  #post(event: ForwardedEvent, timeoutMs: number): Promise<Posted> {
+  #post(event: ForwardedEvent, timeoutMs: number): Promise<Answered> {
     const headers = signedHeaders(event.id, Math.floor(Date.now() / 1000), event.body, this.#keys);
     const traced = event.traceparent === undefined ? headers : { ...headers, traceparent: event.traceparent };
     return this.#poster.post(event.body, traced, Math.max(1, Math.ceil(timeoutMs)), this.#cutOff.signal);
@@ -161,7 +162,7 @@ export class Forwarder {
   }
 }
 
-function retryAfterOf(posted: Posted): number | undefined {
+function retryAfterOf(posted: Answered): number | undefined {
   if (posted.failure !== undefined) return undefined;
   return readRetryAfter(posted.headers.find(([name]) => name === 'retry-after')?.[1], Date.now());
 }

@@ -1,4 +1,4 @@
-import type { EventsRoute } from '../config/event-route.ts';
+import type { EventsRouteConfig } from '../config/event-route.ts';
 import type { ForwardFailure } from './answers.ts';
 import { Forwarder, type ForwarderContext } from './forwarder.ts';
 
@@ -13,7 +13,7 @@ export class Forwarders {
   }
 
   /** Forwards this route's events, if it has a backend, once started; failures are counted in `counts`. */
-  add({ queue, backend, acceptTimeout, handlerTimeout }: EventsRoute, counts: Record<ForwardFailure, number>): void {
+  add({ queue, backend, acceptTimeout, handlerTimeout }: EventsRouteConfig, counts: Record<ForwardFailure, number>): void {
     if (backend === undefined) return;
     const failed = (failure: ForwardFailure): void => void (counts[failure] += 1);
     this.#waiting.push(() => new Forwarder({ queue, ...backend, acceptTimeout, handlerTimeout }, { ...this.#context, failed }));

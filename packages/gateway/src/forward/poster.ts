@@ -3,9 +3,6 @@ import { type Answered, Outgoing } from '../outgoing.ts';
 /** Bytes of an answer. */
 const MAX_ANSWER = 1_048_576;
 
-/** What came of one attempt: an answer, or none. */
-export type Posted = Answered;
-
 /** Posts JSON to one URL, as many at a time as it has connections, and follows no redirect. */
 export class Poster {
   readonly #outgoing: Outgoing;
@@ -15,7 +12,7 @@ export class Poster {
   }
 
   /** Never rejects. `signal` ends it early, as `unreachable`. */
-  post(body: string, headers: Readonly<Record<string, string>>, timeoutMs: number, signal: AbortSignal): Promise<Posted> {
+  post(body: string, headers: Readonly<Record<string, string>>, timeoutMs: number, signal: AbortSignal): Promise<Answered> {
     return this.#outgoing.ask({ method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body }, timeoutMs, signal);
   }
 

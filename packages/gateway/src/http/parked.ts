@@ -7,7 +7,7 @@ import { undoDestroyOnError } from './linger.ts';
 const PARKED = Symbol('parked');
 
 /** A connection's TCP socket, and the way back from its events. */
-interface Tcp extends Socket {
+interface ParkedTcp extends Socket {
   [PARKED]?: Parked;
 }
 
@@ -69,7 +69,7 @@ export class Parking {
  * of its own. With the next request it is an ordinary one again.
  */
 class Parked {
-  readonly #tcp: Tcp;
+  readonly #tcp: ParkedTcp;
   readonly #all: Parking;
   readonly #headers: ParkedRequest['headers'];
   readonly #isLast: boolean;
@@ -177,18 +177,18 @@ class Parked {
 
 // Listeners that all of them share, so that none has closures of its own.
 
-function onClose(this: Tcp): void {
+function onClose(this: ParkedTcp): void {
   this[PARKED]?.gone();
 }
 
-function onEnd(this: Tcp): void {
+function onEnd(this: ParkedTcp): void {
   this[PARKED]?.ended();
 }
 
-function onData(this: Tcp, chunk: Buffer): void {
+function onData(this: ParkedTcp, chunk: Buffer): void {
   this[PARKED]?.more(chunk);
 }
 
-function onTimeout(this: Tcp): void {
+function onTimeout(this: ParkedTcp): void {
   this.destroy();
 }

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { HttpErrorKey } from '../errors.ts';
-import { isHost, readTarget, type Target } from './target.ts';
+import { isHost, readTarget, type RequestTarget } from './target.ts';
 
 const MAX_HEADERS = 1000;
 
 /** What is asked for, and of which host. */
-export type AskedTarget = Target & { readonly host: string };
+export type AskedTarget = RequestTarget & { readonly host: string };
 
 /** Reads a request's target and refuses what a proxy might understand differently. */
 export function readRequest(request: IncomingMessage): AskedTarget | HttpErrorKey {

@@ -12,7 +12,7 @@ const ABSOLUTE = /^https?:\/\/([^/?#@]+)([/?].*)?$/i;
 const HOST = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?$/;
 
 /** What a request asks for: path and query, their escapes not decoded but valid. */
-export interface Target {
+export interface RequestTarget {
   readonly path: string;
   /** What follows the first `?`. */
   readonly query: string;
@@ -21,7 +21,7 @@ export interface Target {
 }
 
 /** Reads a request's target, or tells what is wrong with it. It is never read as a URL: that makes hosts out of slashes. */
-export function readTarget(target: string): Target | HttpErrorKey {
+export function readTarget(target: string): RequestTarget | HttpErrorKey {
   if (target.length > MAX_TARGET) return 'target_too_long';
   const absolute = ABSOLUTE.exec(target);
   if (absolute === null) return readOrigin(target);
@@ -35,7 +35,7 @@ export function isHost(text: string): boolean {
   return HOST.test(text);
 }
 
-function readOrigin(target: string): Target | HttpErrorKey {
+function readOrigin(target: string): RequestTarget | HttpErrorKey {
   const mark = target.indexOf('?');
   const path = mark === -1 ? target : target.slice(0, mark);
   const query = mark === -1 ? '' : target.slice(mark + 1);

@@ -12,19 +12,19 @@ export interface ClientOf extends Endpoint {
 const PEER = Symbol('peer');
 
 /** A connection, and whose it is where a proxy has said so in front of it. */
-interface Tcp extends Socket {
+interface PeerTcp extends Socket {
   [PEER]?: Endpoint;
 }
 
 /** The connection is not that of who is connected, but this one's. */
 export function setPeer(socket: Socket, peer: Endpoint): void {
-  (socket as Tcp)[PEER] = peer;
+  (socket as PeerTcp)[PEER] = peer;
 }
 
 /** Who is at the other end of a connection, as far as the connection itself says. */
 function peerOf(socket: Socket): Endpoint {
   const { remoteAddress = '', remotePort = 0 } = socket;
-  return (socket as Tcp)[PEER] ?? { address: plainAddress(remoteAddress), port: remotePort };
+  return (socket as PeerTcp)[PEER] ?? { address: plainAddress(remoteAddress), port: remotePort };
 }
 
 /**

@@ -15,13 +15,13 @@ import { EventSession, type EventSessionContext } from './events/event-session.t
 import { type Parsed, parseReplies } from './events/parse-reply.ts';
 import type { Backend } from './events/backend.ts';
 import type { ConsumerCounters } from './consumer/counters.ts';
-import type { Refusal } from './events/reply.ts';
+import type { ReplyRefusal } from './events/reply.ts';
 import type { EventSettings } from './events/settings.ts';
 import type { OwnWorkers } from './events/workers.ts';
 import { rawEncoding } from './raw-encoding.ts';
 import { type RouteRequest, traceparentOf } from './request.ts';
 import type { Leaving, Opening, Posting, Route, Serving } from './route.ts';
-import type { Taken, Uplinked, Uplinks, UplinkTaker } from './uplinks.ts';
+import type { UplinkOutcome, Uplinked, Uplinks, UplinkTaker } from './uplinks.ts';
 
 /** A line on replies that were not obeyed is logged this often for each route and reason, in milliseconds. */
 const LOG_EVERY_MS = 60_000;
@@ -90,7 +90,7 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
   readonly #listening = new Map<string, Listening>();
   readonly #servesHttp: boolean;
   readonly #outbox: number;
-  readonly #loggedAt = new Map<Refusal, number>();
+  readonly #loggedAt = new Map<ReplyRefusal, number>();
   #whenNone: (() => void) | undefined;
 
   constructor(settings: EventsRouteSettings, { backend, consumers }: Handling, context: EventsContext) {
@@ -157,7 +157,7 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
     return request.query.has('session') ? await this.#context.uplinks.post(this.route, request, body) : 'no_transport';
   }
 
-  take({ session: id, user, body }: Uplinked): Taken | Promise<Taken> {
+  take({ session: id, user, body }: Uplinked): UplinkOutcome | Promise<UplinkOutcome> {
     const session = this.#sessions.get(id);
     return session === undefined || (session.subject.who.user ?? undefined) !== user ? 'no_session' : session.post(body);
   }
@@ -229,7 +229,7 @@ export class EventsRoute implements Route, Serving, Posting, UplinkTaker {
     this.#context.layer.closeChannel(replyChannel).catch(() => undefined);
   }
 
-  #refused(refusal: Refusal, message: string): void {
+  #refused(refusal: ReplyRefusal, message: string): void {
     this.counters.refused[refusal] += 1;
     const now = this.#context.now();
     if (now - (this.#loggedAt.get(refusal) ?? -Infinity) < LOG_EVERY_MS) return;

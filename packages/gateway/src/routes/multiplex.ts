@@ -1,5 +1,5 @@
 import { type Answer, jsonAnswer, type WaitingAnswer } from '../answer.ts';
-import type { MultiplexRoute as Settings } from '../config/route-settings.ts';
+import type { MultiplexRouteConfig } from '../config/route-settings.ts';
 import type { FrameErrorKey, HttpErrorKey, Refused } from '../errors.ts';
 import type { HubRoom } from '../hub/room.ts';
 import { Pace } from '../limits/pace.ts';
@@ -12,7 +12,7 @@ import { askedRooms } from './asked-rooms.ts';
 import { questionOfRooms } from './polls/question.ts';
 import { isPublishId } from './publish-id.ts';
 import { type RouteRequest, traceparentOf } from './request.ts';
-import type { Taken, Uplinked, UplinkTaker } from './uplinks.ts';
+import type { UplinkOutcome, Uplinked, UplinkTaker } from './uplinks.ts';
 import type { Asking, Opening, Posting, Route } from './route.ts';
 
 /** What is wrong with a frame, where an answer has a word of its own for it. */
@@ -20,13 +20,13 @@ const FAULTS: Readonly<Partial<Record<FrameErrorKey, HttpErrorKey>>> = { bad_roo
 
 /** Many rooms on one connection, JSON frames. What comes on a stream goes up by POST. */
 export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
-  readonly path: Settings['path'];
+  readonly path: MultiplexRouteConfig['path'];
   readonly messageLimit: number;
   readonly context: MultiplexContext;
   /** Those whose frames come in requests, and how far each is ahead of the rates, where there are any. */
   readonly #streams = new WeakMap<Session, Pace | undefined>();
 
-  constructor(settings: Settings, context: MultiplexContext) {
+  constructor(settings: MultiplexRouteConfig, context: MultiplexContext) {
     this.path = settings.path;
     this.messageLimit = context.limits.frame;
     this.context = context;
@@ -100,7 +100,7 @@ export class MultiplexRoute implements Route, Posting, Asking, UplinkTaker {
     return await this.context.uplinks.post(this.path.text, request, body);
   }
 
-  take({ session: id, user, body }: Uplinked): Taken {
+  take({ session: id, user, body }: Uplinked): UplinkOutcome {
     const session = this.context.session(id);
     if (session === undefined || !session.isOpen || !this.#streams.has(session) || session.identity.user !== user) return 'no_session';
     const frames = framesOf(body) ?? [];

@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import type { RoomMessage } from '@busgate/layer';
-import type { RoomRoute as Settings } from '../config/route-settings.ts';
+import type { RoomRouteConfig } from '../config/route-settings.ts';
 import type { Encoder, Encoding } from '../hub/encoding.ts';
 import { gapOf } from './gap.ts';
 import { eventSheet, type Sheet } from '../session/link.ts';
 
-type Frames = Settings['frames'];
-type OnGap = Settings['onGap'];
+type Frames = RoomRouteConfig['frames'];
+type OnGap = RoomRouteConfig['onGap'];
 
 const SHEETS: Readonly<Record<Frames, (message: RoomMessage) => Sheet>> = {
   auto: ({ payload, position }) => sheet(!isUtf8(payload), payload, position),

@@ -1,6 +1,6 @@
 import { isName } from '@busgate/layer';
 import { type Answer, jsonAnswer, type WaitingAnswer } from '../answer.ts';
-import type { RoomRoute as Settings } from '../config/route-settings.ts';
+import type { RoomRouteConfig } from '../config/route-settings.ts';
 import type { Counters, SessionTransport } from '../counters.ts';
 import type { Rights } from '../auth/rights.ts';
 import type { CloseKey, HttpErrorKey, Refused } from '../errors.ts';
@@ -45,7 +45,7 @@ const MAX_UNDER_WAY = 64;
 
 /** Raw: each frame is a message of the room that the path names, to everybody in it, the sender included. */
 export class RoomRoute implements Route, Posting, Asking {
-  readonly path: Settings['path'];
+  readonly path: RoomRouteConfig['path'];
   readonly messageLimit: number;
   readonly rights: Rights;
   readonly #hub: Hub;
@@ -59,7 +59,7 @@ export class RoomRoute implements Route, Posting, Asking {
   readonly #asks: AskLimits;
 
   /** `messageLimit` in bytes. */
-  constructor(settings: Settings, messageLimit: number, { hub, counters, inbound, memory, rights, asks, polls, log }: RoomRouteContext) {
+  constructor(settings: RoomRouteConfig, messageLimit: number, { hub, counters, inbound, memory, rights, asks, polls, log }: RoomRouteContext) {
     this.path = settings.path;
     this.messageLimit = messageLimit;
     this.rights = rights;

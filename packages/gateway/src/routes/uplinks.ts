@@ -15,7 +15,7 @@ const PREFIX = 'uplink';
 type Layer = Pick<ChannelLayer, 'process' | 'newChannel' | 'closeChannel' | 'listen' | 'send' | 'lifeOf'>;
 
 /** Whether a session has what was posted to it; else nothing of it was looked at. */
-export type Taken = 'taken' | 'no_session' | 'rate' | 'full';
+export type UplinkOutcome = 'taken' | 'no_session' | 'rate' | 'full';
 
 /** What is posted to a session of a route, and by whom: whose session it must be. */
 export interface Uplinked {
@@ -26,7 +26,7 @@ export interface Uplinked {
 
 /** A route whose sessions are posted to. */
 export interface UplinkTaker {
-  take(uplinked: Uplinked): Taken | Promise<Taken>;
+  take(uplinked: Uplinked): UplinkOutcome | Promise<UplinkOutcome>;
 }
 
 /** What was forwarded and is not answered, in the wheel of all deadlines. */
@@ -34,13 +34,13 @@ class ForwardedFrames implements Timed {
   dueTick = -1;
   wheelNext: Timed | undefined;
   wheelBack: Timed | undefined;
-  readonly #answer = Promise.withResolvers<Taken | 'unknown'>();
+  readonly #answer = Promise.withResolvers<UplinkOutcome | 'unknown'>();
 
-  get answer(): Promise<Taken | 'unknown'> {
+  get answer(): Promise<UplinkOutcome | 'unknown'> {
     return this.#answer.promise;
   }
 
-  answered(taken: Taken): void {
+  answered(taken: UplinkOutcome): void {
     this.#answer.resolve(taken);
   }
 
@@ -97,12 +97,12 @@ export class Uplinks {
     return taken === 'taken' ? jsonAnswer(202, {}) : taken;
   }
 
-  async #take(route: string, uplinked: Uplinked): Promise<Taken> {
+  async #take(route: string, uplinked: Uplinked): Promise<UplinkOutcome> {
     return (await this.#takers.get(route)?.take(uplinked)) ?? 'no_session';
   }
 
   /** Where the broker knows of nobody there, but the gateway that has the session may only be cut off, nothing is done, and the client is to try again. */
-  async #forward(process: string, channel: string, route: string, { session, user, body }: Uplinked): Promise<Taken | 'away' | 'unknown'> {
+  async #forward(process: string, channel: string, route: string, { session, user, body }: Uplinked): Promise<UplinkOutcome | 'away' | 'unknown'> {
     if (this.#layer.lifeOf(process) === 'gone') return 'no_session';
     const ref = (this.#count += 1);
     const asked = new ForwardedFrames();
@@ -150,7 +150,7 @@ function parse(payload: Uint8Array): Message | undefined {
   }
 }
 
-function isTaken(value: unknown): value is Taken {
+function isTaken(value: unknown): value is UplinkOutcome {
   return value === 'taken' || value === 'no_session' || value === 'rate' || value === 'full';
 }
 

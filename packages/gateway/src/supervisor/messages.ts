@@ -18,12 +18,12 @@ export interface Assignment {
 }
 
 /** What a worker can be asked. */
-export interface Answers {
+export interface WorkerAnswers {
   readonly metrics: readonly MetricReport[];
   readonly readiness: Readiness;
 }
 
-export type WorkerQuestion = keyof Answers;
+export type WorkerQuestion = keyof WorkerAnswers;
 
 /** What the supervisor says to a worker. A `connection` comes with its socket. */
 export type WorkerOrder =
@@ -39,6 +39,6 @@ export type Word =
   /** It cannot start. `isUsage`: for something that was written wrongly. */
   | { readonly type: 'failed'; readonly reason: string; readonly isUsage: boolean }
   | CallWord
-  | { readonly type: 'answer'; readonly id: number; readonly answer: Answers[WorkerQuestion] }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: WorkerAnswers[WorkerQuestion] }
   /** Its last numbers: it ends now. */
   | { readonly type: 'last'; readonly metrics: readonly MetricReport[] };

@@ -6,7 +6,7 @@ import type { DrainOrder } from '../drain/draining.ts';
 import type { MetricReport } from '../metrics.ts';
 import type { OpsCall, OpsReply } from '../ops/call.ts';
 import { GivenCalls } from './calls.ts';
-import type { Answers, Assignment, WorkerOrder, WorkerQuestion, Word } from './messages.ts';
+import type { WorkerAnswers, Assignment, WorkerOrder, WorkerQuestion, Word } from './messages.ts';
 import { Silence } from './silence.ts';
 import type { Ending, Worker } from './worker.ts';
 
@@ -14,7 +14,7 @@ import type { Ending, Worker } from './worker.ts';
 const PROGRAM = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
 
 interface OpenQuestion {
-  readonly resolve: (answer: Answers[WorkerQuestion] | undefined) => void;
+  readonly resolve: (answer: WorkerAnswers[WorkerQuestion] | undefined) => void;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -63,16 +63,16 @@ export class WorkerProcess implements Worker {
     return this.#isServing && this.#process.connected;
   }
 
-  ask<Q extends WorkerQuestion>(question: Q, withinMs: number): Promise<Answers[Q] | undefined> {
-    const { promise, resolve } = Promise.withResolvers<Answers[WorkerQuestion] | undefined>();
+  ask<Q extends WorkerQuestion>(question: Q, withinMs: number): Promise<WorkerAnswers[Q] | undefined> {
+    const { promise, resolve } = Promise.withResolvers<WorkerAnswers[WorkerQuestion] | undefined>();
     const id = (this.#questions += 1);
-    const give = (answer: Answers[WorkerQuestion] | undefined): void => {
+    const give = (answer: WorkerAnswers[WorkerQuestion] | undefined): void => {
       this.#waiting.delete(id);
       resolve(answer);
     };
     this.#waiting.set(id, { resolve: give, timer: setTimeout(() => give(undefined), withinMs).unref() });
     this.#say({ type: 'ask', id, question });
-    return promise as Promise<Answers[Q] | undefined>;
+    return promise as Promise<WorkerAnswers[Q] | undefined>;
   }
 
   /** Call it at an even pace. Ends the worker where it has been silent for too long, and asks it for a word. */
@@ -125,7 +125,7 @@ export class WorkerProcess implements Worker {
     }
   }
 
-  #take(id: number, answer: Answers[WorkerQuestion]): void {
+  #take(id: number, answer: WorkerAnswers[WorkerQuestion]): void {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     clearTimeout(waiting.timer);

@@ -3,7 +3,7 @@ import type { DrainOrder } from '../drain/draining.ts';
 import type { Gateway } from '../gateway.ts';
 import type { MetricReport } from '../metrics.ts';
 import type { OpsCall, OpsReply } from '../ops/call.ts';
-import type { Answers, WorkerQuestion } from './messages.ts';
+import type { WorkerAnswers, WorkerQuestion } from './messages.ts';
 
 /** How a worker ended. */
 export interface Ending {
@@ -21,7 +21,7 @@ export interface Worker {
   readonly isServing: boolean;
   readonly ended: Promise<Ending>;
   /** Undefined where it has not answered within so many milliseconds. */
-  ask<Q extends WorkerQuestion>(question: Q, withinMs: number): Promise<Answers[Q] | undefined>;
+  ask<Q extends WorkerQuestion>(question: Q, withinMs: number): Promise<WorkerAnswers[Q] | undefined>;
   /** Has it answer a call of the ops API. */
   call(call: OpsCall): Promise<OpsReply>;
   /** It ends in order; {@link ended} tells when it has. */
@@ -49,9 +49,9 @@ export class LocalWorker implements Worker {
     this.#gateway = gateway;
   }
 
-  async ask<Q extends WorkerQuestion>(question: Q): Promise<Answers[Q]> {
-    const answer: Answers[WorkerQuestion] = question === 'metrics' ? await this.#gateway.metrics.report() : this.#gateway.readiness();
-    return answer as Answers[Q];
+  async ask<Q extends WorkerQuestion>(question: Q): Promise<WorkerAnswers[Q]> {
+    const answer: WorkerAnswers[WorkerQuestion] = question === 'metrics' ? await this.#gateway.metrics.report() : this.#gateway.readiness();
+    return answer as WorkerAnswers[Q];
   }
 
   call(call: OpsCall): Promise<OpsReply> {

@@ -2,7 +2,7 @@ import type { Random } from '../../../layer/src/conformance/random.ts';
 import { inspectConfig } from '../../src/config.ts';
 import { ConfigError } from '../../src/config/faults.ts';
 import { flagOf, KEYS, variableOf } from '../../src/config/keys.ts';
-import { type Key, schema, type Setting } from '../../src/config/schema.ts';
+import { type SettingKey, schema, type Setting } from '../../src/config/schema.ts';
 import { type FuzzedParser, must } from './parser.ts';
 
 const FACTS = { demo: false, descriptors: 1024, directory: '', readFile: () => 'secret' };
@@ -58,7 +58,7 @@ export const CONFIG: FuzzedParser = {
 };
 
 function feedSetting(input: string, random: Random): void {
-  const key: Key = random.pick(KEYS);
+  const key: SettingKey = random.pick(KEYS);
   feedValue(SETTINGS[key], input);
   if (random.below(FILES) !== 0) return;
   feedWhole(['--config', 'busgate.yaml'], {}, input);

@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
+import type { Environment } from '../../config/environment.ts';
 import { ConfigError, sentence } from '../../config/faults.ts';
 import { type FlagNames, readFlags } from '../../config/flags.ts';
 
 export const DEFAULT_OPS_URL = 'http://localhost:9090';
 const KEY_VARIABLE = 'BUSGATE_OPS_KEY';
 const COMMON: FlagNames = { 'ops-url': false, json: true };
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Which gateway an operator asks, and how it is to be shown. */
 export interface OperatorCall<F extends string> {

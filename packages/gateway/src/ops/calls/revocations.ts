@@ -7,7 +7,7 @@ import { mayBeSent } from '../../transports/websocket/frames.ts';
 import { closeOf } from '../../errors.ts';
 import { OpsError } from '../errors.ts';
 import { readObject } from '../json.ts';
-import { type Asking, askOwner } from './sessions.ts';
+import { type AskableFleet, askOwner } from './sessions.ts';
 
 const DAY_MS = 86_400_000;
 const MOST = 1000;
@@ -20,7 +20,7 @@ type Members = Readonly<Record<string, unknown>>;
  * `POST /api/revoke` and `POST /api/disconnect`, which every gateway of the fleet obeys. `revocations`: undefined where nobody is known: a session can be ended there too, and no
  * other one ever has its id.
  */
-export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disconnect'> | undefined, fleet: Asking): ApiCall[] {
+export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disconnect'> | undefined, fleet: AskableFleet): ApiCall[] {
   const known = (): Pick<Revocations, 'revoke' | 'disconnect'> => {
     if (revocations === undefined) throw new OpsError('no_auth');
     return revocations;
@@ -50,7 +50,7 @@ export function revocationCalls(revocations: Pick<Revocations, 'revoke' | 'disco
   ];
 }
 
-async function end(fleet: Asking, session: string): Promise<void> {
+async function end(fleet: AskableFleet, session: string): Promise<void> {
   if (!(await askOwner(fleet, 'close', session, { session, code: closeOf('expired').code }))) throw new OpsError('no_session');
 }
 

@@ -7,10 +7,10 @@ import type { ApiCall } from '../api.ts';
 import { OpsError } from '../errors.ts';
 import { limitOf, readCursor, writeCursor } from '../paging.ts';
 
-export type Asking = Pick<Fleet, 'ask' | 'gateways'>;
+export type AskableFleet = Pick<Fleet, 'ask' | 'gateways'>;
 
 /** `GET /api/sessions`, and `GET` and `DELETE /api/sessions/<id>`, at whatever gateway of the fleet they are. */
-export function sessionsCalls(fleet: Asking): ApiCall[] {
+export function sessionsCalls(fleet: AskableFleet): ApiCall[] {
   return [
     {
       method: 'GET',
@@ -52,7 +52,7 @@ function meantBy(query: URLSearchParams): SessionsAsked {
  * A page: gateways by name, and of each its sessions, the oldest first. First all are asked how many they have, so that only those tell theirs whose sessions are on
  * the page: what others would have said for nothing costs the broker as much.
  */
-async function list(fleet: Asking, meant: SessionsAsked, limit: number, query: URLSearchParams): Promise<object> {
+async function list(fleet: AskableFleet, meant: SessionsAsked, limit: number, query: URLSearchParams): Promise<object> {
   const [from = '', serial = 0] = (readCursor(query, ['string', 'number']) ?? []) as [string?, number?];
   const askedOf = (gateway: string): SessionsAsked => (gateway === from && serial > 0 ? { ...meant, after: serial } : meant);
   const gateways = fleet.gateways.filter((gateway) => gateway >= from);
@@ -88,7 +88,7 @@ function pageOf(answers: ReadonlyMap<string, FleetCalls['sessions']['answer']>, 
 
 /** Asks the gateway whose session it is, which its id says. Rejects with `no_session` where there is none of that id, `no_gateway` where it does not answer. */
 export async function askOwner<C extends 'session' | 'close'>(
-  fleet: Asking,
+  fleet: AskableFleet,
   call: C,
   session: string,
   asked: FleetCalls[C]['asked'],

@@ -1,5 +1,5 @@
 import { FORWARD_FAILURES, type ForwardFailure } from '../../forward/answers.ts';
-import { REFUSALS, type Refusal } from './reply.ts';
+import { REFUSALS, type ReplyRefusal } from './reply.ts';
 
 /** Upper bounds of the buckets in which handling times are counted, in seconds. */
 export const HANDLING_BUCKETS: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -27,7 +27,7 @@ export class EventCounters {
   disconnects = 0;
   /** Replies that were obeyed; those that were not, by reason; those of a worker that no longer has the session. */
   replies = 0;
-  readonly refused: Record<Refusal, number> = Object.fromEntries(REFUSALS.map((refusal) => [refusal, 0])) as Record<Refusal, number>;
+  readonly refused: Record<ReplyRefusal, number> = Object.fromEntries(REFUSALS.map((refusal) => [refusal, 0])) as Record<ReplyRefusal, number>;
   stale = 0;
   /** Events that a backend did not handle, by reason. */
   readonly forwarding: Record<ForwardFailure, number> = Object.fromEntries(FORWARD_FAILURES.map((failure) => [failure, 0])) as Record<ForwardFailure, number>;

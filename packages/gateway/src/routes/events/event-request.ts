@@ -9,7 +9,7 @@ import { leftEvent, requestEvent, type OpeningRequest, type Standing, type Subje
 import type { Parsed } from './parse-reply.ts';
 import { isPassed, Passing, type PassingContext } from './passing.ts';
 import { Pieces } from './pieces.ts';
-import type { Action, Refusal, Reply, State } from './reply.ts';
+import type { Action, ReplyRefusal, Reply, State } from './reply.ts';
 import { endWith } from '../../tracing.ts';
 
 export interface EventRequestContext extends DispatchContext, Omit<PassingContext, 'tracing'> {
@@ -112,7 +112,7 @@ export class EventRequest implements Timed {
   }
 
   /** Why a reply of these cannot be now: it is dropped whole. */
-  #refusalOf(actions: readonly Action[]): Refusal | undefined {
+  #refusalOf(actions: readonly Action[]): ReplyRefusal | undefined {
     let hasBegun = this.#start !== undefined;
     for (const action of actions) {
       if (isPassed(action)) continue;

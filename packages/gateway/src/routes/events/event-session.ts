@@ -18,9 +18,9 @@ import { subprotocolsOf, type OpeningRequest, type Subject } from './event.ts';
 import type { Parsed } from './parse-reply.ts';
 import { Posted } from './posted.ts';
 import { isPassed, Passing } from './passing.ts';
-import type { Action, Refusal } from './reply.ts';
+import type { Action, ReplyRefusal } from './reply.ts';
 import { SessionRooms } from './session-rooms.ts';
-import type { Taken } from '../uplinks.ts';
+import type { UplinkOutcome } from '../uplinks.ts';
 import type { Charge, OwnWorkers } from './workers.ts';
 
 /** What the sessions of an event route share. */
@@ -37,7 +37,7 @@ export interface EventSessionContext extends DispatchContext {
   /** Rooms of one session. */
   readonly rooms: number;
   /** A reply was not obeyed, or what it asked for could not be done. */
-  refused(refusal: Refusal, message: string): void;
+  refused(refusal: ReplyRefusal, message: string): void;
   /** Something of ours failed. */
   failed(error: unknown): void;
   /** Nothing more is to be said about the session. */
@@ -134,7 +134,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   /** What the client posts, where its wire only comes down. */
-  post(body: Uint8Array): Taken | Promise<Taken> {
+  post(body: Uint8Array): UplinkOutcome | Promise<UplinkOutcome> {
     return this.#posted === undefined || this.#phase === 'over' ? 'no_session' : this.#posted.take(body);
   }
 
@@ -187,7 +187,7 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
   }
 
   /** Why a reply that begins with this cannot be now: it is dropped whole. What may follow in the same one depends on that alone. */
-  #refusalOf(action: Action): Refusal | undefined {
+  #refusalOf(action: Action): ReplyRefusal | undefined {
     switch (action.type) {
       case 'accept':
         return this.#acceptRefusal(action);
@@ -205,13 +205,13 @@ export class EventSession implements Conversation, DispatchOwner, Charge {
     }
   }
 
-  #acceptRefusal({ subprotocol }: Extract<Action, { type: 'accept' }>): Refusal | undefined {
+  #acceptRefusal({ subprotocol }: Extract<Action, { type: 'accept' }>): ReplyRefusal | undefined {
     if (!this.#dispatch.isAsking) return 'accepted_twice';
     if (this.#phase !== 'asking' || subprotocol === undefined) return undefined;
     return subprotocolsOf(this.asked.rawHeaders).includes(subprotocol) ? undefined : 'not_offered';
   }
 
-  #denialRefusal(action: Extract<Action, { type: 'start' | 'body' }>): Refusal | undefined {
+  #denialRefusal(action: Extract<Action, { type: 'start' | 'body' }>): ReplyRefusal | undefined {
     if (!this.#dispatch.isAsking || action.of !== 'websocket') return 'not_allowed';
     if (action.type === 'start') return undefined;
     if (this.#denial === undefined) return 'not_allowed';

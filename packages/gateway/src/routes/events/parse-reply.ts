@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { MAX_STATE } from '@busgate/consumer/run';
 import { parsePosition } from '@busgate/layer';
-import type { Action, Answering, Refusal, Reply, State } from './reply.ts';
+import type { Action, ResponseOf, ReplyRefusal, Reply, State } from './reply.ts';
 import {
   isAbsent,
   isObject,
@@ -20,7 +20,7 @@ import {
 } from './reply-members.ts';
 
 /** What a reply was read as, or why it is dropped, with a sentence for the operator's log. */
-export type Parsed = { readonly reply: Reply; readonly refused?: never } | { readonly refused: Refusal; readonly message: string; readonly reply?: never };
+export type Parsed = { readonly reply: Reply; readonly refused?: never } | { readonly refused: ReplyRefusal; readonly message: string; readonly reply?: never };
 
 /** Events of a session that a worker may ask to have in flight. */
 const MAX_WINDOW = 1000;
@@ -169,12 +169,12 @@ function isCloseCode(code: number): boolean {
   return [1000, 1001, 1008, 1011, 1012, 1013].includes(code) || (code >= 3000 && code <= 4999);
 }
 
-function readStart(members: Members, of: Answering): Action {
+function readStart(members: Members, of: ResponseOf): Action {
   const status = members['status'] === undefined ? 200 : readStatus(members['status'], 'status');
   return { type: 'start', of, status, headers: optional(members, 'headers', readHeaders) ?? [] };
 }
 
-function readBody(members: Members, of: Answering): Action {
+function readBody(members: Members, of: ResponseOf): Action {
   const body = hasContent(members) ? readPayload(members, ['body', 'text']).payload : EMPTY;
   return { type: 'body', of, body, more: optional(members, 'more_body', readFlag) ?? false };
 }

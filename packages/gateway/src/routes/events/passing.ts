@@ -2,7 +2,7 @@ import type { ChannelLayer } from '@busgate/layer';
 import type { Hub } from '../../hub.ts';
 import { endWith, type Tracing } from '../../tracing.ts';
 import { Entering } from './entering.ts';
-import type { Action, Refusal } from './reply.ts';
+import type { Action, ReplyRefusal } from './reply.ts';
 
 export interface PassingContext {
   readonly layer: Pick<ChannelLayer, 'groupAdd' | 'groupDiscard' | 'groupSend'>;
@@ -10,7 +10,7 @@ export interface PassingContext {
   /** Undefined: nobody follows traces. */
   readonly tracing?: Tracing | undefined;
   /** What a reply asked for could not be done. */
-  refused(refusal: Refusal, message: string): void;
+  refused(refusal: ReplyRefusal, message: string): void;
 }
 
 export type Passed = Extract<Action, { type: 'group' | 'publish' | 'groupSend' }>;

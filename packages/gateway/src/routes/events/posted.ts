@@ -1,5 +1,5 @@
 import type { Inbound } from '../../inbound.ts';
-import type { Taken } from '../uplinks.ts';
+import type { UplinkOutcome } from '../uplinks.ts';
 
 /** A client waits so long for its worker to be given what it posts, in milliseconds: less than a gateway that has forwarded it waits for the answer. */
 const PATIENCE_MS = 4000;
@@ -11,7 +11,7 @@ const COST = 256;
 interface WaitingPost {
   readonly body: Uint8Array;
   readonly timer: NodeJS.Timeout;
-  readonly settle: (taken: Taken) => void;
+  readonly settle: (taken: UplinkOutcome) => void;
 }
 
 /** Messages that a client posts, in the order of the requests: as a socket is not read while its worker has enough, these are not answered. */
@@ -29,15 +29,15 @@ export class Posted {
   }
 
   /** `full` where it could not be handed on in time. */
-  take(body: Uint8Array): Taken | Promise<Taken> {
+  take(body: Uint8Array): UplinkOutcome | Promise<UplinkOutcome> {
     if (this.#waiting.length === 0 && this.#isWanted()) {
       this.#give(body);
       return 'taken';
     }
     const cost = body.length + COST;
     if (this.#waiting.length >= MOST_WAITING || !this.#inbound.take(cost)) return 'full';
-    const { promise, resolve } = Promise.withResolvers<Taken>();
-    const settle = (taken: Taken): void => {
+    const { promise, resolve } = Promise.withResolvers<UplinkOutcome>();
+    const settle = (taken: UplinkOutcome): void => {
       clearTimeout(timer);
       this.#inbound.give(cost);
       resolve(taken);

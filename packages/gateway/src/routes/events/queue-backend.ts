@@ -1,12 +1,7 @@
 import type { ChannelLayer, Message } from '@busgate/layer';
 import type { LayerCalls } from '../../metrics/layer-calls.ts';
 import type { Backend, EventDelivery } from './backend.ts';
-import type { Testaments } from './testaments.ts';
-
-/** A session, as far as what is held for it goes. */
-interface Heir {
-  disown(): void;
-}
+import type { Heir, Testaments } from './testaments.ts';
 
 /** Events as messages of a worker queue. */
 export class QueueBackend implements Backend {

@@ -2,16 +2,16 @@ import { Buffer } from 'node:buffer';
 import { isFieldValue, isOwnHeader, isToken } from '@busgate/consumer/run';
 import { isName, type Message, type Value } from '@busgate/layer';
 import { isReserved } from '../../reserved.ts';
-import type { Header, Refusal } from './reply.ts';
+import type { Header, ReplyRefusal } from './reply.ts';
 
 /** A reply's members as they were parsed. */
 export type Members = Readonly<Record<string, unknown>>;
 
 /** Ends the reading of a reply, which is then dropped whole. */
 export class ReplyError extends Error {
-  readonly refusal: Refusal;
+  readonly refusal: ReplyRefusal;
 
-  constructor(refusal: Refusal, message: string) {
+  constructor(refusal: ReplyRefusal, message: string) {
     super(message);
     this.refusal = refusal;
   }
@@ -56,14 +56,14 @@ function readBytes(value: unknown, name: string): Uint8Array {
 }
 
 /** With its padding and nothing else in it: what a decoder passes over would be missing in the frame. */
-function decode(encoded: string, name: string, refusal: Refusal): Buffer {
+function decode(encoded: string, name: string, refusal: ReplyRefusal): Buffer {
   const bytes = Buffer.from(encoded, 'base64');
   if (encoded.length % 4 === 0 && bytes.length === Buffer.byteLength(encoded, 'base64')) return bytes;
   throw new ReplyError(refusal, `the bytes of ${name} are not base64 with its padding`);
 }
 
 /** Any value that a message of the layer may hold, the bytes in it as bytes. `refusal` is for what it may not. */
-export function readValue(value: unknown, name: string, refusal: Refusal, depth = 0): Value {
+export function readValue(value: unknown, name: string, refusal: ReplyRefusal, depth = 0): Value {
   if (typeof value !== 'object') return readPlain(value, name, refusal);
   if (value === null || value instanceof Uint8Array) return value as Value;
   if (depth === MAX_DEPTH) throw new ReplyError(refusal, `${name} must be nested at most ${MAX_DEPTH} levels deep`);
@@ -73,7 +73,7 @@ export function readValue(value: unknown, name: string, refusal: Refusal, depth 
   return readEach(members, name, refusal, depth + 1);
 }
 
-function readPlain(value: unknown, name: string, refusal: Refusal): Value {
+function readPlain(value: unknown, name: string, refusal: ReplyRefusal): Value {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new ReplyError(refusal, `${name} holds a number that is too large`);
   if (!PLAIN.has(typeof value)) throw new ReplyError(refusal, `${name} holds what no message can: ${typeof value}`);
   return value as Value;
@@ -85,7 +85,7 @@ export function readMessage(value: unknown, name: string): Message {
   return readEach(Object.entries(value), name, 'bad_reply', 1);
 }
 
-function readEach(members: readonly (readonly [string, unknown])[], name: string, refusal: Refusal, depth: number): Message {
+function readEach(members: readonly (readonly [string, unknown])[], name: string, refusal: ReplyRefusal, depth: number): Message {
   return Object.fromEntries(members.map(([key, member]) => [key, readValue(member, name, refusal, depth)]));
 }
 

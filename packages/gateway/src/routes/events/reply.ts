@@ -11,8 +11,8 @@ export type Action =
   | { readonly type: 'accept'; readonly subprotocol?: string; readonly headers: readonly Header[]; readonly queue?: string; readonly window?: number }
   | { readonly type: 'send'; readonly payload: Uint8Array; readonly binary: boolean }
   | { readonly type: 'close'; readonly code: number; readonly reason: string }
-  | { readonly type: 'start'; readonly of: Answering; readonly status: number; readonly headers: readonly Header[] }
-  | { readonly type: 'body'; readonly of: Answering; readonly body: Uint8Array; readonly more: boolean }
+  | { readonly type: 'start'; readonly of: ResponseOf; readonly status: number; readonly headers: readonly Header[] }
+  | { readonly type: 'body'; readonly of: ResponseOf; readonly body: Uint8Array; readonly more: boolean }
   | { readonly type: 'join'; readonly room: string; readonly since?: string; readonly last?: number }
   | { readonly type: 'leave'; readonly room: string }
   | { readonly type: 'group'; readonly op: 'add' | 'discard'; readonly group: string }
@@ -21,7 +21,7 @@ export type Action =
   | { readonly type: 'release' };
 
 /** Which request an HTTP answer is for: the upgrade of a socket that is refused with it, or a plain request. */
-export type Answering = 'websocket' | 'http';
+export type ResponseOf = 'websocket' | 'http';
 
 /** A reply as a worker sent it: its actions, and what it says of the event besides. */
 export interface Reply {
@@ -53,4 +53,4 @@ export const REFUSALS = [
   'failed',
 ] as const;
 
-export type Refusal = (typeof REFUSALS)[number];
+export type ReplyRefusal = (typeof REFUSALS)[number];

@@ -2,7 +2,8 @@ import type { ChannelLayer, Lease, Message } from '@busgate/layer';
 import type { Log } from '../../log.ts';
 import { DISCONNECT_LIFETIME_MS } from './event.ts';
 
-interface Heir {
+/** A session, as far as what is held for it goes. */
+export interface Heir {
   /** This process was taken for dead: others have spoken for the session. */
   disown(): void;
 }

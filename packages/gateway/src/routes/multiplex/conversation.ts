@@ -19,7 +19,7 @@ import { replay } from '../replay.ts';
 import { type WriteAnswer, type FrameStep, Turns } from './turns.ts';
 
 export type Join = Extract<ClientFrame, { type: 'join' }>;
-type Leave = Extract<ClientFrame, { type: 'leave' }>;
+type LeaveFrame = Extract<ClientFrame, { type: 'leave' }>;
 type Publish = Extract<ClientFrame, { type: 'publish' }>;
 type Renewal = Extract<ClientFrame, { type: 'token' }>;
 
@@ -186,7 +186,7 @@ export class MultiplexConversation implements Conversation {
     return () => this.#refuse('not_allowed', ref);
   }
 
-  #leave({ room, ref }: Leave): void {
+  #leave({ room, ref }: LeaveFrame): void {
     if (!this.#takeOut(room)) return this.#refuse('not_joined', ref);
     this.#session.sendAll([textSheet(JSON.stringify({ type: 'left', room, ref }), this.#members.cursor())], 0);
   }

@@ -20,7 +20,7 @@ export interface StreamFraming extends Framing {
 }
 
 /** A connection's TCP socket, and the way back from its events. */
-interface Tcp extends Socket {
+interface StreamTcp extends Socket {
   [LINK]?: StreamLink;
 }
 
@@ -30,7 +30,7 @@ export class StreamLink implements Link {
   /** Nothing is read that could wait. */
   readonly isBehind = false;
   readonly framing: StreamFraming;
-  readonly #tcp: Tcp;
+  readonly #tcp: StreamTcp;
   #session: Session | undefined;
   #isOpen = true;
   #closeTimer: NodeJS.Timeout | undefined;
@@ -126,17 +126,17 @@ export class StreamLink implements Link {
 
 // Listeners that all streams share, so that none has closures of its own.
 
-function onClose(this: Tcp): void {
+function onClose(this: StreamTcp): void {
   this[LINK]?.gone();
 }
 
 /** Who ends its side in the middle of an answer has gone. */
-function onEnd(this: Tcp): void {
+function onEnd(this: StreamTcp): void {
   this.destroy();
 }
 
 function ignore(): void {}
 
-function cutOff(tcp: Tcp): void {
+function cutOff(tcp: StreamTcp): void {
   tcp.destroy();
 }

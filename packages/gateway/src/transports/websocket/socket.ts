@@ -22,7 +22,7 @@ const SMALL_PART = 0.5;
 const LINK = Symbol('link');
 
 /** A connection's TCP socket, and the way back from its events. */
-interface Tcp extends Socket {
+interface WebSocketTcp extends Socket {
   [LINK]?: WebSocketLink;
 }
 
@@ -42,7 +42,7 @@ export interface SocketContext {
 export class WebSocketLink implements Link, Reader, Received {
   readonly kind = 'websocket';
   isWaiting = false;
-  readonly #tcp: Tcp;
+  readonly #tcp: WebSocketTcp;
   readonly #context: SocketContext;
   #session: Session | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
@@ -320,23 +320,23 @@ export class WebSocketLink implements Link, Reader, Received {
 
 // Listeners that all sockets share, so that none has closures of its own.
 
-function onData(this: Tcp, chunk: Buffer): void {
+function onData(this: WebSocketTcp, chunk: Buffer): void {
   this[LINK]?.take(chunk);
 }
 
-function onEnd(this: Tcp): void {
+function onEnd(this: WebSocketTcp): void {
   this[LINK]?.ended();
 }
 
-function onClose(this: Tcp): void {
+function onClose(this: WebSocketTcp): void {
   this[LINK]?.gone();
 }
 
 /** A lost connection is told by `close`. */
-function onError(this: Tcp): void {
+function onError(this: WebSocketTcp): void {
   this.destroy();
 }
 
-function cutOff(tcp: Tcp): void {
+function cutOff(tcp: WebSocketTcp): void {
   tcp.destroy();
 }
