@@ -200,7 +200,7 @@ int role_load(char **arguments) {
   load.count = (uint32_t)option_number(arguments, "sockets", 1000);
   load.in_flight = (uint32_t)option_number(arguments, "in-flight", 64);
   load.wire.port = (uint16_t)option_number(arguments, "port", 0);
-  load.wire.socketio = option_number(arguments, "socketio", 0) != 0;
+  load.wire.protocol = (enum protocol)option_number(arguments, "protocol", protocol_messages);
   load.wire.skip = option_number(arguments, "skip", 0);
   load.wire.after = option_number(arguments, "after", 0);
   load.server = (pid_t)option_number(arguments, "server-pid", 0);

@@ -125,6 +125,15 @@ static void socketio_packet(struct peer *peer, const uint8_t *text, size_t size,
   else fail("a packet that Socket.IO was not expected to send: %.*s", (int)(size > 80 ? 80 : size), text);
 }
 
+/* A client joins once it is welcome. */
+static void multiplex_frame(struct peer *peer, const uint8_t *text, size_t size, struct plan *plan, struct tally *tally) {
+  static const char welcome[] = "{\"type\":\"welcome\"", joined[] = "{\"type\":\"joined\"";
+  const char *hello = plan->rooms[peer->room].hello;
+  if (size >= sizeof welcome - 1 && memcmp(text, welcome, sizeof welcome - 1) == 0) send_frame(peer, op_text, hello, strlen(hello));
+  else if (size >= sizeof joined - 1 && memcmp(text, joined, sizeof joined - 1) == 0) opened(peer, plan, tally);
+  else fail("a frame that was not expected: %.*s", (int)(size > 80 ? 80 : size), text);
+}
+
 static void frame(struct peer *peer, uint8_t opcode, const uint8_t *payload, size_t size, uint64_t now, const struct wire *wire, struct plan *plan, struct tally *tally) {
   if (opcode == op_ping) return send_frame(peer, op_pong, payload, size);
   if (opcode == op_close) {
@@ -135,8 +144,9 @@ static void frame(struct peer *peer, uint8_t opcode, const uint8_t *payload, siz
   if (opcode == op_pong) return;
   if (opcode != op_text && opcode != op_binary) fail("a frame of opcode %u", opcode);
   if (size == wire->skip + message_size + wire->after) return delivered(peer, payload + wire->skip, now, tally);
-  if (!wire->socketio) fail("a data frame of %zu bytes is not a message of the bench: %.*s", size, (int)(size > 80 ? 80 : size), payload);
-  socketio_packet(peer, payload, size, plan, tally);
+  if (wire->protocol == protocol_multiplex) multiplex_frame(peer, payload, size, plan, tally);
+  else if (wire->protocol == protocol_socketio) socketio_packet(peer, payload, size, plan, tally);
+  else fail("a data frame of %zu bytes is not a message of the bench: %.*s", size, (int)(size > 80 ? 80 : size), payload);
 }
 
 /* Takes the whole frames from the front; answers how many bytes they were. */
@@ -164,8 +174,8 @@ static size_t response(struct peer *peer, const uint8_t *bytes, size_t size, con
   const uint8_t *end = memmem(bytes, size, "\r\n\r\n", 4);
   if (!end) return 0;
   if (size < 12 || memcmp(bytes, "HTTP/1.1 101", 12) != 0) fail("the server refused an upgrade of %s: %.*s", plan->rooms[peer->room].target, (int)(end - bytes), bytes);
-  if (wire->socketio) peer->state = peer_joining;
-  else opened(peer, plan, tally);
+  if (wire->protocol == protocol_messages) opened(peer, plan, tally);
+  else peer->state = peer_joining;
   return (size_t)(end - bytes) + 4;
 }
 

@@ -36,10 +36,13 @@ struct peer {
   uint8_t carry[700];
 };
 
+/** What is in the frames: messages alone; Busgate's frames of /socket; Engine.IO 4 over its WebSocket transport, and Socket.IO 4 in it. */
+enum protocol { protocol_messages, protocol_multiplex, protocol_socketio };
+
 /** Where the server is and what wire it speaks. */
 struct wire {
   uint16_t port;
-  bool socketio;      /* Engine.IO 4 over its WebSocket transport, Socket.IO 4 in it; else messages are bare frames */
+  enum protocol protocol;
   size_t skip;        /* bytes of a data frame before the message */
   size_t after;       /* and after it */
 };

@@ -11,27 +11,21 @@ static size_t decode_hex(const char *hex, uint8_t *bytes) {
   size_t size = strlen(hex) / 2;
   for (size_t i = 0; i < size; i++) {
     unsigned value;
-    if (sscanf(hex + 2 * i, "%2x", &value) != 1) fail("the plan's payload is not hex: %s", hex);
+    if (sscanf(hex + 2 * i, "%2x", &value) != 1) fail("the plan's command is not hex: %s", hex);
     bytes[i] = (uint8_t)value;
   }
   return size;
 }
 
-static void make_publish(struct room *room, const char *channel, const char *hex) {
-  uint8_t *payload = malloc(strlen(hex) / 2 + 1);
-  size_t size = decode_hex(hex, payload);
-  room->publish = malloc(size + strlen(channel) + 64);
-  int head = sprintf((char *)room->publish, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%zu\r\n", strlen(channel), channel, size);
-  memcpy(room->publish + head, payload, size);
-  memcpy(room->publish + head + size, "\r\n", 2);
-  room->size = (size_t)head + size + 2;
+static void make_publish(struct room *room, const char *hex) {
+  room->publish = malloc(strlen(hex) / 2 + 1);
+  room->size = decode_hex(hex, room->publish);
   char place[message_size];
   memset(place, '~', sizeof place);
-  uint8_t *at = memmem(payload, size, place, sizeof place);
-  if (!at) fail("the plan's payload for %s has no place for a message", channel);
-  room->message = (size_t)head + (size_t)(at - payload);
-  memset(room->publish + room->message, 'x', message_size);
-  free(payload);
+  uint8_t *at = memmem(room->publish, room->size, place, sizeof place);
+  if (!at) fail("the plan's command for %s has no place for a message", room->target);
+  room->message = (size_t)(at - room->publish);
+  memset(at, 'x', message_size);
 }
 
 struct plan plan_read(const char *path) {
@@ -41,12 +35,12 @@ struct plan plan_read(const char *path) {
   char *line = NULL;
   size_t room = 0;
   while (getline(&line, &room, file) > 0) {
-    char *rest = line, *target = strsep(&rest, "\t"), *hello = strsep(&rest, "\t"), *channel = strsep(&rest, "\t"), *payload = strsep(&rest, "\n");
-    if (!payload) fail("a line of the plan is not four fields: %s", line);
+    char *rest = line, *target = strsep(&rest, "\t"), *hello = strsep(&rest, "\t"), *command = strsep(&rest, "\n");
+    if (!command) fail("a line of the plan is not three fields: %s", line);
     plan.rooms = realloc(plan.rooms, (plan.count + 1) * sizeof *plan.rooms);
     struct room *next = &plan.rooms[plan.count++];
     *next = (struct room){.target = strdup(target), .hello = strdup(hello)};
-    make_publish(next, channel, payload);
+    make_publish(next, command);
   }
   free(line);
   fclose(file);

@@ -5,8 +5,8 @@
 /** A room as the load sees it: how a client gets in, and what publishes to it. */
 struct room {
   char *target;      /* of the upgrade request */
-  char *hello;       /* Socket.IO: the packet that joins; empty for a plain WebSocket */
-  uint8_t *publish;  /* one whole PUBLISH command */
+  char *hello;       /* what joins, in the words of the protocol; empty where the target says it all */
+  uint8_t *publish;  /* one whole command of Redis that publishes a message */
   size_t size;
   size_t message;    /* where in it the 128 letters of the message are */
   uint32_t published;
@@ -19,7 +19,7 @@ struct plan {
 };
 
 /**
- * Reads a plan: a line per room of `target TAB hello TAB channel TAB payload in hex`.
- * The payload holds 128 times `~` where the message goes.
+ * Reads a plan: a line per room of `target TAB hello TAB command in hex`.
+ * The command holds 128 times `~` where the message goes.
  */
 struct plan plan_read(const char *path);

@@ -20,6 +20,7 @@ void redis_connect(struct redis *redis, uint16_t port) {
   setsockopt(redis->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   fcntl(redis->fd, F_SETFL, O_NONBLOCK);
   redis->unanswered = 0;
+  redis->reading = 0;
   redis->start = redis->end = 0;
 }
 
@@ -53,7 +54,14 @@ void redis_answers(struct redis *redis) {
   if (got < 0 && errno == EAGAIN) return;
   if (got <= 0) fail("Redis closed the publisher's connection");
   for (ssize_t i = 0; i < got; i++) {
-    if (buffer[i] == '-') fail("Redis refused a PUBLISH: %.*s", (int)(got - i), buffer + i);
-    if (buffer[i] == '\n') redis->unanswered--;
+    if (!redis->reading) redis->reading = buffer[i];
+    if (redis->reading == '-') fail("Redis refused a command: %.*s", (int)(got - i), buffer + i);
+    if (buffer[i] != '\n') continue;
+    if (redis->reading == '$') {
+      redis->reading = '.';
+    } else {
+      redis->reading = 0;
+      redis->unanswered--;
+    }
   }
 }

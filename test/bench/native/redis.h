@@ -7,6 +7,7 @@
 struct redis {
   int fd;
   uint32_t unanswered;
+  char reading;       /* what the answer begins with that is read, 0 between two of them, '.' where its bytes follow */
   size_t start, end;
   uint8_t out[1 << 20];
 };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Child } from '../../support/child.ts';
 import type { Cores } from '../rig/cores.ts';
 import { startPinned } from '../rig/pinned.ts';
-import { around, writePlan } from './plan.ts';
+import { planOf, type Wire } from './plan.ts';
 import type { Scenario } from './scenarios.ts';
 import type { Server } from './servers.ts';
 
@@ -52,6 +52,8 @@ export interface Bench {
 
 const WARM_MS = 3000;
 const MEASURED_MS = 4000;
+/** As `native/peer.h` numbers them. */
+const PROTOCOLS: Readonly<Record<Wire, number>> = { frames: 0, multiplex: 1, socketio: 2 };
 /** An idle process gives garbage back after some seconds without work. */
 const SETTLE_MS = 8000;
 
@@ -61,14 +63,15 @@ export async function measure(bench: Bench, scenario: Scenario, server: Server):
   const running = await server.start({ core: cores.server, redisPort, program, load: scenario });
   await using child = running.child;
   const plan = join(bench.folder, 'plan');
-  await writeFile(plan, writePlan(server.wire, scenario.rooms));
+  const { text, before, after } = planOf(server.wire, server.publishing ?? 'live', scenario.rooms);
+  await writeFile(plan, text);
   const options: Record<string, number | string> = {
     plan,
     port: running.port,
     sockets: scenario.sockets,
-    socketio: server.wire === 'socketio' ? 1 : 0,
-    skip: around[server.wire].before,
-    after: around[server.wire].after,
+    protocol: PROTOCOLS[server.wire],
+    skip: before,
+    after,
     'server-pid': child.pid,
     'server-core': cores.server,
     'load-core': cores.load,

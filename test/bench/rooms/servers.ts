@@ -3,7 +3,7 @@ import type { Child } from '../../support/child.ts';
 import { freePort } from '../../support/ports.ts';
 import { GatewayProcess } from '../../support/processes.ts';
 import { startPinned } from '../rig/pinned.ts';
-import type { Wire } from './plan.ts';
+import type { Publishing, Wire } from './plan.ts';
 import type { Load } from './scenarios.ts';
 
 /** Where a server under test is put, and what will be asked of it. */
@@ -26,6 +26,8 @@ export interface Server {
   /** In tables. */
   readonly title: string;
   readonly wire: Wire;
+  /** How messages get into its rooms; live where it does not say. */
+  readonly publishing?: Publishing;
   /** Whether its messages come from Redis; the floor makes its own. */
   readonly viaRedis: boolean;
   start(place: Place): Promise<Running>;
@@ -46,6 +48,9 @@ const LIMITS = {
   '--rate-joins': '1000000/s',
   '--rate-publishes': '1000000/s',
 };
+
+/** All rooms have one. */
+const HISTORY = { '--history': '[{"rooms":">","size":100,"age":"1m"}]' };
 
 /** The gateway as its users start it, with every limit, bound and metric in force as by default, and with these settings. */
 async function startBusgate({ core, redisPort }: Place, settings: Readonly<Record<string, string>> = {}): Promise<Running> {
@@ -75,6 +80,8 @@ async function startFloor({ core, program, load }: Place): Promise<Running> {
 export const servers: Readonly<Record<string, Server>> = {
   busgate: { title: 'Busgate', wire: 'frames', viaRedis: true, start: (place) => startBusgate(place) },
   'busgate-limits': { title: 'Busgate, limits set', wire: 'frames', viaRedis: true, start: (place) => startBusgate(place, LIMITS) },
+  'busgate-socket': { title: 'Busgate, `/socket`', wire: 'multiplex', viaRedis: true, start: (place) => startBusgate(place) },
+  'busgate-history': { title: 'Busgate, history', wire: 'frames', publishing: 'history', viaRedis: true, start: (place) => startBusgate(place, HISTORY) },
   naive: { title: 'naive `ws`', wire: 'frames', viaRedis: true, start: (place) => startScript('naive.ts', place) },
   socketio: { title: 'Socket.IO', wire: 'socketio', viaRedis: true, start: (place) => startScript('socketio.ts', place) },
   floor: { title: 'floor', wire: 'frames', viaRedis: false, start: startFloor },

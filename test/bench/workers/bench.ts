@@ -11,7 +11,7 @@ import { Workshop } from '../rig/native.ts';
 import { pin, startPinned } from '../rig/pinned.ts';
 import { keep } from '../rig/results.ts';
 import { verdict } from '../rig/table.ts';
-import { writePlan } from '../rooms/plan.ts';
+import { planOf } from '../rooms/plan.ts';
 import { Workers } from './fleet.ts';
 import { Quota, requireQuotas } from './quota.ts';
 
@@ -119,7 +119,7 @@ interface Bench {
 async function measure({ cores, workshop, redis, others }: Bench, { rooms, options, figure }: Scenario, count: number): Promise<Figures> {
   await using workers = await Workers.start(cores.server, redis.url, count, SHARE);
   const plan = join(workshop.folder, 'plan');
-  await writeFile(plan, writePlan('frames', rooms));
+  await writeFile(plan, planOf('frames', 'live', rooms).text);
   const all = {
     plan,
     port: workers.port,
