@@ -7,16 +7,22 @@ export const MAX_DEPTH = 32;
 /** In which member of a frame a payload stands: JSON that is no deeper than a client need bear, other UTF-8, or anything else. */
 export type Content = 'data' | 'text' | 'base64';
 
-/** Whether it stands in `data`, as it is. */
-export function isData(payload: Uint8Array): boolean {
-  return isUtf8(payload) && isJson(payload, MAX_DEPTH);
+/** In which member it stands. */
+export function memberOf(payload: Uint8Array): Content {
+  if (!isUtf8(payload)) return 'base64';
+  return isJson(payload, MAX_DEPTH) ? 'data' : 'text';
+}
+
+/** What stands in that member, as JSON. */
+export function valueIn(member: Content, payload: Uint8Array): Uint8Array {
+  if (member === 'data') return payload;
+  return Buffer.from(member === 'text' ? JSON.stringify(bufferOf(payload).toString()) : `"${bufferOf(payload).toString('base64')}"`);
 }
 
 /** The member, and its value as JSON. */
-export function contentOf(payload: Uint8Array): readonly [content: Content, value: Uint8Array] {
-  if (isData(payload)) return ['data', payload];
-  if (isUtf8(payload)) return ['text', Buffer.from(JSON.stringify(bufferOf(payload).toString()))];
-  return ['base64', Buffer.from(`"${bufferOf(payload).toString('base64')}"`)];
+export function contentOf(payload: Uint8Array): readonly [member: Content, value: Uint8Array] {
+  const member = memberOf(payload);
+  return [member, valueIn(member, payload)];
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

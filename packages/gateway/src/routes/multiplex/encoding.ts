@@ -1,5 +1,5 @@
 import type { RoomMessage } from '@busgate/layer';
-import { type Content, contentOf, isData } from '../../content.ts';
+import { type Content, memberOf, valueIn } from '../../content.ts';
 import type { Encoder, Encoding } from '../../hub/encoding.ts';
 import { type EventName, eventSheet, type Sheet, textSheet } from '../../session/link.ts';
 import { gapOf } from '../gap.ts';
@@ -18,9 +18,8 @@ class MessageEncoder implements Encoder {
   }
 
   message({ payload, position }: RoomMessage): Sheet {
-    if (isData(payload)) return spliced(this.#heads.data, payload, position);
-    const [content, value] = contentOf(payload);
-    return spliced(this.#heads[content], value, position);
+    const member = memberOf(payload);
+    return spliced(this.#heads[member], valueIn(member, payload), position);
   }
 
   gap(members: number): Sheet {
