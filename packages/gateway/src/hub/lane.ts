@@ -4,6 +4,7 @@ import type { RoomMessage } from '@busgate/layer';
 import type { Encoder, Encoding } from './encoding.ts';
 import type { Flushed, FlushTurn } from './flush.ts';
 import { type DelayedMessage, keyOf, type Loss } from './loss.ts';
+import { grown, memoryFor } from './run-memory.ts';
 
 /** Frames written to a socket at once, in bytes. One that is larger goes alone. */
 const MAX_BATCH = 256 * 1024;
@@ -17,6 +18,8 @@ interface Run {
   endCount: number;
   /** Written from the front and never changed after: parts of it may be on their way while more is added behind. */
   frames: Buffer | undefined;
+  /** Somebody may still have parts of its memory. */
+  isHandedOut: boolean;
   /** Of a gap: where the room goes on, if that is known. */
   readonly position?: string | undefined;
   /** Of a lossy room: where each message ends. */
@@ -180,7 +183,7 @@ export class Lane implements Flushed {
     this.#dropping = false;
     if (this.#encoder.gap(this.members.length, position) === 'silent') return;
     // It stands for one byte, so that each member is before it or after it.
-    this.#runs.push({ start: this.#end, end: this.#end + 1, endCount: this.#endCount, frames: undefined, position });
+    this.#runs.push({ start: this.#end, end: this.#end + 1, endCount: this.#endCount, frames: undefined, isHandedOut: false, position });
     this.#end += 1;
   }
 
@@ -304,6 +307,7 @@ export class Lane implements Flushed {
 
   #slice(run: Run, from: number, to: number): Uint8Array {
     if (this.#piece === undefined || this.#pieceStart !== from || this.#pieceEnd !== to) {
+      run.isHandedOut = true;
       this.#piece = (run.frames as Buffer).subarray(from - run.start, to - run.start);
       this.#pieceStart = from;
       this.#pieceEnd = to;
@@ -360,14 +364,13 @@ export class Lane implements Flushed {
       const used = last.end - last.start;
       if (used + size <= last.frames.length) return last;
       if (used + size <= MAX_BATCH) {
-        const grown = Buffer.allocUnsafe(Math.min(MAX_BATCH, Math.max(used + size, used * 2)));
-        grown.set(last.frames.subarray(0, used));
-        last.frames = grown;
+        last.frames = grown(last.frames, last.isHandedOut, used, Math.min(MAX_BATCH, Math.max(used + size, used * 2)));
+        last.isHandedOut = false;
         return last;
       }
     }
-    const frames = Buffer.allocUnsafe(Math.max(size, this.#expected));
-    const run: Run = { start: this.#end, end: this.#end, endCount: this.#endCount, frames, ...(this.loss !== undefined && { marks: [] }) };
+    const frames = memoryFor(Math.max(size, this.#expected));
+    const run: Run = { start: this.#end, end: this.#end, endCount: this.#endCount, frames, isHandedOut: false, ...(this.loss !== undefined && { marks: [] }) };
     this.#runs.push(run);
     return run;
   }
