@@ -1,17 +1,6 @@
 import { expect, test } from 'vitest';
 import { eachCase } from '../../../test/support/each-case.ts';
-import { ConfigError } from '../src/config/faults.ts';
-import { loadConfig } from '../src/config.ts';
-
-function faultsOf(argv: readonly string[]): readonly string[] {
-  try {
-    loadConfig({ argv, env: {}, descriptors: 20_000, readFile: () => '' });
-  } catch (error) {
-    if (error instanceof ConfigError) return error.faults;
-    throw error;
-  }
-  return [];
-}
+import { faultsOf } from './support/configuration.ts';
 
 test('a value that is none is one fault', () =>
   eachCase(
@@ -69,6 +58,6 @@ test('a value that is none is one fault', () =>
       ['--routes', '[{path: "/s", kind: multiplex, frames: text}]'],
     ],
     (...argv) => {
-      expect(faultsOf(['--demo', ...argv.filter((arg) => arg !== '')])).toHaveLength(1);
+      expect(faultsOf({ argv: ['--demo', ...argv.filter((arg) => arg !== '')] })).toHaveLength(1);
     },
   ));

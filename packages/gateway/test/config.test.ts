@@ -5,36 +5,10 @@ import { ConfigError } from '../src/config/faults.ts';
 import { flagOf, KEYS, variableOf } from '../src/config/keys.ts';
 import { printConfig } from '../src/config/print.ts';
 import { duration, size } from '../src/config/types.ts';
-import { type Config, inspectConfig, loadConfig } from '../src/config.ts';
+import { type Config, inspectConfig } from '../src/config.ts';
+import { faultsOf, load } from './support/configuration.ts';
 import { processorMs } from './support/cpu.ts';
 import { eachCase } from '../../../test/support/each-case.ts';
-
-interface Given {
-  argv?: readonly string[];
-  env?: Record<string, string>;
-  files?: Record<string, string>;
-  descriptors?: number;
-}
-
-function load({ argv = ['--demo'], env = {}, files = {}, descriptors = 20_000 }: Given = {}): Config {
-  return loadConfig({ argv, env, descriptors, readFile: (path) => readFrom(files, path) });
-}
-
-function readFrom(files: Record<string, string>, path: string): string {
-  const content = files[path];
-  if (content === undefined) throw new Error(`ENOENT: no such file or directory, open '${path}'`);
-  return content;
-}
-
-function faultsOf(given: Given): readonly string[] {
-  try {
-    load(given);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.faults;
-    throw error;
-  }
-  return [];
-}
 
 const ROUTES = 'routes: [{path: "/room/:room", kind: room, join: anyone, publish: nobody}]';
 

@@ -8,14 +8,14 @@ import type { Report } from '../config/types.ts';
 import { Forwarder, type Forwarding } from '../forward/forwarder.ts';
 import { StreamLog } from '../log.ts';
 import { openOutput } from '../stdio.ts';
-import { layerTarget, type Destination } from './target.ts';
+import { layerTarget, type CommandTarget } from './target.ts';
 
 const FLAGS = { layer: false, prefix: false, 'secret-file': false, concurrency: false } as const;
 const ACCEPT_TIMEOUT_MS = 10_000;
 const HANDLER_TIMEOUT_MS = 30_000;
 
 interface ForwardCall {
-  readonly target: Extract<Destination, { kind: 'layer' }>;
+  readonly target: Extract<CommandTarget, { kind: 'layer' }>;
   readonly forwarding: Forwarding;
 }
 

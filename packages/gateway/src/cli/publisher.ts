@@ -2,7 +2,7 @@ import { openLayer } from '@busgate/layer';
 import { Client } from 'undici';
 import { escapeUnsafe } from '../escape.ts';
 import { reasonOf } from './reasons.ts';
-import { roomUrl, type Destination } from './target.ts';
+import { roomUrl, type CommandTarget } from './target.ts';
 
 /** Publishes to one room. Calls made one after the other without waiting keep their order. */
 export interface Publisher {
@@ -16,7 +16,7 @@ export const MAX_IN_FLIGHT = 64;
 /** A gateway that has not answered by then will not. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
-export async function openPublisher(target: Destination, room: string): Promise<Publisher> {
+export async function openPublisher(target: CommandTarget, room: string): Promise<Publisher> {
   if (target.kind === 'gateway') return new GatewayPublisher(target.url, room);
   const layer = await openLayer(target.url, target.options);
   return {

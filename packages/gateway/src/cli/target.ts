@@ -6,13 +6,13 @@ import { history } from '../config/history.ts';
 import { layerUrl } from '../config/layer-url.ts';
 
 /** Where `publish` and `subscribe` go: through a gateway, or straight onto a broker. */
-export type Destination = { readonly kind: 'gateway'; readonly url: URL } | { readonly kind: 'layer'; readonly url: string; readonly options: LayerOptions };
+export type CommandTarget = { readonly kind: 'gateway'; readonly url: URL } | { readonly kind: 'layer'; readonly url: string; readonly options: LayerOptions };
 
 export interface RoomCall {
   readonly room: string;
   /** What follows the room. */
   readonly words: readonly string[];
-  readonly target: Destination;
+  readonly target: CommandTarget;
 }
 
 export const DEFAULT_URL = 'http://localhost:8080';
@@ -48,7 +48,7 @@ export function roomUrl(base: URL, room: string): URL {
   return url;
 }
 
-function gatewayTarget(written: string, faults: string[]): Destination {
+function gatewayTarget(written: string, faults: string[]): CommandTarget {
   const url = URL.canParse(written) ? new URL(written) : undefined;
   if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.search === '' && url.hash === '') return { kind: 'gateway', url };
   faults.push(sentence('--url', { got: written, must: `the http or https URL of a gateway, such as ${DEFAULT_URL}` }, true));
@@ -56,7 +56,12 @@ function gatewayTarget(written: string, faults: string[]): Destination {
 }
 
 /** A broker, by what `--layer`, `--prefix` and `--history` say. */
-export function layerTarget(written: string, prefix: string | undefined, rules: string | undefined, faults: string[]): Extract<Destination, { kind: 'layer' }> {
+export function layerTarget(
+  written: string,
+  prefix: string | undefined,
+  rules: string | undefined,
+  faults: string[],
+): Extract<CommandTarget, { kind: 'layer' }> {
   const url = layerUrl.read(written, (fault) => faults.push(sentence('--layer', fault, true))) ?? '';
   if (url.startsWith('memory:'))
     faults.push(

@@ -7,7 +7,7 @@ import { count } from '../config/types.ts';
 import { StreamLog } from '../log.ts';
 import { loadConsumers } from '../routes/consumer/load.ts';
 import { openOutput } from '../stdio.ts';
-import { layerTarget, type Destination } from './target.ts';
+import { layerTarget, type CommandTarget } from './target.ts';
 
 const FLAGS = { layer: false, prefix: false, queue: false, concurrency: false } as const;
 const CONCURRENCY = count(1, 1_000_000);
@@ -17,7 +17,7 @@ interface WorkCall {
   readonly module: string;
   readonly queue: string;
   readonly concurrency: number;
-  readonly target: Extract<Destination, { kind: 'layer' }>;
+  readonly target: Extract<CommandTarget, { kind: 'layer' }>;
 }
 
 /**

@@ -40,8 +40,8 @@ class ForwardedFrames implements Timed {
     return this.#answer.promise;
   }
 
-  answered(taken: UplinkOutcome): void {
-    this.#answer.resolve(taken);
+  answered(outcome: UplinkOutcome): void {
+    this.#answer.resolve(outcome);
   }
 
   onDue(): void {
@@ -93,8 +93,8 @@ export class Uplinks {
     const uplinked = { session: query.get('session') ?? '', user: identity.user, body };
     const [, process, channel] = SESSION.exec(uplinked.session) ?? [];
     const isHere = process === undefined || process === this.#layer.process;
-    const taken = isHere ? await this.#take(route, uplinked) : await this.#forward(process, `${PREFIX}.${process}!${channel}`, route, uplinked);
-    return taken === 'taken' ? jsonAnswer(202, {}) : taken;
+    const outcome = isHere ? await this.#take(route, uplinked) : await this.#forward(process, `${PREFIX}.${process}!${channel}`, route, uplinked);
+    return outcome === 'taken' ? jsonAnswer(202, {}) : outcome;
   }
 
   async #take(route: string, uplinked: Uplinked): Promise<UplinkOutcome> {
@@ -126,7 +126,7 @@ export class Uplinks {
     const message = parse(payload);
     if (message === undefined) return;
     const { type, ref, taken } = message;
-    if (type === 'uplinked' && typeof ref === 'number' && isTaken(taken)) this.#asked.get(ref)?.answered(taken);
+    if (type === 'uplinked' && typeof ref === 'number' && isOutcome(taken)) this.#asked.get(ref)?.answered(taken);
     else if (type === 'uplink') void this.#answer(message);
   }
 
@@ -150,7 +150,7 @@ function parse(payload: Uint8Array): Message | undefined {
   }
 }
 
-function isTaken(value: unknown): value is UplinkOutcome {
+function isOutcome(value: unknown): value is UplinkOutcome {
   return value === 'taken' || value === 'no_session' || value === 'rate' || value === 'full';
 }
 

@@ -1,5 +1,5 @@
 import type { RoomMessage } from '@busgate/layer';
-import { type Content, memberOf, valueIn } from '../../content.ts';
+import { type Content, kindOf, valueAs } from '../../content.ts';
 import type { Encoder, Encoding } from '../../hub/encoding.ts';
 import { type EventName, eventSheet, type Sheet, textSheet } from '../../session/link.ts';
 import { gapOf } from '../gap.ts';
@@ -18,8 +18,8 @@ class MessageEncoder implements Encoder {
   }
 
   message({ payload, position }: RoomMessage): Sheet {
-    const member = memberOf(payload);
-    return spliced(this.#heads[member], valueIn(member, payload), position);
+    const content = kindOf(payload);
+    return spliced(this.#heads[content], valueAs(content, payload), position);
   }
 
   gap(members: number): Sheet {
