@@ -230,10 +230,10 @@ describe('worker queues on a Redis of their own', () => {
     await using layer = await openLayer(redis.url, { capacity: 3 });
     const looks = async (): Promise<string | undefined> => /cmdstat_lrange:calls=(\d+)/.exec(await cli(redis, 'INFO', 'commandstats'))?.[1];
     for (const n of [0, 1]) await layer.send('jobs', { n });
-    await layer.send('jobs', { n: 2 }, { expiryMs: 300 });
+    await layer.send('jobs', { n: 2 }, { expiryMs: 1500 });
     await expect(layer.send('jobs', { n: 3 })).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
     expect(await looks()).toBe(undefined);
-    await delay(400);
+    await delay(1600);
     await layer.send('jobs', { n: 4 });
     for (let n = 5; n < 10; n += 1) await expect(layer.send('jobs', { n })).rejects.toMatchObject({ code: 'CHANNEL_FULL' });
     expect(await looks()).toBe('1');
